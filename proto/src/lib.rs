@@ -1,0 +1,7 @@
+//! The messages and services of `package z4`, generated from `proto/z4.proto`. No logic lives here.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+tonic::include_proto!("z4");
+
+/// The encoded `FileDescriptorSet` of `z4.proto` and its imports, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/z4_descriptor.bin"));

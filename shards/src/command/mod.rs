@@ -1,0 +1,223 @@
+//! Write intents and their answers: what goes through a group's Raft log and what comes back. Pure data.
+//!
+//! A [`Command`] is a list of operations on one namespace, applied all-or-nothing. The batcher packs many commands into one
+//! [`Entry`], which is what the raft log stores: it carries the stamp and everything random, because the state machine reads
+//! neither clock nor randomness.
+
+mod codec;
+mod log_entry;
+mod settings;
+
+use bytes::Bytes;
+
+pub use codec::{CodecError, decode_entry, encode_entry};
+pub use log_entry::{LogEntry, LogPayload, LogPosition, Vote};
+pub use settings::{Setting, SettingError, Settings, SettingsPatch};
+
+use crate::ids::{Namespace, RequestHash, TaskId, TaskKey};
+
+/// Commands that were batched into one log entry, with the leader's stamp.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Milliseconds since 1970-01-01 UTC by the leader's clock, never below the stamp of an entry before it.
+    pub stamp_ms: u64,
+    /// In the order in which they apply.
+    pub commands: Vec<Command>,
+}
+
+/// Operations on one namespace, applied all-or-nothing: when one is refused, none has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Whose tasks these are. The registry's commands use [`registry_namespace`](crate::machine::registry::namespace).
+    pub namespace: Namespace,
+    /// At least one. A task is named at most once in a command.
+    pub ops: Vec<Op>,
+}
+
+/// One operation. A new kind gets the next number in `codec.rs`; numbers are never reused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A new task.
+    Create(Create),
+    /// A delivered task is done: its row goes. Blind, because the leader's lease table vouches that the row is there.
+    Ack {
+        /// The row.
+        key: TaskKey,
+        /// The row was written more than once at this key, so the delete must not be a weak one (which cancels one write only).
+        rewritten: bool,
+    },
+    /// A delivery ended without an ack: the attempt counts, and the task is due again at `due_ms`, or dead.
+    Retry {
+        /// The row.
+        key: TaskKey,
+        /// When it is due again; decided by the leader (backoff, jitter), not before the stamp.
+        due_ms: u64,
+        /// What the nack said, or why the attempt ended.
+        error: Bytes,
+    },
+    /// Changes a task, which keeps its id.
+    Update(Update),
+    /// Removes a task, whatever its state.
+    Delete {
+        /// Which one.
+        id: TaskId,
+        /// Refused unless the task has this version; 0: any.
+        expected_version: u32,
+    },
+    /// Changes the namespace's settings.
+    Configure(SettingsPatch),
+    /// No row of the namespace is due before this: scans need not start earlier.
+    LowWater {
+        /// Milliseconds since 1970-01-01 UTC.
+        due_ms: u64,
+    },
+    /// Removes up to `limit` tasks, live ones first. The leader repeats it until nothing is left.
+    Purge {
+        /// At most this many rows.
+        limit: u32,
+    },
+    /// Group 0 only: sets one registry row.
+    Register {
+        /// The row's name, within the registry.
+        key: Bytes,
+        /// Its content.
+        value: Bytes,
+        /// Refused when the row exists already.
+        only_if_absent: bool,
+    },
+}
+
+/// A new task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Create {
+    /// The hash of a request id that was not empty.
+    pub request: Option<RequestHash>,
+    /// When it is due; a time before the entry's stamp becomes the stamp, unless `sequence` is given.
+    pub due_ms: u64,
+    /// The sequence that the leader reserved and already told the producer (asynchronous creates); 0: `apply` assigns it.
+    pub sequence: u64,
+    /// Packed, see [`crate::machine::record::pack_metadata`].
+    pub metadata: Bytes,
+    /// As the producer sent it.
+    pub payload: Bytes,
+}
+
+/// A change to one task. What is `None` stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// Which one.
+    pub id: TaskId,
+    /// Refused unless the task has this version; 0: any.
+    pub expected_version: u32,
+    /// The new due time; one before the stamp becomes the stamp.
+    pub due_ms: Option<u64>,
+    /// The new metadata, packed.
+    pub metadata: Option<Bytes>,
+    /// The new payload.
+    pub payload: Option<Bytes>,
+    /// Attempts start at 0 again, and a dead task lives.
+    pub revive: bool,
+}
+
+/// A command's answer: one [`OpReply`] per operation, or the reason why nothing happened.
+pub type Reply = Result<Vec<OpReply>, Refusal>;
+
+/// What an operation did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OpReply {
+    /// The task exists.
+    Created(Created),
+    /// The row is gone.
+    Acked,
+    /// The attempt was counted.
+    Retried {
+        /// The attempts were used up.
+        dead: bool,
+    },
+    /// The task as it is now.
+    Updated(TaskRow),
+    /// The task is gone.
+    Deleted,
+    /// The namespace as it is now.
+    Configured(Box<NamespaceRow>),
+    /// The mark was set (it never goes past a live row).
+    LowWater,
+    /// So many rows went.
+    Purged {
+        /// Less than the limit means that nothing is left.
+        removed: u32,
+    },
+    /// The registry row was set.
+    Registered,
+}
+
+/// A create's answer. With the request's own metadata and payload it makes the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Its name.
+    pub id: TaskId,
+    /// When it was created: the entry's stamp.
+    pub created_ms: u64,
+    /// The request id was seen before: `id` is the earlier task's, which may have changed or gone since.
+    pub duplicate: bool,
+}
+
+/// Why a command was not done. Nothing of it happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such task.
+    #[error("task {id} is not in namespace {namespace}: it was acknowledged, deleted or never existed")]
+    NotFound {
+        /// Where it was looked for.
+        namespace: Namespace,
+        /// Its id as far as the command told.
+        id: TaskId,
+    },
+    /// A compare-and-set precondition failed.
+    #[error("task {id} has version {found}, expected_version is {expected}")]
+    VersionMismatch {
+        /// The task.
+        id: TaskId,
+        /// What the command asked for.
+        expected: u32,
+        /// What the task has.
+        found: u32,
+    },
+    /// `only_if_absent`, and it is there.
+    #[error("the registry row exists already")]
+    Exists,
+    /// A setting outside its range.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The entry was written by a newer z4 than this one, or names a task twice.
+    #[error("malformed command: {0}")]
+    Malformed(&'static str),
+}
+
+/// A task as its row holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRow {
+    /// Its name.
+    pub id: TaskId,
+    /// Where the row is now.
+    pub key: TaskKey,
+    /// Its attempts are used up.
+    pub dead: bool,
+    /// Everything else.
+    pub record: crate::machine::record::TaskRecord,
+}
+
+/// A namespace as its row holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamespaceRow {
+    /// Its settings.
+    pub settings: Settings,
+    /// When its first command was applied; 0: it does not exist and these are the defaults.
+    pub created_ms: u64,
+    /// Tasks that are not dead.
+    pub live: u64,
+    /// Tasks whose attempts are used up.
+    pub dead: u64,
+    /// No live row is due before this.
+    pub low_water_ms: u64,
+}

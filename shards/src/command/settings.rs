@@ -1,0 +1,155 @@
+//! A namespace's settings: one table of names, defaults and ranges.
+
+use std::fmt;
+
+/// The settings of a namespace. Every value is within its range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// How long a consumer may keep a task without a word, milliseconds.
+    pub lease_ms: u32,
+    /// After so many failed attempts a task is dead.
+    pub max_attempts: u32,
+    /// The wait after the first failed attempt, milliseconds.
+    pub backoff_first_ms: u64,
+    /// Each further wait is the one before times this.
+    pub backoff_factor: f64,
+    /// No wait is longer, milliseconds.
+    pub backoff_ceiling_ms: u64,
+    /// A wait is changed by up to this share of itself, at random.
+    pub backoff_jitter: f64,
+    /// Nothing is delivered.
+    pub paused: bool,
+    /// How long a request id is remembered, milliseconds.
+    pub idempotency_window_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            lease_ms: 30_000,
+            max_attempts: 25,
+            backoff_first_ms: 1_000,
+            backoff_factor: 2.0,
+            backoff_ceiling_ms: 3_600_000,
+            backoff_jitter: 0.1,
+            paused: false,
+            idempotency_window_ms: 300_000,
+        }
+    }
+}
+
+/// A setting outside its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("settings.{setting} is {value}; it takes {range}")]
+pub struct SettingError {
+    /// Which one.
+    pub setting: Setting,
+    /// What was asked for.
+    pub value: String,
+    /// What it takes.
+    pub range: &'static str,
+}
+
+/// The name of a setting, as users write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting(pub &'static str);
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A change of settings: what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct SettingsPatch {
+    pub lease_ms: Option<u32>,
+    pub max_attempts: Option<u32>,
+    pub backoff_first_ms: Option<u64>,
+    pub backoff_factor: Option<f64>,
+    pub backoff_ceiling_ms: Option<u64>,
+    pub backoff_jitter: Option<f64>,
+    pub paused: Option<bool>,
+    pub idempotency_window_ms: Option<u64>,
+}
+
+fn take<T: Copy + PartialOrd + fmt::Display>(
+    slot: &mut T,
+    value: Option<T>,
+    name: &'static str,
+    (low, high): (T, T),
+    range: &'static str,
+) -> Result<(), SettingError> {
+    let Some(value) = value else { return Ok(()) };
+    // Written so that a NaN is outside.
+    if !(value >= low && value <= high) {
+        return Err(SettingError { setting: Setting(name), value: value.to_string(), range });
+    }
+    *slot = value;
+    Ok(())
+}
+
+impl Settings {
+    /// These settings with a change made to them.
+    ///
+    /// # Errors
+    /// The first value that is outside its range; nothing is changed then.
+    pub fn patched(mut self, p: &SettingsPatch) -> Result<Self, SettingError> {
+        take(&mut self.lease_ms, p.lease_ms, "lease_ms", (100, 43_200_000), "100 to 43200000 milliseconds")?;
+        take(&mut self.max_attempts, p.max_attempts, "max_attempts", (1, 10_000), "1 to 10000")?;
+        take(&mut self.backoff_first_ms, p.backoff_first_ms, "backoff_first_ms", (0, 86_400_000), "0 to 86400000 milliseconds")?;
+        take(&mut self.backoff_factor, p.backoff_factor, "backoff_factor", (1.0, 100.0), "1.0 to 100.0")?;
+        take(
+            &mut self.backoff_ceiling_ms,
+            p.backoff_ceiling_ms,
+            "backoff_ceiling_ms",
+            (0, 2_592_000_000),
+            "0 to 2592000000 milliseconds",
+        )?;
+        take(&mut self.backoff_jitter, p.backoff_jitter, "backoff_jitter", (0.0, 1.0), "0.0 to 1.0")?;
+        self.paused = p.paused.unwrap_or(self.paused);
+        take(
+            &mut self.idempotency_window_ms,
+            p.idempotency_window_ms,
+            "idempotency_window_ms",
+            (0, 86_400_000),
+            "0 to 86400000 milliseconds",
+        )?;
+        Ok(self)
+    }
+
+    /// The wait before the next attempt, milliseconds.
+    ///
+    /// `failed` counts the failed attempts, the one that just ended included (so at least 1); `random` is uniform in 0.0..1.0.
+    pub fn backoff_ms(&self, failed: u32, random: f64) -> u64 {
+        let exponent = i32::try_from(failed.saturating_sub(1)).unwrap_or(i32::MAX);
+        let wait = self.backoff_first_ms as f64 * self.backoff_factor.powi(exponent);
+        let wait = wait.min(self.backoff_ceiling_ms as f64);
+        (wait * (1.0 + self.backoff_jitter * (2.0 * random - 1.0))).max(0.0) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_outside_their_range_are_refused_by_name() {
+        let refused = Settings::default().patched(&SettingsPatch { lease_ms: Some(99), ..Default::default() });
+        let error = refused.expect_err("99 ms is too short").to_string();
+        assert_eq!(error, "settings.lease_ms is 99; it takes 100 to 43200000 milliseconds");
+        let nan = SettingsPatch { backoff_factor: Some(f64::NAN), ..Default::default() };
+        assert!(Settings::default().patched(&nan).is_err());
+    }
+
+    #[test]
+    fn backoff_grows_to_its_ceiling_and_jitter_stays_in_its_share() {
+        let s = Settings { backoff_first_ms: 100, backoff_ceiling_ms: 1_000, backoff_jitter: 0.5, ..Default::default() };
+        assert_eq!(s.backoff_ms(1, 0.5), 100);
+        assert_eq!(s.backoff_ms(3, 0.5), 400);
+        assert_eq!(s.backoff_ms(1_000, 0.5), 1_000);
+        assert_eq!(s.backoff_ms(1, 0.0), 50);
+        assert_eq!(s.backoff_ms(1, 1.0), 150);
+    }
+}

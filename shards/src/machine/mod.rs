@@ -1,0 +1,61 @@
+//! The replicated state machine of one group. Pure: no clock, no randomness, no IO but the [`Store`] it is given; the same entries
+//! give the same bytes on every replica.
+
+pub mod keys;
+pub mod record;
+pub mod registry;
+mod store;
+
+use bytes::Bytes;
+
+pub use store::{Store, StoreError};
+
+use crate::command::{Reply, Settings};
+use crate::ids::{Namespace, TaskKey};
+
+/// What one entry did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// One answer per command of the entry.
+    pub replies: Vec<Reply>,
+    /// What the leader's shell should know. Followers drop it.
+    pub effects: Vec<Effect>,
+}
+
+/// What the leader's delivery engine does after an entry was applied.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A live row is at `key` now that was not there before (created, due again, rescheduled, revived).
+    Added {
+        /// Whose.
+        namespace: Namespace,
+        /// Where.
+        key: TaskKey,
+        /// The encoded [`record::TaskRecord`].
+        row: Bytes,
+    },
+    /// The live row at `key` has new content (same position).
+    Replaced {
+        /// Whose.
+        namespace: Namespace,
+        /// Where.
+        key: TaskKey,
+        /// The encoded [`record::TaskRecord`].
+        row: Bytes,
+    },
+    /// The live row at `key` is gone (deleted, purged, or moved elsewhere). Acks and retries, which the leader's lease table asked
+    /// for, do not say so.
+    Removed {
+        /// Whose.
+        namespace: Namespace,
+        /// Where it was.
+        key: TaskKey,
+    },
+    /// The namespace has these settings now.
+    Configured {
+        /// Which.
+        namespace: Namespace,
+        /// All of them.
+        settings: Settings,
+    },
+}

@@ -1,0 +1,195 @@
+//! What the shards do for the rest of the peer: plain values in, plain values out. gRPC, SQL and the tools stand on these types.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::command::{NamespaceRow, Refusal, TaskRow};
+use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
+
+/// Why a request was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Rejection {
+    /// The state machine refused the command; nothing of it happened.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A bound was reached: the request was not started, and may be sent again later.
+    #[error("{what} is full ({limit}); nothing was done, try again later")]
+    Overloaded {
+        /// Which bound, as in the configuration.
+        what: &'static str,
+        /// Its value.
+        limit: usize,
+    },
+    /// The group has no leader here now; nothing was done.
+    #[error("group {group} has no leader on this peer now; nothing was done, try again")]
+    NoLeader {
+        /// Which group.
+        group: GroupId,
+    },
+    /// The peer stops. The request may or may not have been done.
+    #[error("the peer is stopping; the request may or may not have been done")]
+    Stopping,
+    /// The disk failed under the request; the process is about to end.
+    #[error("storage failed: {0}")]
+    Storage(Arc<str>),
+}
+
+/// A task's state as its group's leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskState {
+    /// Due in the future.
+    Scheduled,
+    /// Due, not with a consumer.
+    Ready,
+    /// With a consumer.
+    Leased,
+    /// Attempts used up.
+    Dead,
+}
+
+/// A task and its state.
+#[derive(Clone, Debug)]
+pub struct TaskView {
+    /// The row.
+    pub row: TaskRow,
+    /// Its state when it was read.
+    pub state: TaskState,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// Whose tasks.
+    pub namespace: Namespace,
+    /// Due at or after, milliseconds.
+    pub due_from_ms: u64,
+    /// Due before, milliseconds; `u64::MAX`: no end.
+    pub due_until_ms: u64,
+    /// Only this state.
+    pub state: Option<TaskState>,
+    /// Where the page starts; the first page: `None`.
+    pub after: Option<ListCursor>,
+    /// At most so many tasks.
+    pub limit: usize,
+    /// Rows come without payload.
+    pub omit_payload: bool,
+}
+
+/// The last task of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListCursor {
+    /// It was among the dead tasks, which come after the live ones.
+    pub dead: bool,
+    /// Its position.
+    pub key: TaskKey,
+}
+
+/// A page of tasks.
+#[derive(Clone, Debug, Default)]
+pub struct TaskPage {
+    /// In due order; live ones first.
+    pub tasks: Vec<TaskView>,
+    /// Where the next page starts; `None`: this was the last.
+    pub next: Option<ListCursor>,
+}
+
+/// A namespace and where it lives.
+#[derive(Clone, Debug)]
+pub struct NamespaceView {
+    /// Its name.
+    pub name: Namespace,
+    /// The group that owns it.
+    pub group: GroupId,
+    /// Settings and counts.
+    pub row: NamespaceRow,
+    /// Tasks with a consumer now.
+    pub leased: u64,
+}
+
+/// One task on its way to a consumer.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// Whose.
+    pub namespace: Namespace,
+    /// The task's name.
+    pub id: TaskId,
+    /// Where its row is.
+    pub key: TaskKey,
+    /// The encoded [`TaskRecord`](crate::machine::record::TaskRecord).
+    pub row: Bytes,
+    /// 1 for the first delivery.
+    pub attempt: u32,
+    /// The fencing token.
+    pub token: u64,
+    /// The lease ends at this time, milliseconds since 1970-01-01 UTC.
+    pub deadline_ms: u64,
+}
+
+/// What a consumer says about a delivery.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    /// The task.
+    pub id: TaskId,
+    /// The delivery's fencing token.
+    pub token: u64,
+    /// What should happen.
+    pub verdict: Verdict,
+}
+
+/// The three things a consumer can say.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Done: the task goes.
+    Ack,
+    /// Not done: the attempt counts, the task comes again.
+    Nack {
+        /// Deliverable again after this; `None`: by the namespace's backoff.
+        delay_ms: Option<u64>,
+        /// Kept as the task's last error.
+        reason: Bytes,
+    },
+    /// Still at it: a new deadline.
+    Extend {
+        /// From now; 0: the lease time of the delivery.
+        lease_ms: u32,
+    },
+}
+
+/// The answer to a [`Settle`].
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The lease is over, or the token is not this delivery's.
+    #[error("the lease of task {id} is over: it lapsed, or the task was delivered again, changed or deleted; token {token} is refused")]
+    LeaseLost {
+        /// The task.
+        id: TaskId,
+        /// The refused token.
+        token: u64,
+    },
+    /// It was not tried.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+/// A settled delivery: for an extension the new deadline in milliseconds since 1970-01-01 UTC, else 0.
+pub type Settled = Result<u64, SettleError>;
+
+/// What `info` tells about one group.
+#[derive(Clone, Debug)]
+pub struct GroupInfo {
+    /// Which.
+    pub group: GroupId,
+    /// The leader's number, when there is one.
+    pub leader: Option<u64>,
+    /// The current term.
+    pub term: u64,
+    /// The last log index; `None`: the log is empty.
+    pub last_log_index: Option<u64>,
+    /// The last applied index.
+    pub applied_index: Option<u64>,
+    /// The voters' numbers.
+    pub voters: Vec<u64>,
+    /// The shard that hosts the replica here.
+    pub shard: usize,
+}

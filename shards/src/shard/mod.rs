@@ -1,0 +1,3 @@
+//! The shell of a shard.
+
+pub mod api;
