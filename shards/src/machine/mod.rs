@@ -1,6 +1,7 @@
 //! The replicated state machine of one group. Pure: no clock, no randomness, no IO but the [`Store`] it is given; the same entries
 //! give the same bytes on every replica.
 
+mod apply;
 pub mod keys;
 pub mod record;
 pub mod registry;
@@ -8,6 +9,7 @@ mod store;
 
 use bytes::Bytes;
 
+pub use apply::{ApplyError, Machine, Totals};
 pub use store::{Store, StoreError};
 
 use crate::command::{Reply, Settings};

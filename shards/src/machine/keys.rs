@@ -1,0 +1,1 @@
+//! Every key kind and its byte layout. Once assigned they never change.
