@@ -1,3 +1,4 @@
 //! The shell of a shard.
 
 pub mod api;
+pub mod handle;
