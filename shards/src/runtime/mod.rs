@@ -1,0 +1,10 @@
+//! The executor: the only place in this crate that names glommio.
+//!
+//! Everything above sees a clock, tasks, sleeps, mailboxes, files and sockets, and could run on another thread-per-core executor.
+
+pub mod clock;
+pub mod executor;
+pub mod mailbox;
+mod raft;
+
+pub use raft::ExecutorRuntime;
