@@ -13,3 +13,9 @@ pub fn wall_ms() -> u64 {
 pub fn monotonic() -> Instant {
     Instant::now()
 }
+
+/// Wall-clock time, microseconds since 1970-01-01 UTC, for timers that fire on a millisecond's edge.
+#[allow(clippy::disallowed_methods)]
+pub fn wall_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros() as u64
+}

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod executor;
 pub mod mailbox;
+pub mod notify;
 mod raft;
 
 pub use raft::ExecutorRuntime;

@@ -27,6 +27,12 @@ pub enum Rejection {
         /// Which group.
         group: GroupId,
     },
+    /// Leadership was lost with the request on the way.
+    #[error("group {group} lost its leader with the request on the way; it may or may not have been done")]
+    Unknown {
+        /// Which group.
+        group: GroupId,
+    },
     /// The peer stops. The request may or may not have been done.
     #[error("the peer is stopping; the request may or may not have been done")]
     Stopping,
