@@ -4,8 +4,11 @@
 
 pub mod clock;
 pub mod executor;
+pub mod files;
 pub mod mailbox;
 pub mod notify;
 mod raft;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use raft::ExecutorRuntime;
