@@ -6,4 +6,6 @@
 pub mod command;
 pub mod ids;
 pub mod machine;
+pub mod metrics;
+pub mod runtime;
 pub mod shard;

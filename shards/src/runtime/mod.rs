@@ -1,0 +1,3 @@
+//! The only place of this crate that names glommio.
+
+pub mod probe;
