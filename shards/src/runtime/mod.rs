@@ -7,6 +7,7 @@ pub mod executor;
 pub mod files;
 pub mod mailbox;
 pub mod notify;
+pub mod probe;
 mod raft;
 #[cfg(test)]
 pub(crate) mod testing;
