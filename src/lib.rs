@@ -1,1 +1,3 @@
-//! z4
+//! The peer: what stands around the shards. So far its gRPC edge.
+
+pub mod grpc;

@@ -14,6 +14,11 @@ pub struct Shards {
 
 #[allow(unused_variables)]
 impl Shards {
+    /// A handle to no shards at all, for tests of what never reaches one: every other call on it panics.
+    pub fn disconnected() -> Self {
+        Self { _private: () }
+    }
+
     /// How many shards this peer has.
     pub fn count(&self) -> usize {
         unimplemented!()
@@ -88,8 +93,14 @@ impl Consumer {
     }
 
     /// The next deliveries, at least one. `None`: the peer stops. Taking them tells the delivery engine that there is room again:
-    /// what a consumer has not taken is bounded in bytes.
+    /// what a consumer has not taken is bounded in bytes. Dropping the future before it is ready loses nothing.
     pub async fn next(&mut self) -> Option<Vec<Delivered>> {
+        unimplemented!()
+    }
+
+    /// Ends the consumer but lets the leases of everything that [`Consumer::next`] gave out live on until they are settled or
+    /// lapse. What was not taken goes back without counting an attempt.
+    pub fn detach(self) {
         unimplemented!()
     }
 }
