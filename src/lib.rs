@@ -2,5 +2,6 @@
 
 pub mod boot;
 pub mod config;
+pub mod grpc;
 pub mod process;
 pub mod telemetry;

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod executor;
 pub mod files;
 pub mod mailbox;
+pub mod net;
 pub mod notify;
 pub mod probe;
 mod raft;

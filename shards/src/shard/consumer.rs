@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_channel::mpsc;
-use futures_util::StreamExt;
+use futures_channel::{mpsc, oneshot};
+use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt};
 
 use crate::ids::{GroupId, Namespace};
 use crate::runtime::mailbox::SendError;
@@ -20,7 +21,6 @@ pub struct Consumer {
     groups: Vec<GroupId>,
     flow: Arc<Flow>,
     deliveries: mpsc::UnboundedReceiver<Vec<Delivered>>,
-    leases: Leases,
 }
 
 impl Consumer {
@@ -32,8 +32,7 @@ impl Consumer {
             by_group.entry(shards.group_of(&namespace)).or_default().push(namespace);
         }
         let flow = Arc::new(Flow::default());
-        let mut consumer =
-            Consumer { shards, id, groups: Vec::new(), flow: Arc::clone(&flow), deliveries: receiver, leases: Leases::End };
+        let mut consumer = Consumer { shards, id, groups: Vec::new(), flow: Arc::clone(&flow), deliveries: receiver };
         for (group, namespaces) in by_group {
             let flow = Arc::clone(&flow);
             let subscription = Subscription { consumer: id, namespaces, lease_ms, flow, deliveries: deliveries.clone() };
@@ -63,13 +62,24 @@ impl Consumer {
 
     /// Deliveries that are there already; `None`: none now.
     pub fn try_next(&mut self) -> Option<Vec<Delivered>> {
-        use futures_util::FutureExt;
         self.next().now_or_never().flatten()
     }
 
-    /// Goes without giving its leases up: they last until they are settled or lapse.
-    pub fn detach(mut self) {
-        self.leases = Leases::Keep;
+    /// Ends the consumer but not its leases: they last until they are settled or lapse. Returns the deliveries that were on their way,
+    /// which are leased like those that were taken.
+    pub async fn detach(mut self) -> Vec<Delivered> {
+        let mut gone = Vec::new();
+        for group in self.groups.drain(..) {
+            let (tx, rx) = oneshot::channel();
+            leave(&self.shards, group, self.id, Leases::Keep, Some(tx));
+            gone.push(rx);
+        }
+        join_all(gone).await;
+        let mut rest = Vec::new();
+        while let Some(deliveries) = self.try_next() {
+            rest.extend(deliveries);
+        }
+        rest
     }
 
     fn kick(&self) {
@@ -83,11 +93,16 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         for group in self.groups.drain(..) {
-            let mut message = Message::Unsubscribe(group, self.id, self.leases);
-            while let Err(SendError::Full(back)) = self.shards.post(group, message) {
-                message = back;
-                std::thread::yield_now();
-            }
+            leave(&self.shards, group, self.id, Leases::End, None);
         }
+    }
+}
+
+/// Takes a consumer back from a group, however full the mailbox is: a consumer that stayed would be given tasks for ever.
+fn leave(shards: &Shards, group: GroupId, consumer: ConsumerId, leases: Leases, gone: Option<oneshot::Sender<()>>) {
+    let mut message = Message::Unsubscribe(group, consumer, leases, gone);
+    while let Err(SendError::Full(back)) = shards.post(group, message) {
+        message = back;
+        std::thread::yield_now();
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::machine::registry;
 use crate::runtime::mailbox::{self, SendError};
 use crate::shard::api::{GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView};
-use crate::shard::consumer::Consumer;
+pub use crate::shard::consumer::Consumer;
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::{Answer, Message, OpenError};
 use crate::shard::worker::Shard;
@@ -43,6 +43,11 @@ impl Shards {
         let (mailboxes, inboxes) = (0..shards).map(|_| mailbox::mailbox(messages_max)).unzip();
         let slots = (0..SLOTS).map(|_| AtomicU16::new(0)).collect();
         (Shards(Arc::new(Inner { mailboxes, slots, consumers: AtomicU64::new(1) })), inboxes)
+    }
+
+    /// A handle to no shards at all, for tests of what never reaches one: every other call on it panics.
+    pub fn disconnected() -> Self {
+        Shards::new(0, 1).0
     }
 
     /// Says that `shard` runs on this thread: requests to its groups go straight from now on.

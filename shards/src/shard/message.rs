@@ -35,8 +35,8 @@ pub enum Message {
     Settle(GroupId, Namespace, Vec<Settle>, oneshot::Sender<Vec<Settled>>),
     /// A consumer comes. Lost with the shard only; the consumer's stream ends then.
     Subscribe(GroupId, Subscription),
-    /// A consumer goes; its leases end unless it is only detached. Never refused: senders try again while the mailbox is full.
-    Unsubscribe(GroupId, ConsumerId, Leases),
+    /// A consumer goes; the sender is told when nothing more comes. Never refused: senders try again while the mailbox is full.
+    Unsubscribe(GroupId, ConsumerId, Leases, Option<oneshot::Sender<()>>),
     /// A consumer that was out of credit or room has some again. May be dropped when the mailbox is full: the next one makes up.
     Kick(GroupId, ConsumerId),
     /// Tell about every group of the shard.

@@ -7,7 +7,7 @@ mod consumer;
 pub mod delivery;
 mod delivering;
 mod group;
-mod handle;
+pub mod handle;
 mod message;
 mod mint;
 mod reads;
@@ -15,7 +15,5 @@ mod upkeep;
 mod worker;
 
 pub use batcher::BatchLimits;
-pub use consumer::Consumer;
-pub use handle::Shards;
 pub use message::{Message, OpenError};
 pub use worker::{Shard, ShardOptions};

@@ -142,9 +142,12 @@ impl Shard {
                     group.subscribe(subscription);
                 }
             }
-            Message::Unsubscribe(id, consumer, leases) => {
+            Message::Unsubscribe(id, consumer, leases, gone) => {
                 if let Some(group) = self.group(id) {
                     group.unsubscribe(consumer, leases);
+                }
+                if let Some(gone) = gone {
+                    let _ = gone.send(());
                 }
             }
             Message::Kick(id, consumer) => {
