@@ -47,16 +47,24 @@ pub enum DeliverMethod {
 }
 
 /// A method label.
-pub trait Method: Copy {
+pub trait Method: Copy + 'static {
     /// All of them, in the order of [`Method::index`].
     const NAMES: &'static [&'static str];
+    /// All of them, in the same order.
+    const ALL: &'static [Self];
     /// The position in [`Method::NAMES`].
     fn index(self) -> usize;
+    /// The method of an rpc; `None`: the rpc is not counted here.
+    fn by_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().position(|n| *n == name).map(|i| Self::ALL[i])
+    }
 }
 
 impl Method for CreateMethod {
     const NAMES: &'static [&'static str] =
         &["CreateTask", "CreateTaskAsync", "CreateTaskStream", "CreateTaskStreamAsync", "CreateTasks"];
+    const ALL: &'static [Self] =
+        &[Self::CreateTask, Self::CreateTaskAsync, Self::CreateTaskStream, Self::CreateTaskStreamAsync, Self::CreateTasks];
     fn index(self) -> usize {
         self as usize
     }
@@ -64,6 +72,7 @@ impl Method for CreateMethod {
 
 impl Method for DeliverMethod {
     const NAMES: &'static [&'static str] = &["GetTaskStream", "Consume", "LeaseTasks"];
+    const ALL: &'static [Self] = &[Self::GetTaskStream, Self::Consume, Self::LeaseTasks];
     fn index(self) -> usize {
         self as usize
     }

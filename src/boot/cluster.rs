@@ -8,7 +8,9 @@ use z4_shards::machine::registry;
 use z4_shards::shard::api::Rejection;
 use z4_shards::shard::handle::Shards;
 
-use super::{BootError, identity::Identity};
+use super::identity::Identity;
+use super::serving::LOOK_AGAIN;
+use super::BootError;
 
 /// How long a group may take to find its leader.
 const LEADER_WAIT: Duration = Duration::from_secs(30);
@@ -51,7 +53,7 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
         match shards.registry_create(rows()).await {
             Ok(()) => return Ok(slots),
             Err(Rejection::NoLeader { .. }) if tokio::time::Instant::now() < until => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
             Err(e) => return Err(e.into()),
         }
@@ -67,6 +69,6 @@ async fn until_led(shards: &Shards) -> Result<(), BootError> {
         if tokio::time::Instant::now() >= until {
             return Err(BootError::NoLeader { group: waiting.group });
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use z4_shards::log::{Log, LogOptions};
+use z4_shards::log::Log;
 use z4_shards::runtime::executor::{self, ExecutorThread};
 use z4_shards::runtime::mailbox::Receiver;
 use z4_shards::shard::handle::Shards;
@@ -12,7 +12,8 @@ use z4_shards::shard::{Message, Shard, ShardOptions};
 use z4_shards::storage::Storage;
 
 use super::BootError;
-use crate::grpc;
+use super::options::LogSettings;
+use super::serving::Server;
 
 /// Everything that one shard needs to start.
 pub struct ShardStart {
@@ -27,7 +28,7 @@ pub struct ShardStart {
     /// The directory of its raft log.
     pub log_dir: PathBuf,
     /// How the log is kept.
-    pub log: LogOptions,
+    pub log: LogSettings,
 }
 
 /// A shard's thread and what the boot needs of it.
@@ -37,7 +38,7 @@ pub struct ShardThread {
     /// The log is open, or why it is not.
     pub opened: oneshot::Receiver<Result<(), BootError>>,
     /// Tells it to serve gRPC.
-    pub serve: oneshot::Sender<grpc::Server>,
+    pub serve: oneshot::Sender<Server>,
 }
 
 /// Starts a shard's executor.
@@ -53,10 +54,10 @@ pub fn start(start: ShardStart) -> Result<ShardThread, BootError> {
 async fn run(
     start: ShardStart,
     opened: oneshot::Sender<Result<(), BootError>>,
-    serve: oneshot::Receiver<grpc::Server>,
+    serve: oneshot::Receiver<Server>,
 ) {
     let ShardStart { index, inbox, shards, options, log_dir, log } = start;
-    let log = match Log::open(log_dir, log).await {
+    let log = match Log::open(log_dir, log.options(&options.metrics)).await {
         Ok(log) => log,
         Err(e) => {
             let _ = opened.send(Err(BootError::Log { shard: index, source: e }));
@@ -73,12 +74,9 @@ async fn run(
     let shard = Shard::new(index, options, log, storage);
     shards.bind(index, Rc::clone(&shard));
     let _ = opened.send(Ok(()));
-    let to_serve = shards.clone();
     executor::spawn(async move {
-        if let Ok(server) = serve.await
-            && let Err(e) = server.run(to_serve).await
-        {
-            tracing::error!(shard = index, error = %e, "gRPC is not served on this shard");
+        if let Ok(server) = serve.await {
+            server.run().await;
         }
     });
     shard.run(inbox).await;

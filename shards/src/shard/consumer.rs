@@ -24,14 +24,19 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    pub(super) fn start(shards: Shards, id: ConsumerId, namespaces: Vec<Namespace>, lease_ms: u32) -> Result<Self, Rejection> {
+    pub(super) fn start(
+        shards: Shards,
+        id: ConsumerId,
+        namespaces: Vec<Namespace>,
+        (lease_ms, queued_bytes_max): (u32, usize),
+    ) -> Result<Self, Rejection> {
         // What waits in this channel is bounded by the flow: tasks by credit, bytes by its room.
         let (deliveries, receiver) = mpsc::unbounded();
         let mut by_group: BTreeMap<GroupId, Vec<Namespace>> = BTreeMap::new();
         for namespace in namespaces {
             by_group.entry(shards.group_of(&namespace)).or_default().push(namespace);
         }
-        let flow = Arc::new(Flow::default());
+        let flow = Arc::new(Flow::new(queued_bytes_max));
         let mut consumer = Consumer { shards, id, groups: Vec::new(), flow: Arc::clone(&flow), deliveries: receiver };
         for (group, namespaces) in by_group {
             let flow = Arc::clone(&flow);

@@ -184,10 +184,11 @@ impl Shards {
         (0..count).map(|_| Err(SettleError::Rejected(rejection.clone()))).collect()
     }
 
-    /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting.
-    pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32) -> Result<Consumer, Rejection> {
+    /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting. `queued_bytes_max` bounds what is delivered and
+    /// not yet taken with [`Consumer::next`].
+    pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32, queued_bytes_max: usize) -> Result<Consumer, Rejection> {
         let id = ConsumerId(self.0.consumers.fetch_add(1, Ordering::Relaxed));
-        Consumer::start(self.clone(), id, namespaces, lease_ms)
+        Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max))
     }
 
     pub(super) fn overloaded(&self, e: &SendError<Message>) -> Rejection {
