@@ -123,7 +123,7 @@ impl Shard {
                 self.with_group(id, answer, |group, answer| reply(answer, group.purge(namespace)));
             }
             Message::Register(id, key, answer) => self.with_group(id, answer, |group, answer| {
-                reply(answer, async move { group.read(move |partition| partition.registry(&key)).await });
+                reply(answer, async move { group.read(move |partition| partition.registered(&key)).await });
             }),
             message => self.dispatch_delivery(message),
         }
