@@ -173,9 +173,10 @@ impl RaftSnapshotBuilder<TypeConfig> for GroupStateMachine {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         // Syncing takes tens of milliseconds: it happens beside the storage thread, which goes on to apply.
-        let (persister, stored, view) =
-            self.call(|partition| Ok((partition.persister(), partition.membership(), partition.view()))).await?;
-        let applied = ExecutorRuntime::spawn_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
+        let (applied, stored, view, persister) = self
+            .call(|partition| Ok((partition.applied(), partition.membership(), partition.view(), partition.persister())))
+            .await?;
+        ExecutorRuntime::spawn_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
         let meta = SnapshotMeta { last_log_id: applied.map(types::log_id), last_membership: stored_membership(stored)? };
         Ok(Snapshot { meta, snapshot: view })
     }
