@@ -85,9 +85,11 @@ impl Edge {
         }
     }
 
-    fn stop(self) {
+    /// Stops it while the clients go on running: they answer its GOAWAY.
+    async fn stop(self) {
         self.stop.send(()).expect("the edge serves");
-        self.thread.join().expect("the edge ends well");
+        let join = tokio::task::spawn_blocking(|| self.thread.join());
+        join.await.expect("no panic here").expect("the edge ends well");
     }
 }
 
@@ -115,17 +117,22 @@ async fn health_is_served_and_reflection_describes_it() {
         ask(MessageRequest::FileContainingSymbol("z4.Collection".into())),
     ];
     let answers = ServerReflectionClient::new(channel).server_reflection_info(futures_util::stream::iter(asked)).await;
-    let answers: Vec<ServerReflectionResponse> = answers.expect("served").into_inner().map(|a| a.expect("answered")).collect().await;
+    let answers: Vec<ServerReflectionResponse> =
+        answers.expect("served").into_inner().map(|a| a.expect("answered")).collect().await;
     let answers: Vec<_> = answers.into_iter().map(|a| a.message_response.expect("there")).collect();
     match &answers[..] {
-        [MessageResponse::ListServicesResponse(list), MessageResponse::ErrorResponse(e), MessageResponse::FileDescriptorResponse(file)] => {
+        [
+            MessageResponse::ListServicesResponse(list),
+            MessageResponse::ErrorResponse(e),
+            MessageResponse::FileDescriptorResponse(file),
+        ] => {
             assert!(list.service.iter().any(|s| s.name == "z4.Collection"));
             assert_eq!(e.error_code, Code::NotFound as i32);
             assert!(!file.file_descriptor_proto[0].is_empty());
         }
         other => panic!("not what was asked: {other:?}"),
     }
-    edge.stop();
+    edge.stop().await;
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -146,7 +153,7 @@ async fn bad_requests_are_refused_by_field_value_and_limit() {
     let mut responses = client.consume(messages).await.expect("the stream starts").into_inner();
     let refused = responses.next().await.expect("an answer").expect_err("not opened");
     assert_eq!(refused.message(), "open is missing; the first message of a consume stream opens it");
-    edge.stop();
+    edge.stop().await;
 }
 
 /// Refused requests are answered in their order and the stream goes on, with more requests than may be in flight.
@@ -162,7 +169,7 @@ async fn a_stream_of_bad_requests_is_answered_to_its_end() {
         let text = format!("payload has {} bytes; the limit is 10 (limits.payload_bytes_max)", 11 + i);
         assert_eq!((answer.status, answer.message), (Code::InvalidArgument as u32, text));
     }
-    edge.stop();
+    edge.stop().await;
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -174,13 +181,13 @@ async fn an_unknown_method_is_unimplemented() {
     let codec = tonic_prost::ProstCodec::<proto::Status, proto::Status>::default();
     let refused = client.unary(tonic::Request::new(proto::Status {}), path, codec).await.expect_err("unknown");
     assert_eq!((refused.code(), refused.message()), (Code::Unimplemented, "/z4.Nothing/Here is no method of this peer"));
-    edge.stop();
+    edge.stop().await;
 }
 
 /// A connection over the bound is closed at once; when another one ends, its place is free again.
 #[tokio::test(flavor = "current_thread")]
 async fn connections_are_bounded() {
-    let edge = Edge::start(Limits { connections_max: 2, ..Limits::default() });
+    let edge = Edge::start(Limits { connections_max: 2, drain_ms: 50, ..Limits::default() });
     let first = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
     let _second = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
     edge.open(2).await;
@@ -190,7 +197,7 @@ async fn connections_are_bounded() {
     edge.open(1).await;
     let mut fourth = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
     assert!(fourth.read(&mut [0; 64]).await.expect("served") > 0, "the server's settings come");
-    edge.stop();
+    edge.stop().await;
 }
 
 /// A client that says nothing is cut; one that speaks HTTP/2 but has no call is asked to go (GOAWAY) and then cut.
@@ -208,7 +215,7 @@ async fn silent_and_idle_connections_end() {
     assert!(frame_types(&seen).contains(&7), "{seen:?}");
     silent.read_to_end(&mut Vec::new()).await.expect("the server closes");
     edge.open(0).await;
-    edge.stop();
+    edge.stop().await;
 }
 
 fn frame_types(mut bytes: &[u8]) -> Vec<u8> {
