@@ -52,9 +52,8 @@ mod tests {
     fn rejections_have_their_codes() {
         let id = TaskId { due_ms: 1, group: GroupId(1), sequence: 1 };
         let namespace = Namespace::new("a").expect("valid");
-        let setting = Settings::default()
-            .patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() })
-            .expect_err("too short");
+        let setting =
+            Settings::default().patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() }).expect_err("too short");
         let table: [(Rejection, Code); 8] = [
             (Rejection::Overloaded { what: "mailbox", limit: 1 }, Code::ResourceExhausted),
             (Rejection::NoLeader { group: GroupId(1) }, Code::Unavailable),
