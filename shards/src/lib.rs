@@ -5,5 +5,7 @@
 
 pub mod command;
 pub mod ids;
+pub mod log;
 pub mod machine;
+pub mod runtime;
 pub mod shard;
