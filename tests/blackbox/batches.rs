@@ -28,8 +28,8 @@ async fn results_stand_in_the_order_of_the_requests() {
     }
 }
 
-/// One request of a batch is bad. Whether the peer refuses the whole call or answers one by one, no task of the namespace with the
-/// bad request exists afterwards; half a batch would be the one thing that a producer cannot repair.
+/// One request of a batch is bad. Every request of its namespace is refused, the bad one with its reason and the others with its
+/// position; the other namespace is untouched by it. Half a batch would be the one thing that a producer cannot repair.
 #[tokio::test]
 async fn one_bad_request_takes_its_namespace_with_it() {
     let peer = Peer::start().await;
@@ -37,19 +37,15 @@ async fn one_bad_request_takes_its_namespace_with_it() {
     let mut batch: Vec<CreateTaskRequest> = (0..10).map(|n| create("good", &n.to_string())).collect();
     batch.extend((0..10).map(|n| create("bad", &n.to_string())));
     batch[15].payload = vec![0; (1 << 20) + 1].into();
-    match client.create_batch(batch).await {
-        Err(status) => {
-            assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-            assert!(status.message().contains("15"), "the text names the position: {status}");
-            assert_eq!(client.namespace("good").await.live, 0, "a refused call does nothing");
-        }
-        Ok(results) => {
-            assert!(results[..10].iter().all(|r| r.status == 0), "{results:?}");
-            assert!(results[10..].iter().all(|r| r.status != 0), "{results:?}");
-            assert_eq!(client.namespace("good").await.live, 10);
-        }
+    let results = client.create_batch(batch).await.expect("a batch is answered one by one");
+    assert!(results[..10].iter().all(|result| result.status == 0 && result.task.is_some()), "{results:?}");
+    for (n, result) in results.iter().enumerate().skip(10) {
+        let code = if n == 15 { Code::InvalidArgument } else { Code::Aborted };
+        assert_eq!(result.status, code as u32, "request {n}: {}", result.message);
+        assert!(result.message.contains("tasks[15]") && result.task.is_none(), "request {n}: {result:?}");
+        assert!(result.message.contains("1048577") && result.message.contains("1048576"), "request {n}: {}", result.message);
     }
-    assert_eq!(client.namespace("bad").await.live, 0);
+    assert_eq!((client.namespace("good").await.live, client.namespace("bad").await.live), (10, 0));
     assert_eq!(client.list_all("bad").await.len(), 0);
 }
 

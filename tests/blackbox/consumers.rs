@@ -123,7 +123,7 @@ async fn a_consumer_that_never_reads_harms_nobody() {
     let small_window = endpoint(&peer.address()).initial_stream_window_size(65_535).initial_connection_window_size(65_535);
     let sleeping_client = Client::connect_to(small_window).await.expect("a connection");
     let open = ConsumeOpen { namespaces: vec!["a".to_owned()], lease_ms: 3_600_000 };
-    let endless = ConsumeRequest { open: Some(open), credit: 100_000, ..ConsumeRequest::default() };
+    let endless = ConsumeRequest { open: Some(open), credit: 50_000, ..ConsumeRequest::default() };
     let sleeper = ConsumeStream::open_with(&sleeping_client, endless).await.expect("a stream");
     let (served, stuck) = produce_large(&client, TASKS, PAYLOAD_BYTES, &mut good).await;
     assert!(served >= TASKS, "only {served} of {} tasks were served beside the sleeper", 2 * TASKS);

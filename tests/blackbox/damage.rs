@@ -26,10 +26,10 @@ async fn a_damaged_log_is_refused_by_file_and_offset() {
     write_byte(&file, middle, bytes[middle] ^ 0x10);
 
     let attempt = peer.attempt().await;
-    assert!(!attempt.status.success(), "it started on a damaged log");
+    assert_eq!(attempt.status.code(), Some(74), "the status for damaged storage:\n{}", attempt.log);
     let name = file.file_name().and_then(|name| name.to_str()).expect("an ASCII name");
     assert!(attempt.log.contains(name), "the file {name} is not named:\n{}", attempt.log);
-    let offset = number_after(&attempt.log, "offset").unwrap_or_else(|| panic!("no offset is named:\n{}", attempt.log));
+    let offset = number_after(&attempt.log, "at byte").unwrap_or_else(|| panic!("no offset is named:\n{}", attempt.log));
     assert!(offset <= middle, "offset {offset} is behind the damage at {middle}");
     assert!(offset + (1 << 20) > middle, "offset {offset} is far from the damage at {middle}");
 

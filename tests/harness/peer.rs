@@ -145,7 +145,11 @@ impl Peer {
             .env("Z4_SQL_PORT", "0")
             .env("Z4_PEER_ID", "peer-1")
             .env("Z4_BOOTSTRAP_CLUSTER", "true")
+            .env("Z4_BIND_ADDRESS", "127.0.0.1")
+            // More groups than shards, so that shards host several; small segments, so that they are changed.
             .env("Z4_SHARDS", "2")
+            .env("Z4_GROUPS", "3")
+            .env("Z4_LOG_SEGMENT_BYTES", "16777216")
             .envs(self.options.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
