@@ -207,8 +207,8 @@ pub struct TaskRow {
     pub record: crate::machine::record::TaskRecord,
 }
 
-/// A namespace as its row holds it.
-#[derive(Clone, Debug, PartialEq)]
+/// A namespace as its row holds it; the default is one that does not exist.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NamespaceRow {
     /// Its settings.
     pub settings: Settings,
