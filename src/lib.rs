@@ -5,3 +5,4 @@ pub mod config;
 pub mod grpc;
 pub mod process;
 pub mod telemetry;
+pub mod tool;
