@@ -160,7 +160,9 @@ pub enum Verdict {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SettleError {
     /// The lease is over, or the token is not this delivery's.
-    #[error("the lease of task {id} is over: it lapsed, or the task was delivered again, changed or deleted; token {token} is refused")]
+    #[error(
+        "the lease of task {id} is over: it lapsed, or the task was delivered again, changed or deleted; token {token} is refused"
+    )]
     LeaseLost {
         /// The task.
         id: TaskId,
