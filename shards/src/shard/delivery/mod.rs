@@ -43,11 +43,15 @@ mod window;
 #[cfg(test)]
 mod cost_tests;
 #[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
+mod lease_tests;
+#[cfg(test)]
 mod simulation_tests;
 #[cfg(test)]
-mod story_tests;
-#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod window_tests;
 
 pub use action::{Action, Claim, ConsumerId, Finish, Step};
 pub use counts::Counts;
