@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The file in the peer directory with the ports of the running process. Removed at the start and at a graceful stop.
 pub const PORTS_FILE: &str = "ports.json";
 
-/// What is told, once, when every port below accepts connections. A port is missing when nothing listens there.
+/// What is told, once, when every port below accepts connections, as one JSON object. A port is missing when nothing listens there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// The peer's name.
@@ -19,13 +19,17 @@ pub struct Ready {
     /// The address that the ports below are bound to.
     pub bind_address: IpAddr,
     /// gRPC for clients.
-    pub service_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<u16>,
     /// Links between peers.
-    pub peer_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<u16>,
     /// `/metrics` and `/healthz`.
-    pub metrics_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<u16>,
     /// MySQL's protocol.
-    pub sql_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<u16>,
 }
 
 impl Ready {
@@ -64,10 +68,10 @@ mod tests {
             peer_id: "a".into(),
             pid: 1,
             bind_address: IpAddr::from([127, 0, 0, 1]),
-            service_port: Some(40_000),
-            peer_port: None,
-            metrics_port: Some(40_001),
-            sql_port: None,
+            service: Some(40_000),
+            peer: None,
+            metrics: Some(40_001),
+            sql: None,
         };
         ready.announce(directory.path()).expect("written");
         assert_eq!(Ready::read(directory.path()).expect("read"), ready);
