@@ -70,10 +70,10 @@ pub fn run(config: Config) -> Result<(), BootError> {
         peer_id: config.peer_id,
         pid: std::process::id(),
         bind_address: config.bind_address,
-        service: None,
-        peer: None,
-        metrics: Some(metrics_port),
-        sql: None,
+        service_port: None,
+        peer_port: None,
+        metrics_port: Some(metrics_port),
+        sql_port: None,
     };
     health.enter(Stage::Serving);
     ready.announce(&config.peer_data_dir).map_err(BootError::Announce)?;

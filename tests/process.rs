@@ -111,7 +111,7 @@ fn either_signal_stops_gracefully() {
 fn metrics_and_health_are_served() {
     let dir = directory();
     let peer = Running::start(dir.path(), &["--dev", "--log-format=json"]);
-    let port = peer.ready.metrics.expect("served");
+    let port = peer.ready.metrics_port.expect("served");
     let get = |path: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connects");
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: z4\r\nConnection: close\r\n\r\n").as_bytes()).expect("sent");

@@ -91,7 +91,7 @@ fn each_dependency_is_named_in_one_folder_only() {
         ("openraft_rt", &["shards/src/raft/", "shards/src/runtime/"]),
         ("openraft_rt_tokio", &["shards/src/raft/", "shards/src/runtime/"]),
         ("prometheus", &["shards/src/metrics.rs", "src/boot"]),
-        ("clap", &["src/config/", "src/bin/z4t", "src/cli/"]),
+        ("clap", &["src/config/", "src/bin/z4t", "src/tool/"]),
         ("rlimit", &["src/process/"]),
     ] {
         verdict(&format!("{word} is named only below {}", folders.join(", ")), strays(&sources, word, folders));

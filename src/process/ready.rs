@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The file in the peer directory with the ports of the running process. Removed at the start and at a graceful stop.
 pub const PORTS_FILE: &str = "ports.json";
 
-/// What is told, once, when every port below accepts connections, as one JSON object. A port is missing when nothing listens there.
+/// What is told, once, when every port below accepts connections, as one JSON object with the keys `peer_id`, `pid`,
+/// `bind_address`, and `service`, `peer`, `metrics`, `sql` for the ports. A port is missing when nothing listens there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// The peer's name.
@@ -19,17 +20,17 @@ pub struct Ready {
     /// The address that the ports below are bound to.
     pub bind_address: IpAddr,
     /// gRPC for clients.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<u16>,
+    #[serde(rename = "service", skip_serializing_if = "Option::is_none")]
+    pub service_port: Option<u16>,
     /// Links between peers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<u16>,
+    #[serde(rename = "peer", skip_serializing_if = "Option::is_none")]
+    pub peer_port: Option<u16>,
     /// `/metrics` and `/healthz`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metrics: Option<u16>,
+    #[serde(rename = "metrics", skip_serializing_if = "Option::is_none")]
+    pub metrics_port: Option<u16>,
     /// MySQL's protocol.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sql: Option<u16>,
+    #[serde(rename = "sql", skip_serializing_if = "Option::is_none")]
+    pub sql_port: Option<u16>,
 }
 
 impl Ready {
@@ -68,10 +69,10 @@ mod tests {
             peer_id: "a".into(),
             pid: 1,
             bind_address: IpAddr::from([127, 0, 0, 1]),
-            service: Some(40_000),
-            peer: None,
-            metrics: Some(40_001),
-            sql: None,
+            service_port: Some(40_000),
+            peer_port: None,
+            metrics_port: Some(40_001),
+            sql_port: None,
         };
         ready.announce(directory.path()).expect("written");
         assert_eq!(Ready::read(directory.path()).expect("read"), ready);
