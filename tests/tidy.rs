@@ -90,7 +90,6 @@ fn each_dependency_is_named_in_one_folder_only() {
         ("openraft", &["shards/src/raft/", "shards/src/runtime/"]),
         ("openraft_rt", &["shards/src/raft/", "shards/src/runtime/"]),
         ("openraft_rt_tokio", &["shards/src/raft/", "shards/src/runtime/"]),
-        ("prometheus", &["shards/src/metrics.rs", "src/boot"]),
         ("clap", &["src/config/", "src/bin/z4t", "src/tool/"]),
         ("rlimit", &["src/process/"]),
     ] {
