@@ -6,6 +6,7 @@ use futures_channel::oneshot;
 
 use crate::command::{Command, NamespaceRow, Op, OpReply, TaskRow};
 use crate::ids::{Namespace, TaskId, TaskKey};
+use crate::machine::namespace::absent;
 use crate::partition::{ListPage, ListRange};
 use crate::raft::ProposeError;
 use crate::runtime::clock;
@@ -107,7 +108,7 @@ impl Group {
         self.confirm_leadership().await?;
         let key = name.clone();
         let row = self.read(move |partition| partition.namespace(&key)).await?;
-        Ok(self.namespace_view(name, row.unwrap_or_default()))
+        Ok(self.namespace_view(name, row.unwrap_or_else(absent)))
     }
 
     /// The group's namespaces after a name.

@@ -34,7 +34,10 @@ impl Engine {
         }
         let claim = Claim { key: lease.key, token: lease.token };
         let op = match &settle.verdict {
-            Verdict::Ack => Op::Ack { key: lease.key, rewritten: lease.rewritten },
+            Verdict::Ack => {
+                let id = TaskId { due_ms: lease.id_due_ms, group: self.group, sequence: lease.key.sequence };
+                Op::Ack { id, key: lease.key, rewritten: lease.rewritten }
+            }
             Verdict::Nack { delay_ms, reason } => {
                 let wait_ms = delay_ms.unwrap_or_else(|| lane.settings.backoff_ms(lease.attempts.saturating_add(1), random));
                 let due_ms = now_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
