@@ -188,6 +188,17 @@ fn a_task_that_returns_home_is_deleted_strongly() {
     assert_eq!(replica.machine.totals(), Totals::default());
 }
 
+/// A moved task stands where another id would have its home: that id, which was never given out, must not find it.
+#[test]
+fn an_id_that_was_never_given_out_finds_nothing() {
+    let mut replica = Replica::new(GROUP);
+    let id = replica.created(100, create(500, b"")).id;
+    replica.run(200, vec![Op::Update(Update { due_ms: Some(700), ..change(id) })]).expect("moved");
+    let forged = TaskId { due_ms: 700, ..id };
+    let refused = replica.run(200, vec![Op::Delete { id: forged, expected_version: 0 }]);
+    assert_eq!(refused, Err(Refusal::NotFound { namespace: command("a", vec![]).namespace, id: forged }));
+}
+
 /// A purge takes some at a time, live ones first, and says when nothing is left.
 #[test]
 fn a_purge_goes_in_steps() {
