@@ -93,6 +93,6 @@ pub enum Finish {
     Applied,
     /// It was not applied and never will be.
     NotDone,
-    /// It was refused because the row is not there.
-    Gone,
+    /// The state machine refused the command: nothing of it happened, and it would not be otherwise next time, as a row is not there.
+    Refused,
 }

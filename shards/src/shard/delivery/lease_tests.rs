@@ -158,6 +158,24 @@ fn a_failed_retry_is_proposed_again() {
     assert_eq!((w.take(1, 10)[0].attempt, w.errors.len()), (2, 1));
 }
 
+/// One row of three is missing (it never should be), so the command is refused as a whole. The other two must come again: each retry
+/// is proposed in a command of its own, and only the one that is refused alone is given up.
+#[test]
+fn a_missing_row_does_not_take_others_with_it() {
+    let (mut w, got) = leased(3);
+    w.now_ms += 1_000;
+    assert_eq!(w.run(), 1);
+    assert_eq!(w.refuse().len(), 3);
+    w.now_ms += 1_000;
+    assert_eq!(w.run(), 3);
+    let claims = w.refuse();
+    assert_eq!((claims.len(), claims[0].key), (1, got[0].key));
+    w.pass(100);
+    let again: Vec<_> = w.take(1, 10).iter().map(|t| t.id).collect();
+    assert_eq!(again, [got[1].id, got[2].id]);
+    assert_eq!(w.engine.counts().leased, 2);
+}
+
 /// A delete of a leased task: its token is refused from the moment the delete is proposed, because an ack is applied blindly.
 #[test]
 fn a_deleted_task_cannot_be_acked() {

@@ -203,6 +203,13 @@ impl World {
         true
     }
 
+    /// The oldest proposal, which must be of claims, is refused.
+    pub(super) fn refuse(&mut self) -> Vec<Claim> {
+        let Some((_, Change::Claimed { claims, .. })) = self.proposals.pop_front() else { panic!("no proposal of claims") };
+        claims.iter().for_each(|claim| self.engine.finished(*claim, Finish::Refused, self.now_ms));
+        claims
+    }
+
     /// The storage thread does its oldest job.
     pub(super) fn work(&mut self) -> bool {
         let Some(job) = self.jobs.pop_front() else { return false };
@@ -273,13 +280,16 @@ impl World {
             Change::Claimed { ops, claims } => {
                 for op in &ops {
                     match op {
-                        Op::Ack { key, .. } => {
+                        Op::Ack { id, key, rewritten } => {
+                            let record = &tenant.live[key];
+                            assert_eq!((*id, *rewritten), (record.id(GROUP, *key), record.rewritten));
                             assert!(tenant.live.remove(key).is_some(), "an ack must find its row: {key:?}");
                             self.gone.insert(key.sequence);
                         }
                         Op::Retry { key, due_ms, error } => {
                             let mut record = tenant.live.remove(key).expect("a retry must find its row");
                             record.attempts += 1;
+                            record.rewritten = true;
                             self.errors.push(error.clone());
                             if record.attempts >= tenant.settings.max_attempts {
                                 tenant.dead.insert(key.sequence);
@@ -302,6 +312,7 @@ impl World {
                 released = Some((n, id));
                 if let Some((key, mut record)) = tenant.find(id) {
                     record.version += 1;
+                    record.rewritten = true;
                     let moved = TaskKey { due_ms: due_ms.map_or(key.due_ms, |due| due.max(stamp_ms)), sequence: key.sequence };
                     if moved == key {
                         effects.push(Effect::Replaced { namespace: namespace.clone(), key, row: record.encode() });

@@ -1,8 +1,10 @@
 //! When tasks are delivered and what is in memory meanwhile: due times, the horizon, bounds, low water.
 
-use super::testing::{Change, World};
-use super::{Limits, weight};
+use super::testing::{Change, World, name};
+use super::{Action, Limits, weight};
 use crate::command::Settings;
+use crate::ids::TaskKey;
+use crate::machine::Effect;
 
 fn one_consumer(namespaces: usize, limits: Limits) -> World {
     let mut w = World::new(namespaces, limits, 1);
@@ -195,6 +197,22 @@ fn low_water_follows_the_acks() {
     let last_ms = *w.waters.last().expect("proposed");
     assert!(last_ms > first_ms + 100, "{:?}", w.waters);
     assert!(w.waters.len() <= 4, "every now and then: {:?}", w.waters);
+}
+
+/// A row that cannot be read is reported and not delivered; the others are.
+#[test]
+fn a_damaged_row_is_reported() {
+    let mut w = one_consumer(1, Limits::default());
+    let (key, namespace) = (TaskKey { due_ms: w.now_ms, sequence: 9 }, name(0));
+    w.engine.applied([Effect::Added { namespace, key, row: "no record".into() }], w.now_ms);
+    w.create(0, 0);
+    w.commit();
+    w.work();
+    w.answer();
+    let actions = w.engine.run(w.now_ms, &mut || 0.5);
+    assert!(
+        matches!(&actions[..], [Action::Damaged { key: at, .. }, Action::Deliver { tasks, .. }] if *at == key && tasks.len() == 1)
+    );
 }
 
 /// The last consumer takes the namespace's memory with it; leases that were left behind stay good, and are all that is left.
