@@ -30,9 +30,7 @@ pub enum Action {
     Scan {
         /// Whose.
         namespace: Namespace,
-        /// Comes back with the answer.
-        ticket: u64,
-        /// The first position, included.
+        /// The first position, included. Comes back with the answer.
         from: TaskKey,
         /// Rows that are due before this, milliseconds.
         until_ms: u64,
