@@ -160,6 +160,8 @@ pub(crate) struct Shared {
     pub(crate) work: Signal,
     /// The housekeeper has something to do.
     pub(crate) chores: Signal,
+    /// Segments came or went: it may be worth moving entries.
+    pub(crate) moves: Signal,
     /// The housekeeper made a next file, or failed to.
     pub(crate) prepared: Signal,
 }

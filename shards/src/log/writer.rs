@@ -75,8 +75,9 @@ async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Don
 
 /// Goes on in the next segment. Waits for its file when it is not ready yet.
 async fn rotate(log: &Rc<Shared>) -> io::Result<()> {
-    // An error from before is worth one more try: space may have come free.
+    // An error from before is worth one more try, and so is one of an attempt that was under way: space may have come free.
     log.state.borrow_mut().next_error = None;
+    let mut attempts = 2;
     loop {
         {
             let mut state = log.state.borrow_mut();
@@ -90,7 +91,10 @@ async fn rotate(log: &Rc<Shared>) -> io::Result<()> {
                 return Ok(());
             }
             if let Some(error) = state.next_error.take() {
-                return Err(error);
+                attempts -= 1;
+                if attempts == 0 {
+                    return Err(error);
+                }
             }
         }
         log.chores.raise();
