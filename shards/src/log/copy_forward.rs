@@ -3,10 +3,10 @@
 use std::io;
 use std::rc::Rc;
 
+use super::error::describe;
 use super::read::{Wanted, fetch};
 use super::segments::SegmentNumber;
 use super::state::{Op, OpKind, Shared};
-use super::writer::describe;
 
 /// How much is moved at a time, in bytes: enough to be quick, little enough not to be felt by those who append.
 const MOVE_BYTES: usize = 256 << 10;

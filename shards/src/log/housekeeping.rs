@@ -4,9 +4,9 @@
 use std::io;
 use std::rc::Rc;
 
+use super::error::describe;
 use super::segments::{EmptyFile, UNFINISHED, segment_name, spare_name};
 use super::state::Shared;
-use super::writer::describe;
 
 /// Does what there is to do whenever it is called, until the log is closed or has stopped.
 pub(crate) async fn run(log: Rc<Shared>) {

@@ -57,7 +57,8 @@ use std::rc::Rc;
 pub use error::{LogError, Stopped};
 pub use group::GroupState;
 pub use group_log::GroupLog;
-pub use options::{LogObservation, LogOptions};
+pub use options::{LogObservation, LogOptions, Observer};
+pub use state::Done;
 
 use crate::ids::GroupId;
 use crate::runtime::files::{Directory, spawn};

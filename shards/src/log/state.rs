@@ -14,8 +14,8 @@ use crate::command::{LogPayload, LogPosition, Vote};
 use crate::ids::GroupId;
 use crate::runtime::files::Directory;
 
-/// Is called once with the outcome.
-pub(crate) type Done = Box<dyn FnOnce(io::Result<()>)>;
+/// Is called once: when what was asked for is durable, or with the error that stopped the log.
+pub type Done = Box<dyn FnOnce(io::Result<()>)>;
 
 /// A change that waits for its frame.
 pub(crate) struct Op {

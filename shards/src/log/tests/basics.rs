@@ -67,7 +67,7 @@ fn appends_are_readable_at_once_and_batched() {
         assert_eq!(read_all(&group).await, entries(1, 0..10, 10));
         log.close().await.expect("closed");
         assert_eq!(outcomes.0.borrow().len(), 10, "close writes what waits");
-        let observed = observed.borrow();
+        let observed = observed.take();
         assert_eq!(observed.len(), 1, "ten appends make one frame");
         assert_eq!((observed[0].records, observed[0].bytes), (10, 4096));
         assert!(append(&group, entries(1, 10..11, 10)).await.is_err(), "a closed log takes nothing");
@@ -111,7 +111,7 @@ fn truncated_entries_stay_away() {
         let truncation = group.truncate_after(Some(at(2, 6)));
         let after = async { append(&group, entries(3, 7..9, 70)).await };
         let (truncated, appended) = futures_util::join!(truncation, after);
-        (truncated.expect("durable"), appended.expect("durable"));
+        truncated.and(appended).expect("both are durable");
         assert_eq!(read_all(&group).await, expected);
     });
     run(async {

@@ -23,8 +23,17 @@ fn a_quiet_group_does_not_pin_segments() {
                 one.truncate_after(Some(at(1, 8))).await.expect("durable");
             }
             for _ in 0..60 {
-                append(&two, entries(2, index..index + 1, 200_000)).await.expect("durable");
-                two.purge(at(2, index)).await.expect("durable");
+                let writes = async {
+                    append(&two, entries(2, index..index + 1, 200_000)).await.expect("durable");
+                    two.purge(at(2, index)).await.expect("durable");
+                };
+                // Whoever reads while entries move finds them where they were, or where they are.
+                let reads = async {
+                    for _ in 0..5 {
+                        assert_eq!(read_all(&one).await, quiet[..9]);
+                    }
+                };
+                futures_util::join!(writes, reads);
                 index += 1;
                 assert!(log.bytes() <= 10 << 20, "life {life}, entry {index}: {} bytes", log.bytes());
             }

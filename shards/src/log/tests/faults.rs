@@ -60,7 +60,7 @@ fn a_full_disk() {
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        let text = crate::log::writer::describe(&error);
+        let text = crate::log::error::describe(&error);
         assert!(text.contains("unfinished.new") && text.contains("No space left"), "{text}");
         assert_eq!(index, 20, "two segments of ten entries");
         let again = append(&group, entries(1, index + 1..index + 2, 1)).await.expect_err("the log has stopped");
@@ -124,7 +124,7 @@ fn a_failed_sync_is_final() {
             let vote = group.save_vote(Vote::default()).await.expect_err("not durable");
             sick.sync_fails.set(false);
             sick.write_fails.set(false);
-            assert!(crate::log::writer::describe(&vote).contains("0000000001.log: Input/output error"), "{vote:?}");
+            assert!(crate::log::error::describe(&vote).contains("0000000001.log: Input/output error"), "{vote:?}");
             append(&group, entries(1, first + 5..first + 6, 10)).await.expect_err("the log has stopped");
             group.truncate_after(None).await.expect_err("the log has stopped");
             log.close().await.expect_err("the log has stopped");

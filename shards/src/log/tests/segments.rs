@@ -17,11 +17,12 @@ fn segment_numbers(directory: &Path) -> Vec<u32> {
 /// Waits until the housekeeper has done what there is to do: the condition holds.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {
-        glommio_yield().await;
+        turn().await;
     }
 }
 
-async fn glommio_yield() {
+/// Lets the other tasks run once.
+async fn turn() {
     let mut yielded = false;
     std::future::poll_fn(|context| {
         if std::mem::replace(&mut yielded, true) {
