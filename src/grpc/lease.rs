@@ -1,5 +1,6 @@
 //! LeaseTasks: consuming without a stream.
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -39,8 +40,7 @@ pub(super) async fn lease_tasks(
             Either::Right(_) => Vec::new(),
         }
     };
-    let waited = first.is_empty();
-    let mut taken = std::collections::VecDeque::from(first);
+    let mut taken = VecDeque::from(first);
     let mut response = proto::LeaseTasksResponse::default();
     let mut bytes = 0;
     while !taken.is_empty() {
@@ -52,8 +52,7 @@ pub(super) async fn lease_tasks(
             taken.extend(consumer.next().now_or_never().flatten().unwrap_or_default());
         }
     }
-    if !waited {
-        consumer.detach();
-    }
+    // Also when nothing came: a task that was on its way goes back without an attempt on its account.
+    consumer.detach();
     Ok(response)
 }
