@@ -1,3 +1,8 @@
-//! The peer: what stands around the shards. So far its gRPC edge.
+//! z4, a distributed database for tasks: the peer around the shards.
 
+pub mod boot;
+pub mod config;
 pub mod grpc;
+pub mod process;
+pub mod telemetry;
+pub mod tool;

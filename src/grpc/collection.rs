@@ -120,7 +120,7 @@ impl proto::collection_server::Collection for Collection {
         request: Request<proto::StreamTasksRequest>,
     ) -> Result<Response<Self::GetTaskStreamStream>, Status> {
         let namespace = self.context.namespace(&request.into_inner().namespace)?;
-        let consumer = self.context.shards.consume(vec![namespace.clone()], 0).map_err(status)?;
+        let consumer = self.context.shards.consume(vec![namespace.clone()], 0, self.context.limits.consumer_buffer_bytes).map_err(status)?;
         let stream = task_stream::task_stream(self.context.clone(), namespace, consumer, self.settler());
         Ok(Response::new(Box::pin(SendWrapper::new(stream))))
     }
@@ -153,7 +153,7 @@ impl proto::collection_server::Collection for Collection {
                 None => return Err(Invalid::Request("the stream ended before its first message, which opens it").into()),
             };
             let (namespaces, lease_ms) = consume::open(&first, &context.limits)?;
-            let consumer = context.shards.consume(namespaces, lease_ms).map_err(status)?;
+            let consumer = context.shards.consume(namespaces, lease_ms, context.limits.consumer_buffer_bytes).map_err(status)?;
             consume::consume(context, first, consumer, requests, settler)
         };
         let responses = futures_util::stream::once(stream).flat_map(|opened| match opened {

@@ -17,6 +17,9 @@ use super::status::status;
 /// A call that does not want to wait still gives the groups this long to answer, milliseconds.
 const WAIT_MS_MIN: u64 = 20;
 
+/// What may be on its way beyond what was taken, bytes: it is leased, so it goes into the response, which clients refuse above 4 MiB.
+const BUFFER_BYTES: usize = 512 << 10;
+
 /// Leases tasks that are due. The leases outlive the call: they end by ack, nack or deadline.
 ///
 /// Waits for the first task, then takes what is there at once. A client that goes away while it waits leaves nothing leased.
@@ -29,7 +32,7 @@ pub(super) async fn lease_tasks(
     let wait_ms = limits.wait_ms(request.wait_ms)?.max(WAIT_MS_MIN);
     limits.lease_ms(request.lease_ms)?;
     let namespaces = namespaces(&request.namespaces, limits)?;
-    let mut consumer = context.shards.consume(namespaces, request.lease_ms).map_err(status)?;
+    let mut consumer = context.shards.consume(namespaces, request.lease_ms, BUFFER_BYTES).map_err(status)?;
     consumer.add_credit(tasks_max);
     let first = {
         let next = pin!(consumer.next());
@@ -52,7 +55,10 @@ pub(super) async fn lease_tasks(
             taken.extend(consumer.next().now_or_never().flatten().unwrap_or_default());
         }
     }
-    // Also when nothing came: a task that was on its way goes back without an attempt on its account.
-    consumer.detach();
+    // Whatever is on its way by now is leased, too.
+    taken.extend(consumer.detach().await);
+    while !taken.is_empty() {
+        response.deliveries.extend(take_deliveries(&mut taken, context, "LeaseTasks")?.0);
+    }
     Ok(response)
 }

@@ -27,6 +27,8 @@ pub struct Limits {
     pub consumer_namespaces_max: usize,
     /// The most credit that a consumer may have open. 1 to 1,000,000; 1,000,000.
     pub credit_max: u32,
+    /// What is delivered to a consumer and not yet sent, bytes. 64 KiB to 64 MiB; 1 MiB.
+    pub consumer_buffer_bytes: usize,
     /// The longest wait of LeaseTasks. 0 to 600,000 ms; 60,000.
     pub wait_ms_max: u32,
     /// The largest page of a list, and the most tasks of one LeaseTasks. 1 to 10,000; 1,000.
@@ -83,6 +85,7 @@ impl Default for Limits {
             settles_max: 10_000,
             consumer_namespaces_max: 1_000,
             credit_max: 1_000_000,
+            consumer_buffer_bytes: 1 << 20,
             wait_ms_max: 60_000,
             page_size_max: 1_000,
             page_size_default: 100,

@@ -8,7 +8,7 @@ use z4_shards::shard::api::{Rejection, SettleError};
 pub(super) fn code(rejection: &Rejection) -> Code {
     match rejection {
         Rejection::Overloaded { .. } => Code::ResourceExhausted,
-        Rejection::NoLeader { .. } | Rejection::Stopping => Code::Unavailable,
+        Rejection::NoLeader { .. } | Rejection::Unknown { .. } | Rejection::Stopping => Code::Unavailable,
         Rejection::Storage(_) => Code::Internal,
         Rejection::Refused(refusal) => match refusal {
             Refusal::NotFound { .. } => Code::NotFound,
