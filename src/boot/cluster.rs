@@ -22,7 +22,7 @@ pub async fn open(shards: &Shards, identity: &Identity, address: &str, groups: u
         _ => Vec::new(),
     };
     shards.open(GroupId::REGISTRY, voters.clone()).await?;
-    let slots = match shards.registry_get(registry::SLOTS).await? {
+    let slots = match shards.registry_get(registry::SLOTS_TABLE).await? {
         Some(slots) => slots,
         None => bootstrap(shards, identity, address, groups).await?,
     };
@@ -45,7 +45,7 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
         vec![
             (registry::CLUSTER_ID, Bytes::from(identity.cluster_id.clone())),
             (registry::FIRST_PEER, Bytes::from(format!("{}\n{address}", identity.peer_id))),
-            (registry::SLOTS, slots.clone()),
+            (registry::SLOTS_TABLE, slots.clone()),
         ]
     };
     let until = tokio::time::Instant::now() + LEADER_WAIT;

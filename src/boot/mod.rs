@@ -195,13 +195,15 @@ fn start_shards(
         stopper.stop(StopReason::Failed { exit: Exit::Storage, what: what.to_owned() });
     });
     let shared = options::shard(config, identity, metrics, on_fatal);
+    // The executors' files are opened relative to no directory: io_uring is given absolute paths.
+    let peer_data_dir = std::path::absolute(&config.peer_data_dir).map_err(BootError::Executor)?;
     let start = |(index, inbox)| {
         shard_thread::start(ShardStart {
             index,
             inbox,
             shards: shards.clone(),
             options: shared.clone(),
-            log_dir: config.peer_data_dir.join(format!("log-{index:03}")),
+            log_dir: peer_data_dir.join(format!("log-{index:03}")),
             log: options::log(config),
         })
     };

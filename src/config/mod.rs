@@ -1,4 +1,4 @@
-//! The peer's configuration: one struct, one table of names, defaults and ranges ([`options`]), four sources.
+//! The peer's configuration: one struct, one table of names, defaults and ranges (`options.rs`), four sources.
 //!
 //! From the strongest to the weakest: flag (`--service-port`), environment variable (`Z4_SERVICE_PORT`), key of the TOML file that
 //! `--config` or `Z4_CONFIG` names (`service_port`), default. `--dev` changes a few defaults and nothing else, so every source still

@@ -70,7 +70,9 @@ impl Admin {
 }
 
 fn no_membership_changes() -> Status {
-    Status::unimplemented("membership changes are not available in this version: a cluster has exactly the one peer that started it")
+    Status::unimplemented(
+        "membership changes are not available in this version: a cluster has exactly the one peer that started it",
+    )
 }
 
 #[async_trait]
@@ -79,10 +81,7 @@ impl proto::admin_server::Admin for Admin {
         Ok(Response::new(proto::Status {}))
     }
 
-    async fn get_cluster_info(
-        &self,
-        _: Request<proto::GetClusterInfoRequest>,
-    ) -> Result<Response<proto::ClusterInfo>, Status> {
+    async fn get_cluster_info(&self, _: Request<proto::GetClusterInfoRequest>) -> Result<Response<proto::ClusterInfo>, Status> {
         Ok(Response::new(SendWrapper::new(self.cluster_info()).await))
     }
 

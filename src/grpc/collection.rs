@@ -136,19 +136,13 @@ impl proto::collection_server::Collection for Collection {
         run!(tasks::delete(&self.context, request.into_inner()))
     }
 
-    async fn list_tasks(
-        &self,
-        request: Request<proto::ListTasksRequest>,
-    ) -> Result<Response<proto::ListTasksResponse>, Status> {
+    async fn list_tasks(&self, request: Request<proto::ListTasksRequest>) -> Result<Response<proto::ListTasksResponse>, Status> {
         run!(tasks::list(&self.context, request.into_inner()))
     }
 
     type ConsumeStream = Responses<proto::ConsumeResponse>;
 
-    async fn consume(
-        &self,
-        request: Request<Streaming<proto::ConsumeRequest>>,
-    ) -> Result<Response<Self::ConsumeStream>, Status> {
+    async fn consume(&self, request: Request<Streaming<proto::ConsumeRequest>>) -> Result<Response<Self::ConsumeStream>, Status> {
         let mut requests = request.into_inner();
         let settler = self.settler();
         let context = self.context.clone();
@@ -191,10 +185,7 @@ impl proto::collection_server::Collection for Collection {
         run!(settle(&self.context, request.into_inner().extensions.into_iter().map(Said::Extend)))
     }
 
-    async fn get_namespace(
-        &self,
-        request: Request<proto::GetNamespaceRequest>,
-    ) -> Result<Response<proto::Namespace>, Status> {
+    async fn get_namespace(&self, request: Request<proto::GetNamespaceRequest>) -> Result<Response<proto::Namespace>, Status> {
         run!(namespaces::get(&self.context, request.into_inner()))
     }
 

@@ -258,9 +258,9 @@ mod tests {
         assert_eq!(echo.bytes(), 5 + "toannlangde".len());
         let created = Created { id: row(TaskRecord::default()).id, created_ms: 4_000, duplicate: false };
         let task = created_task(echo, &created);
+        assert_eq!((task.state(), task.version), (proto::TaskState::Scheduled, 1));
         assert_eq!((task.id, task.metadata, task.payload), (created.id.to_string(), request().metadata, request().payload));
         assert_eq!((task.deliver_at, task.created_at), (Some(timestamp(5_001)), Some(timestamp(4_000))));
-        assert_eq!((task.state(), task.version), (proto::TaskState::Scheduled, 1));
     }
 
     #[test]

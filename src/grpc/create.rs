@@ -69,11 +69,7 @@ pub(super) fn answer(namespace: &Namespace, echo: Echo, outcome: Outcome) -> Res
 }
 
 /// The same in a stream or a batch, where a refusal is an answer too.
-pub(super) fn stream_answer(
-    namespace: &Namespace,
-    echo: Echo,
-    outcome: Result<Outcome, Rejection>,
-) -> TaskStreamResponse {
+pub(super) fn stream_answer(namespace: &Namespace, echo: Echo, outcome: Result<Outcome, Rejection>) -> TaskStreamResponse {
     match outcome {
         Ok(outcome) => match answer(namespace, echo, outcome) {
             Ok(CreateTaskResponse { task, forwarded_to, duplicate }) => {

@@ -174,3 +174,124 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Answers leave in the order of the requests whatever the order of the commits; nothing is sent twice or forgotten.
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use futures_channel::{mpsc, oneshot};
+    use futures_util::{FutureExt, StreamExt};
+    use z4_shards::command::Created;
+
+    use super::*;
+    use crate::grpc::Limits;
+    use crate::grpc::fakes::{context, id};
+
+    type Answer = oneshot::Sender<Result<Outcome, Rejection>>;
+    type Answers = Pin<Box<dyn Stream<Item = Result<TaskStreamResponse, Status>>>>;
+
+    /// A stream whose commits the test plays.
+    struct Stage {
+        requests: mpsc::UnboundedSender<Result<CreateTaskRequest, Status>>,
+        sent: Rc<RefCell<Vec<Option<Answer>>>>,
+        answers: Answers,
+    }
+
+    impl Stage {
+        fn new(limits: Limits) -> Self {
+            let (requests, received) = mpsc::unbounded();
+            let sent = Rc::<RefCell<Vec<Option<Answer>>>>::default();
+            let log = sent.clone();
+            let send = move |_| {
+                let (answer, answered) = oneshot::channel();
+                log.borrow_mut().push(Some(answer));
+                async move { answered.await.unwrap_or(Err(Rejection::Stopping)) }
+            };
+            let answers = CreateStream::new(context(limits), "test", received, Box::new(send));
+            Self { requests, sent, answers: Box::pin(answers) }
+        }
+
+        fn ask(&self, payload: usize) {
+            let payload = vec![0; payload].into();
+            let request = CreateTaskRequest { namespace: "a".into(), payload, ..Default::default() };
+            self.requests.unbounded_send(Ok(request)).expect("the stream is open");
+        }
+
+        /// Commits the `n`th command that was sent.
+        fn commit(&self, n: usize) {
+            let created = Created { id: id(n as u64), created_ms: 9, duplicate: false };
+            let answer = self.sent.borrow_mut()[n].take().expect("committed once");
+            assert!(answer.send(Ok(Outcome { created, earlier: None })).is_ok());
+        }
+
+        /// Asks once for the next answer: its task's sequence, or its status.
+        fn poll(&mut self) -> Option<Result<String, u32>> {
+            let answer = self.answers.next().now_or_never()?.expect("not over").expect("no error");
+            Some(if answer.status == 0 { Ok(answer.task.expect("a task").id) } else { Err(answer.status) })
+        }
+    }
+
+    #[test]
+    fn answers_keep_the_order_of_the_requests() {
+        let mut stage = Stage::new(Limits { payload_bytes_max: 1, ..Limits::default() });
+        for payload in [0, 1, 2, 1] {
+            stage.ask(payload);
+        }
+        assert_eq!(stage.poll(), None);
+        assert_eq!(stage.sent.borrow().len(), 3, "the bad one is not sent");
+        stage.commit(2);
+        stage.commit(1);
+        assert_eq!(stage.poll(), None, "the oldest is not committed");
+        stage.commit(0);
+        assert_eq!(stage.poll(), Some(Ok(id(0).to_string())));
+        assert_eq!(stage.poll(), Some(Ok(id(1).to_string())));
+        assert_eq!(stage.poll(), Some(Err(3)), "in its place");
+        assert_eq!(stage.poll(), Some(Ok(id(2).to_string())));
+        stage.requests.close_channel();
+        assert!(matches!(stage.answers.next().now_or_never(), Some(None)));
+    }
+
+    #[test]
+    fn what_is_in_flight_is_bounded_by_count_and_by_bytes() {
+        let bounds = [(2, usize::MAX), (usize::MAX, 150)];
+        for (in_flight_max, in_flight_bytes_max) in bounds {
+            let mut stage = Stage::new(Limits { in_flight_max, in_flight_bytes_max, ..Limits::default() });
+            (0..5).for_each(|_| stage.ask(100));
+            assert_eq!(stage.poll(), None);
+            for n in 0..5 {
+                assert_eq!(stage.sent.borrow().len(), (n + 2).min(5), "the rest is not even read");
+                stage.commit(n);
+                assert_eq!(stage.poll(), Some(Ok(id(n as u64).to_string())));
+                assert_eq!(stage.poll(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_request_stream_ends_after_its_answers() {
+        let mut stage = Stage::new(Limits::default());
+        stage.ask(0);
+        stage.requests.unbounded_send(Err(Status::out_of_range("too long"))).expect("open");
+        assert_eq!(stage.poll(), None);
+        stage.commit(0);
+        assert_eq!(stage.poll(), Some(Ok(id(0).to_string())));
+        let end = stage.answers.next().now_or_never().expect("ready").expect("an error");
+        assert_eq!(end.expect_err("an error").message(), "too long");
+        assert!(matches!(stage.answers.next().now_or_never(), Some(None)));
+    }
+
+    #[test]
+    fn many_ready_answers_do_not_starve_the_requests() {
+        let mut stage = Stage::new(Limits::default());
+        (0..500).for_each(|_| stage.ask(0));
+        assert_eq!(stage.poll(), None);
+        (0..500).for_each(|n| stage.commit(n));
+        (0..10).for_each(|_| stage.ask(0));
+        for _ in 0..2 * ANSWERS_PER_LOOK {
+            stage.poll().expect("ready").expect("committed");
+        }
+        assert_eq!(stage.sent.borrow().len(), 510);
+    }
+}

@@ -22,7 +22,10 @@ const BUFFER_BYTES: usize = 512 << 10;
 /// Leases tasks that are due. The leases outlive the call: they end by ack, nack or deadline.
 ///
 /// Waits for the first task, then takes what is there at once. A client that goes away while it waits leaves nothing leased.
-pub(super) async fn lease_tasks(context: &Context, request: proto::LeaseTasksRequest) -> Result<proto::LeaseTasksResponse, Status> {
+pub(super) async fn lease_tasks(
+    context: &Context,
+    request: proto::LeaseTasksRequest,
+) -> Result<proto::LeaseTasksResponse, Status> {
     let limits = &context.limits;
     let tasks_max = limits.lease_tasks(request.max_tasks)?;
     let wait_ms = limits.wait_ms(request.wait_ms)?.max(WAIT_MS_MIN);
@@ -33,7 +36,9 @@ pub(super) async fn lease_tasks(context: &Context, request: proto::LeaseTasksReq
     let first = {
         let next = pin!(consumer.next());
         match select(next, pin!(sleep(Duration::from_millis(wait_ms)))).await {
-            Either::Left((taken, _)) => taken.ok_or_else(|| Status::unavailable("the peer is stopping; lease from another one"))?,
+            Either::Left((taken, _)) => {
+                taken.ok_or_else(|| Status::unavailable("the peer is stopping; lease from another one"))?
+            }
             Either::Right(_) => Vec::new(),
         }
     };

@@ -227,10 +227,7 @@ mod tests {
         let limits = Limits::default();
         let of = |n: usize| (0..n).map(|i| (format!("{i:04}"), "v".to_owned())).collect::<BTreeMap<_, _>>();
         assert!(limits.metadata(&of(64)).is_ok());
-        assert_eq!(
-            text(limits.metadata(&of(65))),
-            "metadata has 65 entries; the limit is 64 (limits.metadata_entries_max)"
-        );
+        assert_eq!(text(limits.metadata(&of(65))), "metadata has 65 entries; the limit is 64 (limits.metadata_entries_max)");
         let one = |value: usize| BTreeMap::from([("key".to_owned(), "v".repeat(value))]);
         assert!(limits.metadata(&one(16_384 - 3)).is_ok());
         assert_eq!(

@@ -10,10 +10,14 @@ mod admin;
 mod collection;
 mod connection;
 mod consume;
+#[cfg(test)]
+mod consume_tests;
 pub mod convert;
 mod create;
 mod create_batch;
 mod create_stream;
+#[cfg(test)]
+mod fakes;
 mod invalid;
 mod lease;
 pub mod limits;

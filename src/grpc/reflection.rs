@@ -106,15 +106,14 @@ macro_rules! serve_reflection {
             reflection: &Reflection,
             request: tonic_reflection::pb::$version::ServerReflectionRequest,
         ) -> tonic_reflection::pb::$version::ServerReflectionResponse {
-            use tonic_reflection::pb::$version as pb;
             use pb::server_reflection_request::MessageRequest as Ask;
             use pb::server_reflection_response::MessageResponse as Answer;
+            use tonic_reflection::pb::$version as pb;
             let files = |file: Result<Vec<u8>, String>| match file {
                 Ok(file) => Answer::FileDescriptorResponse(pb::FileDescriptorResponse { file_descriptor_proto: vec![file] }),
-                Err(text) => Answer::ErrorResponse(pb::ErrorResponse {
-                    error_code: tonic::Code::NotFound as i32,
-                    error_message: text,
-                }),
+                Err(text) => {
+                    Answer::ErrorResponse(pb::ErrorResponse { error_code: tonic::Code::NotFound as i32, error_message: text })
+                }
             };
             let answer = match request.message_request.as_ref() {
                 Some(Ask::FileByFilename(name)) => files(reflection.file(name)),
@@ -141,9 +140,8 @@ macro_rules! serve_reflection {
 
         #[tonic::async_trait]
         impl tonic_reflection::pb::$version::server_reflection_server::ServerReflection for Reflection {
-            type ServerReflectionInfoStream = Pin<
-                Box<dyn Stream<Item = Result<tonic_reflection::pb::$version::ServerReflectionResponse, Status>> + Send>,
-            >;
+            type ServerReflectionInfoStream =
+                Pin<Box<dyn Stream<Item = Result<tonic_reflection::pb::$version::ServerReflectionResponse, Status>> + Send>>;
 
             async fn server_reflection_info(
                 &self,

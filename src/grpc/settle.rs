@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn groups_keep_position_and_order() {
         let bad = Said::Ack(proto::Ack { namespace: "a".into(), task_id: "?".into(), token: 7 });
-        let long = proto::Nack { namespace: "a".into(), task_id: id(8).to_string(), reason: "x".repeat(1_025), ..Default::default() };
+        let long =
+            proto::Nack { namespace: "a".into(), task_id: id(8).to_string(), reason: "x".repeat(1_025), ..Default::default() };
         let said = vec![ack("a", 1), ack("b", 2), ack("a", 3), bad, ack("", 4), Said::Nack(long)];
         let plan = plan(said.into_iter(), &Limits::default()).expect("within the limits");
         let refused: Vec<_> = plan.refused.iter().map(|(at, r)| (*at, r.token, r.status)).collect();

@@ -8,7 +8,7 @@ use z4_shards::shard::api::{Rejection, SettleError};
 pub(super) fn code(rejection: &Rejection) -> Code {
     match rejection {
         Rejection::Overloaded { .. } => Code::ResourceExhausted,
-        Rejection::NoLeader { .. } | Rejection::Stopping => Code::Unavailable,
+        Rejection::NoLeader { .. } | Rejection::Unknown { .. } | Rejection::Stopping => Code::Unavailable,
         Rejection::Storage(_) => Code::Internal,
         Rejection::Refused(refusal) => match refusal {
             Refusal::NotFound { .. } => Code::NotFound,
@@ -52,9 +52,8 @@ mod tests {
     fn rejections_have_their_codes() {
         let id = TaskId { due_ms: 1, group: GroupId(1), sequence: 1 };
         let namespace = Namespace::new("a").expect("valid");
-        let setting = Settings::default()
-            .patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() })
-            .expect_err("too short");
+        let setting =
+            Settings::default().patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() }).expect_err("too short");
         let table: [(Rejection, Code); 8] = [
             (Rejection::Overloaded { what: "mailbox", limit: 1 }, Code::ResourceExhausted),
             (Rejection::NoLeader { group: GroupId(1) }, Code::Unavailable),

@@ -34,10 +34,7 @@ pub(super) async fn update(context: &Context, request: proto::UpdateTaskRequest)
 }
 
 /// DeleteTask.
-pub(super) async fn delete(
-    context: &Context,
-    request: proto::DeleteTaskRequest,
-) -> Result<proto::DeleteTaskResponse, Status> {
+pub(super) async fn delete(context: &Context, request: proto::DeleteTaskRequest) -> Result<proto::DeleteTaskResponse, Status> {
     let (namespace, id) = name(context, &request.namespace, &request.task_id)?;
     let op = Op::Delete { id, expected_version: request.expected_version };
     submit(context, &namespace, op).await?;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The file in the peer directory with the ports of the running process. Removed at the start and at a graceful stop.
 pub const PORTS_FILE: &str = "ports.json";
 
-/// What is told, once, when every port below accepts connections. A port is missing when nothing listens there.
+/// What is told, once, when every port below accepts connections, as one JSON object with the keys `peer_id`, `pid`,
+/// `bind_address`, and `service`, `peer`, `metrics`, `sql` for the ports. A port is missing when nothing listens there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// The peer's name.
@@ -19,12 +20,16 @@ pub struct Ready {
     /// The address that the ports below are bound to.
     pub bind_address: IpAddr,
     /// gRPC for clients.
+    #[serde(rename = "service", skip_serializing_if = "Option::is_none")]
     pub service_port: Option<u16>,
     /// Links between peers.
+    #[serde(rename = "peer", skip_serializing_if = "Option::is_none")]
     pub peer_port: Option<u16>,
     /// `/metrics` and `/healthz`.
+    #[serde(rename = "metrics", skip_serializing_if = "Option::is_none")]
     pub metrics_port: Option<u16>,
     /// MySQL's protocol.
+    #[serde(rename = "sql", skip_serializing_if = "Option::is_none")]
     pub sql_port: Option<u16>,
 }
 

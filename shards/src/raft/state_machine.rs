@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::{Stream, StreamExt};
+use openraft::AsyncRuntime;
 use openraft::entry::RaftEntry;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 
@@ -16,7 +17,7 @@ use crate::command::{LogEntry, LogPosition, Reply};
 use crate::ids::GroupId;
 use crate::machine::{Effect, Outcome};
 use crate::partition::{Partition, PartitionError, View};
-use crate::runtime::clock;
+use crate::runtime::{ExecutorRuntime, clock};
 use crate::storage::Storage;
 
 /// What one apply did.
@@ -171,12 +172,11 @@ impl RaftSnapshotBuilder<TypeConfig> for GroupStateMachine {
     type SnapshotData = View;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let (applied, stored, view) = self
-            .call(|partition| {
-                let applied = partition.persist()?;
-                Ok((applied, partition.membership(), partition.view()))
-            })
+        // Syncing takes tens of milliseconds: it happens beside the storage thread, which goes on to apply.
+        let (applied, stored, view, persister) = self
+            .call(|partition| Ok((partition.applied(), partition.membership(), partition.view(), partition.persister())))
             .await?;
+        ExecutorRuntime::spawn_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
         let meta = SnapshotMeta { last_log_id: applied.map(types::log_id), last_membership: stored_membership(stored)? };
         Ok(Snapshot { meta, snapshot: view })
     }

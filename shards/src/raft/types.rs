@@ -49,19 +49,31 @@ impl<T: 'static> Responder<TypeConfig, T> for Callback<T> {
     }
 }
 
-openraft::declare_raft_types!(
-    /// z4's choices.
-    pub TypeConfig:
-        D = EntryBytes,
-        R = Replies,
-        NodeId = u64,
-        Node = BasicNode,
-        Term = u64,
-        LeaderId = leader_id_adv::LeaderId<u64, u64>,
-        Vote = openraft::impls::Vote<Self::LeaderId>,
-        Responder<T> = Callback<T>,
-        AsyncRuntime = ExecutorRuntime,
-);
+/// z4's choices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TypeConfig;
+
+impl openraft::RaftTypeConfig for TypeConfig {
+    type D = EntryBytes;
+    type R = Replies;
+    type NodeId = u64;
+    type Node = BasicNode;
+    type Term = u64;
+    type LeaderId = leader_id_adv::LeaderId<u64, u64>;
+    type Vote = openraft::impls::Vote<Self::LeaderId>;
+    type Payload = EntryPayload<EntryBytes, u64, BasicNode>;
+    type Entry = openraft::impls::Entry<<Self::LeaderId as RaftLeaderId>::Committed, Self::Payload>;
+    type AsyncRuntime = ExecutorRuntime;
+    type Responder<T>
+        = Callback<T>
+    where
+        T: 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: 'static;
+    type ErrorSource = openraft::AnyError;
+}
 
 pub type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
 pub type RaftVote = openraft::type_config::alias::VoteOf<TypeConfig>;

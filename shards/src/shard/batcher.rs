@@ -59,7 +59,6 @@ pub struct Batcher {
     in_flight: Cell<usize>,
     last_stamp_ms: Cell<u64>,
     more: Notify,
-    idle: Notify,
 }
 
 impl Batcher {
@@ -74,7 +73,6 @@ impl Batcher {
             in_flight: Cell::new(0),
             last_stamp_ms: Cell::new(0),
             more: Notify::default(),
-            idle: Notify::default(),
         })
     }
 
@@ -110,13 +108,6 @@ impl Batcher {
     /// Nothing waits and nothing is on the way.
     pub fn is_idle(&self) -> bool {
         self.in_flight.get() == 0 && self.waiting.borrow().is_empty()
-    }
-
-    /// Returns when nothing waits and nothing is on the way.
-    pub async fn drained(&self) {
-        while !self.is_idle() {
-            self.idle.wait().await;
-        }
     }
 
     /// Proposes batches, for as long as the replica lives.
@@ -170,9 +161,6 @@ impl Batcher {
                 let rejection = self.rejection(&e);
                 dones.into_iter().for_each(|done| done(Err(rejection.clone())));
             }
-        }
-        if self.is_idle() {
-            self.idle.call();
         }
     }
 

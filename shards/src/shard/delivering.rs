@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 
 use crate::command::{Command, Op, Refusal, Reply};
 use crate::ids::Namespace;
+use crate::machine::namespace::absent;
 use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::AppliedRun;
 use crate::runtime::{clock, executor};
@@ -137,7 +138,7 @@ impl Group {
             move |partitions| partitions.get_mut(&id).map(|partition| partition.namespace(&name)),
             move |row| match row {
                 Some(Ok(row)) => {
-                    let row = row.unwrap_or_default();
+                    let row = row.unwrap_or_else(absent);
                     group.with_engine(|engine| engine.loaded(&namespace, &row));
                 }
                 Some(Err(e)) => group.fail(&e.to_string()),

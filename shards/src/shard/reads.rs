@@ -6,7 +6,8 @@ use futures_channel::oneshot;
 
 use crate::command::{Command, NamespaceRow, Op, OpReply, TaskRow};
 use crate::ids::{Namespace, TaskId, TaskKey};
-use crate::partition::ListRange;
+use crate::machine::namespace::absent;
+use crate::partition::{ListPage, ListRange};
 use crate::raft::ProposeError;
 use crate::runtime::clock;
 use crate::shard::api::{ListCursor, ListQuery, NamespaceView, Rejection, TaskPage, TaskState, TaskView};
@@ -66,7 +67,7 @@ impl Group {
                 rows_max: query.limit.saturating_sub(page.tasks.len()).max(1),
                 bytes_max: PAGE_BYTES_MAX,
             };
-            let (rows, next) = self.read(move |partition| partition.list(&range)).await?;
+            let ListPage { rows, next } = self.read(move |partition| partition.list(&range)).await?;
             for mut row in rows {
                 let state = self.state_of(&row);
                 if query.state.is_none_or(|wanted| wanted == state) {
@@ -107,7 +108,7 @@ impl Group {
         self.confirm_leadership().await?;
         let key = name.clone();
         let row = self.read(move |partition| partition.namespace(&key)).await?;
-        Ok(self.namespace_view(name, row.unwrap_or_default()))
+        Ok(self.namespace_view(name, row.unwrap_or_else(absent)))
     }
 
     /// The group's namespaces after a name.

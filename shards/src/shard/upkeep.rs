@@ -13,16 +13,17 @@ impl Group {
     /// Sets the group's gauges.
     pub(super) async fn measure(self: &Rc<Self>) {
         self.lateness.borrow_mut().flush();
-        let Ok((totals, bytes)) = self.read(|partition| Ok((partition.totals(), partition.disk_bytes()))).await else { return };
+        let measured = self.read(|partition| Ok((partition.totals(), partition.disk_bytes()?))).await;
+        let Ok((totals, bytes)) = measured else { return };
         self.gauges.partition_bytes.set(bytes as i64);
         self.gauges.dead.set(totals.dead as i64);
         let engine = self.engine.borrow();
         let Some(engine) = engine.as_ref() else { return };
-        let counts = engine.counts();
-        self.gauges.leased.set(counts.leased as i64);
-        self.gauges.ready.set(counts.ready as i64);
-        self.gauges.scheduled.set(totals.live.saturating_sub(counts.leased + counts.ready) as i64);
-        let oldest = counts.oldest_due_ms.map_or(0, |due_ms| clock::wall_ms().saturating_sub(due_ms));
+        let (counts, now_ms) = (engine.counts(), clock::wall_ms());
+        let leased = counts.leased as u64;
+        self.gauges.leased.set(leased as i64);
+        self.gauges.scheduled.set(totals.live.saturating_sub(leased) as i64);
+        let oldest = counts.oldest_due_ms.map_or(0, |due_ms| now_ms.saturating_sub(due_ms));
         self.gauges.oldest_due_age_seconds.set(oldest as f64 / 1e3);
     }
 

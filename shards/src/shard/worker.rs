@@ -123,7 +123,7 @@ impl Shard {
                 self.with_group(id, answer, |group, answer| reply(answer, group.purge(namespace)));
             }
             Message::Register(id, key, answer) => self.with_group(id, answer, |group, answer| {
-                reply(answer, async move { group.read(move |partition| partition.registry(&key)).await });
+                reply(answer, async move { group.read(move |partition| partition.registered(&key)).await });
             }),
             message => self.dispatch_delivery(message),
         }
@@ -247,7 +247,9 @@ impl Shard {
         if let Some(Err(e)) = persisted.await {
             tracing::error!(shard = self.index, error = %e, "a partition could not be made durable; its log still has everything");
         }
-        self.log.clone().close().await;
+        if let Err(e) = self.log.clone().close().await {
+            tracing::error!(shard = self.index, error = %e, "the raft log could not be closed; what was acknowledged is durable");
+        }
         let (tx, rx) = oneshot::channel::<()>();
         if let Some(thread) = self.storage.stop() {
             // Joining blocks, so it happens elsewhere; partitions close when the thread ends.
