@@ -1,1 +1,8 @@
-//! z4
+//! z4, a distributed database for tasks: the peer around the shards.
+
+pub mod boot;
+pub mod config;
+pub mod grpc;
+pub mod process;
+pub mod telemetry;
+pub mod tool;

@@ -5,5 +5,11 @@
 
 pub mod command;
 pub mod ids;
+pub mod log;
 pub mod machine;
+pub mod metrics;
+pub mod partition;
+pub mod raft;
+pub mod runtime;
 pub mod shard;
+pub mod storage;

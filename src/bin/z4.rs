@@ -1,2 +1,82 @@
-//! z4
-fn main() {}
+//! `z4`, one peer: reads the configuration, locks the directories, asks the machine, and hands over to [`z4::boot`].
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use z4::boot;
+use z4::config::{self, Config, ConfigError, Invocation};
+use z4::process::directories::Directories;
+use z4::process::exit::Exit;
+use z4::process::{limits, panics};
+use z4::telemetry::log;
+use z4_shards::runtime::probe;
+
+fn main() -> ExitCode {
+    let config = match config::load(std::env::args_os(), std::env::vars_os()) {
+        Ok(Invocation { config, print_config: true }) => {
+            print!("{}", config.to_toml());
+            return Exit::Stopped.into();
+        }
+        Ok(Invocation { config, .. }) => config,
+        Err(ConfigError::CommandLine(told)) => {
+            // Help and version come this way, too; clap knows which stream they belong to.
+            let _ = told.print();
+            return if told.use_stderr() { Exit::Configuration.into() } else { Exit::Stopped.into() };
+        }
+        Err(error) => {
+            eprintln!("z4: {}", chain(&error));
+            return Exit::Configuration.into();
+        }
+    };
+    log::start(config.log_format, config.debug_logging_enabled);
+    panics::exit_on_panic();
+    match serve(config) {
+        Ok(()) => {
+            tracing::info!("stopped");
+            Exit::Stopped.into()
+        }
+        Err((exit, error)) => {
+            tracing::error!(status = exit.status(), "{error}");
+            exit.into()
+        }
+    }
+}
+
+/// Runs the peer. Errors come with the exit status that tells them.
+fn serve(config: Config) -> Result<(), (Exit, String)> {
+    let unavailable = |error: &dyn Error| (Exit::Unavailable, chain(error));
+    let directories = Directories::lock(&config.db_data_dir, &config.peer_data_dir).map_err(|e| unavailable(&e))?;
+    if !config.bootstrap_cluster && directories.are_fresh().map_err(|e| unavailable(&e))? {
+        return Err((Exit::Configuration, nothing_to_serve(&config)));
+    }
+    limits::raise(config.connections_max);
+    let shards = match config.shards {
+        0 => available_parallelism().map_or(1, usize::from),
+        shards => shards,
+    };
+    probe::probe(shards).map_err(|e| unavailable(&e))?;
+    boot::run(config).map_err(|e| (e.exit(), chain(&e)))
+}
+
+fn nothing_to_serve(config: &Config) -> String {
+    format!(
+        "this peer belongs to no cluster: {} and {} are empty. Start a cluster of its own with Z4_BOOTSTRAP_CLUSTER=true \
+         (--bootstrap-cluster), or try z4 out with --dev",
+        config.db_data_dir.display(),
+        config.peer_data_dir.display()
+    )
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}

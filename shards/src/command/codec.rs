@@ -1,20 +1,343 @@
 //! The bytes of a log entry.
+//!
+//! ```text
+//! entry    1 (version, u8)  stamp_ms  count  command*
+//! command  len (u8; 0: the namespace of the command before)  namespace  count (>= 1)  op*
+//! op       kind (u8)  fields
+//! ```
+//!
+//! Numbers are varints unless said otherwise, byte strings carry their length before them, flags are one byte. There is one
+//! encoding for each entry. What this z4 does not know (a version, a kind, a flag) is an error: to skip it would let replicas differ.
 
 use bytes::Bytes;
 
-use super::Entry;
+use super::wire::{Reader, WireError, put_bytes, put_varint};
+use super::{Command, Create, Entry, Op, SettingsPatch, Update};
+use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
 
 /// Bytes that are no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed entry: {0}")]
 pub struct CodecError(pub &'static str);
 
+impl From<WireError> for CodecError {
+    fn from(error: WireError) -> Self {
+        CodecError(error.0)
+    }
+}
+
+const VERSION: u8 = 1;
+
+/// The numbers of the operations. They never change and are never used again.
+mod kind {
+    pub(super) const CREATE: u8 = 1;
+    pub(super) const ACK: u8 = 2;
+    pub(super) const RETRY: u8 = 3;
+    pub(super) const UPDATE: u8 = 4;
+    pub(super) const DELETE: u8 = 5;
+    pub(super) const CONFIGURE: u8 = 6;
+    pub(super) const LOW_WATER: u8 = 7;
+    pub(super) const PURGE: u8 = 8;
+    pub(super) const REGISTER: u8 = 9;
+}
+
+/// The fewest bytes of a command: length, count, one operation.
+const COMMAND_BYTES_MIN: usize = 4;
+/// The fewest bytes of an operation.
+const OP_BYTES_MIN: usize = 2;
+/// No more room is set aside before the first element was read.
+const RESERVED_MAX: usize = 4096;
+
 /// The bytes of an entry.
-pub fn encode_entry(_entry: &Entry) -> Bytes {
-    unimplemented!()
+pub fn encode_entry(entry: &Entry) -> Bytes {
+    let mut out = Vec::with_capacity(16 + entry.commands.iter().map(command_bytes_estimate).sum::<usize>());
+    out.push(VERSION);
+    put_varint(&mut out, entry.stamp_ms);
+    put_varint(&mut out, entry.commands.len() as u64);
+    let mut before: Option<&Namespace> = None;
+    for command in &entry.commands {
+        if before == Some(&command.namespace) {
+            out.push(0);
+        } else {
+            // A namespace has 1 to 255 bytes.
+            out.push(command.namespace.as_bytes().len() as u8);
+            out.extend_from_slice(command.namespace.as_bytes());
+            before = Some(&command.namespace);
+        }
+        put_varint(&mut out, command.ops.len() as u64);
+        for op in &command.ops {
+            put_op(&mut out, op);
+        }
+    }
+    Bytes::from(out)
 }
 
 /// The inverse; payload and metadata are slices of `bytes`, not copies.
-pub fn decode_entry(_bytes: &Bytes) -> Result<Entry, CodecError> {
-    unimplemented!()
+///
+/// # Errors
+/// Bytes that [`encode_entry`] did not write. Any bytes may be given: nothing panics, and what is allocated is in proportion to
+/// their length.
+pub fn decode_entry(bytes: &Bytes) -> Result<Entry, CodecError> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8()? != VERSION {
+        return Err(CodecError("unknown version"));
+    }
+    let stamp_ms = reader.varint()?;
+    let count = reader.count(COMMAND_BYTES_MIN)?;
+    let mut commands: Vec<Command> = Vec::with_capacity(count.min(RESERVED_MAX));
+    for _ in 0..count {
+        let namespace = match (reader.u8()?, commands.last()) {
+            (0, Some(before)) => before.namespace.clone(),
+            (0, None) => return Err(CodecError("the first command has no namespace")),
+            (len, before) => {
+                let name = reader.slice(usize::from(len))?;
+                let namespace = Namespace::from_bytes(name).map_err(|_| CodecError("a namespace is none"))?;
+                if before.is_some_and(|before| before.namespace == namespace) {
+                    return Err(CodecError("a namespace is repeated"));
+                }
+                namespace
+            }
+        };
+        let count = reader.count(OP_BYTES_MIN)?;
+        if count == 0 {
+            return Err(CodecError("a command is empty"));
+        }
+        let mut ops = Vec::with_capacity(count.min(RESERVED_MAX));
+        for _ in 0..count {
+            ops.push(take_op(&mut reader)?);
+        }
+        commands.push(Command { namespace, ops });
+    }
+    reader.finish()?;
+    Ok(Entry { stamp_ms, commands })
 }
+
+fn command_bytes_estimate(command: &Command) -> usize {
+    let ops = command.ops.iter().map(|op| match op {
+        Op::Create(create) => 56 + create.metadata.len() + create.payload.len(),
+        Op::Retry { error, .. } => 48 + error.len(),
+        Op::Update(update) => 64 + [&update.metadata, &update.payload].into_iter().flatten().map(Bytes::len).sum::<usize>(),
+        Op::Register { key, value, .. } => 24 + key.len() + value.len(),
+        Op::Ack { .. } | Op::Delete { .. } | Op::Configure(_) | Op::LowWater { .. } | Op::Purge { .. } => 48,
+    });
+    command.namespace.as_bytes().len() + 8 + ops.sum::<usize>()
+}
+
+/// Bits that say which optional fields follow. A bit without meaning is an error when it is read.
+struct Flags(u8);
+
+impl Flags {
+    fn new(bits: impl IntoIterator<Item = bool>) -> Self {
+        Flags(bits.into_iter().enumerate().fold(0, |flags, (i, bit)| flags | (u8::from(bit) << i)))
+    }
+
+    fn take(reader: &mut Reader<'_>, bits: u32) -> Result<Self, CodecError> {
+        let flags = reader.u8()?;
+        if u32::from(flags) >> bits != 0 {
+            return Err(CodecError("unknown flag"));
+        }
+        Ok(Flags(flags))
+    }
+
+    fn has(&self, bit: u32) -> bool {
+        self.0 >> bit & 1 == 1
+    }
+
+    /// The field of `bit`, read by `take`.
+    fn field<T>(&self, bit: u32, take: impl FnOnce() -> Result<T, WireError>) -> Result<Option<T>, CodecError> {
+        Ok(if self.has(bit) { Some(take()?) } else { None })
+    }
+}
+
+fn put_key(out: &mut Vec<u8>, key: TaskKey) {
+    put_varint(out, key.due_ms);
+    put_varint(out, key.sequence);
+}
+
+fn take_key(reader: &mut Reader<'_>) -> Result<TaskKey, CodecError> {
+    Ok(TaskKey { due_ms: reader.varint()?, sequence: reader.varint()? })
+}
+
+fn put_id(out: &mut Vec<u8>, id: TaskId) {
+    put_varint(out, u64::from(id.group.0));
+    put_key(out, id.home());
+}
+
+fn take_id(reader: &mut Reader<'_>) -> Result<TaskId, CodecError> {
+    let group = GroupId(reader.varint_u16()?);
+    let TaskKey { due_ms, sequence } = take_key(reader)?;
+    Ok(TaskId { due_ms, group, sequence })
+}
+
+fn put_op(out: &mut Vec<u8>, op: &Op) {
+    match op {
+        Op::Create(create) => put_create(out, create),
+        Op::Ack { id, key, rewritten } => {
+            let home = id.home() == *key;
+            out.extend_from_slice(&[kind::ACK, Flags::new([*rewritten, !home]).0]);
+            put_id(out, *id);
+            if !home {
+                put_key(out, *key);
+            }
+        }
+        Op::Retry { key, due_ms, error } => {
+            out.push(kind::RETRY);
+            put_key(out, *key);
+            put_varint(out, *due_ms);
+            put_bytes(out, error);
+        }
+        Op::Update(update) => put_update(out, update),
+        Op::Delete { id, expected_version } => {
+            out.push(kind::DELETE);
+            put_id(out, *id);
+            put_varint(out, u64::from(*expected_version));
+        }
+        Op::Configure(patch) => put_patch(out, patch),
+        Op::LowWater { due_ms } => {
+            out.push(kind::LOW_WATER);
+            put_varint(out, *due_ms);
+        }
+        Op::Purge { limit } => {
+            out.push(kind::PURGE);
+            put_varint(out, u64::from(*limit));
+        }
+        Op::Register { key, value, only_if_absent } => {
+            out.extend_from_slice(&[kind::REGISTER, Flags::new([*only_if_absent]).0]);
+            put_bytes(out, key);
+            put_bytes(out, value);
+        }
+    }
+}
+
+fn take_op(reader: &mut Reader<'_>) -> Result<Op, CodecError> {
+    Ok(match reader.u8()? {
+        kind::CREATE => Op::Create(take_create(reader)?),
+        kind::ACK => {
+            let flags = Flags::take(reader, 2)?;
+            let id = take_id(reader)?;
+            let key = if flags.has(1) { take_key(reader)? } else { id.home() };
+            if flags.has(1) && key == id.home() {
+                return Err(CodecError("a key is repeated"));
+            }
+            Op::Ack { id, key, rewritten: flags.has(0) }
+        }
+        kind::RETRY => Op::Retry { key: take_key(reader)?, due_ms: reader.varint()?, error: reader.bytes()? },
+        kind::UPDATE => Op::Update(take_update(reader)?),
+        kind::DELETE => Op::Delete { id: take_id(reader)?, expected_version: reader.varint_u32()? },
+        kind::CONFIGURE => Op::Configure(take_patch(reader)?),
+        kind::LOW_WATER => Op::LowWater { due_ms: reader.varint()? },
+        kind::PURGE => Op::Purge { limit: reader.varint_u32()? },
+        kind::REGISTER => {
+            let flags = Flags::take(reader, 1)?;
+            Op::Register { key: reader.bytes()?, value: reader.bytes()?, only_if_absent: flags.has(0) }
+        }
+        _ => return Err(CodecError("unknown operation")),
+    })
+}
+
+fn put_create(out: &mut Vec<u8>, create: &Create) {
+    out.extend_from_slice(&[kind::CREATE, Flags::new([create.request.is_some(), create.sequence != 0]).0]);
+    put_varint(out, create.due_ms);
+    if let Some(request) = create.request {
+        out.extend_from_slice(&request.0.to_le_bytes());
+    }
+    if create.sequence != 0 {
+        out.extend_from_slice(&create.sequence.to_le_bytes());
+    }
+    put_bytes(out, &create.metadata);
+    put_bytes(out, &create.payload);
+}
+
+fn take_create(reader: &mut Reader<'_>) -> Result<Create, CodecError> {
+    let flags = Flags::take(reader, 2)?;
+    let due_ms = reader.varint()?;
+    let request = flags.field(0, || reader.u128())?.map(RequestHash);
+    let sequence = flags.field(1, || reader.u64())?;
+    if sequence == Some(0) {
+        return Err(CodecError("a reserved sequence is 0"));
+    }
+    let (metadata, payload) = (reader.bytes()?, reader.bytes()?);
+    Ok(Create { request, due_ms, sequence: sequence.unwrap_or(0), metadata, payload })
+}
+
+fn put_update(out: &mut Vec<u8>, update: &Update) {
+    let Update { id, expected_version, due_ms, metadata, payload, revive } = update;
+    out.extend_from_slice(&[kind::UPDATE, Flags::new([due_ms.is_some(), metadata.is_some(), payload.is_some(), *revive]).0]);
+    put_id(out, *id);
+    put_varint(out, u64::from(*expected_version));
+    if let Some(due_ms) = due_ms {
+        put_varint(out, *due_ms);
+    }
+    for bytes in [metadata, payload].into_iter().flatten() {
+        put_bytes(out, bytes);
+    }
+}
+
+fn take_update(reader: &mut Reader<'_>) -> Result<Update, CodecError> {
+    let flags = Flags::take(reader, 4)?;
+    Ok(Update {
+        id: take_id(reader)?,
+        expected_version: reader.varint_u32()?,
+        due_ms: flags.field(0, || reader.varint())?,
+        metadata: flags.field(1, || reader.bytes())?,
+        payload: flags.field(2, || reader.bytes())?,
+        revive: flags.has(3),
+    })
+}
+
+fn put_patch(out: &mut Vec<u8>, p: &SettingsPatch) {
+    let there = [
+        p.lease_ms.is_some(),
+        p.max_attempts.is_some(),
+        p.backoff_first_ms.is_some(),
+        p.backoff_factor.is_some(),
+        p.backoff_ceiling_ms.is_some(),
+        p.backoff_jitter.is_some(),
+        p.paused.is_some(),
+        p.idempotency_window_ms.is_some(),
+    ];
+    out.extend_from_slice(&[kind::CONFIGURE, Flags::new(there).0]);
+    for n in [p.lease_ms, p.max_attempts].into_iter().flatten() {
+        put_varint(out, u64::from(n));
+    }
+    for n in [p.backoff_first_ms, p.backoff_ceiling_ms, p.idempotency_window_ms].into_iter().flatten() {
+        put_varint(out, n);
+    }
+    for x in [p.backoff_factor, p.backoff_jitter].into_iter().flatten() {
+        out.extend_from_slice(&x.to_le_bytes());
+    }
+    if let Some(paused) = p.paused {
+        out.push(u8::from(paused));
+    }
+}
+
+fn take_patch(reader: &mut Reader<'_>) -> Result<SettingsPatch, CodecError> {
+    let flags = Flags::take(reader, 8)?;
+    // In the order in which they are written: by type.
+    let lease_ms = flags.field(0, || reader.varint_u32())?;
+    let max_attempts = flags.field(1, || reader.varint_u32())?;
+    let backoff_first_ms = flags.field(2, || reader.varint())?;
+    let backoff_ceiling_ms = flags.field(4, || reader.varint())?;
+    let idempotency_window_ms = flags.field(7, || reader.varint())?;
+    let backoff_factor = flags.field(3, || reader.f64())?;
+    let backoff_jitter = flags.field(5, || reader.f64())?;
+    let paused = match flags.field(6, || reader.u8())? {
+        Some(byte @ 0..=1) => Some(byte == 1),
+        None => None,
+        Some(_) => return Err(CodecError("a bool is neither 0 nor 1")),
+    };
+    Ok(SettingsPatch {
+        lease_ms,
+        max_attempts,
+        backoff_first_ms,
+        backoff_factor,
+        backoff_ceiling_ms,
+        backoff_jitter,
+        paused,
+        idempotency_window_ms,
+    })
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 mod codec;
 mod log_entry;
 mod settings;
+pub(crate) mod wire;
 
 use bytes::Bytes;
 
@@ -39,11 +40,14 @@ pub struct Command {
 pub enum Op {
     /// A new task.
     Create(Create),
-    /// A delivered task is done: its row goes. Blind, because the leader's lease table vouches that the row is there.
+    /// A delivered task is done: its row goes. Blind, because the leader's lease table vouches that the row is there and is the one
+    /// that was delivered: nothing else that names the task may be on its way when an ack is proposed.
     Ack {
+        /// The task, as its record says (not as a consumer does).
+        id: TaskId,
         /// The row.
         key: TaskKey,
-        /// The row was written more than once at this key, so the delete must not be a weak one (which cancels one write only).
+        /// As the record says: the delete must not be a weak one (which cancels one write only).
         rewritten: bool,
     },
     /// A delivery ended without an ack: the attempt counts, and the task is due again at `due_ms`, or dead.
@@ -66,12 +70,12 @@ pub enum Op {
     },
     /// Changes the namespace's settings.
     Configure(SettingsPatch),
-    /// No row of the namespace is due before this: scans need not start earlier.
+    /// No row of the namespace is due before this: scans need not start earlier. Alone in its command.
     LowWater {
         /// Milliseconds since 1970-01-01 UTC.
         due_ms: u64,
     },
-    /// Removes up to `limit` tasks, live ones first. The leader repeats it until nothing is left.
+    /// Removes up to `limit` tasks, live ones first. The leader repeats it until nothing is left. Alone in its command.
     Purge {
         /// At most this many rows.
         limit: u32,
@@ -94,7 +98,8 @@ pub struct Create {
     pub request: Option<RequestHash>,
     /// When it is due; a time before the entry's stamp becomes the stamp, unless `sequence` is given.
     pub due_ms: u64,
-    /// The sequence that the leader reserved and already told the producer (asynchronous creates); 0: `apply` assigns it.
+    /// The sequence that the leader reserved and already told the producer (asynchronous creates), with its top bit set so that it
+    /// is never one that `apply` assigns; 0: `apply` assigns it.
     pub sequence: u64,
     /// Packed, see [`crate::machine::record::pack_metadata`].
     pub metadata: Bytes,
@@ -207,8 +212,8 @@ pub struct TaskRow {
     pub record: crate::machine::record::TaskRecord,
 }
 
-/// A namespace as its row holds it.
-#[derive(Clone, Debug, PartialEq)]
+/// A namespace as its row holds it; the default is one that does not exist.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NamespaceRow {
     /// Its settings.
     pub settings: Settings,

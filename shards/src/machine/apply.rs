@@ -2,13 +2,26 @@
 
 use bytes::Bytes;
 
-use super::{Outcome, Store, StoreError};
-use crate::command::CodecError;
+use super::hash::StateHash;
+use super::idempotency::Window;
+use super::meta::Meta;
+use super::namespace::{Cache, Touched};
+use super::plan::{At, Draft, Plan, Planned, Stop, Write};
+use super::record::RecordError;
+use super::{Outcome, Store, StoreError, keys};
+use super::{ack, configure, create, delete, low_water, purge, register, retry, update};
+use crate::command::wire::WireError;
+use crate::command::{CodecError, Command, Op, Refusal, Reply, decode_entry};
 use crate::ids::GroupId;
 
 /// The in-memory part of a group's state: what is not worth a read per command. It can always be loaded again from the store.
 pub struct Machine {
-    _group: GroupId,
+    group: GroupId,
+    meta: Meta,
+    window: Window,
+    namespaces: Cache,
+    touched: Touched,
+    draft: Draft,
 }
 
 /// Applying failed: the replica must stop, for what it would do next is undefined.
@@ -25,6 +38,18 @@ pub enum ApplyError {
     Row(&'static str),
 }
 
+impl From<RecordError> for ApplyError {
+    fn from(error: RecordError) -> Self {
+        ApplyError::Row(error.0)
+    }
+}
+
+impl From<WireError> for ApplyError {
+    fn from(error: WireError) -> Self {
+        ApplyError::Row(error.0)
+    }
+}
+
 /// Counts over the whole group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -36,30 +61,152 @@ pub struct Totals {
 
 impl Machine {
     /// Loads the machine's memory (group row, idempotency window) from its store.
-    pub fn load(_group: GroupId, _store: &mut impl Store) -> Result<Self, ApplyError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// The store cannot be read, or a row in it.
+    pub fn load(group: GroupId, store: &mut impl Store) -> Result<Self, ApplyError> {
+        let meta = match store.get(&keys::meta())? {
+            Some(value) => Meta::decode(&value)?,
+            None => Meta::EMPTY,
+        };
+        let window = Window::load(store)?;
+        Ok(Machine { group, meta, window, namespaces: Cache::default(), touched: Touched::default(), draft: Draft::default() })
     }
 
-    /// Applies one entry (the bytes of [`crate::command::encode_entry`]) at `index`.
+    /// Applies one entry (the bytes of [`crate::command::encode_entry`]) at `index`, which is greater than that of every entry
+    /// before.
     ///
     /// # Errors
     /// Every error is fatal; commands that cannot be done are answered in the outcome instead.
-    pub fn apply(&mut self, _store: &mut impl Store, _index: u64, _entry: &Bytes) -> Result<Outcome, ApplyError> {
-        unimplemented!()
+    pub fn apply(&mut self, store: &mut impl Store, index: u64, entry: &Bytes) -> Result<Outcome, ApplyError> {
+        let entry = decode_entry(entry)?;
+        // Time never goes back, even when a leader's clock did.
+        self.meta.stamp_ms = self.meta.stamp_ms.max(entry.stamp_ms);
+        let mut outcome = Outcome { replies: Vec::with_capacity(entry.commands.len()), effects: Vec::new() };
+        let mut assigned = 0;
+        for command in entry.commands {
+            let reply = self.apply_command(store, index, command, &mut assigned, &mut outcome)?;
+            outcome.replies.push(reply);
+        }
+        let Machine { meta, window, namespaces, touched, .. } = self;
+        touched.close(namespaces, |key, row| Write::Put(key, row).run(store, &mut meta.hash));
+        window.close(index, meta.stamp_ms, |write| write.run(store, &mut meta.hash));
+        store.put(keys::meta(), meta.encode());
+        Ok(outcome)
+    }
+
+    fn apply_command(
+        &mut self,
+        store: &mut impl Store,
+        index: u64,
+        command: Command,
+        assigned: &mut u64,
+        outcome: &mut Outcome,
+    ) -> Result<Reply, ApplyError> {
+        if let Err(refusal) = check(self.group, &command) {
+            return Ok(Err(refusal));
+        }
+        let touched = self.touched.open(&mut self.namespaces, store, &command.namespace)?;
+        let before = self.touched.row(touched).clone();
+        let at = At { group: self.group, namespace: self.touched.name(touched), index, stamp_ms: self.meta.stamp_ms };
+        let fresh = self.window.fresh();
+        let mut replies = Vec::with_capacity(command.ops.len());
+        let mut plan = Plan {
+            at,
+            store: &mut *store,
+            window: &mut self.window,
+            draft: &mut self.draft,
+            row: before.clone(),
+            assigned: *assigned,
+        };
+        for op in command.ops {
+            match plan_op(&mut plan, op) {
+                Ok(reply) => replies.push(reply),
+                Err(stop) => {
+                    self.draft.writes.clear();
+                    self.draft.effects.clear();
+                    self.window.undo(fresh);
+                    return match stop {
+                        Stop::Refused(refusal) => Ok(Err(refusal)),
+                        Stop::Fatal(error) => Err(error),
+                    };
+                }
+            }
+        }
+        *assigned = plan.assigned;
+        let row = plan.row;
+        let totals = &mut self.meta.totals;
+        totals.live = totals.live.wrapping_add(row.live).wrapping_sub(before.live);
+        totals.dead = totals.dead.wrapping_add(row.dead).wrapping_sub(before.dead);
+        self.touched.set(touched, row);
+        for write in self.draft.writes.drain(..) {
+            write.run(store, &mut self.meta.hash);
+        }
+        outcome.effects.append(&mut self.draft.effects);
+        Ok(Ok(replies))
     }
 
     /// The stamp of the last entry, milliseconds; 0 before the first. A new leader never stamps below it.
     pub fn last_stamp_ms(&self) -> u64 {
-        unimplemented!()
+        self.meta.stamp_ms
     }
 
     /// A hash over every write of every entry so far: equal on all replicas at the same index.
     pub fn state_hash(&self) -> u64 {
-        unimplemented!()
+        let StateHash(hash) = self.meta.hash;
+        hash
     }
 
     /// Counts over the group.
     pub fn totals(&self) -> Totals {
-        unimplemented!()
+        self.meta.totals
     }
+}
+
+fn plan_op<S: Store>(plan: &mut Plan<'_, S>, op: Op) -> Planned {
+    match op {
+        Op::Create(new) => create::plan(plan, new),
+        Op::Ack { id, key, rewritten } => ack::plan(plan, id, key, rewritten),
+        Op::Retry { key, due_ms, error } => retry::plan(plan, key, due_ms, &error),
+        Op::Update(change) => update::plan(plan, change),
+        Op::Delete { id, expected_version } => delete::plan(plan, id, expected_version),
+        Op::Configure(patch) => configure::plan(plan, &patch),
+        Op::LowWater { due_ms } => low_water::plan(plan, due_ms),
+        Op::Purge { limit } => purge::plan(plan, limit),
+        Op::Register { key, value, only_if_absent } => register::plan(plan, &key, value, only_if_absent),
+    }
+}
+
+/// What can be said of a command without reading anything.
+fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
+    let ops = &command.ops;
+    if group == GroupId::REGISTRY && ops.iter().any(|op| !matches!(op, Op::Register { .. })) {
+        return Err(Refusal::Malformed("group 0 holds the registry and no tasks"));
+    }
+    if ops.len() < 2 {
+        return Ok(());
+    }
+    // Planning reads what the store has, and not what operations before in the command are going to do to it.
+    if ops.iter().any(|op| matches!(op, Op::Purge { .. } | Op::LowWater { .. })) {
+        return Err(Refusal::Malformed("a purge and a low-water mark stand alone in their command"));
+    }
+    // A sequence is one task's alone.
+    let sequences = ops.iter().filter_map(|op| match op {
+        Op::Create(create) => (create.sequence != 0).then_some(create.sequence),
+        Op::Ack { key, .. } | Op::Retry { key, .. } => Some(key.sequence),
+        Op::Update(update) => Some(update.id.sequence),
+        Op::Delete { id, .. } => Some(id.sequence),
+        Op::Configure(_) | Op::LowWater { .. } | Op::Purge { .. } | Op::Register { .. } => None,
+    });
+    let names = ops.iter().filter_map(|op| if let Op::Register { key, .. } = op { Some(key) } else { None });
+    if repeats(sequences) || repeats(names) {
+        return Err(Refusal::Malformed("a command names a row twice"));
+    }
+    Ok(())
+}
+
+fn repeats<T: Ord>(names: impl Iterator<Item = T>) -> bool {
+    let mut names: Vec<T> = names.collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }

@@ -1,16 +1,37 @@
 //! The replicated state machine of one group. Pure: no clock, no randomness, no IO but the [`Store`] it is given; the same entries
 //! give the same bytes on every replica.
 
+mod ack;
 mod apply;
+mod configure;
+mod create;
+mod delete;
+mod hash;
+mod idempotency;
 pub mod keys;
+mod low_water;
+mod meta;
+mod metadata;
+pub mod namespace;
+mod plan;
+mod purge;
 pub mod record;
+mod register;
 pub mod registry;
+mod retry;
 mod store;
+mod task;
+pub mod testing;
+mod update;
 
 use bytes::Bytes;
 
 pub use apply::{ApplyError, Machine, Totals};
+pub use create::RESERVED_SEQUENCE;
+pub use idempotency::WINDOW_BYTES_MAX;
+pub use retry::LAST_ERROR_BYTES_MAX;
 pub use store::{Store, StoreError};
+pub use task::find_task;
 
 use crate::command::{Reply, Settings};
 use crate::ids::{Namespace, TaskKey};

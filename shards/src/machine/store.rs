@@ -15,8 +15,9 @@ pub trait Store {
     /// Sets `key`.
     fn put(&mut self, key: Bytes, value: Bytes);
 
-    /// Removes `key`. `weak` promises that the key was written exactly once since it was last removed, so that the two writes
-    /// may cancel each other out early.
+    /// Removes `key`. `weak` promises that the key was never written before the one time that is cancelled now, so that the two
+    /// writes may vanish together early. (An LSM tree that drops an older delete below the newer value would otherwise bring a
+    /// value from before that delete back.)
     fn delete(&mut self, key: Bytes, weak: bool);
 
     /// Up to `limit` pairs with `from <= key < until`, in the order of keys.

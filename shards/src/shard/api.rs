@@ -27,6 +27,12 @@ pub enum Rejection {
         /// Which group.
         group: GroupId,
     },
+    /// Leadership was lost with the request on the way.
+    #[error("group {group} lost its leader with the request on the way; it may or may not have been done")]
+    Unknown {
+        /// Which group.
+        group: GroupId,
+    },
     /// The peer stops. The request may or may not have been done.
     #[error("the peer is stopping; the request may or may not have been done")]
     Stopping,
@@ -160,7 +166,9 @@ pub enum Verdict {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SettleError {
     /// The lease is over, or the token is not this delivery's.
-    #[error("the lease of task {id} is over: it lapsed, or the task was delivered again, changed or deleted; token {token} is refused")]
+    #[error(
+        "the lease of task {id} is over: it lapsed, or the task was delivered again, changed or deleted; token {token} is refused"
+    )]
     LeaseLost {
         /// The task.
         id: TaskId,

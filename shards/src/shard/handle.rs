@@ -1,95 +1,251 @@
 //! The peer's handle to its shards: routes a request to the shard that hosts the group, through its mailbox or, when that is the
 //! caller's own shard, straight.
 
-use crate::command::{Command, Created, OpReply};
-use crate::ids::{GroupId, Namespace, TaskId};
-use crate::shard::api::{Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_util::future::join_all;
+
+use crate::command::{Command, Created, Op, OpReply};
+use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
+use crate::machine::registry;
+use crate::runtime::mailbox::{self, SendError};
+use crate::shard::api::{GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView};
+pub use crate::shard::consumer::Consumer;
+use crate::shard::delivery::ConsumerId;
+use crate::shard::message::{Answer, Message, OpenError};
+use crate::shard::worker::Shard;
+
+thread_local! {
+    /// The shard that runs on this thread, with the handle to which it belongs.
+    static HERE: RefCell<Option<(usize, Arc<Inner>, Rc<Shard>)>> = const { RefCell::new(None) };
+}
+
+pub(super) struct Inner {
+    mailboxes: Vec<mailbox::Sender<Message>>,
+    /// Slot → group, as the registry says; 0: not known yet.
+    slots: Vec<AtomicU16>,
+    consumers: AtomicU64,
+}
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
 /// are not `Send` themselves.
 #[derive(Clone)]
-pub struct Shards {
-    _private: (),
-}
+pub struct Shards(pub(super) Arc<Inner>);
 
-#[allow(unused_variables)]
 impl Shards {
+    /// Mailboxes for `shards` shards, each of at most `messages_max` messages; the receivers go to the shards, in order.
+    pub fn new(shards: usize, messages_max: usize) -> (Self, Vec<mailbox::Receiver<Message>>) {
+        let (mailboxes, inboxes) = (0..shards).map(|_| mailbox::mailbox(messages_max)).unzip();
+        let slots = (0..SLOTS).map(|_| AtomicU16::new(0)).collect();
+        (Shards(Arc::new(Inner { mailboxes, slots, consumers: AtomicU64::new(1) })), inboxes)
+    }
+
+    /// A handle to no shards at all, for tests of what never reaches one: every other call on it panics.
+    pub fn disconnected() -> Self {
+        Shards::new(0, 1).0
+    }
+
+    /// Says that `shard` runs on this thread: requests to its groups go straight from now on.
+    pub fn bind(&self, index: usize, shard: Rc<Shard>) {
+        HERE.set(Some((index, Arc::clone(&self.0), shard)));
+    }
+
+    /// Takes the binding of this thread back, so that the shard can be dropped.
+    pub fn unbind(&self) {
+        HERE.set(None);
+    }
+
+    /// Sets the slot table: one group for each of the [`SLOTS`] slots.
+    pub fn set_slots(&self, groups: &[GroupId]) {
+        for (slot, group) in self.0.slots.iter().zip(groups) {
+            slot.store(group.0, Ordering::Relaxed);
+        }
+    }
+
     /// How many shards this peer has.
     pub fn count(&self) -> usize {
-        unimplemented!()
+        self.0.mailboxes.len()
     }
 
     /// The group that owns a namespace.
     pub fn group_of(&self, namespace: &Namespace) -> GroupId {
-        unimplemented!()
+        GroupId(self.0.slots[usize::from(namespace.slot())].load(Ordering::Relaxed))
+    }
+
+    fn groups_of_tasks(&self) -> Vec<GroupId> {
+        let mut groups: Vec<u16> = self.0.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups.into_iter().map(GroupId).collect()
+    }
+
+    /// Brings a message to the shard of a group; gives it back when the mailbox is full or the shard has stopped.
+    pub(super) fn post(&self, group: GroupId, message: Message) -> Result<(), SendError<Message>> {
+        self.post_to(group.shard(self.count()), message)
+    }
+
+    fn post_to(&self, index: usize, message: Message) -> Result<(), SendError<Message>> {
+        let here = HERE.with_borrow(|here| match here {
+            Some((i, inner, shard)) if *i == index && Arc::ptr_eq(inner, &self.0) => Some(Rc::clone(shard)),
+            _ => None,
+        });
+        match here {
+            Some(shard) => {
+                shard.dispatch(message);
+                Ok(())
+            }
+            None => self.0.mailboxes[index].send(message),
+        }
+    }
+
+    fn rejection<T>(&self, e: &SendError<T>) -> Rejection {
+        match e {
+            SendError::Full(_) => {
+                let limit = self.0.mailboxes[0].capacity();
+                Rejection::Overloaded { what: "a shard's mailbox (mailbox_messages_max)", limit }
+            }
+            SendError::Closed(_) => Rejection::Stopping,
+        }
+    }
+
+    async fn ask<T>(&self, group: GroupId, message: impl FnOnce(Answer<T>) -> Message) -> Result<T, Rejection> {
+        let (tx, rx) = oneshot::channel();
+        self.post(group, message(tx)).map_err(|e| self.rejection(&e))?;
+        rx.await.unwrap_or(Err(Rejection::Stopping))
     }
 
     /// Has a command applied. The answer means that it is on the disks of a quorum.
     pub async fn submit(&self, command: Command) -> Result<Vec<OpReply>, Rejection> {
-        unimplemented!()
+        let group = self.group_of(&command.namespace);
+        Ok(self.ask(group, |answer| Message::Submit(group, command, answer)).await??)
     }
 
     /// Queues a command of creates at the leader and answers with reserved ids, before anything is durable.
     pub async fn submit_async(&self, command: Command) -> Result<Vec<Created>, Rejection> {
-        unimplemented!()
+        let group = self.group_of(&command.namespace);
+        self.ask(group, |answer| Message::SubmitAsync(group, command, answer)).await
     }
 
     /// Reads one task, linearizable.
     pub async fn get(&self, namespace: Namespace, id: TaskId) -> Result<Option<TaskView>, Rejection> {
-        unimplemented!()
+        let group = self.group_of(&namespace);
+        self.ask(group, |answer| Message::Get(group, namespace, id, answer)).await
     }
 
     /// Reads one page of a namespace's tasks.
     pub async fn list(&self, query: ListQuery) -> Result<TaskPage, Rejection> {
-        unimplemented!()
+        let group = self.group_of(&query.namespace);
+        self.ask(group, |answer| Message::List(group, query, answer)).await
     }
 
     /// Reads one namespace; one that does not exist yet shows the defaults and `created_ms` 0.
     pub async fn namespace(&self, namespace: Namespace) -> Result<NamespaceView, Rejection> {
-        unimplemented!()
+        let group = self.group_of(&namespace);
+        self.ask(group, |answer| Message::Namespace(group, namespace, answer)).await
     }
 
     /// Namespaces of all groups in the order of their names, after `after`, at most `limit`.
     pub async fn namespaces(&self, after: Option<Namespace>, limit: usize) -> Result<Vec<NamespaceView>, Rejection> {
-        unimplemented!()
+        let groups = self.groups_of_tasks();
+        let scattered = groups
+            .into_iter()
+            .map(|group| self.ask(group, { let after = after.clone(); move |answer| Message::Namespaces(group, after, limit, answer) }));
+        let mut gathered = Vec::new();
+        for part in join_all(scattered).await {
+            gathered.extend(part?);
+        }
+        gathered.sort_by(|a, b| a.name.cmp(&b.name));
+        gathered.truncate(limit);
+        Ok(gathered)
     }
 
     /// Removes every task of a namespace; returns how many.
     pub async fn purge(&self, namespace: Namespace) -> Result<u64, Rejection> {
-        unimplemented!()
+        let group = self.group_of(&namespace);
+        self.ask(group, |answer| Message::Purge(group, namespace, answer)).await
     }
 
     /// Settles deliveries of one namespace; one answer for each, in their order, once they are durable.
     pub async fn settle(&self, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
-        unimplemented!()
+        let (group, count) = (self.group_of(&namespace), settles.len());
+        let (tx, rx) = oneshot::channel();
+        let rejection = match self.post(group, Message::Settle(group, namespace, settles, tx)) {
+            Ok(()) => match rx.await {
+                Ok(settled) => return settled,
+                Err(oneshot::Canceled) => Rejection::Stopping,
+            },
+            Err(e) => self.rejection(&e),
+        };
+        (0..count).map(|_| Err(SettleError::Rejected(rejection.clone()))).collect()
     }
 
-    /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting.
-    pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32) -> Result<Consumer, Rejection> {
-        unimplemented!()
+    /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting. `queued_bytes_max` bounds what is delivered and
+    /// not yet taken with [`Consumer::next`].
+    pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32, queued_bytes_max: usize) -> Result<Consumer, Rejection> {
+        let id = ConsumerId(self.0.consumers.fetch_add(1, Ordering::Relaxed));
+        Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max))
+    }
+
+    pub(super) fn overloaded(&self, e: &SendError<Message>) -> Rejection {
+        self.rejection(e)
     }
 
     /// Every group of the cluster as this peer sees it.
     pub async fn groups(&self) -> Vec<GroupInfo> {
-        unimplemented!()
-    }
-}
-
-/// A consumer. Dropping it gives its leases up: each counts an attempt and the tasks come again.
-pub struct Consumer {
-    _private: (),
-}
-
-#[allow(unused_variables)]
-impl Consumer {
-    /// Accepts `tasks` more deliveries.
-    pub fn add_credit(&self, tasks: u32) {
-        unimplemented!()
+        let mut groups = Vec::new();
+        for index in 0..self.count() {
+            let (tx, rx) = oneshot::channel();
+            if self.post_to(index, Message::Groups(tx)).is_ok() {
+                groups.extend(rx.await.unwrap_or_default());
+            }
+        }
+        groups.sort_by_key(|info| info.group);
+        groups
     }
 
-    /// The next deliveries, at least one. `None`: the peer stops. Taking them tells the delivery engine that there is room again:
-    /// what a consumer has not taken is bounded in bytes.
-    pub async fn next(&mut self) -> Option<Vec<Delivered>> {
-        unimplemented!()
+    /// Opens a group's replica on this peer; with `voters`, makes them the first voters.
+    pub async fn open(&self, group: GroupId, voters: Vec<(PeerNumber, String)>) -> Result<(), OpenError> {
+        let (tx, rx) = oneshot::channel();
+        self.post(group, Message::Open(group, voters, tx)).map_err(|_| OpenError::Stopping)?;
+        rx.await.unwrap_or(Err(OpenError::Stopping))
+    }
+
+    /// Reads a registry row, as applied on this peer.
+    pub async fn registry_get(&self, key: &'static str) -> Result<Option<Bytes>, Rejection> {
+        let group = GroupId::REGISTRY;
+        self.ask(group, |answer| Message::Register(group, Bytes::from_static(key.as_bytes()), answer)).await
+    }
+
+    /// Writes registry rows, all or nothing; rows that exist already refuse it.
+    pub async fn registry_create(&self, rows: Vec<(&'static str, Bytes)>) -> Result<(), Rejection> {
+        let row = |(key, value): (&'static str, Bytes)| Op::Register {
+            key: Bytes::from_static(key.as_bytes()),
+            value,
+            only_if_absent: true,
+        };
+        let command = Command { namespace: registry::namespace(), ops: rows.into_iter().map(row).collect() };
+        let group = GroupId::REGISTRY;
+        self.ask(group, |answer| Message::Submit(group, command, answer)).await??;
+        Ok(())
+    }
+
+    /// Stops every shard: what is under way is finished and made durable.
+    pub async fn stop(&self) {
+        let mut done = Vec::new();
+        for index in 0..self.count() {
+            let (tx, rx) = oneshot::channel();
+            let mut message = Message::Stop(tx);
+            while let Err(SendError::Full(back)) = self.0.mailboxes[index].send(message) {
+                message = back;
+                std::thread::yield_now();
+            }
+            done.push(rx);
+        }
+        join_all(done).await;
     }
 }

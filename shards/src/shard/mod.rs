@@ -1,4 +1,19 @@
-//! The shell of a shard.
+//! The shell of a shard: its mailbox and event loop, the groups that it hosts, the delivery engine's interpreter, and the handle
+//! through which the rest of the peer reaches all of it.
 
 pub mod api;
+mod batcher;
+mod consumer;
+pub mod delivery;
+mod delivering;
+mod group;
 pub mod handle;
+mod message;
+mod mint;
+mod reads;
+mod upkeep;
+mod worker;
+
+pub use batcher::BatchLimits;
+pub use message::{Message, OpenError};
+pub use worker::{Shard, ShardOptions};

@@ -1,0 +1,44 @@
+# `make help` lists what there is. CI runs `.ci/run`, which is `make verify` and `make test`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help build demo test verify fix bench clients
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+build: ## Build z4 and z4t for use
+	$(CARGO) build --release --locked --bin z4 --bin z4t
+
+demo: build ## Run the main job on real input: create, deliver late by how much, survive a SIGKILL
+	@BIN_DIR="$(TARGET)/release" demo/run
+
+test: ## Run every test; the last line is the runner's summary
+	@$(CARGO) test --workspace --locked --doc --quiet
+	@if $(CARGO) nextest --version >/dev/null 2>&1; \
+	then $(CARGO) nextest run --workspace --locked; \
+	else $(CARGO) test --workspace --locked --lib --bins --tests; fi
+
+verify: ## Check form, lints, docs, dependencies and the rules of the tree; changes nothing
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@if $(CARGO) deny --version >/dev/null 2>&1; \
+	then $(CARGO) deny --locked check; \
+	else echo "cargo-deny is not installed: the dependencies were not checked (cargo install --locked cargo-deny)"; fi
+	$(CARGO) test --locked --quiet -p z4 --test tidy
+
+fix: ## Format, and let clippy repair what it can
+	$(CARGO) clippy --workspace --all-targets --locked --fix --allow-dirty --allow-staged
+	$(CARGO) fmt --all
+
+bench: ## Run the benches of the pure parts; z4-bench loads a running peer, see bench/README.md
+	$(CARGO) bench --locked -p z4-bench
+
+clients: build ## Check the peer with clients that are not ours (Python's grpcio, in a virtual environment)
+	@BIN_DIR="$(TARGET)/release" VENV="$(TARGET)/clients-venv" tests/clients/run

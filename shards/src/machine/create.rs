@@ -1,0 +1,61 @@
+//! A new task.
+
+use super::plan::{Plan, Planned, Stop};
+use super::record::TaskRecord;
+use super::{Effect, Store, keys};
+use crate::command::{Create, Created, OpReply, Refusal};
+use crate::ids::{DUE_MS_MAX, TaskId, TaskKey};
+
+/// Sequences with this bit are reserved by a leader, those without are assigned from log index and position.
+pub const RESERVED_SEQUENCE: u64 = 1 << 63;
+
+/// How many sequences one log index has.
+const SEQUENCES_PER_INDEX: u64 = 1 << 16;
+
+pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
+    let at = p.at;
+    if let Some(known) = create.request.and_then(|request| p.window.find(request, at.stamp_ms)) {
+        let id = TaskId { due_ms: known.home.due_ms, group: at.group, sequence: known.home.sequence };
+        return Ok(OpReply::Created(Created { id, created_ms: known.created_ms, duplicate: true }));
+    }
+    let key = place(p, &create)?;
+    if let Some(request) = create.request {
+        p.window.insert(request, key, at.stamp_ms, p.row.settings.idempotency_window_ms, at.index);
+    }
+    let record = TaskRecord {
+        id_due_ms: key.due_ms,
+        created_ms: at.stamp_ms,
+        version: 1,
+        metadata: create.metadata,
+        payload: create.payload,
+        ..TaskRecord::default()
+    };
+    let row = record.encode();
+    p.put(keys::task(at.namespace, key), row.clone());
+    p.draft.effects.push(Effect::Added { namespace: at.namespace.clone(), key, row });
+    p.touch();
+    p.row.live += 1;
+    p.row_appears(key.due_ms);
+    let id = TaskId { due_ms: key.due_ms, group: at.group, sequence: key.sequence };
+    Ok(OpReply::Created(Created { id, created_ms: at.stamp_ms, duplicate: false }))
+}
+
+fn place<S>(p: &mut Plan<'_, S>, create: &Create) -> Result<TaskKey, Stop> {
+    let malformed = |what| Err(Stop::Refused(Refusal::Malformed(what)));
+    if create.due_ms > DUE_MS_MAX {
+        return malformed("a due time is after the year 9999");
+    }
+    if create.sequence & RESERVED_SEQUENCE != 0 {
+        // Its id was told already: even a due time before the stamp stays.
+        return Ok(TaskKey { due_ms: create.due_ms, sequence: create.sequence });
+    }
+    if create.sequence != 0 {
+        return malformed("a reserved sequence has its top bit set");
+    }
+    if p.assigned == SEQUENCES_PER_INDEX {
+        return malformed("an entry creates at most 65536 tasks");
+    }
+    let sequence = (p.at.index << 16 | p.assigned) & !RESERVED_SEQUENCE;
+    p.assigned += 1;
+    Ok(TaskKey { due_ms: create.due_ms.max(p.at.stamp_ms), sequence })
+}

@@ -1,0 +1,432 @@
+//! Every metric of z4: name, help, labels and buckets. No other file names one; the rest of the code holds the handles made here.
+//!
+//! [`Metrics`] is shared by all threads. What happens per batch (an fdatasync, an apply) observes its histograms directly: a handful of
+//! atomic additions. What happens per task goes through [`ShardMetrics`], which belongs to one executor thread: plain memory, added to
+//! the shared histograms by [`ShardMetrics::flush`] about once a second. Labelled children are looked up once and kept.
+//!
+//! No metric reads a clock: callers pass durations in seconds.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::core::Collector;
+use prometheus::local::LocalHistogram;
+use prometheus::{
+    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, exponential_buckets,
+};
+
+use crate::ids::{GroupId, Namespace};
+
+/// So many namespaces get a label of their own, in the order in which they were first seen; the rest shares [`OTHER_NAMESPACES`].
+pub const NAMESPACE_LABELS_MAX: usize = 200;
+
+/// The label of the namespaces that came after the first [`NAMESPACE_LABELS_MAX`].
+pub const OTHER_NAMESPACES: &str = "_other";
+
+/// How a task came in: the `method` label of the created tasks, spelled as the rpc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum CreateMethod {
+    CreateTask,
+    CreateTaskAsync,
+    CreateTaskStream,
+    CreateTaskStreamAsync,
+    CreateTasks,
+}
+
+/// How a task went out: the `method` label of the delivered tasks, spelled as the rpc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum DeliverMethod {
+    GetTaskStream,
+    Consume,
+    LeaseTasks,
+}
+
+/// A method label.
+pub trait Method: Copy + 'static {
+    /// All of them, in the order of [`Method::index`].
+    const NAMES: &'static [&'static str];
+    /// All of them, in the same order.
+    const ALL: &'static [Self];
+    /// The position in [`Method::NAMES`].
+    fn index(self) -> usize;
+    /// The method of an rpc; `None`: the rpc is not counted here.
+    fn by_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().position(|n| *n == name).map(|i| Self::ALL[i])
+    }
+}
+
+impl Method for CreateMethod {
+    const NAMES: &'static [&'static str] =
+        &["CreateTask", "CreateTaskAsync", "CreateTaskStream", "CreateTaskStreamAsync", "CreateTasks"];
+    const ALL: &'static [Self] =
+        &[Self::CreateTask, Self::CreateTaskAsync, Self::CreateTaskStream, Self::CreateTaskStreamAsync, Self::CreateTasks];
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Method for DeliverMethod {
+    const NAMES: &'static [&'static str] = &["GetTaskStream", "Consume", "LeaseTasks"];
+    const ALL: &'static [Self] = &[Self::GetTaskStream, Self::Consume, Self::LeaseTasks];
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Every metric of a peer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    creates: IntCounterVec,
+    deliveries: IntCounterVec,
+    labels: Arc<NamespaceLabels>,
+    is_leader: IntGaugeVec,
+    tasks: IntGaugeVec,
+    oldest_due_age_seconds: GaugeVec,
+    partition_bytes: IntGaugeVec,
+    log_bytes: IntGaugeVec,
+    build_info: IntGaugeVec,
+    /// Entries appended to the raft logs of this peer.
+    pub received_log_count: IntCounter,
+    /// When a partition was last snapshotted, seconds since 1970-01-01 UTC; 0: not since the start.
+    pub last_fsm_snapshot: Gauge,
+    /// From the proposal of an entry to its reply: log, quorum and apply, seconds. Per entry.
+    pub commit_seconds: Histogram,
+    /// One fdatasync of a raft log, seconds.
+    pub fdatasync_seconds: Histogram,
+    /// Commands in one proposed entry.
+    pub batch_commands: Histogram,
+    /// Encoded size of one proposed entry, bytes.
+    pub batch_bytes: Histogram,
+    /// Apply of one run of committed entries with its write batch, seconds.
+    pub apply_seconds: Histogram,
+    /// Entries proposed and not yet answered, sampled at each proposal.
+    pub proposals_in_flight: Histogram,
+    /// Messages waiting in a shard's mailbox, sampled each time it is drained.
+    pub mailbox_depth: Histogram,
+    lateness_seconds: Histogram,
+    /// What `/proc` says about this process; set at each scrape.
+    pub process: ProcessMetrics,
+}
+
+/// Metrics of the process, under the names that every Prometheus client library uses.
+#[derive(Clone, Debug)]
+pub struct ProcessMetrics {
+    /// Resident memory, bytes.
+    pub resident_bytes: Gauge,
+    /// CPU time since the start, user and system, seconds.
+    pub cpu_seconds: Counter,
+    /// Open file descriptors.
+    pub open_fds: Gauge,
+    /// The soft limit of file descriptors.
+    pub max_fds: Gauge,
+    /// Threads.
+    pub threads: Gauge,
+    /// When the process started, seconds since 1970-01-01 UTC.
+    pub start_time_seconds: Gauge,
+}
+
+/// The gauges of one group's replica on this peer. Set about once a second.
+#[derive(Clone, Debug)]
+pub struct GroupMetrics {
+    /// 1: this peer leads the group.
+    pub is_leader: IntGauge,
+    /// Tasks due in the future.
+    pub scheduled: IntGauge,
+    /// Tasks due and with no consumer.
+    pub ready: IntGauge,
+    /// Tasks with a consumer.
+    pub leased: IntGauge,
+    /// Tasks whose attempts are used up.
+    pub dead: IntGauge,
+    /// How long the oldest ready task has been due, seconds; 0: none is ready.
+    pub oldest_due_age_seconds: Gauge,
+    /// The partition's size on disk, bytes.
+    pub partition_bytes: IntGauge,
+}
+
+impl Metrics {
+    /// Registers everything. `version` is the peer's version. An error means that two metrics share a name.
+    pub fn new(version: &str) -> Result<Self, prometheus::Error> {
+        let r = Registry::new();
+        let metrics = Metrics {
+            creates: counters(&r, "z4_create_task_request_total", "Tasks asked to be created", &["method", "namespace"])?,
+            deliveries: counters(&r, "z4_streamed_task_total", "Tasks delivered to consumers", &["method", "namespace"])?,
+            labels: Arc::default(),
+            is_leader: gauges(&r, "z4_is_leader", "1: this peer leads the group", &["group"])?,
+            tasks: gauges(&r, "z4_tasks", "Tasks of a group by state, on its leader", &["group", "state"])?,
+            oldest_due_age_seconds: add(
+                &r,
+                GaugeVec::new(
+                    Opts::new(
+                        "z4_oldest_due_age_seconds",
+                        "How long the oldest ready task of a group has been due; 0: none is ready",
+                    ),
+                    &["group"],
+                )?,
+            )?,
+            partition_bytes: gauges(&r, "z4_partition_bytes", "Size of a group's partition on disk", &["group"])?,
+            log_bytes: gauges(&r, "z4_log_bytes", "Size of a shard's raft log on disk", &["shard"])?,
+            build_info: gauges(&r, "z4_build_info", "Always 1; the label tells the version", &["version"])?,
+            received_log_count: add(
+                &r,
+                IntCounter::new("z4_received_log_count", "Entries appended to the raft logs of this peer")?,
+            )?,
+            last_fsm_snapshot: gauge(&r, "z4_last_fsm_snapshot", "Unix time of the last snapshot of a partition; 0: none yet")?,
+            commit_seconds: seconds(&r, "z4_commit_seconds", "From the proposal of an entry to its reply")?,
+            fdatasync_seconds: seconds(&r, "z4_fdatasync_seconds", "One fdatasync of a raft log")?,
+            batch_commands: powers(&r, "z4_batch_commands", "Commands in one proposed entry", 1.0, 2.0, 14)?,
+            batch_bytes: powers(&r, "z4_batch_bytes", "Encoded size of one proposed entry", 256.0, 4.0, 10)?,
+            apply_seconds: seconds(&r, "z4_apply_seconds", "Apply of one run of committed entries")?,
+            proposals_in_flight: powers(&r, "z4_proposals_in_flight", "Entries proposed and not yet answered", 1.0, 2.0, 8)?,
+            mailbox_depth: powers(&r, "z4_mailbox_depth", "Messages waiting in a shard's mailbox", 1.0, 4.0, 9)?,
+            lateness_seconds: seconds(&r, "z4_lateness_seconds", "Delivery time minus due time, first attempts only")?,
+            process: ProcessMetrics::new(&r)?,
+            registry: r,
+        };
+        metrics.build_info.with_label_values(&[version]).set(1);
+        Ok(metrics)
+    }
+
+    /// The gauges of a group's replica here. Keep the result.
+    pub fn group(&self, group: GroupId) -> GroupMetrics {
+        let g = group.to_string();
+        let g = g.as_str();
+        let state = |state: &str| self.tasks.with_label_values(&[g, state]);
+        GroupMetrics {
+            is_leader: self.is_leader.with_label_values(&[g]),
+            scheduled: state("scheduled"),
+            ready: state("ready"),
+            leased: state("leased"),
+            dead: state("dead"),
+            oldest_due_age_seconds: self.oldest_due_age_seconds.with_label_values(&[g]),
+            partition_bytes: self.partition_bytes.with_label_values(&[g]),
+        }
+    }
+
+    /// The size of a shard's raft log, bytes. Keep the result.
+    pub fn log_bytes(&self, shard: usize) -> IntGauge {
+        self.log_bytes.with_label_values(&[shard.to_string()])
+    }
+
+    /// What one executor thread records per task. Make it on that thread and keep it.
+    pub fn shard(&self) -> ShardMetrics {
+        ShardMetrics {
+            creates: NamespaceCounters::new(&self.creates, &self.labels),
+            deliveries: NamespaceCounters::new(&self.deliveries, &self.labels),
+            lateness_seconds: self.lateness_seconds.local(),
+        }
+    }
+
+    /// Everything in Prometheus' text format, version 0.0.4.
+    pub fn encode(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// The content type of [`Metrics::encode`].
+    pub fn content_type() -> String {
+        TextEncoder::new().format_type().to_owned()
+    }
+}
+
+impl ProcessMetrics {
+    fn new(r: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(ProcessMetrics {
+            resident_bytes: gauge(r, "process_resident_memory_bytes", "Resident memory")?,
+            cpu_seconds: add(r, Counter::new("process_cpu_seconds_total", "CPU time, user and system")?)?,
+            open_fds: gauge(r, "process_open_fds", "Open file descriptors")?,
+            max_fds: gauge(r, "process_max_fds", "Soft limit of file descriptors")?,
+            threads: gauge(r, "process_threads", "Threads")?,
+            start_time_seconds: gauge(r, "process_start_time_seconds", "Unix time of the process's start")?,
+        })
+    }
+}
+
+/// What one executor thread records per task. Nothing here is shared but what [`ShardMetrics::flush`] adds to.
+#[derive(Debug)]
+pub struct ShardMetrics {
+    /// Tasks asked to be created.
+    pub creates: NamespaceCounters<CreateMethod>,
+    /// Tasks delivered.
+    pub deliveries: NamespaceCounters<DeliverMethod>,
+    /// Delivery time minus due time of first attempts, seconds.
+    pub lateness_seconds: LocalHistogram,
+}
+
+impl ShardMetrics {
+    /// Adds what was recorded since the last time to the shared metrics. Call it about once a second; dropping does it, too.
+    pub fn flush(&self) {
+        self.lateness_seconds.flush();
+    }
+}
+
+/// A counter by method and namespace, with its children kept per thread. Its memory is bounded: namespaces without a label of their
+/// own are not kept.
+#[derive(Debug)]
+pub struct NamespaceCounters<M> {
+    shared: IntCounterVec,
+    labels: Arc<NamespaceLabels>,
+    own: RefCell<HashMap<Namespace, Children>>,
+    other: RefCell<Children>,
+    /// `own` knows every namespace that has a label: what is not there is another one, and no lock is taken.
+    complete: Cell<bool>,
+    method: PhantomData<M>,
+}
+
+/// A counter per method, looked up when it is first needed.
+type Children = Vec<Option<IntCounter>>;
+
+impl<M: Method> NamespaceCounters<M> {
+    fn new(shared: &IntCounterVec, labels: &Arc<NamespaceLabels>) -> Self {
+        NamespaceCounters {
+            shared: shared.clone(),
+            labels: Arc::clone(labels),
+            own: RefCell::default(),
+            other: RefCell::new(Self::children()),
+            complete: Cell::new(false),
+            method: PhantomData,
+        }
+    }
+
+    fn children() -> Children {
+        vec![None; M::NAMES.len()]
+    }
+
+    /// Counts `tasks` of a namespace.
+    pub fn add(&self, method: M, namespace: &Namespace, tasks: u64) {
+        let mut own = self.own.borrow_mut();
+        if !self.complete.get() && !own.contains_key(namespace) {
+            self.meet(&mut own, namespace);
+        }
+        match own.get_mut(namespace) {
+            Some(children) => self.count(children, method, namespace.as_str(), tasks),
+            None => self.count(&mut self.other.borrow_mut(), method, OTHER_NAMESPACES, tasks),
+        }
+    }
+
+    /// The first task of a namespace on this thread, while there may be labels left.
+    fn meet(&self, own: &mut HashMap<Namespace, Children>, namespace: &Namespace) {
+        let mut admitted = self.labels.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if admitted.len() < NAMESPACE_LABELS_MAX && !admitted.contains(namespace) {
+            // The name may be a slice of a request: a copy does not keep that alive.
+            admitted.extend(Namespace::new(namespace.as_str()));
+        }
+        for name in admitted.iter() {
+            own.entry(name.clone()).or_insert_with(Self::children);
+        }
+        self.complete.set(admitted.len() >= NAMESPACE_LABELS_MAX);
+    }
+
+    fn count(&self, children: &mut Children, method: M, label: &str, tasks: u64) {
+        let child = &mut children[method.index()];
+        child.get_or_insert_with(|| self.shared.with_label_values(&[M::NAMES[method.index()], label])).inc_by(tasks);
+    }
+}
+
+/// The namespaces that have a label of their own. Never shrinks.
+#[derive(Debug, Default)]
+struct NamespaceLabels(Mutex<HashSet<Namespace>>);
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    add(r, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn gauge(r: &Registry, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    add(r, Gauge::new(name, help)?)
+}
+
+fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    add(r, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+/// 50 µs to 26 s, doubling: a fdatasync of a good disk lies in the second bucket, an outage in the last.
+fn seconds(r: &Registry, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+    powers(r, name, help, 50e-6, 2.0, 20)
+}
+
+fn powers(r: &Registry, name: &str, help: &str, first: f64, factor: f64, n: usize) -> Result<Histogram, prometheus::Error> {
+    add(r, Histogram::with_opts(HistogramOpts::new(name, help).buckets(exponential_buckets(first, factor, n)?))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(n: usize) -> Namespace {
+        Namespace::new(&format!("namespace-{n:04}")).expect("valid")
+    }
+
+    fn line(text: &str, start: &str) -> String {
+        text.lines().find(|l| l.starts_with(start)).unwrap_or_else(|| panic!("no {start} in\n{text}")).to_owned()
+    }
+
+    /// Two shards meet 1,000 namespaces, each in its own order. A label for each would make the scrape grow with the users' data; a
+    /// thread that keeps its own idea of who has a label would count one namespace under two.
+    #[test]
+    fn namespace_labels_are_bounded_and_agree_between_threads() {
+        let metrics = Metrics::new("1").expect("registers");
+        let (a, b) = (metrics.shard(), metrics.shard());
+        for n in 0..1000 {
+            a.creates.add(CreateMethod::CreateTask, &namespace(n), 1);
+        }
+        for n in (0..1000).rev() {
+            b.creates.add(CreateMethod::CreateTask, &namespace(n), 10);
+            b.deliveries.add(DeliverMethod::Consume, &namespace(n), 1);
+        }
+        let text = metrics.encode().expect("encodes");
+        let creates: Vec<&str> = text.lines().filter(|l| l.starts_with("z4_create_task_request_total{")).collect();
+        assert_eq!(creates.len(), NAMESPACE_LABELS_MAX + 1);
+        let all: u64 = creates.iter().map(|l| l.rsplit(' ').next().expect("value").parse::<u64>().expect("number")).sum();
+        assert_eq!(all, 11_000, "every task is counted once");
+        for n in [0, 199] {
+            let one =
+                line(&text, &format!("z4_create_task_request_total{{method=\"CreateTask\",namespace=\"namespace-{n:04}\"}}"));
+            assert!(one.ends_with(" 11"), "{one}");
+        }
+        let other = line(&text, "z4_create_task_request_total{method=\"CreateTask\",namespace=\"_other\"}");
+        assert!(other.ends_with(" 8800"), "{other}");
+        assert!(a.creates.own.borrow().len() <= NAMESPACE_LABELS_MAX, "a shard's memory is bounded, too");
+    }
+
+    /// Methods index a table of names: a missing or swapped name would count under a wrong one or panic.
+    #[test]
+    fn every_method_has_its_name() {
+        let creates = [
+            CreateMethod::CreateTask,
+            CreateMethod::CreateTaskAsync,
+            CreateMethod::CreateTaskStream,
+            CreateMethod::CreateTaskStreamAsync,
+            CreateMethod::CreateTasks,
+        ];
+        assert_eq!(creates.map(|m| format!("{m:?}")).as_slice(), CreateMethod::NAMES);
+        let deliveries = [DeliverMethod::GetTaskStream, DeliverMethod::Consume, DeliverMethod::LeaseTasks];
+        assert_eq!(deliveries.map(|m| format!("{m:?}")).as_slice(), DeliverMethod::NAMES);
+    }
+
+    /// What a shard records must reach the scrape, in the bucket where it belongs.
+    #[test]
+    fn local_observations_arrive_at_the_flush() {
+        let metrics = Metrics::new("1").expect("registers");
+        let shard = metrics.shard();
+        shard.lateness_seconds.observe(0.000_07);
+        shard.flush();
+        metrics.group(GroupId(3)).dead.set(7);
+        metrics.log_bytes(1).set(4096);
+        let text = metrics.encode().expect("encodes");
+        assert_eq!(line(&text, "z4_lateness_seconds_bucket{le=\"0.00005\"}"), "z4_lateness_seconds_bucket{le=\"0.00005\"} 0");
+        assert_eq!(line(&text, "z4_lateness_seconds_bucket{le=\"0.0001\"}"), "z4_lateness_seconds_bucket{le=\"0.0001\"} 1");
+        assert_eq!(line(&text, "z4_tasks{group=\"3\",state=\"dead\"}"), "z4_tasks{group=\"3\",state=\"dead\"} 7");
+        assert_eq!(line(&text, "z4_log_bytes{"), "z4_log_bytes{shard=\"1\"} 4096");
+        assert_eq!(line(&text, "z4_build_info"), "z4_build_info{version=\"1\"} 1");
+    }
+}

@@ -1,0 +1,91 @@
+//! Our raft log as openraft's `RaftLogStorage`.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+
+use super::types::{self, Entry, LogId, RaftVote, TypeConfig};
+use crate::log::GroupLog;
+
+/// One read for replication or apply brings about this many bytes at most.
+const READ_BYTES_MAX: usize = 4 << 20;
+
+/// One group's log.
+#[derive(Clone)]
+pub struct LogStore(pub GroupLog);
+
+impl LogStore {
+    async fn entries(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
+        let entries = self.0.read(start..end, bytes_max).await?;
+        entries.into_iter().map(|entry| types::raft_entry(entry).map_err(io::Error::from)).collect()
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug>(&mut self, range: RB) -> io::Result<Vec<Entry>> {
+        let start = match range.start_bound() {
+            Bound::Included(n) => *n,
+            Bound::Excluded(n) => n.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(n) => n.saturating_add(1),
+            Bound::Excluded(n) => *n,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.entries(start, end, usize::MAX).await
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.entries(start, end, READ_BYTES_MAX).await
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<RaftVote>> {
+        Ok(self.0.state().vote.map(types::raft_vote))
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = LogStore;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let state = self.0.state();
+        let purged = state.purged.map(types::log_id);
+        Ok(LogState { last_purged_log_id: purged, last_log_id: state.last.map(types::log_id).or(purged) })
+    }
+
+    async fn get_log_reader(&mut self) -> LogStore {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &RaftVote) -> io::Result<()> {
+        self.0.save_vote(types::vote(vote)).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        self.0.save_committed(committed.as_ref().map(types::position));
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.0.state().committed.map(types::log_id))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry>,
+    {
+        let entries = entries.into_iter().map(types::log_entry).collect();
+        self.0.append(entries, Box::new(move |result| callback.io_completed(result)))
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
+        self.0.truncate_after(last_log_id.as_ref().map(types::position)).await
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
+        self.0.purge(types::position(&log_id)).await
+    }
+}

@@ -1,0 +1,12 @@
+//! Raft: the only place that names openraft. Type config, adapters of our raft log and partition, network, one replica's handle.
+
+mod config;
+mod log_store;
+mod membership;
+mod network;
+mod replica;
+mod state_machine;
+mod types;
+
+pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
+pub use state_machine::{AppliedRun, OnApplied};

@@ -1,0 +1,205 @@
+//! One replica of one group: the handle through which the shell proposes, reads and learns who leads.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::impls::BasicNode;
+use openraft::raft::{ReadPolicy, WatchChangeHandle};
+use openraft::{Raft, ServerState};
+
+use super::config;
+use super::log_store::LogStore;
+use super::network::Network;
+use super::state_machine::{GroupStateMachine, OnApplied};
+use super::types::{Callback, EntryBytes, TypeConfig, WriteResult};
+use crate::command::Reply;
+use crate::ids::{GroupId, PeerNumber};
+use crate::log::GroupLog;
+use crate::storage::Storage;
+
+/// Why a proposal has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// This replica does not lead; the command was not taken.
+    #[error("this replica does not lead; the leader is {leader:?}")]
+    NotLeader {
+        /// Who leads, when it is known.
+        leader: Option<PeerNumber>,
+    },
+    /// The command was taken and may or may not be applied: ask again with the same request id.
+    #[error("leadership was lost with the command on the way; it may or may not be applied")]
+    Unknown,
+    /// The replica has stopped; the process is about to end, or is stopping.
+    #[error("the replica has stopped: {0}")]
+    Stopped(String),
+}
+
+/// Where a replica stands.
+#[derive(Clone, Debug)]
+pub struct ReplicaStatus {
+    /// This replica leads.
+    pub leads: bool,
+    /// Who leads, when it is known.
+    pub leader: Option<PeerNumber>,
+    /// The current term.
+    pub term: u64,
+    /// The last index of the log.
+    pub last_log_index: Option<u64>,
+    /// The last applied index.
+    pub applied_index: Option<u64>,
+    /// The last purged index.
+    pub purged_index: Option<u64>,
+    /// The voters.
+    pub voters: Vec<PeerNumber>,
+}
+
+/// One replica.
+#[derive(Clone)]
+pub struct Replica {
+    group: GroupId,
+    raft: Raft<TypeConfig, GroupStateMachine>,
+    _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
+}
+
+/// A replica that could not be opened, or stopped for good.
+#[derive(Debug, thiserror::Error)]
+#[error("replica of group {group}: {reason}")]
+pub struct ReplicaError {
+    /// Whose.
+    pub group: GroupId,
+    /// What openraft said.
+    pub reason: String,
+}
+
+impl Replica {
+    /// Opens a replica over its log and its (already open) partition. `on_leading(term)` is called when this replica becomes the
+    /// leader, `on_following()` when it is no longer.
+    pub async fn open(
+        (group, me): (GroupId, PeerNumber),
+        cluster: &str,
+        log: GroupLog,
+        storage: Storage,
+        on_applied: OnApplied,
+    ) -> Result<Replica, ReplicaError> {
+        let failed = |reason: String| ReplicaError { group, reason };
+        let config = config::config(cluster).map_err(failed)?;
+        let machine = GroupStateMachine::new(group, storage, on_applied);
+        let raft = Raft::new(me, config, Network, LogStore(log), machine).await.map_err(|e| failed(e.to_string()))?;
+        Ok(Replica { group, raft, _leadership: Rc::default() })
+    }
+
+    /// Calls `on_leading` whenever this replica starts to lead, `on_following` when it no longer does; alternating.
+    pub fn watch_leadership(&self, on_leading: impl Fn() + 'static, on_following: impl Fn() + 'static) {
+        let handle = self.raft.on_leader_change(
+            move |_| {
+                on_leading();
+                std::future::ready(())
+            },
+            move |_| {
+                on_following();
+                std::future::ready(())
+            },
+        );
+        self._leadership.set(Some(handle));
+    }
+
+    /// Makes these peers the first voters of a group that has none. Doing it again changes nothing.
+    pub async fn initialize(&self, voters: &[(PeerNumber, String)]) -> Result<(), ReplicaError> {
+        let failed = |reason: String| ReplicaError { group: self.group, reason };
+        if self.raft.is_initialized().await.map_err(|e| failed(e.to_string()))? {
+            return Ok(());
+        }
+        let nodes: BTreeMap<_, _> = voters.iter().map(|(n, addr)| (*n, BasicNode { addr: addr.clone() })).collect();
+        self.raft.initialize(nodes).await.map_err(|e| failed(e.to_string()))
+    }
+
+    /// A group with one voter need not wait for an election timeout: nobody else can lead.
+    pub async fn elect_if_alone(&self) {
+        let alone = { self.raft.voter_ids().eq([*self.raft.node_id()]) };
+        if alone && self.status().leader.is_none() {
+            // An error means that the replica has stopped, which its watcher reports.
+            let _ = self.raft.trigger().elect(false).await;
+        }
+    }
+
+    /// Proposes an encoded entry. `done` is called on the executor once it was applied, or will not be.
+    pub async fn propose(&self, entry: Bytes, done: impl FnOnce(Result<Vec<Reply>, ProposeError>) + 'static) {
+        let callback = Callback(Box::new(move |result: WriteResult| done(outcome(result))) as Box<dyn FnOnce(WriteResult)>);
+        // When the replica has stopped it drops the callback, and with it whatever waits for it learns so.
+        let _ = self.raft.client_write_ff(EntryBytes(entry), Some(callback)).await;
+    }
+
+    /// Waits until this replica, as leader confirmed by a quorum, has applied everything that was committed before the call.
+    pub async fn read_barrier(&self) -> Result<(), ProposeError> {
+        match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(_)) => Err(ProposeError::NotLeader { leader: self.status().leader }),
+            Err(RaftError::Fatal(e)) => Err(ProposeError::Stopped(e.to_string())),
+        }
+    }
+
+    /// Makes everything applied durable in the partition, then lets the log up to `applied - keep` go.
+    pub async fn trim(&self, keep: u64) {
+        let Some(applied) = self.status().applied_index else { return };
+        let trigger = self.raft.trigger();
+        // Both are requests to a running replica; an error means that it has stopped, which its watcher reports.
+        if trigger.snapshot().await.is_err() {
+            return;
+        }
+        let wait = self.raft.wait(Some(std::time::Duration::from_secs(60)));
+        let built = wait.metrics(|m| m.snapshot.is_some_and(|s| s.index >= applied), "partition persisted").await;
+        if built.is_ok()
+            && let Some(upto) = applied.checked_sub(keep)
+        {
+            let _ = trigger.purge_log(upto).await;
+        }
+    }
+
+    /// Where it stands now.
+    pub fn status(&self) -> ReplicaStatus {
+        let metrics = self.raft.metrics();
+        let m = metrics.borrow_watched();
+        ReplicaStatus {
+            leads: m.state == ServerState::Leader && m.current_leader == Some(m.id),
+            leader: m.current_leader,
+            term: m.current_term,
+            last_log_index: m.last_log_index,
+            applied_index: m.last_applied.map(|id| id.index),
+            purged_index: m.purged.map(|id| id.index),
+            voters: m.membership_config.voter_ids().collect(),
+        }
+    }
+
+    /// Waits until the replica stops; `None`: it was asked to.
+    pub async fn stopped(&self) -> Option<ReplicaError> {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let state = metrics.borrow_watched().running_state.clone();
+            match state {
+                Ok(()) => {}
+                Err(openraft::errors::Fatal::Stopped) => return None,
+                Err(fatal) => return Some(ReplicaError { group: self.group, reason: fatal.to_string() }),
+            }
+            if metrics.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Stops the replica; proposals on the way are dropped.
+    pub async fn shutdown(&self) {
+        let _ = self.raft.shutdown().await;
+    }
+}
+
+fn outcome(result: WriteResult) -> Result<Vec<Reply>, ProposeError> {
+    match result {
+        Ok(response) => Ok(response.data.0),
+        Err(ClientWriteError::ForwardToLeader(to)) => Err(ProposeError::NotLeader { leader: to.leader_id }),
+        Err(_) => Err(ProposeError::Unknown),
+    }
+}

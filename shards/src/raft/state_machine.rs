@@ -1,0 +1,183 @@
+//! A group's partition as openraft's `RaftStateMachine`. Everything happens on the storage thread; the executor hands entries over
+//! and takes outcomes back.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::{Stream, StreamExt};
+use openraft::AsyncRuntime;
+use openraft::entry::RaftEntry;
+use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+
+use super::membership;
+use super::types::{self, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::command::{LogEntry, LogPosition, Reply};
+use crate::ids::GroupId;
+use crate::machine::{Effect, Outcome};
+use crate::partition::{Partition, PartitionError, View};
+use crate::runtime::{ExecutorRuntime, clock};
+use crate::storage::Storage;
+
+/// What one apply did.
+#[derive(Debug)]
+pub struct AppliedRun {
+    /// Of all its entries, in order.
+    pub effects: Vec<Effect>,
+    /// Entries that it applied.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long the storage thread took.
+    pub took: Duration,
+}
+
+/// Told of each apply, in order and on the executor, before any proposer hears of its command.
+pub type OnApplied = Rc<dyn Fn(AppliedRun)>;
+
+/// A run of entries goes to the storage thread as one write batch up to about this many bytes.
+const RUN_BYTES_MAX: usize = 4 << 20;
+
+/// A group's state machine.
+#[derive(Clone)]
+pub struct GroupStateMachine {
+    group: GroupId,
+    storage: Storage,
+    on_applied: OnApplied,
+}
+
+impl GroupStateMachine {
+    pub fn new(group: GroupId, storage: Storage, on_applied: OnApplied) -> Self {
+        GroupStateMachine { group, storage, on_applied }
+    }
+
+    /// Runs `job` on the group's partition.
+    async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Partition) -> Result<T, PartitionError> + Send + 'static,
+    ) -> io::Result<T> {
+        let group = self.group;
+        let result = self.storage.call(move |partitions| partitions.get_mut(&group).map(job)).await;
+        match result.flatten() {
+            Some(result) => result.map_err(io::Error::other),
+            None => Err(io::Error::other(format!("the partition of group {group} is closed"))),
+        }
+    }
+
+    async fn apply_run(&self, run: Vec<LogEntry>, responders: Vec<Option<ApplyResponder<TypeConfig>>>) -> io::Result<()> {
+        let group = self.group;
+        let on_applied = Rc::clone(&self.on_applied);
+        let (tx, rx) = oneshot::channel();
+        let (entries, bytes) = (run.len() as u64, run.iter().map(|entry| entry.payload.len() as u64).sum());
+        let job = move |partitions: &mut crate::storage::Partitions| {
+            let since = clock::monotonic();
+            let outcomes = partitions.get_mut(&group).map(|partition| partition.apply(&run));
+            (outcomes, since.elapsed())
+        };
+        self.storage.run(job, move |(outcomes, took)| {
+            let result = match outcomes {
+                Some(Ok(outcomes)) => {
+                    let (effects, replies) = split(outcomes);
+                    on_applied(AppliedRun { effects, entries, bytes, took });
+                    answer(replies, responders);
+                    Ok(())
+                }
+                Some(Err(e)) => Err(io::Error::other(e)),
+                None => Err(io::Error::other(format!("the partition of group {group} is closed"))),
+            };
+            let _ = tx.send(result);
+        });
+        rx.await.unwrap_or_else(|_| Err(io::Error::other("the storage thread has stopped")))
+    }
+}
+
+fn split(outcomes: Vec<Outcome>) -> (Vec<Effect>, Vec<Vec<Reply>>) {
+    let (mut effects, mut replies) = (Vec::new(), Vec::with_capacity(outcomes.len()));
+    for outcome in outcomes {
+        effects.extend(outcome.effects);
+        replies.push(outcome.replies);
+    }
+    (effects, replies)
+}
+
+fn answer(replies: Vec<Vec<Reply>>, responders: Vec<Option<ApplyResponder<TypeConfig>>>) {
+    for (replies, responder) in replies.into_iter().zip(responders) {
+        if let Some(responder) = responder {
+            responder.send(Replies(replies));
+        }
+    }
+}
+
+fn stored_membership(stored: Option<(Option<LogPosition>, bytes::Bytes)>) -> io::Result<StoredMembership> {
+    Ok(match stored {
+        Some((at, bytes)) => StoredMembership::new(at.map(types::log_id), membership::decode(&bytes)?),
+        None => StoredMembership::default(),
+    })
+}
+
+impl RaftStateMachine<TypeConfig> for GroupStateMachine {
+    type SnapshotData = View;
+    type SnapshotBuilder = GroupStateMachine;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let (applied, stored) = self.call(|partition| Ok((partition.applied(), partition.membership()))).await?;
+        Ok((applied.map(types::log_id), stored_membership(stored)?))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin,
+    {
+        let (mut run, mut responders, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            debug_assert!(run.last().is_none_or(|last: &LogEntry| last.position.index < entry.log_id().index));
+            let entry = types::log_entry(entry);
+            bytes += entry.payload.len();
+            run.push(entry);
+            responders.push(responder);
+            if bytes >= RUN_BYTES_MAX {
+                self.apply_run(std::mem::take(&mut run), std::mem::take(&mut responders)).await?;
+                bytes = 0;
+            }
+        }
+        match run.is_empty() {
+            true => Ok(()),
+            false => self.apply_run(run, responders).await,
+        }
+    }
+
+    async fn get_snapshot_builder(&mut self) -> GroupStateMachine {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: View) -> io::Result<()> {
+        let applied = meta.last_log_id.as_ref().map(types::position);
+        let membership = (
+            meta.last_membership.log_id().as_ref().map(types::position),
+            membership::encode(meta.last_membership.membership()),
+        );
+        self.call(move |partition| partition.install(&snapshot, applied, membership)).await
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        let snapshot = self.build_snapshot().await?;
+        Ok(snapshot.meta.last_log_id.is_some().then_some(snapshot))
+    }
+}
+
+/// A snapshot is a view of the partition that was made durable first: building one copies nothing, and the log up to it may go.
+impl RaftSnapshotBuilder<TypeConfig> for GroupStateMachine {
+    type SnapshotData = View;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        // Syncing takes tens of milliseconds: it happens beside the storage thread, which goes on to apply.
+        let (applied, stored, view, persister) = self
+            .call(|partition| Ok((partition.applied(), partition.membership(), partition.view(), partition.persister())))
+            .await?;
+        ExecutorRuntime::spawn_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
+        let meta = SnapshotMeta { last_log_id: applied.map(types::log_id), last_membership: stored_membership(stored)? };
+        Ok(Snapshot { meta, snapshot: view })
+    }
+}

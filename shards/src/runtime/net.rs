@@ -1,0 +1,222 @@
+//! TCP and hyper's runtime traits on a glommio executor: listener, stream, timer, task executor.
+//!
+//! Everything here belongs to the executor that made it and never leaves its thread.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use futures_util::io::{AsyncRead, AsyncWrite};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use send_wrapper::SendWrapper;
+
+/// A new stream's read buffer, bytes; it doubles whenever one read fills it.
+const READ_BYTES_MIN: usize = 4 * 1024;
+/// The largest read buffer of a stream, bytes: one system call fetches at most this much.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Slices of a vectored write are gathered into one call up to this size, bytes.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
+
+thread_local! {
+    /// Where vectored writes are gathered. One for all streams of the thread: nothing stays in it between calls.
+    static GATHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A listening socket with SO_REUSEPORT: every shard binds the same address and the kernel spreads connections over them.
+#[derive(Debug)]
+pub struct Listener {
+    inner: glommio::net::TcpListener,
+}
+
+impl Listener {
+    /// Binds and listens. Port 0 takes a free port, which [`Listener::local_addr`] then tells: bind the listeners of the other
+    /// shards to that one.
+    ///
+    /// # Errors
+    /// The system's: the address is not ours, the port is taken without SO_REUSEPORT, no permission.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { inner: glommio::net::TcpListener::bind(address)? })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.inner.local_addr()?)
+    }
+
+    /// The next connection, with TCP_NODELAY set.
+    ///
+    /// # Errors
+    /// The system's, for example that the process is out of file descriptors. None of them ends the listener.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        let inner = self.inner.accept().await?;
+        inner.set_nodelay(true)?;
+        Ok(Stream::new(inner))
+    }
+}
+
+/// One TCP connection, with reads in large pieces: h2 asks for a few KiB at a time, the kernel is asked for up to 64 KiB.
+pub struct Stream {
+    inner: glommio::net::TcpStream,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    received: Rc<Cell<u64>>,
+}
+
+impl Stream {
+    fn new(inner: glommio::net::TcpStream) -> Self {
+        Self { inner, buffer: vec![0; READ_BYTES_MIN], start: 0, end: 0, received: Rc::default() }
+    }
+
+    /// Connects to a peer, with TCP_NODELAY set.
+    ///
+    /// # Errors
+    /// The system's; `TimedOut` after `timeout`.
+    pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        let inner = glommio::net::TcpStream::connect_timeout(address, timeout).await?;
+        inner.set_nodelay(true)?;
+        Ok(Self::new(inner))
+    }
+
+    /// Who is at the other end.
+    ///
+    /// # Errors
+    /// The system's, for example when the connection is gone already.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.inner.peer_addr()?)
+    }
+
+    /// Counts the bytes that came in; shared, so that it can be read while hyper owns the stream.
+    pub fn received(&self) -> Rc<Cell<u64>> {
+        self.received.clone()
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.end == self.buffer.len() && self.end < READ_BYTES_MAX {
+            // The read before filled it: more is probably waiting.
+            self.buffer.resize(self.end * 2, 0);
+        }
+        self.start = 0;
+        self.end = 0;
+        self.end = ready!(Pin::new(&mut self.inner).poll_read(cx, &mut self.buffer))?;
+        self.received.set(self.received.get() + self.end as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.start == this.end {
+            ready!(this.poll_fill(cx))?;
+        }
+        let bytes = (this.end - this.start).min(into.remaining());
+        into.put_slice(&this.buffer[this.start..this.start + bytes]);
+        this.start += bytes;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_close(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// glommio has no vectored send. A frame's head and body are copied together instead: with TCP_NODELAY, a send of the 9 bytes
+    /// of a head would be a packet of its own, which costs far more than the copy.
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let inner = Pin::new(&mut self.get_mut().inner);
+        let mut parts = from.iter().filter(|part| !part.is_empty());
+        let Some(first) = parts.next() else { return Poll::Ready(Ok(0)) };
+        let Some(second) = parts.next() else { return inner.poll_write(cx, first) };
+        GATHER.with_borrow_mut(|gather| {
+            gather.clear();
+            for part in [first, second].into_iter().chain(parts) {
+                let room = GATHER_BYTES_MAX - gather.len();
+                gather.extend_from_slice(&part[..part.len().min(room)]);
+            }
+            inner.poll_write(cx, gather)
+        })
+    }
+}
+
+/// Sleeps on the executor.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::Timer::new(duration).await;
+}
+
+/// Starts a task on the caller's executor; it ends by itself.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local(task).detach();
+}
+
+/// Runs a future to its end on an executor of its own, unpinned, on the caller's thread: for tests and small programs.
+///
+/// # Errors
+/// io_uring is missing or too little memory may be locked.
+pub fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    Ok(glommio::LocalExecutorBuilder::default().make()?.run(future))
+}
+
+/// hyper's way to start tasks (one per HTTP/2 stream), on the caller's executor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Executor;
+
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        glommio::spawn_local(future).detach();
+    }
+}
+
+/// hyper's clock and sleeps, for keep-alive.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timer;
+
+impl hyper::rt::Timer for Timer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(Sleep(SendWrapper::new(glommio::timer::Timer::new(duration))))
+    }
+
+    // The runtime is where the clock is read.
+    #[allow(clippy::disallowed_methods)]
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// hyper wants its sleeps to be `Send`; they stay on their thread all the same.
+struct Sleep(SendWrapper<glommio::timer::Timer>);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut *self.0).poll(cx).map(|_| ())
+    }
+}
+
+impl hyper::rt::Sleep for Sleep {}

@@ -1,0 +1,143 @@
+//! openraft's view of the executor: tasks and timers from glommio, channels from `openraft-rt-tokio`, whose channel types need no
+//! tokio runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::future::LocalBoxFuture;
+use openraft_rt::AsyncRuntime;
+use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot, TokioWatch};
+
+use super::clock;
+
+/// The executor as openraft's `AsyncRuntime`.
+#[derive(Debug)]
+pub struct ExecutorRuntime;
+
+/// The task was cancelled or panicked.
+#[derive(Debug)]
+pub struct TaskGone;
+
+impl fmt::Display for TaskGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the task was cancelled or panicked")
+    }
+}
+
+/// The time was over first.
+#[derive(Debug)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deadline has elapsed")
+    }
+}
+
+/// A spawned task; dropping the handle lets the task go on.
+pub struct TaskHandle<T>(glommio::task::JoinHandle<T>);
+
+impl<T> Unpin for TaskHandle<T> {}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, TaskGone>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|value| value.ok_or(TaskGone))
+    }
+}
+
+impl AsyncRuntime for ExecutorRuntime {
+    type JoinError = TaskGone;
+    type JoinHandle<T: 'static> = TaskHandle<T>;
+    type Sleep = LocalBoxFuture<'static, ()>;
+    type Instant = Instant;
+    type TimeoutError = Elapsed;
+    type Timeout<R, T: Future<Output = R>> = Timeout<T>;
+    type ThreadLocalRng = rand::rngs::ThreadRng;
+
+    fn spawn<T>(future: T) -> Self::JoinHandle<T::Output>
+    where
+        T: Future + 'static,
+        T::Output: 'static,
+    {
+        TaskHandle(glommio::spawn_local(future).detach())
+    }
+
+    fn sleep(duration: Duration) -> Self::Sleep {
+        Box::pin(glommio::timer::sleep(duration))
+    }
+
+    fn sleep_until(deadline: Instant) -> Self::Sleep {
+        Self::sleep(deadline.saturating_duration_since(clock::monotonic()))
+    }
+
+    fn timeout<R, F: Future<Output = R>>(duration: Duration, future: F) -> Self::Timeout<R, F> {
+        Timeout { future: Box::pin(future), sleep: Self::sleep(duration) }
+    }
+
+    fn timeout_at<R, F: Future<Output = R>>(deadline: Instant, future: F) -> Self::Timeout<R, F> {
+        Self::timeout(deadline.saturating_duration_since(clock::monotonic()), future)
+    }
+
+    fn is_panic(_: &TaskGone) -> bool {
+        // glommio does not tell a panic from a cancellation, and openraft cancels no task that it waits for.
+        true
+    }
+
+    fn thread_rng() -> Self::ThreadLocalRng {
+        rand::rng()
+    }
+
+    type Mpsc = TokioMpsc;
+    type Watch = TokioWatch;
+    type Oneshot = TokioOneshot;
+    type Mutex<T: 'static> = TokioMutex<T>;
+
+    fn new(_threads: usize) -> Self {
+        ExecutorRuntime
+    }
+
+    fn block_on<F, T>(&mut self, future: F) -> T
+    where
+        F: Future<Output = T>,
+    {
+        glommio::LocalExecutorBuilder::default().io_memory(1 << 20).ring_depth(16).make().map_or_else(
+            |e| panic!("an executor for block_on: {e}"),
+            |executor| executor.run(future),
+        )
+    }
+}
+
+/// A future with a deadline.
+pub struct Timeout<F> {
+    future: Pin<Box<F>>,
+    sleep: LocalBoxFuture<'static, ()>,
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(value) = self.future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
+        self.sleep.as_mut().poll(cx).map(|()| Err(Elapsed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft_rt::testing::Suite;
+
+    use super::*;
+
+    /// openraft's own suite for runtimes.
+    #[test]
+    fn passes_openrafts_runtime_suite() {
+        Suite::<ExecutorRuntime>::test_all();
+    }
+}

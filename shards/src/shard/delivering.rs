@@ -1,0 +1,248 @@
+//! The interpreter of the delivery engine: feeds it what happened, and does what it decided. The engine itself is pure.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+
+use crate::command::{Command, Op, Refusal, Reply};
+use crate::ids::Namespace;
+use crate::machine::namespace::absent;
+use crate::partition::{Partition, PartitionError, Window};
+use crate::raft::AppliedRun;
+use crate::runtime::{clock, executor};
+use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Settled};
+use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Finish, Step};
+use crate::shard::group::Group;
+use crate::shard::message::{Leases, Subscription};
+
+impl Group {
+    /// Starts to deliver once everything that earlier leaders committed was applied; gives up when leadership is lost before.
+    pub(super) async fn lead(self: Rc<Self>) {
+        let Some(replica) = self.replica() else { return };
+        if let Err(e) = replica.read_barrier().await {
+            tracing::info!(group = %self.id, error = %e, "leadership ended before it began");
+            return;
+        }
+        let stamp = self.read(|partition| Ok(partition.last_stamp_ms())).await;
+        let Ok(stamp) = stamp else { return };
+        self.batcher.stamp_at_least(stamp);
+        let first_token = self.mint.borrow_mut().token(self.batcher.stamp_ms());
+        let mut engine = Engine::new(self.id, self.limits, first_token);
+        for s in self.subscriptions.borrow().values() {
+            engine.subscribe(s.consumer, s.flow.clone(), &s.namespaces, s.lease_ms);
+        }
+        *self.engine.borrow_mut() = Some(engine);
+        self.gauges.is_leader.set(1);
+        tracing::info!(group = %self.id, term = replica.status().term, "leading");
+        self.drive();
+    }
+
+    /// Stops to deliver: another peer leads, or nobody.
+    pub(super) fn follow(&self) {
+        if self.engine.borrow_mut().take().is_some() {
+            tracing::info!(group = %self.id, "not leading any more");
+        }
+        self.gauges.is_leader.set(0);
+    }
+
+    /// Feeds the engine, if this replica leads, and does what it decides.
+    pub(super) fn with_engine<T>(self: &Rc<Self>, feed: impl FnOnce(&mut Engine) -> T) -> Option<T> {
+        let fed = self.engine.borrow_mut().as_mut().map(feed);
+        if fed.is_some() {
+            self.drive();
+        }
+        fed
+    }
+
+    /// What an apply did.
+    pub(super) fn on_applied(self: &Rc<Self>, run: AppliedRun) {
+        self.metrics.apply_seconds.observe(run.took.as_secs_f64());
+        self.metrics.received_log_count.inc_by(run.entries);
+        self.applied_since_trim.set(self.applied_since_trim.get() + run.bytes);
+        if !run.effects.is_empty() {
+            self.with_engine(|engine| engine.applied(run.effects, clock::wall_ms()));
+        }
+    }
+
+    /// Ticks the engine when it asked for it, for as long as the group is open.
+    pub(super) async fn keep_time(self: Rc<Self>) {
+        loop {
+            let wake_at = self.engine.borrow().as_ref().and_then(Engine::wake_at);
+            let called = self.tick.wait();
+            match wake_at {
+                None => called.await,
+                Some(at_ms) => {
+                    let wait_us = (at_ms.saturating_mul(1_000)).saturating_sub(clock::wall_us());
+                    if wait_us > 0 {
+                        let sleep = executor::sleep(Duration::from_micros(wait_us));
+                        let (called, sleep) = (std::pin::pin!(called), std::pin::pin!(sleep));
+                        if let Either::Left(_) = select(called, sleep).await {
+                            continue;
+                        }
+                    }
+                }
+            }
+            self.drive();
+            executor::yield_if_needed().await;
+        }
+    }
+
+    /// Does what the engine decides, until it has nothing more to say.
+    pub(super) fn drive(self: &Rc<Self>) {
+        loop {
+            let actions = match self.engine.borrow_mut().as_mut() {
+                Some(engine) => engine.run(clock::wall_ms(), &mut rand::random::<f64>),
+                None => return,
+            };
+            if actions.is_empty() {
+                break;
+            }
+            actions.into_iter().for_each(|action| self.act(action));
+        }
+        self.tick.call();
+    }
+
+    fn act(self: &Rc<Self>, action: Action) {
+        match action {
+            Action::Load { namespace } => self.load(namespace),
+            Action::Scan { namespace, ticket, from, until_ms, rows_max, bytes_max } => {
+                self.scan(namespace, ticket, move |partition, name| {
+                    partition.scan_window(name, from, until_ms, rows_max, bytes_max)
+                });
+            }
+            Action::Propose { namespace, ops, claims } => self.propose(namespace, ops, claims, |_| {}),
+            Action::Deliver { consumer, tasks } => self.deliver(consumer, tasks),
+            Action::Damaged { namespace, key, cause } => {
+                self.fail(&format!("namespace {namespace}, task row {}/{}: {cause}", key.due_ms, key.sequence));
+            }
+        }
+    }
+
+    fn deliver(&self, consumer: ConsumerId, tasks: Vec<Delivered>) {
+        let now_ms = clock::wall_ms();
+        let lateness = self.lateness.borrow();
+        for task in tasks.iter().filter(|task| task.attempt == 1) {
+            lateness.observe(now_ms.saturating_sub(task.key.due_ms) as f64 / 1e3);
+        }
+        if let Some(subscription) = self.subscriptions.borrow().get(&consumer) {
+            // A stream that has just gone: its unsubscription is on the way and ends these leases.
+            let _ = subscription.deliveries.unbounded_send(tasks);
+        }
+    }
+
+    fn load(self: &Rc<Self>, namespace: Namespace) {
+        let (group, id, name) = (Rc::clone(self), self.id, namespace.clone());
+        self.storage.run(
+            move |partitions| partitions.get_mut(&id).map(|partition| partition.namespace(&name)),
+            move |row| match row {
+                Some(Ok(row)) => {
+                    let row = row.unwrap_or_else(absent);
+                    group.with_engine(|engine| engine.loaded(&namespace, &row));
+                }
+                Some(Err(e)) => group.fail(&e.to_string()),
+                None => {}
+            },
+        );
+    }
+
+    fn scan(
+        self: &Rc<Self>,
+        namespace: Namespace,
+        ticket: u64,
+        job: impl FnOnce(&mut Partition, &Namespace) -> Result<Window, PartitionError> + Send + 'static,
+    ) {
+        let (group, id, name) = (Rc::clone(self), self.id, namespace.clone());
+        self.storage.run(
+            move |partitions| partitions.get_mut(&id).map(|partition| job(partition, &name)),
+            move |window| match window {
+                Some(Ok(window)) => {
+                    group.with_engine(|engine| engine.scanned(&namespace, ticket, window.rows, window.next));
+                }
+                Some(Err(e)) => group.fail(&e.to_string()),
+                None => {}
+            },
+        );
+    }
+
+    /// Has operations on deliveries applied as one command; the engine hears how it ended before `then` does.
+    fn propose(
+        self: &Rc<Self>,
+        namespace: Namespace,
+        ops: Vec<Op>,
+        claims: Vec<Claim>,
+        then: impl FnOnce(Result<(), Rejection>) + 'static,
+    ) {
+        let group = Rc::clone(self);
+        let name = namespace.clone();
+        let done = Box::new(move |result: Result<Reply, Rejection>| {
+            let finish = match &result {
+                Ok(Ok(_)) => Finish::Applied,
+                Ok(Err(Refusal::NotFound { .. })) if claims.len() == 1 => Finish::Gone,
+                _ => Finish::NotDone,
+            };
+            if let Ok(Err(refusal)) = &result {
+                tracing::warn!(group = %group.id, namespace = %name, error = %refusal, "a delivery's command was refused");
+            }
+            let now_ms = clock::wall_ms();
+            group.with_engine(|engine| claims.iter().for_each(|claim| engine.finished(*claim, finish, now_ms)));
+            then(result.and_then(|reply| reply.map(|_| ()).map_err(Rejection::from)));
+        });
+        self.batcher.submit(Command { namespace, ops }, done);
+    }
+
+    /// A row that cannot be read: nothing that depends on this partition may be served any more.
+    fn fail(&self, reason: &str) {
+        tracing::error!(group = %self.id, reason, "the partition cannot be read");
+        (self.on_fatal)(reason);
+    }
+
+    pub(super) fn subscribe(self: &Rc<Self>, s: Subscription) {
+        let (consumer, flow, namespaces, lease_ms) = (s.consumer, s.flow.clone(), s.namespaces.clone(), s.lease_ms);
+        self.subscriptions.borrow_mut().insert(consumer, s);
+        self.with_engine(|engine| engine.subscribe(consumer, flow, &namespaces, lease_ms));
+    }
+
+    pub(super) fn unsubscribe(self: &Rc<Self>, consumer: ConsumerId, leases: Leases) {
+        self.subscriptions.borrow_mut().remove(&consumer);
+        self.with_engine(|engine| match leases {
+            Leases::End => engine.unsubscribe(consumer),
+            Leases::Keep => engine.detach(consumer),
+        });
+    }
+
+    /// Settles deliveries; acks and nacks of one call travel in one command.
+    pub(super) async fn settle(self: Rc<Self>, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
+        let mut settled: Vec<Settled> = Vec::with_capacity(settles.len());
+        let (mut ops, mut claims, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let now_ms = clock::wall_ms();
+        for (i, settle) in settles.iter().enumerate() {
+            let step = match self.engine.borrow_mut().as_mut() {
+                Some(engine) => engine.settle(&namespace, settle, now_ms, rand::random()),
+                None => Err(SettleError::Rejected(self.no_leader())),
+            };
+            settled.push(step.map(|step| match step {
+                Step::Extended { deadline_ms } => deadline_ms,
+                Step::Propose { op, claim } => {
+                    ops.push(op);
+                    claims.push(claim);
+                    waiting.push(i);
+                    0
+                }
+            }));
+        }
+        self.drive();
+        if ops.is_empty() {
+            return settled;
+        }
+        let (tx, rx) = oneshot::channel();
+        self.propose(namespace, ops, claims, move |result| {
+            let _ = tx.send(result);
+        });
+        if let Err(e) = rx.await.unwrap_or(Err(Rejection::Stopping)) {
+            waiting.into_iter().for_each(|i| settled[i] = Err(SettleError::Rejected(e.clone())));
+        }
+        settled
+    }
+}

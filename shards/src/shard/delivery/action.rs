@@ -1,0 +1,98 @@
+//! What the engine asks its shell to do, and the small values of its calls.
+
+use crate::command::Op;
+use crate::ids::{Namespace, TaskKey};
+use crate::machine::record::RecordError;
+use crate::shard::api::Delivered;
+
+/// A consumer, named by the shell; unique in the life of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId(pub u64);
+
+/// One delivery: a row and the fencing token under which it is (or was) with a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The row.
+    pub key: TaskKey,
+    /// The token.
+    pub token: u64,
+}
+
+/// What the shell does for the engine.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Read the namespace's row and answer with [`Engine::loaded`](super::Engine::loaded).
+    Load {
+        /// Which.
+        namespace: Namespace,
+    },
+    /// Read rows and answer with [`Engine::scanned`](super::Engine::scanned).
+    Scan {
+        /// Whose.
+        namespace: Namespace,
+        /// Comes back with the answer.
+        ticket: u64,
+        /// The first position, included.
+        from: TaskKey,
+        /// Rows that are due before this, milliseconds.
+        until_ms: u64,
+        /// At most so many rows.
+        rows_max: usize,
+        /// Stop at so many bytes (as [`weight`](super::weight) counts), but not before the first row.
+        bytes_max: usize,
+    },
+    /// Have these operations applied as one command. Then call [`Engine::finished`](super::Engine::finished) for each claim.
+    Propose {
+        /// Whose.
+        namespace: Namespace,
+        /// At least one.
+        ops: Vec<Op>,
+        /// As many as there are operations, in their order; none for a low-water mark, whose fate does not matter.
+        claims: Vec<Claim>,
+    },
+    /// Hand these to the consumer's stream; its credit and bytes are already accounted for. A stream that is gone: drop them and
+    /// call [`Engine::unsubscribe`](super::Engine::unsubscribe).
+    Deliver {
+        /// To whom.
+        consumer: ConsumerId,
+        /// At least one; those of one namespace in due order.
+        tasks: Vec<Delivered>,
+    },
+    /// This row cannot be read: the partition is damaged and must not be served. The row is not delivered.
+    Damaged {
+        /// Whose.
+        namespace: Namespace,
+        /// Where.
+        key: TaskKey,
+        /// What is wrong.
+        cause: RecordError,
+    },
+}
+
+/// What follows from a settle that was accepted.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Nothing: the lease has a new deadline.
+    Extended {
+        /// Milliseconds since 1970-01-01 UTC.
+        deadline_ms: u64,
+    },
+    /// Have the operation applied, call [`Engine::finished`](super::Engine::finished) with the claim, then answer.
+    Propose {
+        /// The operation.
+        op: Op,
+        /// Its delivery.
+        claim: Claim,
+    },
+}
+
+/// How a proposal ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It was applied.
+    Applied,
+    /// It was not applied and never will be.
+    NotDone,
+    /// It was refused because the row is not there.
+    Gone,
+}

@@ -1,0 +1,54 @@
+//! What the engine tells about itself.
+
+use super::engine::Engine;
+use crate::ids::{Namespace, TaskKey};
+
+/// How much the engine holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Deliveries that are not over.
+    pub leased: usize,
+    /// Rows in memory.
+    pub window_rows: usize,
+    /// Their bytes, as [`weight`](super::weight) counts.
+    pub window_bytes: usize,
+    /// Namespaces with consumers.
+    pub namespaces: usize,
+    /// Consumers.
+    pub consumers: usize,
+    /// The earliest due time of a row in memory or with a consumer, milliseconds.
+    pub oldest_due_ms: Option<u64>,
+}
+
+impl Engine {
+    /// Looks at every active namespace: for metrics, not for each task.
+    pub fn counts(&self) -> Counts {
+        let firsts = self.lanes.values().flat_map(|lane| {
+            let leased = self.leases.get(lane.leases.head).map(|lease| lease.key);
+            [leased, lane.window.first()].into_iter().flatten()
+        });
+        Counts {
+            leased: self.leases.len(),
+            window_rows: self.lanes.values().map(|lane| lane.window.len()).sum(),
+            window_bytes: self.window_bytes,
+            namespaces: self.active,
+            consumers: self.consumers.len(),
+            oldest_due_ms: firsts.map(|key| key.due_ms).min(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn timers_len(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// Deliveries of this namespace that are not over.
+    pub fn leased(&self, namespace: &Namespace) -> u64 {
+        self.lanes_by_name.get(namespace).map_or(0, |l| u64::from(self.lanes[*l].leases.len))
+    }
+
+    /// The row at this position is with a consumer.
+    pub fn is_leased(&self, key: TaskKey) -> bool {
+        self.leases.has(key)
+    }
+}

@@ -1,0 +1,214 @@
+//! Who gets what: lanes take turns, and within a lane its consumers do.
+
+use super::action::Action;
+use super::engine::Engine;
+use super::flow::weight;
+use super::lease::{BY_CONSUMER, BY_LANE, Lease, Link, State};
+use crate::ids::{TaskId, TaskKey};
+use crate::machine::record::TaskRecord;
+use crate::shard::api::Delivered;
+
+impl Engine {
+    /// Gives every lane and every consumer that has something to do its turns, until nothing is left or the run is long enough.
+    pub(super) fn dispatch(&mut self, now_ms: u64) {
+        let mut left = self.limits.run_tasks;
+        while left > 0 {
+            let mut served = 0;
+            let lane = self.ready.pop_front();
+            if let Some(l) = lane
+                && let Some(lane) = self.lanes.get_mut(l)
+            {
+                lane.queued = false;
+                served += self.turn(l, now_ms);
+            }
+            let puller = self.pulling.pop_front();
+            if let Some(c) = puller {
+                served += self.pull(c, now_ms);
+            }
+            if lane.is_none() && puller.is_none() {
+                break;
+            }
+            left = left.saturating_sub(served.max(1));
+        }
+        while let Some(c) = self.outs.pop() {
+            self.flush(c);
+        }
+    }
+
+    /// Serves the lane that has waited longest for this consumer.
+    fn pull(&mut self, c: u32, now_ms: u64) -> usize {
+        let Some(consumer) = self.consumers.get_mut(c) else { return 0 };
+        consumer.pulling = false;
+        if !consumer.flow.accepts() && consumer.flow.park() {
+            return 0;
+        }
+        let Some(l) = consumer.waiting.pop_front() else { return 0 };
+        self.lanes[l].ring.push_front(c);
+        let served = self.turn(l, now_ms);
+        self.pull_later(c);
+        served
+    }
+
+    /// One batch for the consumer whose turn it is; then looks at what the lane needs next. Returns how many tasks went.
+    fn turn(&mut self, l: u32, now_ms: u64) -> usize {
+        let mut served = 0;
+        if self.lanes[l].is_open() && self.lanes[l].is_due(now_ms) {
+            if !self.holds.is_empty() {
+                self.set_held_aside(l, now_ms);
+            }
+            if let Some(c) = self.next_consumer(l) {
+                served = self.serve(l, c, now_ms);
+                let lane = &mut self.lanes[l];
+                lane.ring.pop_front();
+                if self.consumers[c].waiting.is_empty() {
+                    lane.ring.push_back(c);
+                } else {
+                    // Others wait for this consumer: this lane goes behind them.
+                    self.consumers[c].waiting.push_back(l);
+                    self.pull_later(c);
+                }
+            }
+        }
+        self.refill(l, now_ms);
+        let lane = &self.lanes[l];
+        if lane.is_open() && lane.is_due(now_ms) && !lane.ring.is_empty() {
+            self.enqueue(l);
+        }
+        served
+    }
+
+    /// The first consumer of the ring that accepts something; those before it wait for a kick.
+    fn next_consumer(&mut self, l: u32) -> Option<u32> {
+        loop {
+            let lane = &mut self.lanes[l];
+            let c = *lane.ring.front()?;
+            let consumer = &mut self.consumers[c];
+            if consumer.flow.accepts() || !consumer.flow.park() {
+                return Some(c);
+            }
+            lane.ring.pop_front();
+            consumer.waiting.push_back(l);
+        }
+    }
+
+    /// Takes held rows from the part of the window that would be served now.
+    fn set_held_aside(&mut self, l: u32, now_ms: u64) {
+        let lane = &mut self.lanes[l];
+        let due = lane.window.iter().map(|(key, _)| *key).take_while(|key| key.due_ms <= now_ms);
+        let held: Vec<TaskKey> = due.take(self.limits.batch_tasks).filter(|key| self.holds.has(key.sequence)).collect();
+        let before = lane.window.bytes();
+        for key in held {
+            if let Some(row) = lane.window.remove(key) {
+                self.holds.keep(key, row);
+            }
+        }
+        self.window_bytes -= before - lane.window.bytes();
+    }
+
+    /// Leases due rows from the head of the lane's window to the consumer, as far as a batch, its credit and its room go.
+    fn serve(&mut self, l: u32, c: u32, now_ms: u64) -> usize {
+        let lane = &mut self.lanes[l];
+        let consumer = &mut self.consumers[c];
+        let room = consumer.flow.room().min(self.limits.batch_bytes);
+        let (mut wanted, mut bytes) = (0, 0);
+        for (key, row) in lane.window.iter().take(self.limits.batch_tasks) {
+            if key.due_ms > now_ms || bytes >= room || self.holds.has(key.sequence) {
+                break;
+            }
+            wanted += 1;
+            bytes += weight(row);
+        }
+        let granted = consumer.flow.try_take(wanted);
+        let lease_ms = if consumer.lease_ms == 0 { lane.settings.lease_ms } else { consumer.lease_ms };
+        let deadline_ms = now_ms.saturating_add(u64::from(lease_ms));
+        let (mut served, mut taken, mut damaged) = (0, 0, 0);
+        while served + damaged < granted {
+            let Some((key, row)) = lane.window.pop_first() else { break };
+            taken += weight(&row);
+            let record = match TaskRecord::decode(&row) {
+                Ok(record) => record,
+                Err(cause) => {
+                    damaged += 1;
+                    taken -= weight(&row);
+                    self.window_bytes -= weight(&row);
+                    self.actions.push(Action::Damaged { namespace: lane.name.clone(), key, cause });
+                    continue;
+                }
+            };
+            let token = self.next_token;
+            self.next_token += 1;
+            let lease = Lease {
+                key,
+                token,
+                deadline_ms,
+                armed_ms: u64::MAX,
+                id_due_ms: record.id_due_ms,
+                lane: l,
+                consumer: c,
+                lease_ms,
+                attempts: record.attempts,
+                rewritten: record.rewritten,
+                lost: false,
+                state: State::Leased,
+                links: [Link::ALONE; 2],
+            };
+            let slot = self.leases.insert(lease, &mut lane.leases, &mut consumer.leases);
+            self.timers.arm(&mut self.leases, slot, deadline_ms);
+            lane.delivered_max = lane.delivered_max.max(key);
+            consumer.out.push(Delivered {
+                namespace: lane.name.clone(),
+                id: TaskId { due_ms: record.id_due_ms, group: self.group, sequence: key.sequence },
+                key,
+                row,
+                attempt: record.attempts.saturating_add(1),
+                token,
+                deadline_ms,
+            });
+            served += 1;
+        }
+        self.window_bytes -= taken;
+        consumer.flow.queue(taken);
+        if damaged > 0 {
+            // The shell is about to stop over the damage: nobody needs the kick.
+            let _ = consumer.flow.give_back(damaged);
+        }
+        self.put_out(c, taken);
+        served as usize
+    }
+
+    /// Flushes a delivery that is large enough, or remembers to flush it at the end of the run.
+    fn put_out(&mut self, c: u32, bytes: usize) {
+        let consumer = &mut self.consumers[c];
+        if consumer.out.is_empty() {
+            return;
+        }
+        if consumer.out_bytes == 0 {
+            self.outs.push(c);
+        }
+        consumer.out_bytes += bytes;
+        let full = consumer.out.len() + self.limits.batch_tasks > self.limits.deliver_tasks;
+        if full || consumer.out_bytes >= self.limits.deliver_bytes {
+            self.flush(c);
+        }
+    }
+
+    fn flush(&mut self, c: u32) {
+        let consumer = &mut self.consumers[c];
+        consumer.out_bytes = 0;
+        if !consumer.out.is_empty() {
+            let tasks = std::mem::take(&mut consumer.out);
+            self.actions.push(Action::Deliver { consumer: consumer.id, tasks });
+        }
+    }
+
+    /// Takes an ended delivery out of every list. Returns its lane.
+    pub(super) fn remove_lease(&mut self, slot: u32) -> u32 {
+        let (l, c) = (self.leases.at(slot).lane, self.leases.at(slot).consumer);
+        self.leases.unlink(BY_LANE, &mut self.lanes[l].leases, slot);
+        if let Some(consumer) = self.consumers.get_mut(c) {
+            self.leases.unlink(BY_CONSUMER, &mut consumer.leases, slot);
+        }
+        self.leases.remove(slot);
+        l
+    }
+}

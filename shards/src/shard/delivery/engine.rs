@@ -1,0 +1,261 @@
+//! The engine: its parts, who consumes, and the order of work in one run.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::action::{Action, ConsumerId};
+use super::flow::Flow;
+use super::hold::Holds;
+use super::lane::{Consumer, Lane};
+use super::lease::{BY_CONSUMER, Leases, List, State, Why};
+use super::limits::Limits;
+use super::slab::{NONE, Slab};
+use super::timers::Timers;
+use super::window::Window;
+use crate::command::NamespaceRow;
+use crate::ids::{GroupId, Namespace, TaskKey};
+
+/// Delivers the tasks of one group, on its leader. It lives as long as the leadership and starts when everything earlier was applied.
+///
+/// Calls tell it what happened; [`Engine::run`] decides what to do about it. It does no IO and reads no clock. Memory is bounded by
+/// [`Limits`], the number of leases (which credit bounds) and the number of namespaces that have consumers or leases.
+pub struct Engine {
+    pub(super) group: GroupId,
+    pub(super) limits: Limits,
+    pub(super) next_token: u64,
+    pub(super) next_ticket: u64,
+    pub(super) lanes: Slab<Box<Lane>>,
+    pub(super) lanes_by_name: HashMap<Namespace, u32>,
+    pub(super) consumers: Slab<Consumer>,
+    pub(super) consumers_by_id: HashMap<ConsumerId, u32>,
+    pub(super) leases: Leases,
+    pub(super) timers: Timers,
+    pub(super) holds: Holds,
+    /// Lanes that have something to do, each at most once. A number may be stale: a turn for nothing is harmless.
+    pub(super) ready: VecDeque<u32>,
+    /// Consumers with credit again whose waiting lanes are to be served.
+    pub(super) pulling: VecDeque<u32>,
+    /// When lanes have something to do next, milliseconds.
+    pub(super) alarms: BTreeSet<(u64, u32)>,
+    /// Ended leases (slot, token) whose retries are to be proposed.
+    pub(super) ended: Vec<(u32, u64)>,
+    /// Consumers whose `out` is not empty.
+    pub(super) outs: Vec<u32>,
+    /// Lanes with consumers.
+    pub(super) active: usize,
+    /// Bytes in all windows.
+    pub(super) window_bytes: usize,
+    /// Bytes that windows gained since they were last squeezed.
+    pub(super) gained_bytes: usize,
+    pub(super) actions: Vec<Action>,
+}
+
+impl Engine {
+    /// An engine without consumers. Tokens start at `first_token` and grow: the shell passes a number above every token of earlier
+    /// leaderships (for example the term, shifted left).
+    pub fn new(group: GroupId, limits: Limits, first_token: u64) -> Self {
+        Engine {
+            group,
+            limits,
+            next_token: first_token.max(1),
+            next_ticket: 1,
+            lanes: Slab::default(),
+            lanes_by_name: HashMap::new(),
+            consumers: Slab::default(),
+            consumers_by_id: HashMap::new(),
+            leases: Leases::default(),
+            timers: Timers::default(),
+            holds: Holds::default(),
+            ready: VecDeque::new(),
+            pulling: VecDeque::new(),
+            alarms: BTreeSet::new(),
+            ended: Vec::new(),
+            outs: Vec::new(),
+            active: 0,
+            window_bytes: 0,
+            gained_bytes: 0,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Adds a consumer of namespaces of this group, or namespaces to a consumer. `lease_ms` 0: each namespace's setting.
+    pub fn subscribe(&mut self, consumer: ConsumerId, flow: Arc<Flow>, namespaces: &[Namespace], lease_ms: u32) {
+        let c = match self.consumers_by_id.get(&consumer) {
+            Some(c) => *c,
+            None => {
+                let c = self.consumers.insert(Consumer {
+                    id: consumer,
+                    flow,
+                    lease_ms,
+                    lanes: Vec::with_capacity(namespaces.len()),
+                    waiting: VecDeque::new(),
+                    pulling: false,
+                    leases: List::default(),
+                    out: Vec::new(),
+                    out_bytes: 0,
+                });
+                self.consumers_by_id.insert(consumer, c);
+                c
+            }
+        };
+        let mut known: HashSet<u32> = self.consumers[c].lanes.iter().copied().collect();
+        for namespace in namespaces {
+            let l = self.lane(namespace);
+            if !known.insert(l) {
+                continue;
+            }
+            self.consumers[c].lanes.push(l);
+            let lane = &mut self.lanes[l];
+            lane.ring.push_back(c);
+            lane.consumers += 1;
+            if lane.consumers == 1 {
+                self.active += 1;
+                self.actions.push(Action::Load { namespace: namespace.clone() });
+            }
+            self.enqueue(l);
+        }
+    }
+
+    /// Ends a consumer that is lost or left: each of its leases counts an attempt.
+    pub fn unsubscribe(&mut self, consumer: ConsumerId) {
+        self.end_consumer(consumer, true);
+    }
+
+    /// Ends a consumer that wants no more tasks but keeps its leases, until they are settled or expire.
+    pub fn detach(&mut self, consumer: ConsumerId) {
+        self.end_consumer(consumer, false);
+    }
+
+    fn end_consumer(&mut self, consumer: ConsumerId, lost: bool) {
+        let Some(c) = self.consumers_by_id.remove(&consumer) else { return };
+        let lanes = std::mem::take(&mut self.consumers[c].lanes);
+        let mut leases = self.consumers[c].leases;
+        while leases.head != NONE {
+            let slot = leases.head;
+            self.leases.unlink(BY_CONSUMER, &mut leases, slot);
+            let lease = self.leases.at_mut(slot);
+            lease.consumer = NONE;
+            lease.lost = lost;
+            if lost && lease.state == State::Leased {
+                self.end(slot, Why::ConsumerLost);
+            }
+        }
+        self.consumers.remove(c);
+        for l in lanes {
+            let lane = &mut self.lanes[l];
+            lane.ring.retain(|other| *other != c);
+            lane.consumers -= 1;
+            if lane.consumers == 0 {
+                self.window_bytes -= lane.window.bytes();
+                lane.window = Window::default();
+                lane.loaded = false;
+                lane.scan = None;
+                self.active -= 1;
+                self.set_alarm(l, u64::MAX);
+                self.free_if_idle(l);
+            }
+        }
+    }
+
+    /// The consumer has credit or room again. Only needed when its [`Flow`] asks for it.
+    pub fn kick(&mut self, consumer: ConsumerId) {
+        if let Some(c) = self.consumers_by_id.get(&consumer) {
+            self.pull_later(*c);
+        }
+    }
+
+    /// The answer to [`Action::Load`].
+    pub fn loaded(&mut self, namespace: &Namespace, row: &NamespaceRow) {
+        let Some(l) = self.lanes_by_name.get(namespace).copied() else { return };
+        let lane = &mut self.lanes[l];
+        lane.settings = row.settings;
+        if lane.consumers > 0 && !lane.loaded {
+            lane.loaded = true;
+            lane.water_ms = row.low_water_ms;
+            lane.window.advance(TaskKey::at(row.low_water_ms));
+            self.enqueue(l);
+        }
+    }
+
+    /// Does what is to be done at `now_ms` and returns what the shell is to do, in this order. `random` gives numbers uniform in
+    /// 0.0..1.0. Call it after the calls that told it something, and at [`Engine::wake_at`].
+    pub fn run(&mut self, now_ms: u64, random: &mut dyn FnMut() -> f64) -> Vec<Action> {
+        while let Some(&(at, l)) = self.alarms.first() {
+            if at > now_ms {
+                break;
+            }
+            self.alarms.pop_first();
+            self.lanes[l].alarm_ms = u64::MAX;
+            self.enqueue(l);
+        }
+        self.expire(now_ms);
+        self.propose_retries(now_ms, random);
+        self.dispatch(now_ms);
+        self.timers.skip_stale(&self.leases);
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Engine::run`] must be called next, milliseconds; 0: at once; `None`: not before something happens.
+    pub fn wake_at(&self) -> Option<u64> {
+        if !(self.ready.is_empty() && self.pulling.is_empty() && self.ended.is_empty() && self.actions.is_empty()) {
+            return Some(0);
+        }
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        [alarm, self.timers.next_ms()].into_iter().flatten().min()
+    }
+
+    /// The namespace's lane, new if need be.
+    pub(super) fn lane(&mut self, namespace: &Namespace) -> u32 {
+        if let Some(l) = self.lanes_by_name.get(namespace) {
+            return *l;
+        }
+        let l = self.lanes.insert(Box::new(Lane::new(namespace.clone())));
+        self.lanes_by_name.insert(namespace.clone(), l);
+        l
+    }
+
+    /// The lane has something to do.
+    pub(super) fn enqueue(&mut self, l: u32) {
+        let lane = &mut self.lanes[l];
+        if !lane.queued {
+            lane.queued = true;
+            self.ready.push_back(l);
+        }
+    }
+
+    /// The consumer may have credit for its waiting lanes.
+    pub(super) fn pull_later(&mut self, c: u32) {
+        let consumer = &mut self.consumers[c];
+        if !consumer.pulling && !consumer.waiting.is_empty() {
+            consumer.pulling = true;
+            self.pulling.push_back(c);
+        }
+    }
+
+    pub(super) fn set_alarm(&mut self, l: u32, at_ms: u64) {
+        let lane = &mut self.lanes[l];
+        if lane.alarm_ms == at_ms {
+            return;
+        }
+        if lane.alarm_ms != u64::MAX {
+            self.alarms.remove(&(lane.alarm_ms, l));
+        }
+        lane.alarm_ms = at_ms;
+        if at_ms != u64::MAX {
+            self.alarms.insert((at_ms, l));
+        }
+    }
+
+    /// Frees a lane to which nothing refers any more.
+    pub(super) fn free_if_idle(&mut self, l: u32) {
+        if !self.lanes[l].is_idle() {
+            return;
+        }
+        self.set_alarm(l, u64::MAX);
+        self.lanes_by_name.remove(&self.lanes[l].name);
+        self.lanes.remove(l);
+        if self.lanes_by_name.is_empty() {
+            self.lanes_by_name.shrink_to(1_024);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a consumer accepts: credit in tasks, and room in bytes for what it has not taken yet.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+use bytes::Bytes;
+
+use crate::shard::api::Delivered;
+
+/// The default of how much a consumer may leave untaken, bytes.
+pub const QUEUED_BYTES_MAX: usize = 4 << 20;
+
+/// What one row costs in memory beside its own bytes: key, map entry, `Delivered`. Rounded up.
+const ROW_OVERHEAD_BYTES: usize = 128;
+
+/// What a row counts for against every bound in bytes.
+pub fn weight(row: &Bytes) -> usize {
+    row.len() + ROW_OVERHEAD_BYTES
+}
+
+/// One consumer's flow control, shared by its stream (on any thread) and the engines that deliver to it (on several shards).
+///
+/// The stream adds credit and takes tasks from its queue; engines take credit and queue bytes. An engine that finds no credit or no
+/// room *parks*. Each stream call that could end this answers whether somebody parked since the last time; when it did, the caller
+/// owes every engine of the consumer a [`kick`](super::Engine::kick).
+#[derive(Debug)]
+pub struct Flow {
+    credit: AtomicU64,
+    queued_bytes: AtomicUsize,
+    queued_bytes_max: usize,
+    // An engine writes this before it looks at the numbers a last time; the stream changes the numbers before it looks at this. All
+    // of it is sequentially consistent, so one of the two sees the other and no wake-up is lost.
+    parked: AtomicBool,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self::new(QUEUED_BYTES_MAX)
+    }
+}
+
+impl Flow {
+    /// No credit yet, and room for `queued_bytes_max` bytes (as [`weight`] counts). A batch that starts below the bound may end
+    /// one task above it.
+    pub fn new(queued_bytes_max: usize) -> Self {
+        Flow { credit: AtomicU64::new(0), queued_bytes: AtomicUsize::new(0), queued_bytes_max, parked: AtomicBool::new(false) }
+    }
+
+    /// Stream: accepts `tasks` more. `true`: kick the engines.
+    #[must_use = "a parked engine waits for a kick"]
+    pub fn add_credit(&self, tasks: u32) -> bool {
+        self.credit.fetch_add(u64::from(tasks), SeqCst);
+        self.unpark()
+    }
+
+    /// Stream: these tasks left the queue. `true`: kick the engines.
+    #[must_use = "a parked engine waits for a kick"]
+    pub fn took(&self, tasks: &[Delivered]) -> bool {
+        let bytes = tasks.iter().map(|t| weight(&t.row)).sum();
+        self.queued_bytes.fetch_sub(bytes, SeqCst);
+        self.unpark()
+    }
+
+    /// Returns credit that was taken for tasks that were not delivered. `true`: kick the engines.
+    #[must_use = "a parked engine waits for a kick"]
+    pub fn give_back(&self, tasks: u32) -> bool {
+        self.add_credit(tasks)
+    }
+
+    /// Tasks that it accepts now.
+    pub fn credit(&self) -> u64 {
+        self.credit.load(SeqCst)
+    }
+
+    /// Bytes that were delivered and not taken yet.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(SeqCst)
+    }
+
+    /// The bound of [`Flow::queued_bytes`].
+    pub fn queued_bytes_max(&self) -> usize {
+        self.queued_bytes_max
+    }
+
+    /// Engine: takes up to `tasks` of the credit; returns how much it got.
+    pub fn try_take(&self, tasks: u32) -> u32 {
+        let mut credit = self.credit.load(SeqCst);
+        loop {
+            let taken = credit.min(u64::from(tasks));
+            if taken == 0 {
+                return 0;
+            }
+            match self.credit.compare_exchange_weak(credit, credit - taken, SeqCst, SeqCst) {
+                Ok(_) => return taken as u32,
+                Err(now) => credit = now,
+            }
+        }
+    }
+
+    /// Engine: queues so many bytes.
+    pub(super) fn queue(&self, bytes: usize) {
+        self.queued_bytes.fetch_add(bytes, SeqCst);
+    }
+
+    /// Engine: bytes that fit now.
+    pub(super) fn room(&self) -> usize {
+        self.queued_bytes_max.saturating_sub(self.queued_bytes())
+    }
+
+    /// Engine: there is credit and room.
+    pub(super) fn accepts(&self) -> bool {
+        self.credit() > 0 && self.room() > 0
+    }
+
+    /// Engine: asks for a kick. `false`: there is credit and room by now, nothing to wait for.
+    pub(super) fn park(&self) -> bool {
+        self.parked.store(true, SeqCst);
+        !self.accepts()
+    }
+
+    fn unpark(&self) -> bool {
+        self.accepts() && self.parked.swap(false, SeqCst)
+    }
+}

@@ -1,0 +1,97 @@
+//! What the engine holds for one namespace and for one consumer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::action::ConsumerId;
+use super::flow::Flow;
+use super::lease::List;
+use super::window::Window;
+use crate::command::Settings;
+use crate::ids::{Namespace, TaskKey};
+use crate::shard::api::Delivered;
+
+/// One namespace that has a consumer, a lease, or a purge under way; no other namespace costs memory.
+pub(super) struct Lane {
+    pub(super) name: Namespace,
+    pub(super) settings: Settings,
+    /// The namespace's row has been read since the first of the present consumers came: the window has a horizon.
+    pub(super) loaded: bool,
+    pub(super) window: Window,
+    /// The scan in flight: its ticket and where it starts.
+    pub(super) scan: Option<(u64, TaskKey)>,
+    /// Consumers that may be served, the next one first. The others have this lane in their `waiting`.
+    pub(super) ring: VecDeque<u32>,
+    /// Consumers, served or waiting.
+    pub(super) consumers: u32,
+    /// It is in the engine's queue of lanes that have something to do.
+    pub(super) queued: bool,
+    /// Its entry in the engine's alarms; `u64::MAX`: none.
+    pub(super) alarm_ms: u64,
+    /// Its leases by key.
+    pub(super) leases: List,
+    /// No row after this was ever delivered: what a scan finds there cannot be leased.
+    pub(super) delivered_max: TaskKey,
+    /// Purges under way.
+    pub(super) purges: u32,
+    /// Rows that went since the low-water mark was last looked at.
+    pub(super) rows_gone: u32,
+    /// It is looked at when so many rows went.
+    pub(super) water_check: u32,
+    /// The low-water mark as far as known, milliseconds.
+    pub(super) water_ms: u64,
+}
+
+impl Lane {
+    pub(super) fn new(name: Namespace) -> Self {
+        Lane {
+            name,
+            settings: Settings::default(),
+            loaded: false,
+            window: Window::default(),
+            scan: None,
+            ring: VecDeque::new(),
+            consumers: 0,
+            queued: false,
+            alarm_ms: u64::MAX,
+            leases: List::default(),
+            delivered_max: TaskKey::MIN,
+            purges: 0,
+            rows_gone: 0,
+            water_check: 0,
+            water_ms: 0,
+        }
+    }
+
+    /// Deliveries may be made.
+    pub(super) fn is_open(&self) -> bool {
+        self.loaded && !self.settings.paused && self.purges == 0
+    }
+
+    /// The first row of the window is due.
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        self.window.first().is_some_and(|key| key.due_ms <= now_ms)
+    }
+
+    /// Nothing refers to it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.consumers == 0 && self.leases.len == 0 && self.purges == 0
+    }
+}
+
+/// One consumer of some namespaces of the group.
+pub(super) struct Consumer {
+    pub(super) id: ConsumerId,
+    pub(super) flow: Arc<Flow>,
+    /// 0: each namespace's setting.
+    pub(super) lease_ms: u32,
+    pub(super) lanes: Vec<u32>,
+    /// Lanes that wanted to deliver and found no credit or room, or have to let the others go first: served in this order.
+    pub(super) waiting: VecDeque<u32>,
+    /// It is in the engine's queue of consumers that serve their waiting lanes.
+    pub(super) pulling: bool,
+    pub(super) leases: List,
+    /// The delivery that is being put together.
+    pub(super) out: Vec<Delivered>,
+    pub(super) out_bytes: usize,
+}

@@ -1,0 +1,235 @@
+//! How deliveries end: acks, nacks, deadlines, lost consumers, failed proposals, changes of a leased task.
+
+use super::Limits;
+use super::testing::{Change, World};
+use crate::command::Settings;
+use crate::shard::api::{Delivered, SettleError, Verdict};
+
+/// One namespace with a lease of 1,000 ms and a backoff of exactly 100, 200, 400 ms; `tasks` of them are with consumer 1.
+fn leased(tasks: usize) -> (World, Vec<Delivered>) {
+    let mut w = World::new(1, Limits::default(), 1);
+    let settings =
+        Settings { lease_ms: 1_000, backoff_first_ms: 100, backoff_jitter: 0.0, max_attempts: 3, ..Settings::default() };
+    w.propose(0, Change::Configure(settings));
+    (0..tasks).for_each(|_| w.create(0, 0));
+    w.pump();
+    w.connect(1, &[0], 0, 1 << 30);
+    w.credit(1, 1_000_000);
+    w.pump();
+    let got = w.take(1, usize::MAX);
+    assert_eq!(got.len(), tasks);
+    (w, got)
+}
+
+fn is_lost(answer: Result<Option<u64>, SettleError>) -> bool {
+    matches!(answer, Err(SettleError::LeaseLost { .. }))
+}
+
+#[test]
+fn an_acked_task_is_gone_and_its_token_is_spent() {
+    let (mut w, got) = leased(1);
+    assert_eq!((got[0].attempt, got[0].deadline_ms), (1, w.now_ms + 1_000));
+    assert!(w.engine.is_leased(got[0].key) && w.engine.leased(&got[0].namespace) == 1);
+    w.ack(&got[0]).expect("leased");
+    assert!(is_lost(w.ack(&got[0])), "while the first is being proposed");
+    w.pump();
+    assert!(is_lost(w.ack(&got[0])), "after it was applied");
+    assert_eq!((w.live(), w.engine.counts().leased), (0, 0));
+}
+
+/// Three leases expire; after the third the attempts are used up and the task is dead, not delivered any more and not lost.
+#[test]
+fn an_expired_lease_counts_an_attempt() {
+    let (mut w, got) = leased(1);
+    let mut last = got[0].clone();
+    for (attempt, backoff_ms) in [(2, 100), (3, 200)] {
+        w.pass(1_000 + backoff_ms - 1);
+        assert_eq!(w.take(1, 10).len(), 0, "not before the backoff is over");
+        w.pass(1);
+        let again = w.take(1, 10).remove(0);
+        assert_eq!((again.attempt, again.id), (attempt, last.id));
+        assert!(is_lost(w.ack(&last)), "the old token is fenced");
+        last = again;
+    }
+    w.pass(100_000);
+    assert_eq!((w.take(1, 10).len(), w.live(), w.tenants[0].dead.len(), w.engine.counts().leased), (0, 0, 1, 0));
+    assert!(w.errors.iter().all(|e| e == "lease expired"), "{:?}", w.errors);
+}
+
+/// The deadline is the rule, whether or not the engine has come round to it.
+#[test]
+fn an_ack_after_the_deadline_is_refused() {
+    let (mut w, got) = leased(2);
+    w.now_ms = got[0].deadline_ms - 1;
+    w.ack(&got[0]).expect("in time");
+    w.now_ms += 1;
+    assert!(is_lost(w.ack(&got[1])), "on the deadline, before the lapse was seen");
+}
+
+#[test]
+fn extensions_move_the_deadline_either_way() {
+    let (mut w, got) = leased(2);
+    w.pass(900);
+    let longer = w.settle(&got[0], Verdict::Extend { lease_ms: 5_000 }).expect("leased");
+    assert_eq!(longer, Some(w.now_ms + 5_000));
+    let same = w.settle(&got[1], Verdict::Extend { lease_ms: 0 }).expect("leased");
+    assert_eq!(same, Some(w.now_ms + 1_000), "0: the lease time of the delivery");
+    w.settle(&got[1], Verdict::Extend { lease_ms: 10 }).expect("leased");
+    w.pass(10);
+    assert!(is_lost(w.ack(&got[1])));
+    w.pass(3_000);
+    w.ack(&got[0]).expect("still leased");
+}
+
+#[test]
+fn a_nack_sets_delay_or_backoff_and_keeps_its_reason() {
+    let (mut w, got) = leased(2);
+    w.settle(&got[0], Verdict::Nack { delay_ms: Some(5_000), reason: "later".into() }).expect("leased");
+    w.settle(&got[1], Verdict::Nack { delay_ms: None, reason: "oops".into() }).expect("leased");
+    w.pass(100);
+    assert_eq!(w.take(1, 10).iter().map(|t| t.id).collect::<Vec<_>>(), [got[1].id]);
+    w.pass(4_899);
+    assert!(w.take(1, 10).iter().all(|t| t.id == got[1].id));
+    w.pass(1);
+    assert!(w.take(1, 10).iter().any(|t| t.id == got[0].id && t.attempt == 2));
+    assert_eq!(w.errors[..2], ["later", "oops"]);
+}
+
+/// A nack with no delay puts the row where it was: the outcome of the old proposal must not be taken for the new delivery's.
+#[test]
+fn a_task_that_comes_again_at_the_same_position_is_a_new_delivery() {
+    let (mut w, got) = leased(1);
+    w.settle(&got[0], Verdict::Nack { delay_ms: Some(0), reason: "".into() }).expect("leased");
+    w.pump();
+    let again = w.take(1, 10);
+    assert_eq!((again[0].key, again[0].attempt), (got[0].key, 2));
+    w.ack(&again[0]).expect("leased anew");
+    w.pump();
+    assert_eq!(w.live(), 0);
+}
+
+/// A consumer is lost with a thousand tasks: each counts an attempt, in commands of bounded size, and another consumer gets them.
+#[test]
+fn a_lost_consumer_gives_its_leases_up() {
+    let (mut w, got) = leased(1_200);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 5_000);
+    w.disconnect(1);
+    assert_eq!(w.run(), 3, "500 + 500 + 200");
+    assert!(is_lost(w.ack(&got[0])));
+    w.pass(100);
+    let again = w.take(2, usize::MAX);
+    assert_eq!(again.len(), 1_200);
+    assert!(again.iter().all(|t| t.attempt == 2));
+    assert!(w.errors.iter().all(|e| e == "consumer lost"));
+}
+
+/// An ack that could not be proposed did nothing: the consumer may try again until its deadline.
+#[test]
+fn a_failed_ack_leaves_the_lease() {
+    let (mut w, got) = leased(2);
+    w.ack(&got[0]).expect("leased");
+    w.fail();
+    w.ack(&got[0]).expect("leased again");
+    w.pump();
+    assert_eq!(w.live(), 1);
+    w.ack(&got[1]).expect("leased");
+    w.now_ms = got[1].deadline_ms + 5;
+    w.run();
+    w.fail();
+    assert!(is_lost(w.ack(&got[1])), "the deadline passed while it was in flight");
+    w.pass(100);
+    assert_eq!(w.take(1, 10)[0].attempt, 2);
+}
+
+/// The retry of a lapsed lease fails twice (the group may have no quorum): it is proposed again, once each time.
+#[test]
+fn a_failed_retry_is_proposed_again() {
+    let (mut w, _) = leased(1);
+    w.now_ms += 1_000;
+    for _ in 0..2 {
+        assert_eq!(w.run(), 1);
+        assert!(w.fail());
+        assert_eq!(w.run(), 0, "not at once");
+        assert_eq!(w.engine.wake_at(), Some(w.now_ms + 1_000));
+        w.now_ms += 1_000;
+    }
+    w.pass(100);
+    assert_eq!((w.take(1, 10)[0].attempt, w.errors.len()), (2, 1));
+}
+
+/// A delete of a leased task: its token is refused from the moment the delete is proposed, because an ack is applied blindly.
+#[test]
+fn a_deleted_task_cannot_be_acked() {
+    let (mut w, got) = leased(1);
+    w.propose(0, Change::Delete { id: got[0].id });
+    assert!(is_lost(w.ack(&got[0])));
+    w.pump();
+    assert_eq!((w.live(), w.engine.counts().leased), (0, 0));
+}
+
+/// The same for a task that waits in the window: it is not delivered while the delete is under way.
+#[test]
+fn a_task_is_not_delivered_while_its_delete_is_under_way() {
+    let mut w = World::new(1, Limits::default(), 1);
+    w.create(0, 0);
+    w.create(0, 0);
+    w.connect(1, &[0], 0, 1 << 30);
+    w.pump();
+    let id = {
+        let (key, record) = w.tenants[0].live.iter().next().expect("created");
+        crate::ids::TaskId { due_ms: record.id_due_ms, group: super::testing::GROUP, sequence: key.sequence }
+    };
+    w.propose(0, Change::Delete { id });
+    w.credit(1, 10);
+    w.run();
+    let got = w.take(1, 10);
+    assert_eq!(got.len(), 1);
+    assert_ne!(got[0].id, id);
+    w.fail();
+    w.pump();
+    assert_eq!(w.take(1, 10)[0].id, id, "the delete failed: it is delivered after all");
+}
+
+/// An update that was refused did nothing, so the consumer that has the task goes on; one that was done ends the delivery, and the
+/// task is delivered as it is now.
+#[test]
+fn an_update_ends_the_delivery_only_if_it_happened() {
+    let (mut w, got) = leased(2);
+    w.propose(0, Change::Update { id: got[0].id, due_ms: None });
+    w.fail();
+    w.ack(&got[0]).expect("valid again");
+    w.propose(0, Change::Update { id: got[1].id, due_ms: Some(w.now_ms + 300) });
+    w.pass(299);
+    assert!(is_lost(w.ack(&got[1])) && w.take(1, 10).is_empty());
+    w.pass(1);
+    let again = w.take(1, 10).remove(0);
+    assert_eq!((again.id, again.attempt), (got[1].id, 1));
+    w.ack(&again).expect("leased");
+    w.pump();
+    assert_eq!(w.live(), 0);
+}
+
+/// While a change is under way its lease's deadline passes, and the change fails: the attempt still counts, a little later.
+#[test]
+fn a_lease_that_expires_under_a_change_expires_after_it() {
+    let (mut w, got) = leased(1);
+    w.propose(0, Change::Update { id: got[0].id, due_ms: None });
+    w.now_ms = got[0].deadline_ms;
+    assert_eq!(w.run(), 0, "no retry may be proposed behind the update");
+    w.fail();
+    w.pass(1_000);
+    assert_eq!((w.take(1, 10)[0].attempt, w.errors.len()), (2, 1));
+}
+
+#[test]
+fn a_purge_ends_every_delivery() {
+    let (mut w, got) = leased(5);
+    w.propose(0, Change::Purge);
+    assert!(got.iter().all(|task| is_lost(w.ack(task))));
+    w.pump();
+    assert_eq!((w.live(), w.engine.counts().leased), (0, 0));
+    w.create(0, 0);
+    w.pump();
+    assert_eq!(w.take(1, 10).len(), 1, "life goes on");
+}

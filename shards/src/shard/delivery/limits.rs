@@ -1,0 +1,53 @@
+//! The bounds of one engine, in one place.
+
+/// What an engine holds and does at most. The defaults suit one group on one core.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows in one namespace's window.
+    pub window_rows_max: usize,
+    /// Bytes in one namespace's window, see [`weight`](super::weight); the row that crosses it still stays.
+    pub window_bytes_max: usize,
+    /// Bytes in all windows together. Every namespace keeps at least one row, whatever its size, so that none starves: the true
+    /// bound is an eighth more, plus one row for each active namespace.
+    pub total_bytes_max: usize,
+    /// Rows that are due within this time from now may be in memory, milliseconds. A scan starts when less than half of it is known.
+    pub lookahead_ms: u64,
+    /// A consumer gets at most so many tasks of one namespace before it is another one's turn.
+    pub batch_tasks: usize,
+    /// The same in bytes; the task that crosses it still goes.
+    pub batch_bytes: usize,
+    /// Tasks in one [`Action::Deliver`](super::Action::Deliver).
+    pub deliver_tasks: usize,
+    /// The same in bytes; the task that crosses it still goes.
+    pub deliver_bytes: usize,
+    /// Operations in one [`Action::Propose`](super::Action::Propose).
+    pub propose_ops: usize,
+    /// Tasks delivered by one [`Engine::run`](super::Engine::run): it keeps the executor for about so many microseconds.
+    pub run_tasks: usize,
+    /// The wait before a retry whose proposal failed is proposed again, milliseconds.
+    pub propose_again_ms: u64,
+    /// The low-water mark moves after so many rows went.
+    pub water_rows: u32,
+    /// It also moves after a hundredth of them, when it has so far to go, milliseconds.
+    pub water_step_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            window_rows_max: 4_096,
+            window_bytes_max: 4 << 20,
+            total_bytes_max: 64 << 20,
+            lookahead_ms: 2_000,
+            batch_tasks: 32,
+            batch_bytes: 64 << 10,
+            deliver_tasks: 256,
+            deliver_bytes: 256 << 10,
+            propose_ops: 500,
+            run_tasks: 8_192,
+            propose_again_ms: 1_000,
+            water_rows: 10_000,
+            water_step_ms: 10_000,
+        }
+    }
+}

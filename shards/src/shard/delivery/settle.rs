@@ -1,0 +1,199 @@
+//! How deliveries end: settled by the consumer, expired, lost, or overtaken by a change of the task.
+
+use bytes::Bytes;
+
+use super::action::{Action, Claim, Finish, Step};
+use super::engine::Engine;
+use super::lease::{State, Why};
+use super::slab::NONE;
+use crate::command::Op;
+use crate::ids::{DUE_MS_MAX, Namespace, TaskId};
+use crate::shard::api::{Settle, SettleError, Verdict};
+
+/// How soon a lease whose end is held up by somebody's change of the task is looked at again, milliseconds.
+const HELD_AGAIN_MS: u64 = 100;
+
+impl Engine {
+    /// What a consumer says about a delivery. The lease is spent with the proposal; `random` is uniform in 0.0..1.0.
+    ///
+    /// # Errors
+    /// `LeaseLost` when the deadline has passed, or the token is not that of the task's present delivery.
+    pub fn settle(&mut self, namespace: &Namespace, settle: &Settle, now_ms: u64, random: f64) -> Result<Step, SettleError> {
+        let lost = || SettleError::LeaseLost { id: settle.id, token: settle.token };
+        let slot = self.leases.find(settle.id.sequence).ok_or_else(lost)?;
+        let lease = self.leases.at(slot);
+        let lane = &self.lanes[lease.lane];
+        let valid = lease.token == settle.token
+            && lease.state == State::Leased
+            && now_ms < lease.deadline_ms
+            && lane.purges == 0
+            && !self.holds.has(settle.id.sequence)
+            && lane.name == *namespace;
+        if !valid {
+            return Err(lost());
+        }
+        let claim = Claim { key: lease.key, token: lease.token };
+        let op = match &settle.verdict {
+            Verdict::Ack => {
+                let id = TaskId { due_ms: lease.id_due_ms, group: self.group, sequence: lease.key.sequence };
+                Op::Ack { id, key: lease.key, rewritten: lease.rewritten }
+            }
+            Verdict::Nack { delay_ms, reason } => {
+                let wait_ms = delay_ms.unwrap_or_else(|| lane.settings.backoff_ms(lease.attempts.saturating_add(1), random));
+                let due_ms = now_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
+                Op::Retry { key: lease.key, due_ms, error: reason.clone() }
+            }
+            Verdict::Extend { lease_ms } => {
+                let lease_ms = if *lease_ms == 0 { lease.lease_ms } else { *lease_ms };
+                let deadline_ms = now_ms.saturating_add(u64::from(lease_ms));
+                self.leases.at_mut(slot).deadline_ms = deadline_ms;
+                self.timers.arm(&mut self.leases, slot, deadline_ms);
+                return Ok(Step::Extended { deadline_ms });
+            }
+        };
+        self.leases.at_mut(slot).state = State::Settling;
+        Ok(Step::Propose { op, claim })
+    }
+
+    /// A proposal ended. What was not done is tried again: a settled delivery is with its consumer again until the deadline (which
+    /// was told that nothing was done), the end of a lease is proposed again a little later.
+    pub fn finished(&mut self, claim: Claim, finish: Finish, now_ms: u64) {
+        // A row that the proposal put elsewhere was seen by `applied` before, which ended the lease; or it is leased anew.
+        let Some(slot) = self.leases.find_claim(claim) else { return };
+        if finish != Finish::NotDone {
+            let l = self.remove_lease(slot);
+            self.lanes[l].rows_gone += 1;
+            self.move_water(l, now_ms);
+            self.free_if_idle(l);
+            return;
+        }
+        let lease = self.leases.at_mut(slot);
+        match lease.state {
+            State::Settling if lease.lost => self.end(slot, Why::ConsumerLost),
+            State::Settling if lease.deadline_ms <= now_ms => self.end(slot, Why::Expired),
+            State::Settling => {
+                lease.state = State::Leased;
+                let deadline_ms = lease.deadline_ms;
+                self.timers.arm(&mut self.leases, slot, deadline_ms);
+            }
+            State::Ended(_) => self.timers.arm(&mut self.leases, slot, now_ms.saturating_add(self.limits.propose_again_ms)),
+            State::Leased => {}
+        }
+    }
+
+    /// Call before a delete or update of this task is proposed: from now on its token is refused and it is not delivered, until
+    /// [`Engine::release`] ends it. Calls add up.
+    pub fn revoke(&mut self, id: TaskId) {
+        self.holds.add(id.sequence);
+    }
+
+    /// The proposal that [`Engine::revoke`] announced ended, one way or the other, and `applied` saw its effects. A delivery of a task
+    /// that did not change is valid again.
+    pub fn release(&mut self, namespace: &Namespace, id: TaskId, now_ms: u64) {
+        if let Some((key, row)) = self.holds.release(id.sequence) {
+            self.put(namespace, key, row, now_ms);
+        }
+    }
+
+    /// Call before a purge is proposed: [`Engine::revoke`] for all tasks of the namespace.
+    pub fn revoke_all(&mut self, namespace: &Namespace) {
+        let l = self.lane(namespace);
+        self.lanes[l].purges += 1;
+    }
+
+    /// The counterpart of [`Engine::revoke_all`].
+    pub fn release_all(&mut self, namespace: &Namespace) {
+        let Some(l) = self.lanes_by_name.get(namespace).copied() else { return };
+        self.lanes[l].purges = self.lanes[l].purges.saturating_sub(1);
+        self.enqueue(l);
+        self.free_if_idle(l);
+    }
+
+    /// The delivery is over without the consumer's word; the next run proposes the retry.
+    pub(super) fn end(&mut self, slot: u32, why: Why) {
+        let lease = self.leases.at_mut(slot);
+        lease.state = State::Ended(why);
+        // From here on the outcome of the retry decides, not the deadline.
+        lease.armed_ms = u64::MAX;
+        self.ended.push((slot, lease.token));
+    }
+
+    /// Ends the leases whose deadline has passed.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        while let Some(slot) = self.timers.pop_due(&mut self.leases, now_ms) {
+            let lease = self.leases.at(slot);
+            match lease.state {
+                State::Leased => self.end(slot, Why::Expired),
+                State::Ended(why) => self.end(slot, why),
+                // The outcome of its proposal decides.
+                State::Settling => {}
+            }
+        }
+    }
+
+    /// Proposes a retry for every lease that ended, those of a namespace together.
+    pub(super) fn propose_retries(&mut self, now_ms: u64, random: &mut dyn FnMut() -> f64) {
+        if self.ended.is_empty() {
+            return;
+        }
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.retain(|(slot, token)| self.leases.get(*slot).is_some_and(|l| l.token == *token));
+        // By namespace; the sort is stable, so the order of the deadlines stays.
+        ended.sort_by_key(|(slot, _)| self.leases.at(*slot).lane);
+        let mut batch = (NONE, Vec::new(), Vec::new());
+        for (slot, token) in ended {
+            let lease = self.leases.at(slot);
+            let State::Ended(why) = lease.state else { continue };
+            let lane = &self.lanes[lease.lane];
+            if lane.purges > 0 || self.holds.has(lease.key.sequence) {
+                self.timers.arm(&mut self.leases, slot, now_ms + HELD_AGAIN_MS);
+                continue;
+            }
+            if batch.0 != lease.lane || batch.1.len() >= self.limits.propose_ops {
+                self.propose(std::mem::replace(&mut batch, (lease.lane, Vec::new(), Vec::new())));
+            }
+            let lease = self.leases.at(slot);
+            let wait_ms = self.lanes[lease.lane].settings.backoff_ms(lease.attempts.saturating_add(1), random());
+            let due_ms = now_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
+            batch.1.push(Op::Retry { key: lease.key, due_ms, error: Bytes::from_static(why.text().as_bytes()) });
+            batch.2.push(Claim { key: lease.key, token });
+        }
+        self.propose(batch);
+    }
+
+    fn propose(&mut self, (l, ops, claims): (u32, Vec<Op>, Vec<Claim>)) {
+        if !ops.is_empty() {
+            self.actions.push(Action::Propose { namespace: self.lanes[l].name.clone(), ops, claims });
+        }
+    }
+
+    /// Proposes a new low-water mark when enough rows went since the last one that skipping their tombstones pays.
+    fn move_water(&mut self, l: u32, now_ms: u64) {
+        let some = self.limits.water_rows / 100;
+        let lane = &mut self.lanes[l];
+        // Held rows are in no list: wait until there are none.
+        if lane.rows_gone < lane.water_check || !self.holds.is_empty() {
+            return;
+        }
+        lane.water_check = lane.rows_gone + some;
+        let mut first = lane.window.horizon();
+        if let Some(key) = lane.window.first() {
+            first = first.min(key);
+        }
+        if let Some(lease) = self.leases.get(lane.leases.head) {
+            first = first.min(lease.key);
+        }
+        let due_ms = first.due_ms.min(now_ms);
+        let many = lane.rows_gone >= self.limits.water_rows;
+        let far = due_ms > lane.water_ms.saturating_add(self.limits.water_step_ms);
+        if many || far {
+            lane.rows_gone = 0;
+            lane.water_check = some;
+        }
+        if due_ms > lane.water_ms && (many || far) {
+            lane.water_ms = due_ms;
+            let ops = vec![Op::LowWater { due_ms }];
+            self.actions.push(Action::Propose { namespace: lane.name.clone(), ops, claims: Vec::new() });
+        }
+    }
+}

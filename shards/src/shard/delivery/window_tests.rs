@@ -1,0 +1,218 @@
+//! When tasks are delivered and what is in memory meanwhile: due times, the horizon, bounds, low water.
+
+use super::testing::{Change, World};
+use super::{Limits, weight};
+use crate::command::Settings;
+
+fn one_consumer(namespaces: usize, limits: Limits) -> World {
+    let mut w = World::new(namespaces, limits, 1);
+    w.connect(1, &(0..namespaces).collect::<Vec<_>>(), 0, 1 << 30);
+    w.credit(1, 1_000_000);
+    w.pump();
+    w
+}
+
+fn dues(w: &mut World) -> Vec<u64> {
+    w.take(1, usize::MAX).iter().map(|t| t.key.due_ms).collect()
+}
+
+/// A task goes out at its millisecond: not one before, and without a read, for it is in memory by then. Here the storage thread
+/// stands still for the last half second; were the row not prefetched, it could not come.
+#[test]
+fn a_scheduled_task_is_in_memory_before_it_is_due() {
+    let mut w = one_consumer(1, Limits::default());
+    let due_ms = w.now_ms + 60_000;
+    w.create(0, due_ms);
+    w.pass(59_500);
+    assert_eq!(w.engine.counts().window_rows, 1, "prefetched");
+    w.now_ms = due_ms - 1;
+    w.run();
+    assert_eq!(dues(&mut w), []);
+    assert_eq!(w.engine.wake_at(), Some(due_ms));
+    w.now_ms = due_ms;
+    w.run();
+    assert_eq!(dues(&mut w), [due_ms]);
+}
+
+/// What is due in an hour costs no memory, and what is due at once is not held up by it.
+#[test]
+fn far_away_tasks_are_left_on_disk() {
+    let mut w = one_consumer(1, Limits::default());
+    for n in 0..50 {
+        w.create(0, w.now_ms + 3_600_000 - n);
+    }
+    w.create(0, 0);
+    w.pump();
+    assert_eq!(w.engine.counts().window_rows, 0);
+    assert_eq!(dues(&mut w), [w.now_ms]);
+}
+
+/// A caught-up window takes a new task that is due from the apply's effect: not even one scan is made for it.
+#[test]
+fn a_created_task_that_is_due_is_not_read_back() {
+    let mut w = one_consumer(1, Limits::default());
+    let scans = w.scans;
+    (0..100).for_each(|_| w.create(0, 0));
+    w.pump();
+    assert_eq!((dues(&mut w).len(), w.scans), (100, scans));
+}
+
+/// A backlog far above the window's bounds, created in no order: delivered completely, in due order, with a bounded window (which
+/// the model checks at every run).
+#[test]
+fn a_backlog_larger_than_the_window_comes_in_due_order() {
+    let limits = Limits { window_rows_max: 16, ..Limits::default() };
+    let mut w = World::new(1, limits, 7);
+    let start_ms = w.now_ms;
+    for _ in 0..1_000 {
+        let due_ms = start_ms + w.dice.below(500);
+        w.create(0, due_ms);
+    }
+    w.pump();
+    w.now_ms += 1_000;
+    w.connect(1, &[0], 0, 1 << 30);
+    w.credit(1, 1_000_000);
+    w.pump();
+    let dues = dues(&mut w);
+    assert_eq!(dues.len(), 1_000);
+    assert!(dues.is_sorted());
+    assert!(w.scans >= 1_000 / 16);
+}
+
+/// Tasks that stream in above the bound, while the consumer takes none, leave the window; the horizon moves back and all are
+/// found again.
+#[test]
+fn an_overflowing_window_loses_nothing() {
+    let limits = Limits { window_rows_max: 8, ..Limits::default() };
+    let mut w = World::new(1, limits, 3);
+    w.connect(1, &[0], 0, 1 << 30);
+    w.pump();
+    for _ in 0..300 {
+        let due_ms = w.now_ms + w.dice.below(1_000);
+        w.create(0, due_ms);
+        w.pass(1);
+    }
+    assert_eq!(w.engine.counts().window_rows, 8);
+    w.credit(1, 1_000);
+    w.pass(2_000);
+    assert_eq!(dues(&mut w).len(), 300);
+}
+
+/// 600 namespaces share a budget that has room for few rows each, and one row is larger than a share: the bound holds (the model
+/// checks it) and every namespace gets its turn.
+#[test]
+fn a_thousand_namespaces_share_the_budget() {
+    let limits = Limits { total_bytes_max: 300 << 10, ..Limits::default() };
+    let namespaces = 600;
+    let mut w = World::new(namespaces, limits, 5);
+    for n in 0..namespaces {
+        for _ in 0..6 {
+            w.propose(n, Change::Create { due_ms: 0, bytes: 300 });
+        }
+    }
+    w.propose(0, Change::Create { due_ms: 0, bytes: 8_000 });
+    w.pump();
+    w.connect(1, &(0..namespaces).collect::<Vec<_>>(), 0, 1 << 30);
+    w.pump();
+    let held = w.engine.counts().window_bytes;
+    assert!(held > 200 << 10 && held < 600 << 10, "{held}");
+    w.credit(1, namespaces as u32);
+    w.pump();
+    let first: std::collections::HashSet<_> = w.take(1, usize::MAX).into_iter().map(|t| t.namespace).collect();
+    assert!(first.len() > namespaces / 2, "a credit of one round serves most of them: {}", first.len());
+    w.credit(1, 1_000_000);
+    w.pump();
+    assert_eq!(w.take(1, usize::MAX).len(), namespaces * 5 + 1);
+}
+
+/// Windows that were filled when there were few namespaces shrink when many come.
+#[test]
+fn full_windows_make_room_for_new_namespaces() {
+    let limits = Limits { total_bytes_max: 64 << 10, ..Limits::default() };
+    let mut w = World::new(64, limits, 5);
+    for n in 0..64 {
+        (0..200).for_each(|_| w.create(n, 0));
+    }
+    w.pump();
+    for n in 0..64 {
+        // No credit: what is in a window stays there.
+        w.connect(n as u64, &[n], 0, 1 << 30);
+        w.pump();
+    }
+    let counts = w.engine.counts();
+    assert!(counts.window_bytes < (72 << 10) + 64 * weight(&vec![0; 200].into()), "{counts:?}");
+    assert!(counts.window_rows >= 64, "one for each: {counts:?}");
+}
+
+/// Paused: nothing goes out, what is out can be acked, and everything comes when the pause ends.
+#[test]
+fn a_paused_namespace_delivers_nothing() {
+    let mut w = one_consumer(2, Limits::default());
+    w.create(0, 0);
+    w.pump();
+    let before = w.take(1, 10);
+    w.propose(0, Change::Configure(Settings { paused: true, ..Settings::default() }));
+    (0..3).for_each(|_| w.create(0, 0));
+    w.create(1, 0);
+    w.pass(10);
+    let other = w.take(1, 10);
+    assert_eq!(other.len(), 1, "only the namespace that is not paused");
+    w.ack(&before[0]).expect("a pause leaves leases alone");
+    w.ack(&other[0]).expect("leased");
+    w.propose(0, Change::Configure(Settings::default()));
+    w.pass(0);
+    assert_eq!(dues(&mut w).len(), 3);
+}
+
+/// The low-water mark follows the acks, so that a later scan does not start among the tombstones; it never passes a task that is
+/// live, be it with a consumer.
+#[test]
+fn low_water_follows_the_acks() {
+    let limits = Limits { water_rows: 100, ..Limits::default() };
+    let mut w = one_consumer(1, limits);
+    let first_ms = w.now_ms;
+    w.create(0, 0);
+    w.pass(10);
+    let kept = w.take(1, 10);
+    for _ in 0..150 {
+        w.create(0, 0);
+        w.pass(1);
+        for task in w.take(1, 10) {
+            w.ack(&task).expect("leased");
+        }
+    }
+    w.pump();
+    assert_eq!(w.waters.last(), Some(&first_ms), "the first task is leased: {:?}", w.waters);
+    w.ack(&kept[0]).expect("leased");
+    for _ in 0..150 {
+        w.create(0, 0);
+        w.pass(1);
+        for task in w.take(1, 10) {
+            w.ack(&task).expect("leased");
+        }
+    }
+    w.pump();
+    let last_ms = *w.waters.last().expect("proposed");
+    assert!(last_ms > first_ms + 100, "{:?}", w.waters);
+    assert!(w.waters.len() <= 4, "every now and then: {:?}", w.waters);
+}
+
+/// The last consumer takes the namespace's memory with it; leases that were left behind stay good, and are all that is left.
+#[test]
+fn an_inactive_namespace_costs_nothing() {
+    let mut w = one_consumer(1, Limits::default());
+    w.create(0, 0);
+    w.create(0, w.now_ms + 1_000);
+    w.pump();
+    assert_eq!(w.engine.counts().window_rows, 1);
+    let task = w.take(1, 10).remove(0);
+    w.engine.detach(super::ConsumerId(1));
+    w.clients.remove(&1);
+    w.pump();
+    let counts = w.engine.counts();
+    assert_eq!((counts.leased, counts.window_rows, counts.window_bytes, counts.namespaces, counts.consumers), (1, 0, 0, 0, 0));
+    w.ack(&task).expect("detached, not lost");
+    w.pump();
+    assert_eq!(w.engine.counts(), Default::default());
+    assert_eq!(w.engine.wake_at(), None);
+}

@@ -1,0 +1,180 @@
+//! The shell of one group's replica on this peer: takes commands to Raft, reads from the partition, and while it leads, delivers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use prometheus::local::LocalHistogram;
+
+use crate::command::{Command, Created, Op, Reply};
+use crate::ids::{GroupId, TaskId};
+use crate::metrics::{GroupMetrics, Metrics};
+use crate::partition::{Partition, PartitionError};
+use crate::raft::Replica;
+use crate::runtime::clock;
+use crate::runtime::notify::Notify;
+use crate::shard::api::{GroupInfo, Rejection};
+use crate::shard::batcher::{Batcher, Done};
+use crate::shard::delivery::{self, ConsumerId, Engine};
+use crate::shard::message::Subscription;
+use crate::shard::mint::Mint;
+use crate::shard::worker::ShardOptions;
+use crate::storage::Storage;
+
+/// One group on one shard.
+pub struct Group {
+    pub(super) id: GroupId,
+    pub(super) shard: usize,
+    pub(super) storage: Storage,
+    pub(super) metrics: Metrics,
+    pub(super) gauges: GroupMetrics,
+    pub(super) batcher: Rc<Batcher>,
+    replica: RefCell<Option<Replica>>,
+    /// Some while this replica leads and has applied everything from before.
+    pub(super) engine: RefCell<Option<Engine>>,
+    pub(super) limits: delivery::Limits,
+    pub(super) subscriptions: RefCell<HashMap<ConsumerId, Subscription>>,
+    /// Called when the engine may want an earlier tick than the one being slept for.
+    pub(super) tick: Notify,
+    pub(super) mint: RefCell<Mint>,
+    pub(super) lateness: RefCell<LocalHistogram>,
+    /// Bytes of entries applied since the log was last trimmed.
+    pub(super) applied_since_trim: Cell<u64>,
+    pub(super) seconds_since_trim: Cell<u64>,
+    pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Group {
+    /// A group whose replica is not open yet.
+    pub(super) fn new((id, shard): (GroupId, usize), storage: Storage, options: &ShardOptions) -> Rc<Self> {
+        let metrics = options.metrics.clone();
+        Rc::new(Group {
+            id,
+            shard,
+            storage,
+            gauges: metrics.group(id),
+            batcher: Batcher::new(id, options.batch, metrics.clone()),
+            lateness: RefCell::new(metrics.shard().lateness_seconds),
+            metrics,
+            replica: RefCell::default(),
+            engine: RefCell::default(),
+            limits: options.delivery,
+            subscriptions: RefCell::default(),
+            tick: Notify::default(),
+            mint: RefCell::default(),
+            applied_since_trim: Cell::new(0),
+            seconds_since_trim: Cell::new(0),
+            on_fatal: Arc::clone(&options.on_fatal),
+        })
+    }
+
+    pub(super) fn set_replica(&self, replica: Replica) {
+        *self.replica.borrow_mut() = Some(replica);
+    }
+
+    /// The replica, once it is open.
+    pub(super) fn replica(&self) -> Option<Replica> {
+        self.replica.borrow().clone()
+    }
+
+    /// This replica leads and has applied everything from before.
+    pub(super) fn leads(&self) -> bool {
+        self.engine.borrow().is_some()
+    }
+
+    pub(super) fn no_leader(&self) -> Rejection {
+        Rejection::NoLeader { group: self.id }
+    }
+
+    /// Takes a command to Raft. A task that is updated or deleted is taken from its consumer first, so that no ack can overtake.
+    pub(super) fn submit(self: &Rc<Self>, command: Command, done: Done) {
+        if !self.leads() {
+            return done(Err(self.no_leader()));
+        }
+        let touched: Vec<TaskId> = command.ops.iter().filter_map(touched).collect();
+        if touched.is_empty() {
+            return self.batcher.submit(command, done);
+        }
+        let namespace = command.namespace.clone();
+        self.with_engine(|engine| touched.iter().for_each(|id| engine.revoke(*id)));
+        let group = Rc::clone(self);
+        let done = Box::new(move |result: Result<Reply, Rejection>| {
+            let now_ms = clock::wall_ms();
+            group.with_engine(|engine| touched.iter().for_each(|id| engine.release(&namespace, *id, now_ms)));
+            done(result);
+        });
+        self.batcher.submit(command, done);
+    }
+
+    /// Queues creates with reserved ids.
+    pub(super) fn submit_async(self: &Rc<Self>, mut command: Command) -> Result<Vec<Created>, Rejection> {
+        if !self.leads() {
+            return Err(self.no_leader());
+        }
+        let stamp_ms = self.batcher.stamp_ms();
+        let mut created = Vec::with_capacity(command.ops.len());
+        for op in &mut command.ops {
+            let Op::Create(create) = op else { continue };
+            create.sequence = self.mint.borrow_mut().sequence(stamp_ms);
+            create.due_ms = create.due_ms.max(stamp_ms);
+            let id = TaskId { due_ms: create.due_ms, group: self.id, sequence: create.sequence };
+            created.push(Created { id, created_ms: stamp_ms, duplicate: false });
+        }
+        let refused: Rc<RefCell<Option<Rejection>>> = Rc::default();
+        let note = Rc::clone(&refused);
+        let group = self.id;
+        self.batcher.submit(
+            command,
+            Box::new(move |result| match result {
+                Ok(Ok(_)) => {}
+                Ok(Err(e)) => tracing::warn!(%group, error = %e, "an asynchronous create was refused after its answer"),
+                Err(e) => {
+                    tracing::debug!(%group, error = %e, "an asynchronous create was not done");
+                    *note.borrow_mut() = Some(e);
+                }
+            }),
+        );
+        match refused.take() {
+            // Refused on the spot: the producer hears of it.
+            Some(e) => Err(e),
+            None => Ok(created),
+        }
+    }
+
+    /// Runs `job` on the group's partition, on the storage thread.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Partition) -> Result<T, PartitionError> + Send + 'static,
+    ) -> Result<T, Rejection> {
+        let id = self.id;
+        match self.storage.call(move |partitions| partitions.get_mut(&id).map(job)).await.flatten() {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(e)) => Err(Rejection::Storage(e.to_string().into())),
+            None => Err(Rejection::Stopping),
+        }
+    }
+
+    /// What `info` tells.
+    pub(super) fn info(&self) -> Option<GroupInfo> {
+        let status = self.replica()?.status();
+        Some(GroupInfo {
+            group: self.id,
+            leader: status.leader,
+            term: status.term,
+            last_log_index: status.last_log_index,
+            applied_index: status.applied_index,
+            voters: status.voters,
+            shard: self.shard,
+        })
+    }
+}
+
+/// The task that an operation takes from its consumer.
+fn touched(op: &Op) -> Option<TaskId> {
+    match op {
+        Op::Update(update) => Some(update.id),
+        Op::Delete { id, .. } => Some(*id),
+        _ => None,
+    }
+}

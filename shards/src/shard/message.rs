@@ -1,0 +1,86 @@
+//! The one door of a shard: everything that another thread may ask of it. The mailbox is bounded; a message that finds it full comes
+//! back to its sender, which answers RESOURCE_EXHAUSTED, so nothing is lost without a word.
+
+use std::sync::Arc;
+
+use futures_channel::{mpsc, oneshot};
+
+use crate::command::{Command, Created, Reply};
+use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
+use crate::shard::api::{Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView};
+use crate::shard::delivery::{ConsumerId, Flow};
+
+/// Where the answer goes. Dropped unanswered: the shard is stopping.
+pub type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
+
+/// A request to one group of the shard.
+pub enum Message {
+    /// Apply a command.
+    Submit(GroupId, Command, Answer<Reply>),
+    /// Queue creates and answer with reserved ids. Once answered, only a crash of the leader loses it.
+    SubmitAsync(GroupId, Command, Answer<Vec<Created>>),
+    /// Read one task, linearizable.
+    Get(GroupId, Namespace, TaskId, Answer<Option<TaskView>>),
+    /// Read a page of tasks.
+    List(GroupId, ListQuery, Answer<TaskPage>),
+    /// Read a namespace.
+    Namespace(GroupId, Namespace, Answer<NamespaceView>),
+    /// Read the group's namespaces after a name, in order, at most so many.
+    Namespaces(GroupId, Option<Namespace>, usize, Answer<Vec<NamespaceView>>),
+    /// Remove all tasks of a namespace.
+    Purge(GroupId, Namespace, Answer<u64>),
+    /// Read one registry row (group 0).
+    Register(GroupId, bytes::Bytes, Answer<Option<bytes::Bytes>>),
+    /// Settle deliveries.
+    Settle(GroupId, Namespace, Vec<Settle>, oneshot::Sender<Vec<Settled>>),
+    /// A consumer comes. Lost with the shard only; the consumer's stream ends then.
+    Subscribe(GroupId, Subscription),
+    /// A consumer goes; the sender is told when nothing more comes. Never refused: senders try again while the mailbox is full.
+    Unsubscribe(GroupId, ConsumerId, Leases, Option<oneshot::Sender<()>>),
+    /// A consumer that was out of credit or room has some again. May be dropped when the mailbox is full: the next one makes up.
+    Kick(GroupId, ConsumerId),
+    /// Tell about every group of the shard.
+    Groups(oneshot::Sender<Vec<GroupInfo>>),
+    /// Open a replica; with `voters`, make them the first voters of the group.
+    Open(GroupId, Vec<(PeerNumber, String)>, oneshot::Sender<Result<(), OpenError>>),
+    /// Finish what is under way, make it durable, close everything.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What becomes of a consumer's leases when it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leases {
+    /// They end; each counts an attempt.
+    End,
+    /// They last until they are settled or lapse.
+    Keep,
+}
+
+/// A consumer, as the groups of its namespaces know it.
+#[derive(Clone)]
+pub struct Subscription {
+    /// Which.
+    pub consumer: ConsumerId,
+    /// Its namespaces in this group.
+    pub namespaces: Vec<Namespace>,
+    /// 0: each namespace's setting.
+    pub lease_ms: u32,
+    /// Its credit and room, shared between the groups.
+    pub flow: Arc<Flow>,
+    /// Where deliveries go.
+    pub deliveries: mpsc::UnboundedSender<Vec<Delivered>>,
+}
+
+/// A replica that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its partition.
+    #[error(transparent)]
+    Partition(#[from] crate::partition::PartitionError),
+    /// openraft.
+    #[error(transparent)]
+    Replica(#[from] crate::raft::ReplicaError),
+    /// The shard is stopping.
+    #[error("the shard is stopping")]
+    Stopping,
+}

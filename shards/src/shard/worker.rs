@@ -1,0 +1,275 @@
+//! A shard: one executor's event loop over its mailbox, the groups that it hosts, and their upkeep.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+
+use crate::ids::{GroupId, PeerNumber};
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::partition::{Partition, PartitionOptions};
+use crate::raft::Replica;
+use crate::runtime::{clock, executor, mailbox};
+use crate::shard::api::Rejection;
+use crate::shard::batcher::BatchLimits;
+use crate::shard::delivery;
+use crate::shard::group::Group;
+use crate::shard::message::{Answer, Message, OpenError};
+use crate::storage::Storage;
+
+/// Messages taken from the mailbox before other tasks run.
+const MESSAGES_PER_TURN: usize = 256;
+
+/// How long a graceful stop waits for what is under way.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What the shards of a peer need to know.
+#[derive(Clone)]
+pub struct ShardOptions {
+    /// This peer's number in the groups.
+    pub me: PeerNumber,
+    /// The cluster's id.
+    pub cluster: String,
+    /// Holds one directory per group.
+    pub partitions_dir: PathBuf,
+    /// How partitions are opened.
+    pub partition: PartitionOptions,
+    /// How commands become entries.
+    pub batch: BatchLimits,
+    /// How much the delivery engine keeps in memory.
+    pub delivery: delivery::Limits,
+    /// The log is trimmed after about so many bytes of commands of one group.
+    pub trim_bytes: u64,
+    /// So many applied entries stay in the log after a trim, for followers that are a little behind.
+    pub trim_keep_entries: u64,
+    /// Where measurements go.
+    pub metrics: Metrics,
+    /// Called when durability is lost: the process must end.
+    pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// One shard, on its executor.
+pub struct Shard {
+    index: usize,
+    options: ShardOptions,
+    log: Log,
+    storage: Storage,
+    groups: RefCell<BTreeMap<GroupId, Rc<Group>>>,
+    stopping: Cell<bool>,
+}
+
+impl Shard {
+    /// A shard without groups yet, over an open log.
+    pub fn new(index: usize, options: ShardOptions, log: Log, storage: Storage) -> Rc<Self> {
+        Rc::new(Shard { index, options, log, storage, groups: RefCell::default(), stopping: Cell::new(false) })
+    }
+
+    /// Serves the mailbox until it is told to stop.
+    pub async fn run(self: Rc<Self>, mut inbox: mailbox::Receiver<Message>) {
+        executor::spawn(Rc::clone(&self).keep_up());
+        let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
+        while !self.stopping.get() && inbox.receive(&mut batch, MESSAGES_PER_TURN).await {
+            self.options.metrics.mailbox_depth.observe(batch.len() as f64);
+            for message in batch.drain(..) {
+                match message {
+                    Message::Stop(done) => {
+                        self.stop().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    message => self.dispatch(message),
+                }
+            }
+            executor::yield_if_needed().await;
+        }
+    }
+
+    fn group(&self, id: GroupId) -> Option<Rc<Group>> {
+        self.groups.borrow().get(&id).cloned()
+    }
+
+    /// Starts what a message asks for; the answer goes out when it is there.
+    pub fn dispatch(self: &Rc<Self>, message: Message) {
+        match message {
+            Message::Submit(id, command, answer) => self.with_group(id, answer, |group, answer| {
+                group.submit(
+                    command,
+                    Box::new(move |result| {
+                        let _ = answer.send(result);
+                    }),
+                );
+            }),
+            Message::SubmitAsync(id, command, answer) => self.with_group(id, answer, |group, answer| {
+                let _ = answer.send(group.submit_async(command));
+            }),
+            Message::Get(id, namespace, task, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.get(namespace, task)));
+            }
+            Message::List(id, query, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.list(query)));
+            }
+            Message::Namespace(id, name, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.namespace(name)));
+            }
+            Message::Namespaces(id, after, limit, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.namespaces(after, limit)));
+            }
+            Message::Purge(id, namespace, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.purge(namespace)));
+            }
+            Message::Register(id, key, answer) => self.with_group(id, answer, |group, answer| {
+                reply(answer, async move { group.read(move |partition| partition.registered(&key)).await });
+            }),
+            message => self.dispatch_delivery(message),
+        }
+    }
+
+    fn dispatch_delivery(self: &Rc<Self>, message: Message) {
+        match message {
+            Message::Settle(id, namespace, settles, answer) => {
+                let Some(group) = self.group(id) else { return };
+                executor::spawn(async move {
+                    let _ = answer.send(group.settle(namespace, settles).await);
+                });
+            }
+            Message::Subscribe(id, subscription) => {
+                if let Some(group) = self.group(id) {
+                    group.subscribe(subscription);
+                }
+            }
+            Message::Unsubscribe(id, consumer, leases, gone) => {
+                if let Some(group) = self.group(id) {
+                    group.unsubscribe(consumer, leases);
+                }
+                if let Some(gone) = gone {
+                    let _ = gone.send(());
+                }
+            }
+            Message::Kick(id, consumer) => {
+                if let Some(group) = self.group(id) {
+                    group.with_engine(|engine| engine.kick(consumer));
+                }
+            }
+            Message::Groups(answer) => {
+                let _ = answer.send(self.groups.borrow().values().filter_map(|group| group.info()).collect());
+            }
+            Message::Open(id, voters, answer) => {
+                let shard = Rc::clone(self);
+                executor::spawn(async move {
+                    let _ = answer.send(shard.open(id, voters).await);
+                });
+            }
+            // The rest is handled above; a Stop only reaches the loop.
+            _ => {}
+        }
+    }
+
+    fn with_group<T>(&self, id: GroupId, answer: Answer<T>, act: impl FnOnce(Rc<Group>, Answer<T>)) {
+        match self.group(id) {
+            Some(group) => act(group, answer),
+            None => {
+                let _ = answer.send(Err(Rejection::NoLeader { group: id }));
+            }
+        }
+    }
+
+    /// Opens a group's partition and replica.
+    async fn open(self: Rc<Self>, id: GroupId, voters: Vec<(PeerNumber, String)>) -> Result<(), OpenError> {
+        let dir = self.options.partitions_dir.join(format!("group-{id:05}", id = id.0));
+        let options = self.options.partition.clone();
+        let opened = self.storage.call(move |partitions| {
+            let partition = Partition::open(&dir, id, &options)?;
+            partitions.insert(id, partition);
+            Ok(())
+        });
+        opened.await.unwrap_or(Err(OpenError::Stopping))?;
+        let group = Group::new((id, self.index), self.storage.clone(), &self.options);
+        let applied = Rc::downgrade(&group);
+        let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
+            if let Some(group) = applied.upgrade() {
+                group.on_applied(run);
+            }
+        });
+        let (me, cluster) = (self.options.me, &self.options.cluster);
+        let replica = Replica::open((id, me), cluster, self.log.group(id), self.storage.clone(), on_applied).await?;
+        group.set_replica(replica.clone());
+        self.groups.borrow_mut().insert(id, Rc::clone(&group));
+        let (leading, following) = (Rc::clone(&group), Rc::clone(&group));
+        replica.watch_leadership(move || executor::spawn(Rc::clone(&leading).lead()), move || following.follow());
+        executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
+        executor::spawn(Rc::clone(&group).keep_time());
+        executor::spawn(watch(replica.clone(), Arc::clone(&self.options.on_fatal)));
+        if !voters.is_empty() {
+            replica.initialize(&voters).await?;
+        }
+        replica.elect_if_alone().await;
+        Ok(())
+    }
+
+    /// Once a second: gauges, and the log's length.
+    async fn keep_up(self: Rc<Self>) {
+        let log_bytes = self.options.metrics.log_bytes(self.index);
+        while !self.stopping.get() {
+            executor::sleep(Duration::from_secs(1)).await;
+            log_bytes.set(self.log.bytes() as i64);
+            let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+            for group in groups {
+                group.measure().await;
+                group.trim(self.options.trim_bytes, self.options.trim_keep_entries).await;
+            }
+        }
+    }
+
+    /// Finishes what is under way, makes it durable, closes everything.
+    async fn stop(&self) {
+        self.stopping.set(true);
+        let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+        let until = clock::monotonic() + DRAIN_MAX;
+        for group in &groups {
+            while !group.batcher.is_idle() && clock::monotonic() < until {
+                executor::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        for group in &groups {
+            group.follow();
+            if let Some(replica) = group.replica() {
+                replica.shutdown().await;
+            }
+        }
+        let persisted = self.storage.call(|partitions| {
+            partitions.values_mut().try_for_each(|partition| partition.persist().map(|_| ()))
+        });
+        if let Some(Err(e)) = persisted.await {
+            tracing::error!(shard = self.index, error = %e, "a partition could not be made durable; its log still has everything");
+        }
+        if let Err(e) = self.log.clone().close().await {
+            tracing::error!(shard = self.index, error = %e, "the raft log could not be closed; what was acknowledged is durable");
+        }
+        let (tx, rx) = oneshot::channel::<()>();
+        if let Some(thread) = self.storage.stop() {
+            // Joining blocks, so it happens elsewhere; partitions close when the thread ends.
+            let _ = std::thread::Builder::new().name("z4-close".to_owned()).spawn(move || {
+                let _ = thread.join();
+                let _ = tx.send(());
+            });
+            let _ = rx.await;
+        }
+    }
+}
+
+fn reply<T: 'static>(answer: Answer<T>, work: impl Future<Output = Result<T, Rejection>> + 'static) {
+    executor::spawn(async move {
+        let _ = answer.send(work.await);
+    });
+}
+
+async fn watch(replica: Replica, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) {
+    if let Some(e) = replica.stopped().await {
+        on_fatal(&e.to_string());
+    }
+}

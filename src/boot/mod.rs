@@ -1,0 +1,234 @@
+//! Boot and shutdown of a peer: threads, logs, groups, ports, in this order; and back.
+
+mod cluster;
+mod counting;
+mod identity;
+mod options;
+mod serving;
+mod shard_thread;
+
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+
+use z4_shards::ids::GroupId;
+use z4_shards::log::LogError;
+use z4_shards::metrics::Metrics;
+use z4_shards::runtime::executor::{self, ExecutorThread};
+use z4_shards::shard::OpenError;
+use z4_shards::shard::api::Rejection;
+use z4_shards::shard::handle::Shards;
+
+use crate::config::Config;
+use crate::process::exit::Exit;
+use crate::process::ready::Ready;
+use crate::process::side_thread;
+use crate::process::stop::{self, StopReason, Stopper};
+use crate::telemetry::endpoint::Endpoint;
+use crate::telemetry::health::{Health, Stage};
+use identity::{Identity, IdentityError};
+use serving::{Server, Serving};
+use shard_thread::{ShardStart, ShardThread};
+
+/// Why a peer did not start, or stopped unasked.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A port cannot be listened on.
+    #[error("{option} {port} on {address} cannot be listened on")]
+    Port {
+        /// The option that names the port.
+        option: &'static str,
+        /// The port.
+        port: u16,
+        /// The address.
+        address: IpAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The metrics cannot be registered.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// A thread cannot be started.
+    #[error("the thread for signals and metrics cannot be started")]
+    SideThread(#[source] io::Error),
+    /// An executor or its storage thread cannot be started.
+    #[error("an executor cannot be started")]
+    Executor(#[source] io::Error),
+    /// Who this peer is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A raft log cannot be opened.
+    #[error("the raft log of shard {shard} cannot be opened")]
+    Log {
+        /// Whose.
+        shard: usize,
+        /// Why.
+        source: LogError,
+    },
+    /// A group cannot be opened.
+    #[error("a group cannot be opened")]
+    Open(#[from] OpenError),
+    /// The registry cannot be read or written.
+    #[error("the registry cannot be used")]
+    RegistryAccess(#[from] Rejection),
+    /// The registry holds something that this version does not understand.
+    #[error("the registry's {0} cannot be understood; was it written by a newer z4?")]
+    Registry(&'static str),
+    /// A group did not find its leader.
+    #[error("group {group} has found no leader within 30 s")]
+    NoLeader {
+        /// Which.
+        group: GroupId,
+    },
+    /// The services of the gRPC edge cannot be put together.
+    #[error("the descriptors of the gRPC services cannot be read")]
+    Services(#[from] prost::DecodeError),
+    /// The ready file cannot be written.
+    #[error("ports.json cannot be written")]
+    Announce(#[source] io::Error),
+    /// A part of the peer could not go on.
+    #[error("{what}")]
+    Failed {
+        /// What happened.
+        what: String,
+        /// The exit status for it.
+        exit: Exit,
+    },
+}
+
+impl BootError {
+    /// The exit status that tells this error.
+    pub fn exit(&self) -> Exit {
+        match self {
+            BootError::Port { .. } | BootError::NoLeader { .. } | BootError::Executor(_) => Exit::Unavailable,
+            BootError::Announce(_) | BootError::Log { .. } | BootError::Open(_) | BootError::Registry(_) => Exit::Storage,
+            BootError::Identity(IdentityError::Contradiction { .. }) => Exit::Configuration,
+            BootError::Identity(_) => Exit::Storage,
+            BootError::Metrics(_) | BootError::SideThread(_) | BootError::Services(_) | BootError::RegistryAccess(_) => {
+                Exit::Internal
+            }
+            BootError::Failed { exit, .. } => *exit,
+        }
+    }
+}
+
+/// Runs a peer until it is asked to stop. The directories are locked by the caller.
+pub fn run(config: Config) -> Result<(), BootError> {
+    let (stopper, requests) = stop::requests();
+    let health = Health::default();
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let (listener, metrics_port) = bind("metrics_port", config.bind_address, config.metrics_port)?;
+    let endpoint = Endpoint { metrics: metrics.clone(), health: health.clone() };
+    side_thread::start(listener, endpoint, stopper.clone()).map_err(BootError::SideThread)?;
+
+    let identity = identify(&config)?;
+    let (shards, threads) = start_shards(&config, &identity, &metrics, &stopper)?;
+    // The boot's own waiting happens on this thread; shards have executors of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(BootError::SideThread)?;
+    let (threads, serve) = runtime.block_on(opened(threads))?;
+    runtime.block_on(cluster::open(&shards, &identity, &config.peer_advertise_addr, options::groups(&config)))?;
+
+    let serving = runtime.block_on(Serving::start(&config, &identity, (&shards, &metrics), serve))?;
+    let ready = Ready {
+        peer_id: identity.peer_id.clone(),
+        pid: std::process::id(),
+        bind_address: config.bind_address,
+        service_port: Some(serving.port),
+        peer_port: None,
+        metrics_port: Some(metrics_port),
+        sql_port: None,
+    };
+    health.enter(Stage::Serving);
+    ready.announce(&config.peer_data_dir).map_err(BootError::Announce)?;
+
+    let reason = requests.wait();
+    health.enter(Stage::Stopping);
+    let withdrawn = Ready::withdraw(&config.peer_data_dir).map_err(BootError::Announce);
+    if let StopReason::Failed { exit, what } = reason {
+        // Durability is lost: nothing may be finished as if it were not.
+        tracing::error!(what, "ending without a graceful stop");
+        return Err(BootError::Failed { what, exit });
+    }
+    runtime.block_on(async {
+        serving.stop().await;
+        shards.stop().await;
+    });
+    for thread in threads {
+        thread.join().map_err(BootError::Executor)?;
+    }
+    withdrawn
+}
+
+/// Who this peer is: as its directory says, or made up now.
+fn identify(config: &Config) -> Result<Identity, BootError> {
+    let dir = &config.peer_data_dir;
+    if let Some(identity) = Identity::read(dir)? {
+        identity.check(dir, &config.peer_id, config.shards)?;
+        return Ok(identity);
+    }
+    let shards = match config.shards {
+        0 => executor::allowed_cores().len().max(1),
+        shards => shards,
+    };
+    let cluster_id = format!("{:032x}", rand::random::<u128>());
+    let peer_id = match config.peer_id.as_str() {
+        "" => format!("peer-{}", &cluster_id[..8]),
+        id => id.to_owned(),
+    };
+    let identity = Identity { cluster_id, peer_id, peer_number: 1, shards };
+    identity.write(dir)?;
+    tracing::info!(cluster = identity.cluster_id, peer = identity.peer_id, shards, "bootstrapping a new cluster");
+    Ok(identity)
+}
+
+fn start_shards(
+    config: &Config,
+    identity: &Identity,
+    metrics: &Metrics,
+    stopper: &Stopper,
+) -> Result<(Shards, Vec<ShardThread>), BootError> {
+    let (shards, inboxes) = Shards::new(identity.shards, config.mailbox_messages_max);
+    let stopper = stopper.clone();
+    let on_fatal = Arc::new(move |what: &str| {
+        stopper.stop(StopReason::Failed { exit: Exit::Storage, what: what.to_owned() });
+    });
+    let shared = options::shard(config, identity, metrics, on_fatal);
+    // The executors' files are opened relative to no directory: io_uring is given absolute paths.
+    let peer_data_dir = std::path::absolute(&config.peer_data_dir).map_err(BootError::Executor)?;
+    let start = |(index, inbox)| {
+        shard_thread::start(ShardStart {
+            index,
+            inbox,
+            shards: shards.clone(),
+            options: shared.clone(),
+            log_dir: peer_data_dir.join(format!("log-{index:03}")),
+            log: options::log(config),
+        })
+    };
+    let threads = inboxes.into_iter().enumerate().map(start).collect::<Result<_, _>>()?;
+    Ok((shards, threads))
+}
+
+/// Waits until every shard has opened its log.
+async fn opened(
+    threads: Vec<ShardThread>,
+) -> Result<(Vec<ExecutorThread<()>>, Vec<oneshot::Sender<Server>>), BootError> {
+    let (mut running, mut serve) = (Vec::new(), Vec::new());
+    for shard in threads {
+        let gone = |_| Err(BootError::Executor(io::Error::other("a shard ended before it was open")));
+        shard.opened.await.unwrap_or_else(gone)?;
+        running.push(shard.thread);
+        serve.push(shard.serve);
+    }
+    Ok((running, serve))
+}
+
+/// Listens on a port; returns the port that the kernel chose when it was 0.
+fn bind(option: &'static str, address: IpAddr, port: u16) -> Result<(TcpListener, u16), BootError> {
+    let failed = |source| BootError::Port { option, port, address, source };
+    let listener = TcpListener::bind((address, port)).map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, port))
+}

@@ -1,0 +1,107 @@
+//! From the configuration to the options of each part.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use z4_shards::log::LogOptions;
+use z4_shards::metrics::Metrics;
+use z4_shards::partition::PartitionOptions;
+use z4_shards::runtime::executor;
+use z4_shards::shard::{BatchLimits, ShardOptions, delivery};
+
+use super::identity::Identity;
+use crate::config::Config;
+use crate::grpc::Limits;
+
+/// Entries that stay in the log behind the last applied one, for followers that are a little behind.
+const TRIM_KEEP_ENTRIES: u64 = 1_000;
+
+/// Groups that hold tasks in a new cluster.
+pub fn groups(config: &Config) -> u16 {
+    match config.groups {
+        0 => executor::allowed_cores().len().clamp(1, 1024) as u16,
+        groups => groups,
+    }
+}
+
+/// The shards' part.
+pub fn shard(
+    config: &Config,
+    identity: &Identity,
+    metrics: &Metrics,
+    on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+) -> ShardOptions {
+    ShardOptions {
+        me: identity.peer_number,
+        cluster: identity.cluster_id.clone(),
+        partitions_dir: config.db_data_dir.clone(),
+        partition: PartitionOptions {
+            cache_bytes: config.partition_cache_bytes,
+            memtable_bytes: config.memtable_bytes,
+            ..PartitionOptions::default()
+        },
+        batch: BatchLimits {
+            commands_max: config.entry_commands_max,
+            bytes_max: config.entry_bytes_max,
+            in_flight_max: config.entries_in_flight_max,
+            waiting_max: config.queued_commands_max,
+            waiting_bytes_max: config.queued_bytes_max,
+        },
+        delivery: delivery::Limits {
+            window_bytes_max: config.window_namespace_bytes,
+            total_bytes_max: config.window_bytes,
+            ..delivery::Limits::default()
+        },
+        trim_bytes: config.log_retained_bytes,
+        trim_keep_entries: TRIM_KEEP_ENTRIES,
+        metrics: metrics.clone(),
+        on_fatal,
+    }
+}
+
+/// How a shard's raft log is kept.
+pub fn log(config: &Config) -> LogSettings {
+    LogSettings { segment_bytes: config.log_segment_bytes, cache_bytes_max: config.log_cache_bytes as u64 }
+}
+
+/// The log's options that may cross to another thread.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    segment_bytes: u64,
+    cache_bytes_max: u64,
+}
+
+impl LogSettings {
+    /// The options, on the log's executor.
+    pub fn options(self, metrics: &Metrics) -> LogOptions {
+        let fdatasync_seconds = metrics.fdatasync_seconds.clone();
+        LogOptions {
+            segment_bytes: self.segment_bytes,
+            cache_bytes_max: self.cache_bytes_max,
+            observe: Some(Rc::new(move |frame| fdatasync_seconds.observe(frame.fdatasync.as_secs_f64()))),
+            ..LogOptions::default()
+        }
+    }
+}
+
+/// The limits of the gRPC edge.
+pub fn grpc(config: &Config) -> Limits {
+    Limits {
+        payload_bytes_max: config.payload_bytes_max,
+        metadata_entries_max: config.metadata_entries_max,
+        metadata_bytes_max: config.metadata_bytes_max,
+        batch_tasks_max: config.batch_tasks_max,
+        batch_bytes_max: config.batch_bytes_max,
+        page_size_max: config.page_items_max as u32,
+        connections_max: config.connections_max,
+        streams_max: config.streams_per_connection_max as u32,
+        in_flight_max: config.in_flight_per_stream_max,
+        credit_max: config.consumer_credit_max as u32,
+        consumer_buffer_bytes: config.consumer_buffer_bytes,
+        handshake_ms: config.handshake_timeout_ms,
+        keep_alive_ms: config.keepalive_interval_ms,
+        keep_alive_timeout_ms: config.keepalive_timeout_ms,
+        drain_ms: config.drain_timeout_ms,
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,144 @@
+//! gRPC on every shard: one port, a listener per executor, one stop for all.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use z4_shards::metrics::Metrics;
+use z4_shards::runtime::clock;
+use z4_shards::runtime::net::Listener;
+use z4_shards::shard::handle::Shards;
+
+use super::counting::Counting;
+use super::identity::Identity;
+use super::{BootError, options};
+use crate::config::Config;
+use crate::grpc::{self, ClusterView, Connections, Context, Member, Services};
+
+/// What one shard serves.
+pub struct Server {
+    address: SocketAddr,
+    services: Services,
+    connections: Connections,
+    bound: oneshot::Sender<io::Result<u16>>,
+    stop: oneshot::Receiver<()>,
+    stopped: oneshot::Sender<()>,
+}
+
+impl Server {
+    /// Listens, tells the port, and serves until it is asked to stop. Runs on the shard's executor.
+    pub async fn run(self) {
+        let listener = Listener::bind(self.address).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+        match listener {
+            Ok((port, listener)) => {
+                let _ = self.bound.send(Ok(port));
+                let stop = async {
+                    // A boot that has gone wants the same as one that asks.
+                    let _ = self.stop.await;
+                };
+                grpc::serve(listener, self.services, self.connections, stop).await;
+            }
+            Err(e) => {
+                let _ = self.bound.send(Err(e));
+            }
+        }
+        let _ = self.stopped.send(());
+    }
+}
+
+/// The servers of all shards, as long as they run.
+pub struct Serving {
+    stops: Vec<oneshot::Sender<()>>,
+    stopped: Vec<oneshot::Receiver<()>>,
+    /// The port, also when the kernel chose it.
+    pub port: u16,
+}
+
+impl Serving {
+    /// Starts to serve on every shard. `starts` brings a server to its shard.
+    pub async fn start(
+        config: &Config,
+        identity: &Identity,
+        (shards, metrics): (&Shards, &Metrics),
+        starts: Vec<oneshot::Sender<Server>>,
+    ) -> Result<Self, BootError> {
+        let failed = |source| BootError::Port {
+            option: "service_port",
+            port: config.service_port,
+            address: config.bind_address,
+            source,
+        };
+        // The shards' listeners share the port, and would share it with another process of the same user as well: this one does not.
+        drop(TcpListener::bind((config.bind_address, config.service_port)).map_err(failed)?);
+        let services = services(config, identity, shards, metrics).await?;
+        let connections = Connections::default();
+        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port };
+        for start in starts {
+            let (bound_tx, bound) = oneshot::channel();
+            let (stop_tx, stop) = oneshot::channel();
+            let (stopped_tx, stopped) = oneshot::channel();
+            let server = Server {
+                address: SocketAddr::new(config.bind_address, serving.port),
+                services: services.clone(),
+                connections: connections.clone(),
+                bound: bound_tx,
+                stop,
+                stopped: stopped_tx,
+            };
+            let _ = start.send(server);
+            let gone = |_| Err(io::Error::other("the shard has stopped"));
+            serving.port = bound.await.unwrap_or_else(gone).map_err(failed)?;
+            serving.stops.push(stop_tx);
+            serving.stopped.push(stopped);
+        }
+        Ok(serving)
+    }
+
+    /// Takes no more connections and waits for open calls, which end within the drain time.
+    pub async fn stop(self) {
+        for stop in self.stops {
+            let _ = stop.send(());
+        }
+        for stopped in self.stopped {
+            let _ = stopped.await;
+        }
+    }
+}
+
+async fn services(
+    config: &Config,
+    identity: &Identity,
+    shards: &Shards,
+    metrics: &Metrics,
+) -> Result<Services, BootError> {
+    let context = Context {
+        shards: shards.clone(),
+        limits: options::grpc(config),
+        now_ms: clock::wall_ms,
+        observer: Arc::new(Counting::new(metrics.clone())),
+        cluster: Arc::new(Alone { identity: identity.clone(), address: config.peer_advertise_addr.clone() }),
+    };
+    Ok(Services::new(context, grpc::services::health(true).await)?)
+}
+
+/// A cluster of one.
+struct Alone {
+    identity: Identity,
+    address: String,
+}
+
+impl ClusterView for Alone {
+    fn server_id(&self) -> String {
+        self.identity.peer_id.clone()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let (number, id) = (self.identity.peer_number, self.identity.peer_id.clone());
+        vec![Member { number, id, address: self.address.clone() }]
+    }
+}
+
+/// How long the boot waits between two looks at something.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(5);

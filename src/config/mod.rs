@@ -1,0 +1,22 @@
+//! The peer's configuration: one struct, one table of names, defaults and ranges (`options.rs`), four sources.
+//!
+//! From the strongest to the weakest: flag (`--service-port`), environment variable (`Z4_SERVICE_PORT`), key of the TOML file that
+//! `--config` or `Z4_CONFIG` names (`service_port`), default. `--dev` changes a few defaults and nothing else, so every source still
+//! wins over it. A name that nobody knows is an error wherever it stands, and so is a value outside its range.
+
+mod command_line;
+mod error;
+mod nearest;
+mod options;
+mod show;
+mod sources;
+mod validate;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, Origin};
+pub use options::{Config, SPECS, Section, Spec};
+pub use sources::{Invocation, load};
+pub use value::{LogFormat, OptionValue, Takes, Unit};

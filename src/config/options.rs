@@ -1,0 +1,226 @@
+//! The table: every option with its name, type, default, range, unit and help. Nothing else in z4 knows these.
+//!
+//! From a row follow the field, the flag (`--service-port`), the environment variable (`Z4_SERVICE_PORT`), the TOML key
+//! (`service_port`), the line in `z4 --help` and the field's documentation.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use super::value::{LogFormat, OptionValue, Takes, Unit, describe};
+
+/// What is known about one option.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Its name, as in [`Config`] and as the TOML key.
+    pub name: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// The unit of its number.
+    pub unit: Unit,
+    pub(super) quoted: bool,
+    pub(super) alone: Option<&'static str>,
+    pub(super) placeholder: &'static str,
+}
+
+/// Options that belong together.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// Its heading.
+    pub title: &'static str,
+    /// Its options.
+    pub options: &'static [Spec],
+}
+
+impl Spec {
+    /// `--service-port`, without the dashes in front.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// `Z4_SERVICE_PORT`.
+    pub fn variable(&self) -> String {
+        format!("Z4_{}", self.name.to_ascii_uppercase())
+    }
+
+    /// What it takes, with the unit.
+    pub fn range(&self) -> String {
+        describe(self.takes, self.unit)
+    }
+
+    /// Every option.
+    pub fn all() -> impl Iterator<Item = &'static Spec> {
+        SPECS.iter().flat_map(|s| s.options)
+    }
+}
+
+fn within(takes: Takes, number: Option<u64>) -> bool {
+    match (takes, number) {
+        (Takes::Range(from, to), Some(n)) => (from..=to).contains(&n),
+        _ => true,
+    }
+}
+
+macro_rules! options {
+    ($($section:literal { $( $(#[doc = $help:literal])+ $name:ident: $t:ty = $default:expr, $takes:expr, $unit:expr; )+ })+) => {
+        /// The configuration of a peer. Made by [`load`](super::load), then checked; the defaults alone are valid, too.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Config { $($( $(#[doc = $help])+ pub $name: $t, )+)+ }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Config { $($( $name: $default, )+)+ }
+            }
+        }
+
+        /// Every option, by section.
+        pub const SPECS: &[Section] = &[$(Section {
+            title: $section,
+            options: &[$(Spec {
+                name: stringify!($name),
+                help: concat!($($help),+),
+                takes: $takes,
+                unit: $unit,
+                quoted: <$t as OptionValue>::QUOTED,
+                alone: <$t as OptionValue>::ALONE,
+                placeholder: <$t as OptionValue>::PLACEHOLDER,
+            }),+],
+        }),+];
+
+        impl Config {
+            /// Sets one option from text. `None`: there is no such option, or the text is no value for it.
+            pub(super) fn set(&mut self, name: &str, text: &str) -> Option<()> {
+                match name {
+                    $($( stringify!($name) => {
+                        let value = <$t as OptionValue>::parse(text, $unit)?;
+                        within($takes, OptionValue::number(&value)).then(|| self.$name = value)
+                    } )+)+
+                    _ => None,
+                }
+            }
+
+            /// One option as text. `None`: there is no such option.
+            pub fn get(&self, name: &str) -> Option<String> {
+                match name {
+                    $($( stringify!($name) => Some(OptionValue::show(&self.$name)), )+)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+use Takes::{Range, Text};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const BOOL: Takes = Text("true or false");
+const PORT: Takes = Range(0, 65_535);
+
+options! {
+    "Peer" {
+        /// This peer's name in the cluster, for ever. Empty: one is made up at the first start and kept in the peer directory.
+        peer_id: String = String::new(), Text("up to 64 letters, digits, '.', '_' and '-'"), Unit::None;
+        /// Where other peers reach this one.
+        peer_advertise_addr: String = "127.0.0.1:6356".into(), Text("host:port"), Unit::None;
+        /// Start a new cluster with this peer as its first member, when its directories are empty. Has no effect later.
+        bootstrap_cluster: bool = false, BOOL, Unit::None;
+        /// Where the tasks are kept: one partition per group.
+        db_data_dir: PathBuf = "z4data".into(), Text("a directory, made when missing"), Unit::None;
+        /// Where this peer keeps its identity and the raft logs. Acknowledged writes wait for this disk.
+        peer_data_dir: PathBuf = "z4peer".into(), Text("a directory, made when missing"), Unit::None;
+    }
+    "Addresses" {
+        /// The address to listen on, for all ports. All interfaces is the default, because a peer in a container or in a cluster is
+        /// there to be reached; --dev listens on 127.0.0.1 alone. z4 knows no users yet: keep its ports off the internet.
+        bind_address: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED), Text("an IPv4 or IPv6 address"), Unit::None;
+        /// gRPC for clients. 0: the kernel chooses, and the ready line and ports.json in the peer directory tell.
+        service_port: u16 = 6355, PORT, Unit::None;
+        /// Links between peers. 0: the kernel chooses.
+        peer_port: u16 = 6356, PORT, Unit::None;
+        /// HTTP: /metrics for Prometheus and /healthz. 0: the kernel chooses.
+        metrics_port: u16 = 2112, PORT, Unit::None;
+        /// MySQL's protocol, for SQL. 0: the kernel chooses.
+        sql_port: u16 = 3306, PORT, Unit::None;
+    }
+    "Shards" {
+        /// Executors, each pinned to a core. 0: one per core.
+        shards: usize = 0, Range(0, 256), Unit::None;
+        /// Groups of the new cluster that hold tasks; fixed when the cluster is bootstrapped. 0: as many as there are cores.
+        groups: u16 = 0, Range(0, 1024), Unit::None;
+    }
+    "Logs" {
+        /// Log what happens in detail.
+        debug_logging_enabled: bool = false, BOOL, Unit::None;
+        /// The form of the log on stderr.
+        log_format: LogFormat = LogFormat::Text, Text("text or json"), Unit::None;
+    }
+    "Limits of one request" {
+        /// The payload of one task.
+        payload_bytes_max: usize = MIB as usize, Range(1, 16 * MIB), Unit::Bytes;
+        /// Metadata entries of one task.
+        metadata_entries_max: usize = 64, Range(0, 4096), Unit::None;
+        /// Metadata keys and values of one task together.
+        metadata_bytes_max: usize = 16 * KIB as usize, Range(0, MIB), Unit::Bytes;
+        /// Tasks in one batch (CreateTasks, acks, nacks, extensions).
+        batch_tasks_max: usize = 1000, Range(1, 100_000), Unit::None;
+        /// One batch, payloads and metadata together.
+        batch_bytes_max: usize = 4 * MIB as usize, Range(KIB, 32 * MIB), Unit::Bytes;
+        /// Tasks or namespaces on one page of a list.
+        page_items_max: usize = 1000, Range(1, 100_000), Unit::None;
+    }
+    "Limits of connections" {
+        /// Connections of gRPC clients at a time.
+        connections_max: usize = 10_000, Range(1, 1_000_000), Unit::None;
+        /// Rpcs at a time on one connection.
+        streams_per_connection_max: usize = 1024, Range(1, 65_536), Unit::None;
+        /// Requests of one stream that wait for their answer.
+        in_flight_per_stream_max: usize = 1024, Range(1, 65_536), Unit::None;
+        /// Tasks that one consumer can be granted without settling them (its credit).
+        consumer_credit_max: usize = 65_536, Range(1, 1_000_000), Unit::None;
+        /// Deliveries on their way to one consumer that it has not taken.
+        consumer_buffer_bytes: usize = MIB as usize, Range(64 * KIB, 64 * MIB), Unit::Bytes;
+        /// How long a new connection may take until it speaks HTTP/2.
+        handshake_timeout_ms: u64 = 10_000, Range(100, 600_000), Unit::Ms;
+        /// A connection that is silent for so long is asked whether it lives.
+        keepalive_interval_ms: u64 = 20_000, Range(1_000, 3_600_000), Unit::Ms;
+        /// And is closed when it has not answered within this.
+        keepalive_timeout_ms: u64 = 10_000, Range(1_000, 600_000), Unit::Ms;
+        /// How long a stop waits for what is in flight.
+        drain_timeout_ms: u64 = 10_000, Range(0, 600_000), Unit::Ms;
+    }
+    "Limits of a shard" {
+        /// Messages that wait in a shard's mailbox; more are refused with RESOURCE_EXHAUSTED.
+        mailbox_messages_max: usize = 16_384, Range(64, 1_048_576), Unit::None;
+        /// Commands that wait for a place in an entry, per group; more are refused with RESOURCE_EXHAUSTED.
+        queued_commands_max: usize = 65_536, Range(64, 1_048_576), Unit::None;
+        /// The same in bytes.
+        queued_bytes_max: usize = 64 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
+        /// Commands in one entry of the raft log.
+        entry_commands_max: usize = 4096, Range(1, 65_536), Unit::None;
+        /// One entry of the raft log. A single larger command still becomes an entry of its own.
+        entry_bytes_max: usize = 4 * MIB as usize, Range(64 * KIB, 32 * MIB), Unit::Bytes;
+        /// Entries of one group that are proposed and not yet committed.
+        entries_in_flight_max: usize = 4, Range(1, 64), Unit::None;
+        /// Request ids that a group remembers for idempotent creates.
+        idempotency_bytes_max: usize = 64 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
+    }
+    "Memory and disk of a shard" {
+        /// One segment file of the raft log, allocated as a whole; a multiple of 4096.
+        log_segment_bytes: u64 = 64 * MIB, Range(MIB, GIB), Unit::Bytes;
+        /// Recent log entries kept in memory, per shard.
+        log_cache_bytes: usize = 32 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
+        /// Applied log entries kept on disk for followers that are behind, per group, before the log is purged.
+        log_retained_bytes: u64 = 256 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
+        /// Tasks that are due (or soon), read ahead from disk for consumers, per shard.
+        window_bytes: usize = 32 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
+        /// The same for one namespace.
+        window_namespace_bytes: usize = 4 * MIB as usize, Range(64 * KIB, GIB), Unit::Bytes;
+        /// Cache of blocks read from disk, per partition.
+        partition_cache_bytes: u64 = 16 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
+        /// A partition's writes are collected in memory up to this before they become a file.
+        memtable_bytes: u64 = 16 * MIB, Range(MIB, GIB), Unit::Bytes;
+    }
+}

@@ -1,0 +1,212 @@
+//! `z4.Collection`: each rpc and the file that does it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt};
+use send_wrapper::SendWrapper;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+use z4_proto as proto;
+use z4_shards::command::Command;
+use z4_shards::ids::Namespace;
+use z4_shards::shard::api::Settle;
+
+use super::create::{Acknowledge, create, submit_one};
+use super::create_stream::CreateStream;
+use super::services::Context;
+use super::settle::{Said, settle};
+use super::status::status;
+use super::{Invalid, consume, create_batch, lease, namespaces, task_stream, tasks};
+
+/// A stream of responses. It stays on the thread of its connection; tonic wants it `Send` all the same.
+type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service.
+pub(super) struct Collection {
+    context: Arc<Context>,
+}
+
+impl Collection {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    fn create_stream(
+        &self,
+        requests: Streaming<proto::CreateTaskRequest>,
+        method: &'static str,
+        acknowledge: Acknowledge,
+    ) -> Responses<proto::TaskStreamResponse> {
+        let shards = self.context.shards.clone();
+        let send = move |command: Command| {
+            let shards = shards.clone();
+            async move { submit_one(&shards, command, acknowledge).await }
+        };
+        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, send)))
+    }
+
+    /// Settles deliveries, as a function that owns what it needs.
+    fn settler(&self) -> impl Fn(Namespace, Vec<Settle>) -> LocalSettled + Clone + use<> {
+        let shards = self.context.shards.clone();
+        move |namespace, settles| {
+            let shards = shards.clone();
+            Box::pin(async move { shards.settle(namespace, settles).await })
+        }
+    }
+}
+
+type LocalSettled = Pin<Box<dyn Future<Output = Vec<z4_shards::shard::api::Settled>>>>;
+
+/// Runs a handler that is not `Send` and wraps its answer.
+async fn local<T>(handler: impl Future<Output = Result<T, Status>>) -> Result<Response<T>, Status> {
+    handler.await.map(Response::new)
+}
+
+macro_rules! run {
+    ($handler:expr) => {
+        SendWrapper::new(local($handler)).await
+    };
+}
+
+#[async_trait]
+impl proto::collection_server::Collection for Collection {
+    async fn create_task(
+        &self,
+        request: Request<proto::CreateTaskRequest>,
+    ) -> Result<Response<proto::CreateTaskResponse>, Status> {
+        run!(create(&self.context, request.into_inner(), "CreateTask", Acknowledge::Durable))
+    }
+
+    async fn create_task_async(
+        &self,
+        request: Request<proto::CreateTaskRequest>,
+    ) -> Result<Response<proto::CreateTaskResponse>, Status> {
+        run!(create(&self.context, request.into_inner(), "CreateTaskAsync", Acknowledge::Queued))
+    }
+
+    type CreateTaskStreamStream = Responses<proto::TaskStreamResponse>;
+
+    async fn create_task_stream(
+        &self,
+        request: Request<Streaming<proto::CreateTaskRequest>>,
+    ) -> Result<Response<Self::CreateTaskStreamStream>, Status> {
+        Ok(Response::new(self.create_stream(request.into_inner(), "CreateTaskStream", Acknowledge::Durable)))
+    }
+
+    type CreateTaskStreamAsyncStream = Responses<proto::TaskStreamResponse>;
+
+    async fn create_task_stream_async(
+        &self,
+        request: Request<Streaming<proto::CreateTaskRequest>>,
+    ) -> Result<Response<Self::CreateTaskStreamAsyncStream>, Status> {
+        Ok(Response::new(self.create_stream(request.into_inner(), "CreateTaskStreamAsync", Acknowledge::Queued)))
+    }
+
+    async fn create_tasks(
+        &self,
+        request: Request<proto::CreateTasksRequest>,
+    ) -> Result<Response<proto::CreateTasksResponse>, Status> {
+        run!(create_batch::create_tasks(&self.context, request.into_inner().tasks))
+    }
+
+    async fn get_task(&self, request: Request<proto::GetTaskRequest>) -> Result<Response<proto::Task>, Status> {
+        run!(tasks::get(&self.context, request.into_inner()))
+    }
+
+    type GetTaskStreamStream = Responses<proto::Task>;
+
+    async fn get_task_stream(
+        &self,
+        request: Request<proto::StreamTasksRequest>,
+    ) -> Result<Response<Self::GetTaskStreamStream>, Status> {
+        let namespace = self.context.namespace(&request.into_inner().namespace)?;
+        let consumer = self.context.shards.consume(vec![namespace.clone()], 0, self.context.limits.consumer_buffer_bytes).map_err(status)?;
+        let stream = task_stream::task_stream(self.context.clone(), namespace, consumer, self.settler());
+        Ok(Response::new(Box::pin(SendWrapper::new(stream))))
+    }
+
+    async fn update_task(&self, request: Request<proto::UpdateTaskRequest>) -> Result<Response<proto::Task>, Status> {
+        run!(tasks::update(&self.context, request.into_inner()))
+    }
+
+    async fn delete_task(
+        &self,
+        request: Request<proto::DeleteTaskRequest>,
+    ) -> Result<Response<proto::DeleteTaskResponse>, Status> {
+        run!(tasks::delete(&self.context, request.into_inner()))
+    }
+
+    async fn list_tasks(&self, request: Request<proto::ListTasksRequest>) -> Result<Response<proto::ListTasksResponse>, Status> {
+        run!(tasks::list(&self.context, request.into_inner()))
+    }
+
+    type ConsumeStream = Responses<proto::ConsumeResponse>;
+
+    async fn consume(&self, request: Request<Streaming<proto::ConsumeRequest>>) -> Result<Response<Self::ConsumeStream>, Status> {
+        let mut requests = request.into_inner();
+        let settler = self.settler();
+        let context = self.context.clone();
+        // The response starts before the client's first message: clients wait for the response's head before they send.
+        let stream = async move {
+            let first = match requests.next().await {
+                Some(first) => first?,
+                None => return Err(Invalid::Request("the stream ended before its first message, which opens it").into()),
+            };
+            let (namespaces, lease_ms) = consume::open(&first, &context.limits)?;
+            let consumer = context.shards.consume(namespaces, lease_ms, context.limits.consumer_buffer_bytes).map_err(status)?;
+            consume::consume(context, first, consumer, requests, settler)
+        };
+        let responses = futures_util::stream::once(stream).flat_map(|opened| match opened {
+            Ok(responses) => responses.left_stream(),
+            Err(status) => futures_util::stream::once(std::future::ready(Err(status))).right_stream(),
+        });
+        Ok(Response::new(Box::pin(SendWrapper::new(responses))))
+    }
+
+    async fn lease_tasks(
+        &self,
+        request: Request<proto::LeaseTasksRequest>,
+    ) -> Result<Response<proto::LeaseTasksResponse>, Status> {
+        run!(lease::lease_tasks(&self.context, request.into_inner()))
+    }
+
+    async fn ack_tasks(&self, request: Request<proto::AckTasksRequest>) -> Result<Response<proto::SettleResponse>, Status> {
+        run!(settle(&self.context, request.into_inner().acks.into_iter().map(Said::Ack)))
+    }
+
+    async fn nack_tasks(&self, request: Request<proto::NackTasksRequest>) -> Result<Response<proto::SettleResponse>, Status> {
+        run!(settle(&self.context, request.into_inner().nacks.into_iter().map(Said::Nack)))
+    }
+
+    async fn extend_leases(
+        &self,
+        request: Request<proto::ExtendLeasesRequest>,
+    ) -> Result<Response<proto::SettleResponse>, Status> {
+        run!(settle(&self.context, request.into_inner().extensions.into_iter().map(Said::Extend)))
+    }
+
+    async fn get_namespace(&self, request: Request<proto::GetNamespaceRequest>) -> Result<Response<proto::Namespace>, Status> {
+        run!(namespaces::get(&self.context, request.into_inner()))
+    }
+
+    async fn update_namespace(
+        &self,
+        request: Request<proto::UpdateNamespaceRequest>,
+    ) -> Result<Response<proto::Namespace>, Status> {
+        run!(namespaces::update(&self.context, request.into_inner()))
+    }
+
+    async fn list_namespaces(
+        &self,
+        request: Request<proto::ListNamespacesRequest>,
+    ) -> Result<Response<proto::ListNamespacesResponse>, Status> {
+        run!(namespaces::list(&self.context, request.into_inner()))
+    }
+
+    async fn purge_namespace(
+        &self,
+        request: Request<proto::PurgeNamespaceRequest>,
+    ) -> Result<Response<proto::PurgeNamespaceResponse>, Status> {
+        run!(namespaces::purge(&self.context, request.into_inner()))
+    }
+}

@@ -1,0 +1,276 @@
+//! Consume: deliveries and answers go down while acks, nacks, extensions and credit come up.
+//!
+//! One stream of responses does everything, and only when HTTP/2 asks for the next response: while the client does not read, no
+//! delivery is taken from the consumer and no message from the client. Settles run concurrently, up to a bound.
+
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as Poller, Poll};
+
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt, unfold};
+use tonic::Status;
+use z4_proto as proto;
+use z4_shards::ids::Namespace;
+use z4_shards::shard::api::{Delivered, Settle, Settled};
+use z4_shards::shard::handle::Consumer;
+
+use super::observe::{Runs, Streamed};
+use super::services::Context;
+use super::settle::{Said, plan};
+use super::{Invalid, Limits, convert};
+
+const METHOD: &str = "Consume";
+
+/// Where deliveries come from: a [`Consumer`], or a test's.
+pub(super) trait Source {
+    /// More deliveries are welcome.
+    fn add_credit(&self, tasks: u32);
+
+    /// The next deliveries; `None`: the peer stops. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Vec<Delivered>>>;
+}
+
+impl Source for Consumer {
+    fn add_credit(&self, tasks: u32) {
+        Consumer::add_credit(self, tasks);
+    }
+
+    async fn next(&mut self) -> Option<Vec<Delivered>> {
+        Consumer::next(self).await
+    }
+}
+
+type Settling = Pin<Box<dyn Future<Output = Vec<(usize, proto::SettleResult)>>>>;
+
+/// A consume stream at work.
+struct Consuming<D, R, S> {
+    context: Arc<Context>,
+    source: D,
+    requests: R,
+    settle: S,
+    settling: FuturesUnordered<Settling>,
+    /// Taken from the source, not yet sent.
+    deliveries: VecDeque<Delivered>,
+    results: Vec<proto::SettleResult>,
+    /// Asked for and not yet delivered.
+    credit: u64,
+    requests_over: bool,
+    /// The last thing to say.
+    end: Option<Status>,
+}
+
+/// The namespaces of a consumer, each once.
+pub(super) fn namespaces(names: &[String], limits: &Limits) -> Result<Vec<Namespace>, Invalid> {
+    if names.is_empty() {
+        return Err(Invalid::Request("namespaces is empty; a consumer takes at least one"));
+    }
+    let limit = limits.consumer_namespaces_max;
+    super::limits::at_most("namespaces", names.len(), "entries", limit, "limits.consumer_namespaces_max")?;
+    let mut namespaces = names.iter().map(|name| Namespace::new(name)).collect::<Result<Vec<_>, _>>()?;
+    namespaces.sort();
+    namespaces.dedup();
+    Ok(namespaces)
+}
+
+/// What the first message opens.
+pub(super) fn open(first: &proto::ConsumeRequest, limits: &Limits) -> Result<(Vec<Namespace>, u32), Invalid> {
+    let open = first.open.as_ref().ok_or(Invalid::Request("open is missing; the first message of a consume stream opens it"))?;
+    limits.lease_ms(open.lease_ms)?;
+    Ok((namespaces(&open.namespaces, limits)?, open.lease_ms))
+}
+
+/// The responses to a consume stream whose first message was read.
+///
+/// # Errors
+/// The rest of the first message breaks a limit.
+pub(super) fn consume<D, R, S, F>(
+    context: Arc<Context>,
+    mut first: proto::ConsumeRequest,
+    source: D,
+    requests: R,
+    settle: S,
+) -> Result<impl Stream<Item = Result<proto::ConsumeResponse, Status>>, Status>
+where
+    D: Source,
+    R: Stream<Item = Result<proto::ConsumeRequest, Status>> + Unpin,
+    S: Fn(Namespace, Vec<Settle>) -> F + Clone + 'static,
+    F: Future<Output = Vec<Settled>> + 'static,
+{
+    let mut consuming = Consuming {
+        context,
+        source,
+        requests,
+        settle,
+        settling: FuturesUnordered::new(),
+        deliveries: VecDeque::new(),
+        results: Vec::new(),
+        credit: 0,
+        requests_over: false,
+        end: None,
+    };
+    first.open = None;
+    let credit = consuming.take_in(first)?;
+    consuming.source.add_credit(credit);
+    Ok(unfold(consuming, |mut consuming| async move { Some((consuming.step().await?, consuming)) }))
+}
+
+impl<D, R, S, F> Consuming<D, R, S>
+where
+    D: Source,
+    R: Stream<Item = Result<proto::ConsumeRequest, Status>> + Unpin,
+    S: Fn(Namespace, Vec<Settle>) -> F + Clone + 'static,
+    F: Future<Output = Vec<Settled>> + 'static,
+{
+    /// The next response; `None` after the last.
+    async fn step(&mut self) -> Option<Result<proto::ConsumeResponse, Status>> {
+        loop {
+            if !self.results.is_empty() || !self.deliveries.is_empty() {
+                return Some(self.response());
+            }
+            if self.requests_over && self.settling.is_empty() {
+                return self.end.take().map(Err);
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Waits until a delivery or an answer is there, credit came, or the stream is over.
+    async fn wait(&mut self) {
+        let mut more_credit = 0u32;
+        let mut taken = None;
+        {
+            // The source is borrowed by its future, the rest is not.
+            let Consuming { source, requests, settling, results, requests_over, end, settle, context, credit, .. } = self;
+            let mut intake = Intake { requests, settling, results, requests_over, end, settle, context, credit };
+            let mut next = pin!(source.next());
+            std::future::poll_fn(|cx| {
+                more_credit += intake.poll(cx);
+                if !*intake.requests_over
+                    && let Poll::Ready(deliveries) = next.as_mut().poll(cx)
+                {
+                    taken = Some(deliveries);
+                    return Poll::Ready(());
+                }
+                let over = *intake.requests_over && intake.settling.is_empty();
+                if more_credit > 0 || over || !intake.results.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        if more_credit > 0 {
+            self.source.add_credit(more_credit);
+        }
+        match taken {
+            Some(Some(deliveries)) => {
+                self.credit = self.credit.saturating_sub(deliveries.len() as u64);
+                self.deliveries.extend(deliveries);
+            }
+            Some(None) => {
+                self.requests_over = true;
+                self.end.get_or_insert_with(|| Status::unavailable("the peer is stopping; consume from another one"));
+            }
+            None => {}
+        }
+    }
+
+    /// Takes a message in before the stream runs; returns its credit.
+    fn take_in(&mut self, message: proto::ConsumeRequest) -> Result<u32, Invalid> {
+        let Consuming { requests, settling, results, requests_over, end, settle, context, credit, .. } = self;
+        Intake { requests, settling, results, requests_over, end, settle, context, credit }.take_in(message)
+    }
+
+    /// Everything that waits to be sent, up to `response_bytes_max` of deliveries.
+    fn response(&mut self) -> Result<proto::ConsumeResponse, Status> {
+        let results = std::mem::take(&mut self.results);
+        let (deliveries, _) = take_deliveries(&mut self.deliveries, &self.context, METHOD)?;
+        Ok(proto::ConsumeResponse { deliveries, results })
+    }
+}
+
+/// Makes messages of deliveries until one response is full; returns them and their bytes.
+pub(super) fn take_deliveries(
+    from: &mut VecDeque<Delivered>,
+    context: &Context,
+    method: &'static str,
+) -> Result<(Vec<proto::Delivery>, usize), Status> {
+    let mut deliveries = Vec::with_capacity(from.len());
+    let mut bytes = 0;
+    let mut runs = Runs::new(Streamed::new(context.observer.clone(), method));
+    while bytes < context.limits.response_bytes_max
+        && let Some(delivered) = from.pop_front()
+    {
+        bytes += delivered.row.len();
+        runs.count(&delivered.namespace);
+        deliveries.push(convert::delivery(delivered)?);
+    }
+    Ok((deliveries, bytes))
+}
+
+/// The half of a consume stream that listens to the client.
+struct Intake<'a, R, S> {
+    requests: &'a mut R,
+    settling: &'a mut FuturesUnordered<Settling>,
+    results: &'a mut Vec<proto::SettleResult>,
+    requests_over: &'a mut bool,
+    end: &'a mut Option<Status>,
+    settle: &'a S,
+    context: &'a Arc<Context>,
+    credit: &'a mut u64,
+}
+
+impl<R, S, F> Intake<'_, R, S>
+where
+    R: Stream<Item = Result<proto::ConsumeRequest, Status>> + Unpin,
+    S: Fn(Namespace, Vec<Settle>) -> F + Clone + 'static,
+    F: Future<Output = Vec<Settled>> + 'static,
+{
+    /// Takes in what the client sent and what was settled; returns the credit that came.
+    fn poll(&mut self, cx: &mut Poller<'_>) -> u32 {
+        let mut more_credit = 0u32;
+        while !*self.requests_over && self.settling.len() < self.context.limits.settles_in_flight_max {
+            match self.requests.poll_next_unpin(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(message))) => match self.take_in(message) {
+                    Ok(credit) => more_credit += credit,
+                    Err(invalid) => self.stop(Some(invalid.into())),
+                },
+                Poll::Ready(Some(Err(status))) => self.stop(Some(status)),
+                Poll::Ready(None) => self.stop(None),
+            }
+        }
+        while let Poll::Ready(Some(settled)) = self.settling.poll_next_unpin(cx) {
+            self.results.extend(settled.into_iter().map(|(_, result)| result));
+        }
+        more_credit
+    }
+
+    /// The client says no more, or may not: what is in flight is still answered, then comes `end`.
+    fn stop(&mut self, end: Option<Status>) {
+        *self.requests_over = true;
+        *self.end = end;
+    }
+
+    fn take_in(&mut self, message: proto::ConsumeRequest) -> Result<u32, Invalid> {
+        if message.open.is_some() {
+            return Err(Invalid::Request("open is set again; only the first message of a consume stream opens it"));
+        }
+        let limit = self.context.limits.credit_max;
+        let credit = *self.credit + u64::from(message.credit);
+        if credit > u64::from(limit) {
+            let range = format!("at most {limit} in all, with what is open (limits.credit_max)");
+            return Err(Invalid::OutOfRange { field: "credit", found: credit.into(), range });
+        }
+        *self.credit = credit;
+        let proto::ConsumeRequest { acks, nacks, extensions, .. } = message;
+        let mut said = Vec::with_capacity(acks.len() + nacks.len() + extensions.len());
+        said.extend(acks.into_iter().map(Said::Ack));
+        said.extend(nacks.into_iter().map(Said::Nack));
+        said.extend(extensions.into_iter().map(Said::Extend));
+        let plan = plan(said.into_iter(), &self.context.limits)?;
+        self.results.extend(plan.refused.into_iter().map(|(_, result)| result));
+        for group in plan.groups {
+            self.settling.push(Box::pin(group.run(self.settle.clone())));
+        }
+        Ok(message.credit)
+    }
+}

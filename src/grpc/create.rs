@@ -1,0 +1,105 @@
+//! Creating tasks: the command's way to the shard and back, and the single create.
+
+use tonic::Status;
+use z4_proto::{CreateTaskRequest, CreateTaskResponse, TaskStreamResponse};
+use z4_shards::command::{Command, Created, Op, OpReply, Refusal};
+use z4_shards::ids::Namespace;
+use z4_shards::shard::api::{Rejection, TaskView};
+use z4_shards::shard::handle::Shards;
+
+use super::convert::{self, Echo};
+use super::services::Context;
+use super::status::{code, status};
+
+/// What the answer to a create means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acknowledge {
+    /// The task is on the disks of a quorum.
+    Durable,
+    /// The leader has queued it.
+    Queued,
+}
+
+/// What became of one create.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) created: Created,
+    /// For a duplicate: the earlier task, unless it is gone.
+    pub(super) earlier: Option<TaskView>,
+}
+
+/// Sends a command of creates; one outcome for each, in their order.
+pub(super) async fn submit(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Result<Vec<Outcome>, Rejection> {
+    let namespace = command.namespace.clone();
+    let mut outcomes = Vec::with_capacity(command.ops.len());
+    match acknowledge {
+        Acknowledge::Queued => {
+            let created = shards.submit_async(command).await?;
+            outcomes.extend(created.into_iter().map(|created| Outcome { created, earlier: None }));
+        }
+        Acknowledge::Durable => {
+            for reply in shards.submit(command).await? {
+                let OpReply::Created(created) = reply else {
+                    return Err(Refusal::Malformed("a create was answered as something else").into());
+                };
+                outcomes.push(Outcome { created, earlier: None });
+            }
+        }
+    }
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.created.duplicate) {
+        outcome.earlier = shards.get(namespace.clone(), outcome.created.id).await?;
+    }
+    Ok(outcomes)
+}
+
+/// Sends a command of one create.
+pub(super) async fn submit_one(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Result<Outcome, Rejection> {
+    let mut outcomes = submit(shards, command, acknowledge).await?;
+    outcomes.pop().ok_or_else(|| Refusal::Malformed("a create was not answered").into())
+}
+
+/// The answer to a create. A duplicate shows the task as it is stored, or, when that is gone, the request's content under the
+/// earlier id.
+pub(super) fn answer(namespace: &Namespace, echo: Echo, outcome: Outcome) -> Result<CreateTaskResponse, Status> {
+    let task = match outcome.earlier {
+        Some(view) => convert::task(namespace, view)?,
+        None => convert::created_task(echo, &outcome.created),
+    };
+    Ok(CreateTaskResponse { task: Some(task), forwarded_to: String::new(), duplicate: outcome.created.duplicate })
+}
+
+/// The same in a stream or a batch, where a refusal is an answer too.
+pub(super) fn stream_answer(namespace: &Namespace, echo: Echo, outcome: Result<Outcome, Rejection>) -> TaskStreamResponse {
+    match outcome {
+        Ok(outcome) => match answer(namespace, echo, outcome) {
+            Ok(CreateTaskResponse { task, forwarded_to, duplicate }) => {
+                TaskStreamResponse { task, status: 0, message: String::new(), forwarded_to, duplicate }
+            }
+            Err(status) => refused(&status),
+        },
+        Err(rejection) => {
+            let status = code(&rejection) as u32;
+            TaskStreamResponse { status, message: rejection.to_string(), ..Default::default() }
+        }
+    }
+}
+
+/// A status as an answer in a stream or a batch.
+pub(super) fn refused(status: &Status) -> TaskStreamResponse {
+    TaskStreamResponse { status: status.code() as u32, message: status.message().to_owned(), ..Default::default() }
+}
+
+/// CreateTask and CreateTaskAsync.
+pub(super) async fn create(
+    context: &Context,
+    request: CreateTaskRequest,
+    method: &'static str,
+    acknowledge: Acknowledge,
+) -> Result<CreateTaskResponse, Status> {
+    let namespace = context.namespace(&request.namespace)?;
+    context.observer.creates_requested(method, &namespace, 1);
+    let (create, echo) = convert::create(request, &namespace, &context.limits, context.now_ms)?;
+    let command = Command { namespace: namespace.clone(), ops: vec![Op::Create(create)] };
+    let outcome = submit_one(&context.shards, command, acknowledge).await.map_err(status)?;
+    answer(&namespace, echo, outcome)
+}

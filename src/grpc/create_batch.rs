@@ -1,0 +1,136 @@
+//! CreateTasks: one command per namespace, so all of its tasks or none.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use tonic::Status;
+use z4_proto::{CreateTaskRequest, CreateTasksResponse, TaskStreamResponse};
+use z4_shards::command::{Command, Create, Op};
+use z4_shards::ids::Namespace;
+
+use super::convert::{self, Echo};
+use super::create::{Acknowledge, refused, stream_answer, submit};
+use super::limits::{at_most, metadata_bytes};
+use super::services::Context;
+use super::{Invalid, Limits};
+
+const METHOD: &str = "CreateTasks";
+
+/// The tasks of one namespace.
+#[derive(Default)]
+struct Group {
+    creates: Vec<Create>,
+    /// Position in the batch, and what the answer needs.
+    echoes: Vec<(usize, Echo)>,
+    /// Requests of this namespace, refused ones included.
+    positions: Vec<usize>,
+    /// The first request that was refused: with it, all of them are.
+    refused: Option<(usize, Invalid)>,
+}
+
+/// Answers in the order of the requests.
+pub(super) async fn create_tasks(context: &Context, requests: Vec<CreateTaskRequest>) -> Result<CreateTasksResponse, Status> {
+    check_whole(&requests, &context.limits)?;
+    let mut results = vec![TaskStreamResponse::default(); requests.len()];
+    let mut groups = BTreeMap::<Namespace, Group>::new();
+    for (position, request) in requests.into_iter().enumerate() {
+        match Namespace::new(&request.namespace) {
+            Ok(namespace) => {
+                let group = groups.entry(namespace.clone()).or_default();
+                group.take(position, request, &namespace, context);
+            }
+            Err(e) => results[position] = refused(&Invalid::from(e).at("tasks", position).into()),
+        }
+    }
+    let sent = groups.into_iter().map(|(namespace, group)| send(context, namespace, group));
+    for (position, result) in join_all(sent).await.into_iter().flatten() {
+        results[position] = result;
+    }
+    Ok(CreateTasksResponse { results })
+}
+
+/// The limits of a batch as a whole.
+fn check_whole(requests: &[CreateTaskRequest], limits: &Limits) -> Result<(), Invalid> {
+    at_most("tasks", requests.len(), "tasks", limits.batch_tasks_max, "limits.batch_tasks_max")?;
+    let bytes = requests.iter().map(|r| r.payload.len() + metadata_bytes(&r.metadata)).sum();
+    at_most("tasks", bytes, "bytes", limits.batch_bytes_max, "limits.batch_bytes_max")
+}
+
+impl Group {
+    fn take(&mut self, position: usize, request: CreateTaskRequest, namespace: &Namespace, context: &Context) {
+        self.positions.push(position);
+        if self.refused.is_some() {
+            return;
+        }
+        match convert::create(request, namespace, &context.limits, context.now_ms) {
+            Ok((create, echo)) => {
+                self.creates.push(create);
+                self.echoes.push((position, echo));
+            }
+            Err(invalid) => self.refused = Some((position, invalid)),
+        }
+    }
+}
+
+async fn send(context: &Context, namespace: Namespace, group: Group) -> Vec<(usize, TaskStreamResponse)> {
+    context.observer.creates_requested(METHOD, &namespace, group.positions.len() as u64);
+    if let Some((bad, invalid)) = group.refused {
+        return refuse_all(&group.positions, bad, invalid);
+    }
+    let command = Command { namespace: namespace.clone(), ops: group.creates.into_iter().map(Op::Create).collect() };
+    match submit(&context.shards, command, Acknowledge::Durable).await {
+        Ok(outcomes) => {
+            let pairs = group.echoes.into_iter().zip(outcomes);
+            pairs.map(|((position, echo), outcome)| (position, stream_answer(&namespace, echo, Ok(outcome)))).collect()
+        }
+        Err(rejection) => {
+            let echoes = group.echoes.into_iter();
+            echoes.map(|(position, echo)| (position, stream_answer(&namespace, echo, Err(rejection.clone())))).collect()
+        }
+    }
+}
+
+/// One bad request refuses its whole namespace: it says why, the others name it.
+fn refuse_all(positions: &[usize], bad: usize, invalid: Invalid) -> Vec<(usize, TaskStreamResponse)> {
+    let own = Status::from(invalid.clone().at("tasks", bad));
+    let text = format!("none of this namespace's tasks was created, because tasks[{bad}] was refused: {invalid}");
+    let others = Status::aborted(text);
+    positions.iter().map(|at| (*at, refused(if *at == bad { &own } else { &others }))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    //! A batch is all or nothing per namespace: a bad request must never leave half of its namespace behind.
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn request(namespace: &str, payload: usize) -> CreateTaskRequest {
+        CreateTaskRequest { namespace: namespace.into(), payload: Bytes::from(vec![0; payload]), ..Default::default() }
+    }
+
+    #[test]
+    fn a_batch_has_limits_as_a_whole() {
+        let limits = Limits { batch_tasks_max: 2, batch_bytes_max: 10, ..Limits::default() };
+        assert!(check_whole(&[request("a", 5), request("a", 5)], &limits).is_ok());
+        let text = |requests: &[_]| check_whole(requests, &limits).expect_err("over a limit").to_string();
+        assert_eq!(
+            text(&[request("a", 0), request("a", 0), request("a", 0)]),
+            "tasks has 3 tasks; the limit is 2 (limits.batch_tasks_max)"
+        );
+        assert_eq!(text(&[request("a", 5), request("a", 6)]), "tasks has 11 bytes; the limit is 10 (limits.batch_bytes_max)");
+    }
+
+    #[test]
+    fn one_bad_request_refuses_its_namespace() {
+        let results = refuse_all(&[0, 3, 4], 3, Invalid::Request("no"));
+        let seen: Vec<_> = results.iter().map(|(at, r)| (*at, tonic::Code::from(r.status as i32), r.message.as_str())).collect();
+        let siblings = "none of this namespace's tasks was created, because tasks[3] was refused: no";
+        let expected = [
+            (0, tonic::Code::Aborted, siblings),
+            (3, tonic::Code::InvalidArgument, "tasks[3]: no"),
+            (4, tonic::Code::Aborted, siblings),
+        ];
+        assert_eq!(seen, expected);
+    }
+}

@@ -1,0 +1,57 @@
+//! Namespaces: read, configure, list, purge.
+
+use tonic::Status;
+use z4_proto as proto;
+use z4_shards::command::{Op, OpReply};
+
+use super::services::Context;
+use super::status::{internal, status};
+use super::{Invalid, convert, tasks};
+
+/// GetNamespace.
+pub(super) async fn get(context: &Context, request: proto::GetNamespaceRequest) -> Result<proto::Namespace, Status> {
+    let namespace = context.namespace(&request.namespace)?;
+    Ok(convert::namespace(context.shards.namespace(namespace).await.map_err(status)?))
+}
+
+/// UpdateNamespace. The answer's settings and counts are those right after the change.
+pub(super) async fn update(context: &Context, request: proto::UpdateNamespaceRequest) -> Result<proto::Namespace, Status> {
+    let namespace = context.namespace(&request.namespace)?;
+    let patch = request.settings.as_ref().map(convert::settings_patch).ok_or(Invalid::Request("settings is missing"))?;
+    match tasks::submit(context, &namespace, Op::Configure(patch)).await? {
+        OpReply::Configured(row) => {
+            let mut view = context.shards.namespace(namespace).await.map_err(status)?;
+            view.row = *row;
+            Ok(convert::namespace(view))
+        }
+        other => Err(internal(format!("a change of settings was answered by {other:?}"))),
+    }
+}
+
+/// ListNamespaces, in the order of their names. A page's token is the name of its last namespace.
+pub(super) async fn list(
+    context: &Context,
+    request: proto::ListNamespacesRequest,
+) -> Result<proto::ListNamespacesResponse, Status> {
+    let limit = context.limits.page_size(request.page_size)?;
+    let token = &request.page_token;
+    let after = (!token.is_empty()).then(|| context.namespace(token)).transpose();
+    let after = after.map_err(|_| Invalid::PageToken(token.chars().take(100).collect()))?;
+    let views = context.shards.namespaces(after, limit).await.map_err(status)?;
+    let full = views.len() >= limit;
+    let last = views.last().map(|view| view.name.to_string());
+    Ok(proto::ListNamespacesResponse {
+        namespaces: views.into_iter().map(convert::namespace).collect(),
+        next_page_token: last.filter(|_| full).unwrap_or_default(),
+    })
+}
+
+/// PurgeNamespace.
+pub(super) async fn purge(
+    context: &Context,
+    request: proto::PurgeNamespaceRequest,
+) -> Result<proto::PurgeNamespaceResponse, Status> {
+    let namespace = context.namespace(&request.namespace)?;
+    let removed = context.shards.purge(namespace).await.map_err(status)?;
+    Ok(proto::PurgeNamespaceResponse { removed })
+}

@@ -1,0 +1,115 @@
+//! The services of a peer, and the way from a request's path to one of them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service};
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer as ReflectionV1;
+use tonic_reflection::pb::v1alpha::server_reflection_server::ServerReflectionServer as ReflectionV1Alpha;
+use z4_proto::admin_server::AdminServer;
+use z4_proto::collection_server::CollectionServer;
+use z4_shards::ids::Namespace;
+use z4_shards::shard::handle::Shards;
+
+use super::admin::{Admin, ClusterView};
+use super::collection::Collection;
+use super::observe::Observer;
+use super::reflection::{Descriptors, Reflection};
+use super::{Invalid, Limits};
+
+/// What every handler needs.
+pub struct Context {
+    /// The way to the tasks.
+    pub shards: Shards,
+    /// What is refused.
+    pub limits: Limits,
+    /// The peer's clock, milliseconds since 1970-01-01 UTC.
+    pub now_ms: fn() -> u64,
+    /// Takes the counts.
+    pub observer: Arc<dyn Observer>,
+    /// Who is in the cluster.
+    pub cluster: Arc<dyn ClusterView>,
+}
+
+impl Context {
+    /// Checks a namespace's name.
+    pub(super) fn namespace(&self, name: &str) -> Result<Namespace, Invalid> {
+        Ok(Namespace::new(name)?)
+    }
+}
+
+/// Every service of a peer. Made once; each shard serves a clone.
+#[derive(Clone)]
+pub struct Services {
+    context: Arc<Context>,
+    collection: CollectionServer<Collection>,
+    admin: AdminServer<Admin>,
+    health: HealthServer<HealthService>,
+    reflection: ReflectionV1<Reflection>,
+    reflection_alpha: ReflectionV1Alpha<Reflection>,
+}
+
+/// The names under which the health service answers, besides the empty one for the whole peer.
+pub const SERVICE_NAMES: [&str; 2] = ["z4.Collection", "z4.Admin"];
+
+impl Services {
+    /// Puts the services together. `health` says what `grpc.health.v1` answers; the peer sets it as it starts and stops.
+    ///
+    /// # Errors
+    /// The descriptors of the protocol, which are part of this program, cannot be read.
+    pub fn new(context: Context, health: HealthReporter) -> Result<Self, prost::DecodeError> {
+        let context = Arc::new(context);
+        let message_bytes_max = context.limits.message_bytes_max;
+        let reflection = Reflection::new(Descriptors::load()?);
+        Ok(Self {
+            collection: CollectionServer::new(Collection::new(context.clone())).max_decoding_message_size(message_bytes_max),
+            admin: AdminServer::new(Admin::new(context.clone())).max_decoding_message_size(message_bytes_max),
+            health: HealthServer::new(HealthService::from_health_reporter(health)),
+            reflection: ReflectionV1::new(reflection.clone()),
+            reflection_alpha: ReflectionV1Alpha::new(reflection),
+            context,
+        })
+    }
+
+    /// The limits that these services keep.
+    pub fn limits(&self) -> &Limits {
+        &self.context.limits
+    }
+
+    /// Answers one call, by the service in its path `/package.Service/Method`.
+    pub(super) fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+        match service {
+            "z4.Collection" => self.collection.clone().call(request),
+            "z4.Admin" => self.admin.clone().call(request),
+            "grpc.health.v1.Health" => self.health.clone().call(request),
+            "grpc.reflection.v1.ServerReflection" => self.reflection.clone().call(request),
+            "grpc.reflection.v1alpha.ServerReflection" => self.reflection_alpha.clone().call(request),
+            _ => {
+                let text = format!("{} is no method of this peer", request.uri().path());
+                Box::pin(std::future::ready(Ok(Status::unimplemented(text).into_http())))
+            }
+        }
+    }
+}
+
+/// A health reporter with every service of the edge in the given state; the peer makes it before it serves.
+pub async fn health(serving: bool) -> HealthReporter {
+    let reporter = HealthReporter::new();
+    set_serving(&reporter, serving).await;
+    reporter
+}
+
+/// Tells `grpc.health.v1` that the peer serves, or that it does not.
+pub async fn set_serving(reporter: &HealthReporter, serving: bool) {
+    let status = if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+    for name in ["", SERVICE_NAMES[0], SERVICE_NAMES[1]] {
+        reporter.set_service_status(name, status).await;
+    }
+}

@@ -1,0 +1,9 @@
+//! What z4 is to the operating system: directories that it locks, limits, signals, exit statuses.
+
+pub mod directories;
+pub mod exit;
+pub mod limits;
+pub mod panics;
+pub mod ready;
+pub mod side_thread;
+pub mod stop;

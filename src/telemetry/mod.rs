@@ -1,0 +1,6 @@
+//! What z4 tells about itself: logs, metrics, health.
+
+pub mod endpoint;
+pub mod health;
+pub mod log;
+mod proc;

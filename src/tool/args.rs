@@ -1,0 +1,320 @@
+//! The command line: every flag with its default, range and unit. `--help` is made from this file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use prost_types::Timestamp;
+
+use super::due::{Delay, parse_delay, parse_time, parse_timeout};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the peer refused, could not be reached or did not answer in time (one line on stderr names the target, the \
+gRPC code and the reason); 2 the command line is wrong.";
+
+/// Talks to one z4 peer over gRPC: looks at the cluster, creates and consumes tasks, changes namespaces.
+#[derive(Debug, Parser)]
+#[command(name = "z4t", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Args {
+    /// The peer to talk to
+    #[arg(short, long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:6355")]
+    pub target: String,
+    /// The address of the peer to add: its peer port, not its service port
+    #[arg(short, long, global = true, value_name = "HOST:PORT")]
+    pub peer: Option<String>,
+    /// The id of the peer to add or remove; -id works as well
+    #[arg(long, global = true, value_name = "ID")]
+    pub id: Option<String>,
+    /// Prints JSON, one object per line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How long to wait for the connection and for each answer: 10, 500ms, 10s, 2m
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
+    pub timeout: Duration,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prints the cluster as the target sees it, in JSON: its id, the leader's address, members, groups
+    Info,
+    /// Asks the target whether it serves
+    Ping,
+    /// Adds the peer --peer HOST:PORT under the id --id ID to the cluster
+    AddPeer,
+    /// Removes the peer with the id --id ID from the cluster
+    RemovePeer,
+    /// Creates, reads, lists, changes and deletes tasks
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Prints tasks as they come
+    ///
+    /// Without --ack the tasks are only looked at: when z4t ends they go back, each with one more attempt on its account.
+    Consume(ConsumeArgs),
+    /// Reads, changes, lists and purges namespaces
+    #[command(subcommand)]
+    Namespace(NamespaceCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TaskCommand {
+    /// Creates a task; due at once unless --at or --in is given
+    Create(CreateArgs),
+    /// Prints one task
+    Get(TaskArgs),
+    /// Lists tasks in due order, dead ones last
+    List(ListArgs),
+    /// Changes a task; its id stays
+    Update(UpdateArgs),
+    /// Removes a task, whatever its state
+    Delete(DeleteArgs),
+}
+
+/// When a task is due.
+#[derive(Debug, ClapArgs)]
+#[group(multiple = false)]
+pub struct DueArgs {
+    /// Due at this time: RFC 3339 (2030-01-31T08:00:00Z, 2030-01-31T09:00:00+01:00), or now
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub at: Option<Timestamp>,
+    /// Due after this time, in whole seconds by the peer's clock: 90, 10s, 5m, 2h, 1d
+    #[arg(long = "in", value_name = "DELAY", value_parser = parse_delay)]
+    pub delay: Option<Delay>,
+}
+
+/// What a task carries.
+#[derive(Debug, ClapArgs)]
+#[group(multiple = false)]
+pub struct PayloadArgs {
+    /// The payload, as text
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub payload: Option<String>,
+    /// The payload, from a file; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub payload_file: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CreateArgs {
+    /// The task's namespace
+    #[arg(short, long)]
+    pub namespace: String,
+    #[command(flatten)]
+    pub payload: PayloadArgs,
+    /// One entry of metadata; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_meta)]
+    pub meta: Vec<(String, String)>,
+    #[command(flatten)]
+    pub due: DueArgs,
+    /// Makes the create idempotent: the same id in the same namespace gives the same task back
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TaskArgs {
+    /// The task's namespace
+    #[arg(short, long)]
+    pub namespace: String,
+    /// The task's id
+    #[arg(value_name = "TASK_ID")]
+    pub task_id: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ListArgs {
+    /// The namespace to list
+    #[arg(short, long)]
+    pub namespace: String,
+    /// Only tasks in this state
+    #[arg(long)]
+    pub state: Option<State>,
+    /// Only tasks due at or after this time: RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub from: Option<Timestamp>,
+    /// Only tasks due before this time: RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub until: Option<Timestamp>,
+    /// At most so many tasks; 0: all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: u64,
+    /// Leaves the payloads out
+    #[arg(long)]
+    pub omit_payload: bool,
+}
+
+/// A task's state, as users write it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum State {
+    /// Due in the future
+    Scheduled,
+    /// Due, not with a consumer
+    Ready,
+    /// With a consumer
+    Leased,
+    /// Its attempts are used up
+    Dead,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct UpdateArgs {
+    #[command(flatten)]
+    pub task: TaskArgs,
+    #[command(flatten)]
+    pub due: DueArgs,
+    #[command(flatten)]
+    pub payload: PayloadArgs,
+    /// Replaces the metadata by these entries; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_meta)]
+    pub meta: Vec<(String, String)>,
+    /// Removes all metadata
+    #[arg(long, conflicts_with = "meta")]
+    pub clear_meta: bool,
+    /// Counts attempts from 0 again and brings a dead task back
+    #[arg(long)]
+    pub revive: bool,
+    /// Refuses the change unless the task has this version
+    #[arg(long, value_name = "VERSION", default_value_t = 0)]
+    pub expected_version: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DeleteArgs {
+    #[command(flatten)]
+    pub task: TaskArgs,
+    /// Refuses to delete unless the task has this version
+    #[arg(long, value_name = "VERSION", default_value_t = 0)]
+    pub expected_version: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ConsumeArgs {
+    /// A namespace to consume; may be repeated
+    #[arg(short, long = "namespace", value_name = "NAMESPACE", required = true)]
+    pub namespaces: Vec<String>,
+    /// Acknowledges each task after it was printed
+    #[arg(long)]
+    pub ack: bool,
+    /// Ends after so many tasks; 0: never
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub limit: u64,
+    /// The lease time in milliseconds; 0: the namespace's
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub lease_ms: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NamespaceCommand {
+    /// Prints a namespace: settings and counts
+    Get(NamespaceArgs),
+    /// Changes settings; what is not given stays
+    Set(Box<SetArgs>),
+    /// Lists the namespaces in the order of their names
+    List {
+        /// At most so many; 0: all
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        limit: u64,
+    },
+    /// Removes every task of a namespace, dead ones included; the settings stay
+    Purge(NamespaceArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct NamespaceArgs {
+    /// The namespace
+    pub namespace: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[group(id = "settings", multiple = true, required = true)]
+pub struct SettingArgs {
+    /// How long a consumer may keep a task without a word: 100 to 43200000 ms
+    #[arg(long, value_name = "MS")]
+    pub lease_ms: Option<u32>,
+    /// After so many failed attempts a task is dead: 1 to 10000
+    #[arg(long, value_name = "N")]
+    pub max_attempts: Option<u32>,
+    /// The wait after the first failed attempt: 0 to 86400000 ms
+    #[arg(long, value_name = "MS")]
+    pub backoff_first_ms: Option<u64>,
+    /// Each wait is the one before times this: 1.0 to 100.0
+    #[arg(long, value_name = "FACTOR")]
+    pub backoff_factor: Option<f64>,
+    /// No wait is longer: 0 to 2592000000 ms
+    #[arg(long, value_name = "MS")]
+    pub backoff_ceiling_ms: Option<u64>,
+    /// Each wait is changed by up to this share of it, at random: 0.0 to 1.0
+    #[arg(long, value_name = "SHARE")]
+    pub backoff_jitter: Option<f64>,
+    /// true: nothing is delivered, tasks are taken
+    #[arg(long, value_name = "BOOL")]
+    pub paused: Option<bool>,
+    /// How long a request id is remembered: 0 to 86400000 ms
+    #[arg(long, value_name = "MS")]
+    pub idempotency_window_ms: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SetArgs {
+    /// The namespace
+    pub namespace: String,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+fn parse_meta(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("metadata is written KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::super::argv;
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(argv::normalise(line.split(' ').map(Into::into)))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    /// Scripts put the global flags on either side of the subcommand.
+    #[test]
+    fn global_flags_stand_before_or_after_the_subcommand() {
+        for line in
+            ["z4t -t h:1 -p h:2 -id b add-peer", "z4t add-peer --target h:1 --peer=h:2 -id=b", "z4t -id b add-peer -p h:2 -t h:1"]
+        {
+            let args = parse(line).expect(line);
+            assert_eq!(
+                (args.target.as_str(), args.peer.as_deref(), args.id.as_deref()),
+                ("h:1", Some("h:2"), Some("b")),
+                "{line}"
+            );
+        }
+        let args = parse("z4t task get -n a 01 --json -t h:3").expect("valid");
+        assert!(args.json);
+        assert_eq!(args.target, "h:3");
+    }
+
+    #[test]
+    fn contradictions_are_usage_errors() {
+        for line in [
+            "z4t task create -n a --at now --in 5s",
+            "z4t task create -n a --payload x --payload-file y",
+            "z4t task create",
+            "z4t consume",
+            "z4t namespace set a",
+            "z4t task create -n a --meta novalue",
+        ] {
+            assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
+        }
+    }
+}

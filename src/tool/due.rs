@@ -1,0 +1,85 @@
+//! Due times, delays and timeouts as users write them.
+
+use std::time::Duration;
+
+use prost_types::Timestamp;
+
+use super::rfc3339;
+
+/// A delay in whole seconds, at least 0. The peer adds it to its own clock, so `z4t` needs none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// Seconds.
+    pub seconds: i64,
+}
+
+/// `now`, or RFC 3339. `now` is the beginning of time: the peer takes every past time as due at once.
+pub fn parse_time(text: &str) -> Result<Timestamp, String> {
+    if text == "now" {
+        return Ok(Timestamp { seconds: 0, nanos: 0 });
+    }
+    rfc3339::parse(text).map_err(|error| error.to_string())
+}
+
+/// `90`, `10s`, `5m`, `2h`, `1d`.
+pub fn parse_delay(text: &str) -> Result<Delay, String> {
+    let (number, unit) = split_unit(text);
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(format!("{unit:?} is no unit; use s, m, h or d")),
+    };
+    let number: i64 = number.parse().map_err(|_| "a delay is written 90, 10s, 5m, 2h or 1d".to_owned())?;
+    let seconds = number.checked_mul(factor).ok_or("the delay is too long")?;
+    Ok(Delay { seconds })
+}
+
+/// `10`, `500ms`, `10s`, `2m`; more than nothing.
+pub fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split_unit(text);
+    let number: u32 = number.parse().map_err(|_| "a timeout is written 10, 500ms, 10s or 2m".to_owned())?;
+    let timeout = match unit {
+        "ms" => Duration::from_millis(number.into()),
+        "" | "s" => Duration::from_secs(number.into()),
+        "m" => Duration::from_secs(u64::from(number) * 60),
+        _ => return Err(format!("{unit:?} is no unit; use ms, s or m")),
+    };
+    if timeout.is_zero() { Err("a timeout is longer than 0".to_owned()) } else { Ok(timeout) }
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_have_units() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("10s", 10), ("5m", 300), ("2h", 7_200), ("1d", 86_400)] {
+            assert_eq!(parse_delay(text), Ok(Delay { seconds }), "{text}");
+        }
+        for text in ["", "s", "-1s", "1.5s", "5x", "10ms", "9223372036854775807h"] {
+            assert!(parse_delay(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn timeouts_have_units_and_are_not_zero() {
+        assert_eq!(parse_timeout("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_timeout("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_timeout("2m"), Ok(Duration::from_secs(120)));
+        for text in ["0", "0ms", "", "1h", "-1"] {
+            assert!(parse_timeout(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn now_is_in_the_past() {
+        assert_eq!(parse_time("now"), Ok(Timestamp { seconds: 0, nanos: 0 }));
+        assert!(parse_time("tomorrow").is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! `namespace get | set | list | purge`.
+
+use serde::Serialize;
+use z4_proto::{
+    GetNamespaceRequest, ListNamespacesRequest, Namespace, NamespaceSettings, PurgeNamespaceRequest, UpdateNamespaceRequest,
+};
+
+use super::args::{NamespaceCommand, SettingArgs};
+use super::error::ToolError;
+use super::output::{Output, Show};
+use super::session::Session;
+use super::views::{or_dash, printable, time};
+
+/// The largest page that a peer gives.
+const PAGE_NAMESPACES_MAX: u64 = 1_000;
+
+/// Sends the request and prints the answer.
+pub async fn execute(session: &Session, out: &mut Output, command: NamespaceCommand) -> Result<(), ToolError> {
+    let mut client = session.collection();
+    match command {
+        NamespaceCommand::Get(args) => {
+            let request = GetNamespaceRequest { namespace: args.namespace };
+            out.show(&NamespaceView::from(session.answer(client.get_namespace(request)).await?))
+        }
+        NamespaceCommand::Set(args) => {
+            let request = UpdateNamespaceRequest { namespace: args.namespace, settings: Some(args.settings.into()) };
+            out.show(&NamespaceView::from(session.answer(client.update_namespace(request)).await?))
+        }
+        NamespaceCommand::List { limit } => list(session, out, limit).await,
+        NamespaceCommand::Purge(args) => {
+            let request = PurgeNamespaceRequest { namespace: args.namespace.clone() };
+            let removed = session.answer(client.purge_namespace(request)).await?.removed;
+            out.show(&PurgedView { namespace: args.namespace, removed })
+        }
+    }
+}
+
+async fn list(session: &Session, out: &mut Output, limit: u64) -> Result<(), ToolError> {
+    let mut left = if limit == 0 { u64::MAX } else { limit };
+    let mut page_token = String::new();
+    out.header(NamespaceRow::HEADER)?;
+    while left > 0 {
+        let page_size = u32::try_from(left.min(PAGE_NAMESPACES_MAX)).unwrap_or(1);
+        let request = ListNamespacesRequest { page_size, page_token };
+        let page = session.answer(session.collection().list_namespaces(request)).await?;
+        left = left.saturating_sub(page.namespaces.len() as u64);
+        for namespace in page.namespaces {
+            out.show(&NamespaceRow(NamespaceView::from(namespace)))?;
+        }
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        page_token = page.next_page_token;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct NamespaceView {
+    name: String,
+    group: u32,
+    created_at: Option<String>,
+    live: u64,
+    leased: u64,
+    dead: u64,
+    settings: SettingsView,
+}
+
+/// `None` where the peer did not say.
+#[derive(Serialize)]
+struct SettingsView {
+    lease_ms: Option<u32>,
+    max_attempts: Option<u32>,
+    backoff_first_ms: Option<u64>,
+    backoff_factor: Option<f64>,
+    backoff_ceiling_ms: Option<u64>,
+    backoff_jitter: Option<f64>,
+    paused: Option<bool>,
+    idempotency_window_ms: Option<u64>,
+}
+
+impl From<Namespace> for NamespaceView {
+    fn from(namespace: Namespace) -> Self {
+        let settings = namespace.settings.unwrap_or_default();
+        NamespaceView {
+            created_at: time(&namespace.created_at),
+            name: namespace.name,
+            group: namespace.group,
+            live: namespace.live,
+            leased: namespace.leased,
+            dead: namespace.dead,
+            settings: SettingsView {
+                lease_ms: settings.lease_ms,
+                max_attempts: settings.max_attempts,
+                backoff_first_ms: settings.backoff_first_ms,
+                backoff_factor: settings.backoff_factor,
+                backoff_ceiling_ms: settings.backoff_ceiling_ms,
+                backoff_jitter: settings.backoff_jitter,
+                paused: settings.paused,
+                idempotency_window_ms: settings.idempotency_window_ms,
+            },
+        }
+    }
+}
+
+impl From<SettingArgs> for NamespaceSettings {
+    fn from(args: SettingArgs) -> Self {
+        NamespaceSettings {
+            lease_ms: args.lease_ms,
+            max_attempts: args.max_attempts,
+            backoff_first_ms: args.backoff_first_ms,
+            backoff_factor: args.backoff_factor,
+            backoff_ceiling_ms: args.backoff_ceiling_ms,
+            backoff_jitter: args.backoff_jitter,
+            paused: args.paused,
+            idempotency_window_ms: args.idempotency_window_ms,
+        }
+    }
+}
+
+impl Show for NamespaceView {
+    fn human(&self) -> String {
+        fn setting<T: ToString>(value: Option<T>) -> String {
+            value.map_or("-".to_owned(), |value| value.to_string())
+        }
+        let s = &self.settings;
+        let rows = [
+            ("name", printable(&self.name)),
+            ("group", self.group.to_string()),
+            ("created", or_dash(&self.created_at).to_owned()),
+            ("live", self.live.to_string()),
+            ("leased", self.leased.to_string()),
+            ("dead", self.dead.to_string()),
+            ("lease_ms", setting(s.lease_ms)),
+            ("max_attempts", setting(s.max_attempts)),
+            ("backoff_first_ms", setting(s.backoff_first_ms)),
+            ("backoff_factor", setting(s.backoff_factor)),
+            ("backoff_ceiling_ms", setting(s.backoff_ceiling_ms)),
+            ("backoff_jitter", setting(s.backoff_jitter)),
+            ("paused", setting(s.paused)),
+            ("idempotency_window_ms", setting(s.idempotency_window_ms)),
+        ];
+        rows.map(|(name, value)| format!("{name:21}  {value}")).join("\n")
+    }
+}
+
+/// A namespace as a row of a list. Its name has up to 255 bytes, so it comes last.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct NamespaceRow(NamespaceView);
+
+impl NamespaceRow {
+    const HEADER: &str = "GROUP        LIVE      LEASED        DEAD  PAUSED  NAME";
+}
+
+impl Show for NamespaceRow {
+    fn human(&self) -> String {
+        let NamespaceRow(n) = self;
+        let paused = if n.settings.paused == Some(true) { "yes" } else { "no" };
+        format!("{:>5}  {:>10}  {:>10}  {:>10}  {paused:>6}  {}", n.group, n.live, n.leased, n.dead, printable(&n.name))
+    }
+}
+
+#[derive(Serialize)]
+struct PurgedView {
+    namespace: String,
+    removed: u64,
+}
+
+impl Show for PurgedView {
+    fn human(&self) -> String {
+        format!("removed {} tasks from {}", self.removed, printable(&self.namespace))
+    }
+}

@@ -1,0 +1,49 @@
+//! Where answers are printed. Nothing here panics on a closed pipe: a failed write is an error like any other.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::error::ToolError;
+
+/// An answer that has a form for people; its JSON form comes from `Serialize`.
+pub trait Show: Serialize {
+    /// One or more lines, without the last line break.
+    fn human(&self) -> String;
+}
+
+/// Standard output in the form that the user asked for.
+pub struct Output {
+    json: bool,
+    stdout: io::Stdout,
+}
+
+impl Output {
+    /// JSON, or the human form.
+    pub fn new(json: bool) -> Self {
+        Output { json, stdout: io::stdout() }
+    }
+
+    /// Prints one answer and flushes it, so that a reader at the other end of a pipe sees it now.
+    pub fn show(&mut self, answer: &impl Show) -> Result<(), ToolError> {
+        if self.json {
+            return self.line(&serde_json::to_string(answer)?);
+        }
+        self.line(&answer.human())
+    }
+
+    /// Prints JSON over many lines, whatever the user asked for.
+    pub fn json_pretty(&mut self, answer: &impl Serialize) -> Result<(), ToolError> {
+        self.line(&serde_json::to_string_pretty(answer)?)
+    }
+
+    /// Prints a table's header, in the human form only.
+    pub fn header(&mut self, header: &str) -> Result<(), ToolError> {
+        if self.json { Ok(()) } else { self.line(header) }
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), ToolError> {
+        let mut stdout = self.stdout.lock();
+        writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(ToolError::Output)
+    }
+}

@@ -1,0 +1,24 @@
+//! Black-box tests: real z4 processes on loopback, real clients, no knowledge of what is inside.
+//!
+//! One binary, because linking is what costs; one module per subject. Every test has a peer of its own.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod attempts;
+mod batches;
+mod consumers;
+mod damage;
+mod history;
+mod idempotency;
+mod kill;
+mod leases;
+mod lifecycle;
+mod limits;
+mod limits_of_consumers;
+mod namespaces;
+mod observe;
+mod older_clients;
+mod streams;
+mod tasks;
+mod z4t;

@@ -1,0 +1,137 @@
+//! What standard tools see: health, reflection, cluster info, metrics.
+
+use prost::Message;
+use prost_types::FileDescriptorProto;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+use z4_proto::{AddClusterMemberRequest, GetClusterInfoRequest, RemoveClusterMemberRequest};
+
+use crate::harness::wait::{until, within};
+use crate::harness::{Client, ConsumeStream, Peer, create, http};
+
+/// Load balancers ask `grpc.health.v1`.
+#[tokio::test]
+async fn health_says_serving() {
+    let peer = Peer::start().await;
+    let mut health = HealthClient::new(peer.client().await.channel());
+    let mut check = async |service: &str| {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        within("Check", health.check(request)).await.map(|answer| answer.into_inner().status())
+    };
+    for service in ["", "z4.Collection", "z4.Admin"] {
+        assert_eq!(check(service).await.expect(service), ServingStatus::Serving, "{service}");
+    }
+    assert_eq!(check("z4.Nothing").await.expect_err("unknown").code(), Code::NotFound);
+}
+
+/// grpcurl asks for the list of services and for the file of a symbol; with both it can call everything.
+#[tokio::test]
+async fn reflection_knows_every_service() {
+    let peer = Peer::start().await;
+    let client = peer.client().await;
+    let Some(MessageResponse::ListServicesResponse(list)) = reflect(&client, MessageRequest::ListServices(String::new())).await
+    else {
+        panic!("no list of services");
+    };
+    let services: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
+    for service in ["z4.Collection", "z4.Admin", "grpc.health.v1.Health"] {
+        assert!(services.contains(&service), "{service} is not in {services:?}");
+    }
+    let symbol = MessageRequest::FileContainingSymbol("z4.Collection".to_owned());
+    let Some(MessageResponse::FileDescriptorResponse(files)) = reflect(&client, symbol).await else {
+        panic!("no file for z4.Collection");
+    };
+    let file = FileDescriptorProto::decode(&files.file_descriptor_proto[0][..]).expect("a descriptor");
+    let methods: usize = file.service.iter().map(|service| service.method.len()).sum();
+    assert!(methods >= 24, "{methods} methods in {:?}", file.name);
+}
+
+async fn reflect(client: &Client, request: MessageRequest) -> Option<MessageResponse> {
+    let mut reflection = ServerReflectionClient::new(client.channel());
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+    let asked = reflection.server_reflection_info(tokio_stream::iter([request]));
+    let mut answers = within("ServerReflectionInfo", asked).await.expect("a stream").into_inner();
+    let answer: Option<ServerReflectionResponse> = within("an answer", answers.message()).await.expect("an answer");
+    answer.expect("an answer").message_response
+}
+
+/// One peer that leads everything, and knows it; what needs more peers says so.
+#[tokio::test]
+async fn cluster_info_shows_one_leader_of_all_groups() {
+    let peer = Peer::start().await;
+    let mut admin = peer.client().await.admin;
+    let info = within("GetClusterInfo", admin.get_cluster_info(GetClusterInfoRequest {})).await.expect("info").into_inner();
+    assert_eq!(info.server_id, "peer-1");
+    assert!(!info.leader_address.is_empty());
+    assert_eq!(info.members.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["peer-1"]);
+    assert_eq!(info.members[0].address, info.leader_address);
+    assert!(info.groups.len() >= 2, "group 0 and at least one for tasks: {:?}", info.groups);
+    for (n, group) in info.groups.iter().enumerate() {
+        assert_eq!((group.id as usize, group.leader.as_str()), (n, "peer-1"));
+        assert_eq!(group.members, ["peer-1"]);
+        assert!(group.term >= 1 && group.applied_index <= group.last_log_index, "{group:?}");
+        assert!(group.shard < 2, "{group:?}");
+    }
+    let add = AddClusterMemberRequest { member_address: "127.0.0.1:1".to_owned(), member_id: "peer-2".to_owned() };
+    assert_eq!(within("add", admin.add_cluster_member(add)).await.expect_err("not yet").code(), Code::Unimplemented);
+    let remove = RemoveClusterMemberRequest { member_id: "peer-1".to_owned() };
+    assert_eq!(within("remove", admin.remove_cluster_member(remove)).await.expect_err("not yet").code(), Code::Unimplemented);
+}
+
+/// The documented names are there, and they count: a dashboard that reads a name that nobody writes shows a flat line.
+#[tokio::test]
+async fn metrics_have_their_documented_names_and_count() {
+    let peer = Peer::start().await;
+    let client = peer.client().await;
+    let mut stream = ConsumeStream::open(&client, &["emails"], 10).await;
+    for _ in 0..3 {
+        client.created(create("emails", "x")).await;
+        let delivery = stream.next().await;
+        assert_eq!(stream.ack(&delivery).await.status, 0);
+    }
+    let (head, _) = http::get(&peer.metrics_address(), "/metrics").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("content-type: text/plain"), "{head}");
+    let (head, _) = http::get(&peer.metrics_address(), "/nothing").await;
+    assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+
+    // Threads add up their counts about once a second.
+    let text = until("the metrics count three creates and three deliveries", async || {
+        let (_, text) = http::get(&peer.metrics_address(), "/metrics").await;
+        let counted = value(&text, "z4_create_task_request_total", &["method=\"CreateTask\"", "namespace=\"emails\""])
+            == Some(3.0)
+            && value(&text, "z4_streamed_task_total", &["method=\"Consume\"", "namespace=\"emails\""]) == Some(3.0)
+            && value(&text, "z4_lateness_seconds_count", &[]) == Some(3.0);
+        counted.then_some(text)
+    })
+    .await;
+    assert_eq!(value(&text, "z4_is_leader", &["group=\"0\""]), Some(1.0));
+    assert!(value(&text, "z4_received_log_count", &[]).is_some_and(|n| n >= 6.0), "three creates and three acks are six entries");
+    for histogram in
+        ["commit_seconds", "fdatasync_seconds", "batch_commands", "batch_bytes", "apply_seconds", "proposals_in_flight"]
+    {
+        let count = value(&text, &format!("z4_{histogram}_count"), &[]);
+        assert!(count.is_some_and(|n| n > 0.0), "z4_{histogram} counts {count:?}");
+    }
+    for name in ["z4_last_fsm_snapshot", "z4_mailbox_depth_count", "z4_oldest_due_age_seconds", "z4_partition_bytes"] {
+        assert!(value(&text, name, &[]).is_some(), "{name} is missing");
+    }
+    assert!(value(&text, "z4_log_bytes", &[]).is_some_and(|bytes| bytes > 0.0), "the log has a size");
+    for state in ["scheduled", "ready", "leased", "dead"] {
+        let state = format!("state=\"{state}\"");
+        assert!(value(&text, "z4_tasks", &[&state]).is_some(), "z4_tasks has no {state}");
+    }
+}
+
+/// The value of the first line with this name and these labels.
+fn value(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let named = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+    let line = text.lines().filter(named).find(|line| labels.iter().all(|label| line.contains(label)))?;
+    line.rsplit(' ').next()?.parse().ok()
+}

@@ -1,0 +1,174 @@
+//! The admin tool, as an operator or a script runs it.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::Peer;
+
+/// Runs `z4t` against a peer, with flags where an operator would put them, and some input.
+fn z4t(target: &str, args: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_z4t"))
+        .args(["-t", target])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("z4t runs");
+    // A tool that reads no input may be gone already.
+    let _ = child.stdin.take().expect("a pipe").write_all(stdin);
+    child.wait_with_output().expect("z4t ends")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Runs it with success and returns what it printed.
+fn done(target: &str, args: &[&str]) -> String {
+    let output = z4t(target, args, b"");
+    assert!(output.status.success(), "z4t {args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// The same with `--json`: the objects, one per line.
+fn json(target: &str, args: &[&str]) -> Vec<Value> {
+    let printed = done(target, &[args, &["--json"]].concat());
+    printed.lines().map(|line| serde_json::from_str(line).expect("an object on each line")).collect()
+}
+
+/// Runs it without success and returns its exit code and its one line.
+fn fails(target: &str, args: &[&str]) -> (i32, String) {
+    let output = z4t(target, args, b"");
+    let line = text(&output.stderr);
+    assert!(!output.status.success(), "z4t {args:?} succeeded");
+    assert_eq!(line.trim_end().lines().count(), 1, "one line of error: {line}");
+    (output.status.code().expect("an exit code"), line)
+}
+
+/// info is JSON always, with the three fields that scripts read first, and groups below.
+#[tokio::test]
+async fn info_and_ping() {
+    let peer = Peer::start().await;
+    let target = peer.address();
+    let printed = done(&target, &["info"]);
+    let info: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(info["server_id"], "peer-1");
+    assert_eq!(info["members"][0]["id"], "peer-1");
+    assert_eq!(info["members"][0]["address"], info["leader_address"]);
+    assert_eq!((&info["groups"][1]["id"], &info["groups"][1]["leader"]), (&1.into(), &"peer-1".into()));
+    assert!(printed.find("leader_address") < printed.find("groups"), "{printed}");
+    assert!(done(&target, &["ping"]).starts_with(&format!("{target} serves")));
+    assert_eq!(json(&target, &["ping"])[0]["target"], target.as_str());
+}
+
+/// The life of a task by hand: created with everything, read, listed, changed, deleted.
+#[tokio::test]
+async fn tasks_by_hand() {
+    let peer = Peer::start().await;
+    let target = peer.address();
+    let create = [
+        "task",
+        "create",
+        "-n",
+        "emails",
+        "--at",
+        "2031-05-06T07:08:09.250+02:00",
+        "--meta",
+        "to=eve",
+        "--meta",
+        "cc=",
+        "--request-id",
+        "r1",
+        "--payload",
+        "-5 °C",
+    ];
+    let created = json(&target, &create).remove(0);
+    assert_eq!((&created["deliver_at"], &created["duplicate"]), (&"2031-05-06T05:08:09.250Z".into(), &false.into()));
+    let id = created["id"].as_str().expect("an id");
+    assert!(done(&target, &create).starts_with(&format!("exists already: {id}")));
+
+    let read = json(&target, &["task", "get", "-n", "emails", id]).remove(0);
+    assert_eq!(
+        (&read["payload"], &read["metadata"]["to"], &read["state"]),
+        (&"-5 °C".into(), &"eve".into(), &"scheduled".into())
+    );
+    assert!(done(&target, &["task", "get", "-n", "emails", id]).contains("due         2031-05-06T05:08:09.250Z"));
+
+    let update = ["task", "update", "-n", "emails", id, "--payload-file", "-", "--expected-version", "1"];
+    assert!(z4t(&target, &update, &[0xff, 0xfe]).status.success());
+    let listed = json(&target, &["task", "list", "-n", "emails", "--state", "scheduled"]);
+    assert_eq!((listed.len(), &listed[0]["payload_base64"], &listed[0]["version"]), (1, &"//4=".into(), &2.into()));
+    let table = done(&target, &["task", "list", "-n", "emails"]);
+    assert_eq!(
+        table.lines().next().and_then(|header| header.find("STATE")),
+        table.lines().nth(1).and_then(|row| row.find("scheduled"))
+    );
+
+    let (code, line) = fails(&target, &update);
+    assert_eq!(code, 1);
+    assert!(line.contains(&target) && line.contains("ABORTED") && line.contains("expected_version"), "{line}");
+    done(&target, &["task", "delete", "-n", "emails", id]);
+    let (code, line) = fails(&target, &["task", "get", "-n", "emails", id]);
+    assert!(code == 1 && line.contains("NOT_FOUND") && line.contains(id), "{line}");
+}
+
+/// consume prints as many tasks as it was told, acknowledges them, and leaves the others; a reader that goes away is no failure.
+#[tokio::test]
+async fn consume_prints_and_acknowledges() {
+    let peer = Peer::start().await;
+    let target = peer.address();
+    for n in 0..5 {
+        done(&target, &["task", "create", "--namespace", "a", "--payload", &n.to_string(), "--at", "now"]);
+    }
+    let consumed = json(&target, &["consume", "--namespace", "a", "--namespace", "b", "--ack", "--limit", "3"]);
+    assert_eq!(consumed.iter().map(|task| task["payload"].as_str().expect("text")).collect::<Vec<_>>(), ["0", "1", "2"]);
+    assert_eq!(consumed[0]["attempt"], 1);
+    assert_eq!(json(&target, &["namespace", "get", "a"])[0]["live"], 2);
+
+    // The pipe is closed before the first task is printed.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_z4t"))
+        .args(["-t", &target, "consume", "-n", "a", "--ack", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("z4t runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("z4t ends by itself");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    assert_eq!(json(&target, &["namespace", "get", "a"])[0]["live"], 2, "what could not be printed is not acknowledged");
+}
+
+/// Namespaces by hand: set, get, list, purge.
+#[tokio::test]
+async fn namespaces_by_hand() {
+    let peer = Peer::start().await;
+    let target = peer.address();
+    let set = json(&target, &["namespace", "set", "emails", "--lease-ms", "5000", "--paused", "true"]).remove(0);
+    assert_eq!((&set["settings"]["lease_ms"], &set["settings"]["paused"]), (&5_000.into(), &true.into()));
+    done(&target, &["task", "create", "-n", "emails", "--in", "1h"]);
+    let listed = json(&target, &["namespace", "list"]);
+    assert_eq!((listed.len(), &listed[0]["name"], &listed[0]["live"]), (1, &"emails".into(), &1.into()));
+    assert!(done(&target, &["namespace", "get", "emails"]).contains("max_attempts           25"));
+    assert_eq!(done(&target, &["namespace", "purge", "emails"]), "removed 1 tasks from emails\n");
+    let (code, line) = fails(&target, &["namespace", "set", "emails", "--lease-ms", "99"]);
+    assert!(code == 1 && line.contains("INVALID_ARGUMENT") && line.contains("lease_ms is 99"), "{line}");
+}
+
+/// Members cannot be changed yet, and the tool says so; flags with one dash are understood. A peer that is not there is named.
+#[tokio::test]
+async fn failures_are_one_line_with_their_reason() {
+    let peer = Peer::start().await;
+    let target = peer.address();
+    for args in [&["-p", "127.0.0.1:7356", "-id", "b", "add-peer"][..], &["remove-peer", "-id=b"]] {
+        let (code, line) = fails(&target, args);
+        assert!(code == 1 && line.contains("UNIMPLEMENTED") && line.contains(&target), "{args:?}: {line}");
+    }
+    let (code, line) = fails(&target, &["add-peer"]);
+    assert!(code == 2 && line.contains("--id"), "{line}");
+    assert_eq!(z4t(&target, &["nonsense"], b"").status.code(), Some(2));
+    let (code, line) = fails("127.0.0.1:1", &["ping"]);
+    assert!(code == 1 && line.contains("127.0.0.1:1: UNAVAILABLE") && line.contains("refused"), "{line}");
+}

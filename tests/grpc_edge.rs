@@ -1,0 +1,243 @@
+//! The gRPC edge over real sockets, with tonic's own client, as far as it answers without a shard: health, reflection, refused
+//! requests, and what happens to connections.
+//!
+//! What would be wrong: a client that is not tonic's server's finds no health or reflection; a bad request takes a stream down; a
+//! bound on connections that does not hold, or that is never given back; a stop that hangs on an open stream.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tonic::Code;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+use z4::grpc::services::health;
+use z4::grpc::{ClusterView, Connections, Context, Limits, Member, NoObserver, Services, serve};
+use z4_proto as proto;
+use z4_proto::admin_client::AdminClient;
+use z4_proto::collection_client::CollectionClient;
+use z4_shards::runtime::net::{self, Listener};
+use z4_shards::shard::handle::Shards;
+
+struct Alone;
+
+impl ClusterView for Alone {
+    fn server_id(&self) -> String {
+        "peer-1".to_owned()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        Vec::new()
+    }
+}
+
+/// An edge without shards, on an executor of its own.
+struct Edge {
+    address: SocketAddr,
+    connections: Connections,
+    stop: futures_channel::oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Edge {
+    fn start(limits: Limits) -> Self {
+        let (stop, stopped) = futures_channel::oneshot::channel();
+        let (tell, told) = mpsc::channel();
+        let connections = Connections::default();
+        let shared = connections.clone();
+        let thread = std::thread::spawn(move || {
+            let serving = async move {
+                let listener = Listener::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+                tell.send(listener.local_addr().expect("bound")).expect("the test waits");
+                let context = Context {
+                    shards: Shards::disconnected(),
+                    limits,
+                    now_ms: || 1_000_000,
+                    observer: Arc::new(NoObserver),
+                    cluster: Arc::new(Alone),
+                };
+                let services = Services::new(context, health(true).await).expect("our own descriptors");
+                serve(listener, services, shared, async { stopped.await.unwrap_or(()) }).await;
+            };
+            net::run(serving).expect("io_uring");
+        });
+        Self { address: told.recv().expect("the edge starts"), connections, stop, thread }
+    }
+
+    async fn channel(&self) -> Channel {
+        let address = format!("http://{}", self.address);
+        Channel::from_shared(address).expect("an address").connect().await.expect("the edge listens")
+    }
+
+    /// Waits until so many connections are open.
+    async fn open(&self, connections: usize) {
+        while self.connections.open() != connections {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Stops it while the clients go on running: they answer its GOAWAY.
+    async fn stop(self) {
+        self.stop.send(()).expect("the edge serves");
+        let join = tokio::task::spawn_blocking(|| self.thread.join());
+        join.await.expect("no panic here").expect("the edge ends well");
+    }
+}
+
+fn create(namespace: &str, payload: usize) -> proto::CreateTaskRequest {
+    proto::CreateTaskRequest { namespace: namespace.into(), payload: vec![0; payload].into(), ..Default::default() }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn health_is_served_and_reflection_describes_it() {
+    let edge = Edge::start(Limits::default());
+    let channel = edge.channel().await;
+    for service in ["", "z4.Collection", "z4.Admin"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = HealthClient::new(channel.clone()).check(request).await.expect("known").into_inner();
+        assert_eq!(answer.status, 1, "{service:?} serves");
+    }
+    AdminClient::new(channel.clone()).check_health(proto::CheckHealthRequest::default()).await.expect("served");
+    let added = AdminClient::new(channel.clone()).add_cluster_member(proto::AddClusterMemberRequest::default()).await;
+    assert_eq!(added.expect_err("not in this version").code(), Code::Unimplemented);
+
+    let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
+    let asked = [
+        ask(MessageRequest::ListServices(String::new())),
+        ask(MessageRequest::FileContainingSymbol("nobody.Knows".into())),
+        ask(MessageRequest::FileContainingSymbol("z4.Collection".into())),
+    ];
+    let answers = ServerReflectionClient::new(channel).server_reflection_info(futures_util::stream::iter(asked)).await;
+    let answers: Vec<ServerReflectionResponse> =
+        answers.expect("served").into_inner().map(|a| a.expect("answered")).collect().await;
+    let answers: Vec<_> = answers.into_iter().map(|a| a.message_response.expect("there")).collect();
+    match &answers[..] {
+        [
+            MessageResponse::ListServicesResponse(list),
+            MessageResponse::ErrorResponse(e),
+            MessageResponse::FileDescriptorResponse(file),
+        ] => {
+            assert!(list.service.iter().any(|s| s.name == "z4.Collection"));
+            assert_eq!(e.error_code, Code::NotFound as i32);
+            assert!(!file.file_descriptor_proto[0].is_empty());
+        }
+        other => panic!("not what was asked: {other:?}"),
+    }
+    edge.stop().await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn bad_requests_are_refused_by_field_value_and_limit() {
+    let edge = Edge::start(Limits::default());
+    let mut client = CollectionClient::new(edge.channel().await);
+    let refused = client.create_task(create("a", 1_048_577)).await.expect_err("too large");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.message(), "payload has 1048577 bytes; the limit is 1048576 (limits.payload_bytes_max)");
+    let refused = client.create_task_async(create("", 1)).await.expect_err("no namespace");
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "namespace is empty; it takes 1 to 255 bytes"));
+    let tasks = vec![create("a", 0); 1_001];
+    let refused = client.create_tasks(proto::CreateTasksRequest { tasks }).await.expect_err("too many");
+    assert_eq!(refused.message(), "tasks has 1001 tasks; the limit is 1000 (limits.batch_tasks_max)");
+    let refused = client.lease_tasks(proto::LeaseTasksRequest::default()).await.expect_err("nothing to consume");
+    assert_eq!(refused.message(), "namespaces is empty; a consumer takes at least one");
+    let messages = futures_util::stream::iter([proto::ConsumeRequest { credit: 1, ..Default::default() }]);
+    let mut responses = client.consume(messages).await.expect("the stream starts").into_inner();
+    let refused = responses.next().await.expect("an answer").expect_err("not opened");
+    assert_eq!(refused.message(), "open is missing; the first message of a consume stream opens it");
+    edge.stop().await;
+}
+
+/// Refused requests are answered in their order and the stream goes on, with more requests than may be in flight.
+#[tokio::test(flavor = "current_thread")]
+async fn a_stream_of_bad_requests_is_answered_to_its_end() {
+    let edge = Edge::start(Limits { in_flight_max: 8, payload_bytes_max: 10, ..Limits::default() });
+    let mut client = CollectionClient::new(edge.channel().await);
+    let requests = (0..1_000).map(|i| create("a", 11 + i));
+    let answers = client.create_task_stream(futures_util::stream::iter(requests)).await.expect("the stream starts");
+    let answers: Vec<_> = answers.into_inner().map(|answer| answer.expect("the stream goes on")).collect().await;
+    assert_eq!(answers.len(), 1_000);
+    for (i, answer) in answers.into_iter().enumerate() {
+        let text = format!("payload has {} bytes; the limit is 10 (limits.payload_bytes_max)", 11 + i);
+        assert_eq!((answer.status, answer.message), (Code::InvalidArgument as u32, text));
+    }
+    edge.stop().await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_unknown_method_is_unimplemented() {
+    let edge = Edge::start(Limits::default());
+    let mut client = tonic::client::Grpc::new(edge.channel().await);
+    client.ready().await.expect("connected");
+    let path = "/z4.Nothing/Here".parse().expect("a path");
+    let codec = tonic_prost::ProstCodec::<proto::Status, proto::Status>::default();
+    let refused = client.unary(tonic::Request::new(proto::Status {}), path, codec).await.expect_err("unknown");
+    assert_eq!((refused.code(), refused.message()), (Code::Unimplemented, "/z4.Nothing/Here is no method of this peer"));
+    edge.stop().await;
+}
+
+/// A connection over the bound is closed at once; when another one ends, its place is free again.
+#[tokio::test(flavor = "current_thread")]
+async fn connections_are_bounded() {
+    let edge = Edge::start(Limits { connections_max: 2, drain_ms: 50, ..Limits::default() });
+    let first = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
+    let _second = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
+    edge.open(2).await;
+    let mut third = tokio::net::TcpStream::connect(edge.address).await.expect("the kernel takes it");
+    assert_eq!(third.read(&mut [0; 64]).await.unwrap_or(0), 0, "closed without a word");
+    drop(first);
+    edge.open(1).await;
+    let mut fourth = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
+    assert!(fourth.read(&mut [0; 64]).await.expect("served") > 0, "the server's settings come");
+    edge.stop().await;
+}
+
+/// A client that says nothing is cut; one that speaks HTTP/2 but has no call is asked to go (GOAWAY) and then cut.
+#[tokio::test(flavor = "current_thread")]
+async fn silent_and_idle_connections_end() {
+    let edge = Edge::start(Limits { handshake_ms: 50, idle_ms: 100, drain_ms: 50, ..Limits::default() });
+    let mut silent = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
+    let mut idle = tokio::net::TcpStream::connect(edge.address).await.expect("taken");
+    edge.open(2).await;
+    // The preface and empty settings.
+    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sent");
+    let mut seen = Vec::new();
+    idle.read_to_end(&mut seen).await.expect("the server closes");
+    // A frame's type is its fourth byte; 7 is GOAWAY.
+    assert!(frame_types(&seen).contains(&7), "{seen:?}");
+    silent.read_to_end(&mut Vec::new()).await.expect("the server closes");
+    edge.open(0).await;
+    edge.stop().await;
+}
+
+fn frame_types(mut bytes: &[u8]) -> Vec<u8> {
+    let mut types = Vec::new();
+    while let [a, b, c, kind, ..] = bytes {
+        types.push(*kind);
+        let length = 9 + u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        bytes = bytes.get(length..).unwrap_or_default();
+    }
+    types
+}
+
+/// A stop waits for open calls only as long as it is told.
+#[tokio::test(flavor = "current_thread")]
+async fn a_stop_does_not_hang_on_an_open_stream() {
+    let edge = Edge::start(Limits { drain_ms: 50, ..Limits::default() });
+    let mut client = CollectionClient::new(edge.channel().await);
+    let requests = futures_util::stream::iter([create("", 0)]).chain(futures_util::stream::pending());
+    let mut answers = client.create_task_stream(requests).await.expect("the stream starts").into_inner();
+    answers.next().await.expect("an answer").expect("the refusal of one request");
+    edge.stop.send(()).expect("the edge serves");
+    let end = answers.next().await;
+    assert!(matches!(&end, None | Some(Err(_))), "{end:?}");
+    edge.thread.join().expect("the edge ends well");
+}

@@ -1,0 +1,194 @@
+//! One z4 process: its directories, its ports, its life and its deaths.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::wait::until;
+
+/// How much of the log is printed when a test fails, bytes.
+const LOG_TAIL_BYTES: usize = 8 << 10;
+
+/// The ports that a peer got from the kernel, as it writes them down once it is ready.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Ports {
+    service: u16,
+    metrics: u16,
+}
+
+/// A peer in temporary directories. It is killed, and its directories are removed, when it is dropped.
+pub struct Peer {
+    dir: TempDir,
+    options: Vec<(String, String)>,
+    child: Option<Child>,
+    ports: Option<Ports>,
+    starts: u32,
+}
+
+impl Peer {
+    /// Starts a small peer and waits until it serves.
+    pub async fn start() -> Peer {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with more environment variables.
+    pub async fn start_with(options: &[(&str, &str)]) -> Peer {
+        // Below target/, not in /tmp: that is often a tmpfs, where no direct IO is to be had.
+        let dir =
+            tempfile::Builder::new().prefix("peer-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut peer = Peer { dir, options, child: None, ports: None, starts: 0 };
+        peer.restart().await;
+        peer
+    }
+
+    /// Starts the process on the directories of the one before, and waits until it serves.
+    pub async fn restart(&mut self) {
+        assert!(self.child.is_none(), "the peer runs already");
+        // What an earlier process wrote tells nothing about this one.
+        let ports_file = self.peer_dir().join("ports.json");
+        let _ = fs::remove_file(&ports_file);
+        self.starts += 1;
+        self.child = Some(self.command(&self.log_file()).spawn().expect("the z4 binary runs"));
+        self.ports = None;
+        let ports: Ports = until("the peer writes ports.json", async || {
+            if let Some(status) = self.exited() {
+                panic!("the peer ended while it started: {status}");
+            }
+            serde_json::from_slice(&fs::read(&ports_file).ok()?).ok()
+        })
+        .await;
+        self.ports = Some(ports);
+        until("the peer answers CheckHealth", async || Client::connect(&self.address()).await?.healthy().await.then_some(()))
+            .await;
+    }
+
+    /// Runs a process that is expected to end by itself on the same directories, and waits for that.
+    pub async fn attempt(&self) -> Attempt {
+        self.attempt_with(&[]).await
+    }
+
+    /// The same, with more environment variables.
+    pub async fn attempt_with(&self, options: &[(&str, &str)]) -> Attempt {
+        let log = self.dir.path().join("attempt.log");
+        let mut child = self.command(&log).envs(options.iter().copied()).spawn().expect("the z4 binary runs");
+        let status = ended(&mut child).await;
+        Attempt { status, log: fs::read_to_string(log).unwrap_or_default() }
+    }
+
+    /// SIGKILL, in the middle of whatever it does.
+    pub async fn kill(&mut self) {
+        let mut child = self.child.take().expect("the peer runs");
+        child.kill().expect("SIGKILL");
+        ended(&mut child).await;
+    }
+
+    /// SIGTERM; returns how the process ended.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the peer runs");
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", child.id())).status().expect("sh runs");
+        assert!(sent.success(), "SIGTERM was not sent");
+        ended(&mut child).await
+    }
+
+    /// A new connection.
+    pub async fn client(&self) -> Client {
+        until("the peer takes a connection", async || Client::connect(&self.address()).await).await
+    }
+
+    /// `HOST:PORT` of the gRPC service.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.expect("the peer is ready").service)
+    }
+
+    /// `HOST:PORT` of the metrics.
+    pub fn metrics_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.expect("the peer is ready").metrics)
+    }
+
+    /// The directory of the raft logs.
+    pub fn peer_dir(&self) -> PathBuf {
+        self.dir.path().join("peer")
+    }
+
+    /// The directory of the partitions.
+    pub fn db_dir(&self) -> PathBuf {
+        self.dir.path().join("db")
+    }
+
+    /// Resident memory of the process, bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let pid = self.child.as_ref().expect("the peer runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process exists");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is reported");
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
+        kib * 1_024
+    }
+
+    fn command(&self, log: &Path) -> Command {
+        let log = File::create(log).expect("a log file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_z4"));
+        // What the developer's shell sets is not what the test means.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("Z4_")) {
+            command.env_remove(name);
+        }
+        command
+            .env("Z4_DB_DATA_DIR", self.db_dir())
+            .env("Z4_PEER_DATA_DIR", self.peer_dir())
+            .env("Z4_SERVICE_PORT", "0")
+            .env("Z4_PEER_PORT", "0")
+            .env("Z4_METRICS_PORT", "0")
+            .env("Z4_SQL_PORT", "0")
+            .env("Z4_PEER_ID", "peer-1")
+            .env("Z4_BOOTSTRAP_CLUSTER", "true")
+            .env("Z4_BIND_ADDRESS", "127.0.0.1")
+            // More groups than shards, so that shards host several; small segments, so that they are changed.
+            .env("Z4_SHARDS", "2")
+            .env("Z4_GROUPS", "3")
+            .env("Z4_LOG_SEGMENT_BYTES", "16777216")
+            .envs(self.options.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle of the log file"))
+            .stderr(log);
+        command
+    }
+
+    fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("the child is ours")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join(format!("start-{}.log", self.starts))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read(self.log_file()).unwrap_or_default();
+            let tail = &log[log.len().saturating_sub(LOG_TAIL_BYTES)..];
+            eprintln!("---- the peer's log, start {} ----\n{}", self.starts, String::from_utf8_lossy(tail));
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A process that was expected to end by itself.
+pub struct Attempt {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Everything that it wrote.
+    pub log: String,
+}
+
+async fn ended(child: &mut Child) -> ExitStatus {
+    until("the process ends", async || child.try_wait().expect("the child is ours")).await
+}

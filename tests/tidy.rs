@@ -1,0 +1,211 @@
+//! The rules of the tree that no compiler knows: which folder may name which dependency, which way the arrows point, how long a file
+//! may be, where metric names live. Each failure names file, line and rule.
+//!
+//! Code is searched line by line, without comments and without the tests at the end of a file: prose may name anything.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+const LINES_MAX: usize = 600;
+
+/// A source file, and its path from the root.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// Numbered lines of code that is not a test.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let whole = if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") { "" } else { self.text.as_str() };
+        let tests = whole.find("#[cfg(test)]\nmod tests {").unwrap_or(whole.len());
+        let lines = whole[..tests].lines().enumerate().map(|(n, line)| (n + 1, line));
+        lines.map(|(n, line)| (n, line.split("//").next().unwrap_or_default()))
+    }
+
+    fn is_below(&self, folders: &[&str]) -> bool {
+        folders.iter().any(|folder| self.path.starts_with(folder))
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &str, ending: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == ending) {
+                let text = std::fs::read_to_string(&path).expect("readable");
+                let path = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
+                found.push(Source { path, text });
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no .{ending} file below {folder}: the rule would hold for nothing");
+    found
+}
+
+/// Every Rust file of ours.
+fn sources() -> Vec<Source> {
+    ["src", "shards/src", "proto/src", "bench", "tests"].into_iter().flat_map(|folder| files(folder, "rs")).collect()
+}
+
+/// The product, without tests and benches.
+fn product() -> Vec<Source> {
+    ["src", "shards/src", "proto/src"].into_iter().flat_map(|folder| files(folder, "rs")).collect()
+}
+
+/// `word` stands in `line`, not as a part of a longer name.
+fn names(line: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| !line[..at].ends_with(part) && !line[at + word.len()..].starts_with(part))
+}
+
+fn verdict(rule: &str, found: impl IntoIterator<Item = String>) {
+    let list = found.into_iter().fold(String::new(), |mut list, place| {
+        let _ = writeln!(list, "  {place}");
+        list
+    });
+    assert!(list.is_empty(), "{rule}\n{list}");
+}
+
+/// Lines of code that name `word` in files outside `folders`.
+fn strays(sources: &[Source], word: &str, folders: &[&str]) -> Vec<String> {
+    let outside = sources.iter().filter(|s| !s.is_below(folders));
+    outside.flat_map(|s| s.code().filter(|(_, l)| names(l, word)).map(|(n, l)| format!("{}:{n}: {}", s.path, l.trim()))).collect()
+}
+
+#[test]
+fn each_dependency_is_named_in_one_folder_only() {
+    let sources = product();
+    for (word, folders) in [
+        ("glommio", &["shards/src/runtime/"][..]),
+        ("fjall", &["shards/src/partition/"]),
+        ("openraft", &["shards/src/raft/", "shards/src/runtime/"]),
+        ("openraft_rt", &["shards/src/raft/", "shards/src/runtime/"]),
+        ("openraft_rt_tokio", &["shards/src/raft/", "shards/src/runtime/"]),
+        ("clap", &["src/config/", "src/bin/z4t", "src/tool/"]),
+        ("rlimit", &["src/process/"]),
+    ] {
+        verdict(&format!("{word} is named only below {}", folders.join(", ")), strays(&sources, word, folders));
+    }
+}
+
+/// The machine must give the same bytes on every replica: it has no clock, no randomness, no IO.
+#[test]
+fn the_machine_is_pure() {
+    let machine = files("shards/src/machine", "rs");
+    for word in
+        ["Instant", "SystemTime", "rand", "async", "await", "fjall", "openraft", "glommio", "tokio", "thread", "File", "fs"]
+    {
+        verdict(&format!("the machine does not know {word}"), strays(&machine, word, &[]));
+    }
+}
+
+/// `ids, command <- machine <- {partition, log} <- raft <- shard`: what stands left never names what stands right.
+#[test]
+fn arrows_inside_shards_point_one_way() {
+    for (module, forbidden) in [
+        ("ids", &["command", "machine", "partition", "log", "raft", "shard", "runtime", "metrics"][..]),
+        // A row that a command answers with carries the machine's record, which is a value; nothing else of the machine.
+        ("command", &["machine::apply", "machine::keys", "machine::store", "machine::registry"]),
+        ("command", &["partition", "log", "raft", "shard", "runtime", "metrics"]),
+        ("machine", &["partition", "log", "raft", "shard", "runtime", "metrics"]),
+        ("runtime", &["command", "machine", "partition", "log", "raft", "shard"]),
+        ("metrics", &["command", "machine", "partition", "log", "raft", "shard", "runtime"]),
+        ("partition", &["log", "raft", "shard"]),
+        ("log", &["machine", "partition", "raft", "shard"]),
+        ("raft", &["shard"]),
+    ] {
+        let own = [format!("shards/src/{module}/"), format!("shards/src/{module}.rs")];
+        let own: Vec<Source> =
+            files("shards/src", "rs").into_iter().filter(|s| own.iter().any(|o| s.path.starts_with(o))).collect();
+        for other in forbidden {
+            verdict(&format!("{module} does not use {other}"), strays(&own, &format!("crate::{other}"), &[]));
+        }
+    }
+}
+
+/// `proto <- shards <- z4 <- {bench, tests}`.
+#[test]
+fn arrows_between_crates_point_one_way() {
+    for (crate_folder, forbidden) in
+        [("proto", &["z4", "z4-shards", "z4-bench"][..]), ("shards", &["z4", "z4-bench"]), ("", &["z4-bench"])]
+    {
+        let manifest = root().join(crate_folder).join("Cargo.toml");
+        let text = std::fs::read_to_string(&manifest).expect("readable");
+        // The root manifest is the workspace's, too; only its own dependencies count.
+        let own = text.split("[package]").nth(1).expect("a package");
+        let names = |line: &str| line.split(['.', ' ', '=']).next().unwrap_or_default().to_owned();
+        let found = own.lines().map(names).filter(|name| forbidden.contains(&name.as_str()));
+        verdict(&format!("{} does not depend on these", manifest.display()), found);
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_read() {
+    let long = sources().into_iter().map(|s| (s.text.lines().count(), s.path)).filter(|(lines, _)| *lines > LINES_MAX);
+    verdict(&format!("a file has at most {LINES_MAX} lines"), long.map(|(lines, path)| format!("{path}: {lines} lines")));
+}
+
+#[test]
+fn folders_are_at_most_two_deep() {
+    let deep = product().into_iter().map(|s| s.path).filter(|path| {
+        let below = path.split_once("src/").map_or("", |(_, below)| below);
+        below.matches('/').count() > 2
+    });
+    verdict("at most two folders below any src/", deep);
+}
+
+/// What is not finished is an issue, not a note in the code.
+#[test]
+fn nothing_is_left_undone() {
+    // Put together here, so that this file does not hold them.
+    let words =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("unimplement", "ed!"), concat!("to", "do!")];
+    let undone = sources().into_iter().flat_map(|s| {
+        let lines = s.text.lines().enumerate().filter(|(_, l)| words.iter().any(|w| l.contains(w)));
+        lines.map(|(n, l)| format!("{}:{}: {}", s.path, n + 1, l.trim())).collect::<Vec<_>>()
+    });
+    verdict("nothing is left undone", undone);
+}
+
+/// The names that `shards/src/metrics.rs` gives to metrics.
+fn metric_names() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("shards/src/metrics.rs")).expect("readable");
+    let source = Source { path: "shards/src/metrics.rs".into(), text };
+    let quoted = source.code().flat_map(|(_, line)| line.split('"').skip(1).step_by(2));
+    let names: Vec<String> = quoted.filter(|n| n.starts_with("z4_") || n.starts_with("process_")).map(str::to_owned).collect();
+    assert!(names.len() > 20, "{names:?}");
+    names
+}
+
+#[test]
+fn metric_names_stand_in_one_file() {
+    let sources = product();
+    for name in metric_names() {
+        verdict(
+            &format!("the metric {name} is named in shards/src/metrics.rs only"),
+            strays(&sources, &name, &["shards/src/metrics.rs"]),
+        );
+    }
+}
+
+/// A dashboard that asks for a metric which does not exist shows an empty panel, and nobody notices.
+#[test]
+fn the_dashboard_shows_metrics_that_exist() {
+    let known = metric_names();
+    let dashboard = std::fs::read_to_string(root().join("deploy/grafana-dashboard.json")).expect("readable");
+    let words = dashboard.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let unknown = words.filter(|w| w.starts_with("z4_") || w.starts_with("process_")).filter(|word| {
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|s| word.strip_suffix(s)).unwrap_or(word);
+        !known.iter().any(|k| k == word || k == base)
+    });
+    verdict("the dashboard asks for metrics of shards/src/metrics.rs", unknown.map(str::to_owned));
+}
