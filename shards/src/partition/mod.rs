@@ -11,6 +11,7 @@
 
 mod audit;
 mod error;
+mod generation;
 mod layer;
 mod layout;
 mod options;
@@ -49,6 +50,7 @@ use upkeep::Upkeep;
 /// A replica's durable state. `Send`; owned by the storage thread of its shard. Dropping it writes what is queued, unsynced.
 pub struct Partition {
     place: Place,
+    options: PartitionOptions,
     machine: Machine,
     tree: Tree,
     queue: Arc<Queue>,
@@ -78,8 +80,17 @@ impl Partition {
         let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| place.reading(error))?;
         drop(view);
         let queue = Arc::new(Queue::new(options.queue_bytes_max, applied));
-        let mut partition =
-            Partition { place, machine, tree, queue, upkeep: Arc::default(), threads: Vec::new(), applied, membership };
+        let mut partition = Partition {
+            place,
+            options: options.clone(),
+            machine,
+            tree,
+            queue,
+            upkeep: Arc::default(),
+            threads: Vec::new(),
+            applied,
+            membership,
+        };
         partition.start_threads()?;
         Ok(partition)
     }
