@@ -77,6 +77,18 @@ pub enum OpenError {
     /// Its partition.
     #[error(transparent)]
     Partition(#[from] crate::partition::PartitionError),
+    /// The partition lacks entries that the log has no longer: it lost writes that it had made durable, and must not be served.
+    #[error("the partition of group {group} in {} ends at {applied:?}, but the raft log begins after {purged:?}", dir.display())]
+    Behind {
+        /// Whose.
+        group: GroupId,
+        /// Where.
+        dir: std::path::PathBuf,
+        /// The last applied index.
+        applied: Option<u64>,
+        /// The last purged index.
+        purged: Option<u64>,
+    },
     /// openraft.
     #[error(transparent)]
     Replica(#[from] crate::raft::ReplicaError),

@@ -182,8 +182,14 @@ impl Shard {
     async fn open(self: Rc<Self>, id: GroupId, voters: Vec<(PeerNumber, String)>) -> Result<(), OpenError> {
         let dir = self.options.partitions_dir.join(format!("group-{id:05}", id = id.0));
         let options = self.options.partition.clone();
+        let log = self.log.group(id);
+        let purged = log.state().purged.map(|position| position.index);
         let opened = self.storage.call(move |partitions| {
             let partition = Partition::open_current(&dir, id, &options)?;
+            let applied = partition.applied().map(|position| position.index);
+            if applied < purged {
+                return Err(OpenError::Behind { group: id, dir, applied, purged });
+            }
             partitions.insert(id, partition);
             Ok(())
         });
@@ -196,7 +202,7 @@ impl Shard {
             }
         });
         let (me, cluster) = (self.options.me, &self.options.cluster);
-        let replica = Replica::open((id, me), cluster, self.log.group(id), self.storage.clone(), on_applied).await?;
+        let replica = Replica::open((id, me), cluster, log, self.storage.clone(), on_applied).await?;
         group.set_replica(replica.clone());
         self.groups.borrow_mut().insert(id, Rc::clone(&group));
         let (leading, following) = (Rc::clone(&group), Rc::clone(&group));
