@@ -6,4 +6,5 @@
 pub mod command;
 pub mod ids;
 pub mod machine;
+pub mod partition;
 pub mod shard;

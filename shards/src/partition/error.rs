@@ -1,0 +1,142 @@
+//! Why a partition cannot serve.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::ids::GroupId;
+use crate::machine::{ApplyError, StoreError};
+
+/// A partition's failure. After any of them but [`PartitionError::Locked`] the partition is in doubt: the replica stops.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PartitionError {
+    /// What is on disk is not what was written, or is not there any more: a checksum, a length, a missing file. The partition is
+    /// never served; it is rebuilt from a peer's snapshot, or from the log when that reaches back far enough.
+    #[error("the partition of group {group} in {dir} is damaged; it must be rebuilt and is not served")]
+    Damaged {
+        /// Whose partition.
+        group: GroupId,
+        /// The directory.
+        dir: Arc<Path>,
+        /// What was found.
+        source: Cause,
+    },
+    /// The disk refused to read or to write (full, gone, no permission), or a background thread failed earlier.
+    #[error("the partition of group {group} in {dir} cannot be read or written")]
+    Storage {
+        /// Whose partition.
+        group: GroupId,
+        /// The directory.
+        dir: Arc<Path>,
+        /// What failed.
+        source: Cause,
+    },
+    /// Another process, or a view that still lives in this one, has it open.
+    #[error("the partition of group {group} in {dir} is in use by another process")]
+    Locked {
+        /// Whose partition.
+        group: GroupId,
+        /// The directory.
+        dir: Arc<Path>,
+    },
+    /// The machine could not apply an entry.
+    #[error("the partition of group {group} in {dir} cannot apply the entry at index {index}")]
+    Apply {
+        /// Whose partition.
+        group: GroupId,
+        /// The directory.
+        dir: Arc<Path>,
+        /// The entry.
+        index: u64,
+        /// Why.
+        source: Arc<ApplyError>,
+    },
+}
+
+/// An error that can be told more than once: the writer thread's failure is the answer to every later call.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Cause(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Cause {
+    /// Wraps the error that was found.
+    pub(super) fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Cause(Arc::new(error))
+    }
+}
+
+/// Something that the journal audit or a row decoder found wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Finding(pub(super) String);
+
+/// Where an error happened: every error of a partition names its group and directory.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) group: GroupId,
+    pub(super) dir: Arc<Path>,
+}
+
+impl Place {
+    /// An error of fjall, sorted into what it means for the replica.
+    pub(super) fn fjall(&self, error: fjall::Error) -> PartitionError {
+        match &error {
+            fjall::Error::Locked => self.locked(),
+            fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => match io.kind() {
+                // A file that ends early or is missing was cut or removed: nothing that fjall does leads there.
+                std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData => {
+                    self.damaged(error)
+                }
+                _ => self.storage(error),
+            },
+            fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => self.storage(error),
+            _ => self.damaged(error),
+        }
+    }
+
+    pub(super) fn damaged(&self, source: impl std::error::Error + Send + Sync + 'static) -> PartitionError {
+        PartitionError::Damaged { group: self.group, dir: self.dir.clone(), source: Cause::new(source) }
+    }
+
+    /// A row or file that is not what it should be.
+    pub(super) fn finding(&self, what: impl Into<String>) -> PartitionError {
+        self.damaged(Finding(what.into()))
+    }
+
+    pub(super) fn storage(&self, source: impl std::error::Error + Send + Sync + 'static) -> PartitionError {
+        PartitionError::Storage { group: self.group, dir: self.dir.clone(), source: Cause::new(source) }
+    }
+
+    pub(super) fn locked(&self) -> PartitionError {
+        PartitionError::Locked { group: self.group, dir: self.dir.clone() }
+    }
+
+    /// The machine's failure at an entry.
+    pub(super) fn applying(&self, index: u64, error: ApplyError) -> PartitionError {
+        match own(error) {
+            Ok(own) => own,
+            Err(other) => PartitionError::Apply { group: self.group, dir: self.dir.clone(), index, source: Arc::new(other) },
+        }
+    }
+
+    /// The machine's failure when it only reads: what it cannot read is damaged.
+    pub(super) fn reading(&self, error: ApplyError) -> PartitionError {
+        own(error).unwrap_or_else(|other| self.damaged(other))
+    }
+}
+
+/// The partition's own error, when that is what the machine met.
+fn own(error: ApplyError) -> Result<PartitionError, ApplyError> {
+    match error {
+        ApplyError::Store(StoreError(source)) => match source.downcast() {
+            Ok(own) => Ok(*own),
+            Err(other) => Err(ApplyError::Store(StoreError(other))),
+        },
+        other => Err(other),
+    }
+}
+
+impl From<PartitionError> for StoreError {
+    fn from(error: PartitionError) -> Self {
+        StoreError(Box::new(error))
+    }
+}

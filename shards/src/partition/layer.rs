@@ -1,0 +1,209 @@
+//! The writes of one run of entries: first the machine's overlay while the run is applied, then, sealed, a queued write batch that
+//! reads still see.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What a layer does to one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The key has this value.
+    Put(Bytes),
+    /// The key is gone.
+    Delete,
+    /// The key is gone, and one tombstone may cancel one write (see [`crate::machine::Store::delete`]).
+    WeakDelete,
+}
+
+impl Change {
+    /// The value as a reader sees it.
+    pub(super) fn value(&self) -> Option<&Bytes> {
+        match self {
+            Change::Put(value) => Some(value),
+            Change::Delete | Change::WeakDelete => None,
+        }
+    }
+}
+
+/// One key and its change.
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    pub(super) key: Bytes,
+    pub(super) change: Change,
+}
+
+/// An ordered set of writes with at most one per key: all items of a fjall batch share one sequence number, so a key that was
+/// written twice in a batch would keep either value. Writes stay in the order in which their keys were first named.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    writes: Vec<Write>,
+    /// From the key's hash to its place in `writes`. Keys are looked up by hash and compared in `writes`, so that no key is stored
+    /// twice; a key whose hash is taken by another goes to the next free number.
+    index: HashMap<u64, u32, BuildHasherDefault<AlreadyHashed>>,
+    /// `writes` in the order of keys, made when a range is first asked for.
+    sorted: OnceLock<Box<[u32]>>,
+    bytes: usize,
+}
+
+impl Layer {
+    /// Bytes of keys and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many keys are written.
+    pub(super) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// The writes in the order of first mention.
+    pub(super) fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// What the layer does to `key`, if anything.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&Change> {
+        let mut hash = xxh3_64(key);
+        loop {
+            let write = &self.writes[*self.index.get(&hash)? as usize];
+            if write.key == key {
+                return Some(&write.change);
+            }
+            hash = hash.wrapping_add(1);
+        }
+    }
+
+    /// Sets `key`.
+    pub(super) fn put(&mut self, key: Bytes, value: Bytes) {
+        self.write(key, Change::Put(value));
+    }
+
+    /// Removes `key`. It becomes a strong delete when the layer wrote the key before: the one tombstone of the batch then stands
+    /// for more than one write.
+    pub(super) fn delete(&mut self, key: Bytes, weak: bool) {
+        self.write(key, if weak { Change::WeakDelete } else { Change::Delete });
+    }
+
+    fn write(&mut self, key: Bytes, change: Change) {
+        let mut hash = xxh3_64(&key);
+        loop {
+            match self.index.entry(hash) {
+                Entry::Vacant(free) => {
+                    free.insert(self.writes.len() as u32);
+                    self.bytes += key.len() + change.value().map_or(0, Bytes::len);
+                    self.writes.push(Write { key, change });
+                    self.sorted.take();
+                    return;
+                }
+                Entry::Occupied(taken) => {
+                    let write = &mut self.writes[*taken.get() as usize];
+                    if write.key == key {
+                        self.bytes += change.value().map_or(0, Bytes::len);
+                        self.bytes -= write.change.value().map_or(0, Bytes::len);
+                        write.change = if change == Change::WeakDelete { Change::Delete } else { change };
+                        return;
+                    }
+                    hash = hash.wrapping_add(1);
+                }
+            }
+        }
+    }
+
+    /// The writes with `from <= key < until`, in the order of keys.
+    pub(super) fn range<'a>(&'a self, from: &[u8], until: &[u8]) -> impl Iterator<Item = &'a Write> + use<'a> {
+        let sorted = self.sorted.get_or_init(|| {
+            let mut places: Box<[u32]> = (0..self.writes.len() as u32).collect();
+            places.sort_unstable_by(|a, b| self.writes[*a as usize].key.cmp(&self.writes[*b as usize].key));
+            places
+        });
+        let start = sorted.partition_point(|at| self.writes[*at as usize].key < from);
+        let end = sorted.partition_point(|at| self.writes[*at as usize].key < until).max(start);
+        sorted[start..end].iter().map(|at| &self.writes[*at as usize])
+    }
+}
+
+/// The keys of the index are hashes already.
+#[derive(Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A layer must behave as a map in which the last write wins, while it names each key once and keeps the order of first mention;
+    //! were a key named twice, fjall would keep either value.
+
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(n: u8) -> Bytes {
+        Bytes::copy_from_slice(&[n])
+    }
+
+    #[test]
+    fn one_write_per_key_in_the_order_of_first_mention() {
+        let mut layer = Layer::default();
+        layer.put(key(9), key(1));
+        layer.delete(key(3), true);
+        layer.put(key(9), key(2));
+        let names: Vec<u8> = layer.writes().iter().map(|w| w.key[0]).collect();
+        assert_eq!(names, [9, 3]);
+        assert_eq!(layer.get(&[9]), Some(&Change::Put(key(2))));
+        assert_eq!(layer.get(&[3]), Some(&Change::WeakDelete));
+        assert_eq!(layer.get(&[4]), None);
+        assert_eq!(layer.bytes(), 3);
+    }
+
+    #[test]
+    fn a_weak_delete_of_a_key_that_the_layer_wrote_is_a_strong_one() {
+        let mut layer = Layer::default();
+        layer.put(key(1), key(1));
+        layer.delete(key(1), true);
+        layer.delete(key(2), true);
+        layer.delete(key(2), true);
+        assert_eq!(layer.get(&[1]), Some(&Change::Delete));
+        assert_eq!(layer.get(&[2]), Some(&Change::Delete));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map(ops in proptest::collection::vec((0u8..20, proptest::option::of(any::<u8>()), any::<bool>()), 0..60), from: u8, until: u8) {
+            let mut layer = Layer::default();
+            let mut model = BTreeMap::new();
+            for (k, v, weak) in ops {
+                match v {
+                    Some(v) => layer.put(key(k), key(v)),
+                    None => layer.delete(key(k), weak),
+                }
+                model.insert(k, v);
+                // Asking in between must not freeze the order.
+                layer.range(&[k], &[255]).count();
+            }
+            let bytes: usize = model.values().map(|v| 1 + usize::from(v.is_some())).sum();
+            prop_assert_eq!(layer.bytes(), bytes);
+            let got: Vec<_> = layer.range(&[from], &[until]).map(|w| (w.key[0], w.change.value().map(|v| v[0]))).collect();
+            let want: Vec<_> = model.iter().filter(|(k, _)| (from..until).contains(k)).map(|(k, v)| (*k, *v)).collect();
+            prop_assert_eq!(got, want);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A replica's durable state: one fjall database in one directory, and the only place that names fjall.
+//!
+//! Everything here blocks: it runs on the shard's storage thread, never on an executor. The life of a run of committed entries:
+//!
+//! 1. [`Partition::apply`] gives each entry to the machine, whose writes go into a layer over what is there;
+//! 2. the layer gets the last applied position (and membership) and is queued: apply is done, reads see the layer;
+//! 3. the writer thread commits the layer to fjall as one batch; fjall's memtable holds it now, its journal file has it unsynced;
+//! 4. [`Persister::persist`] waits for 3 and syncs the journal. Until then the raft log is what makes the entries durable.
+//!
+//! So whatever was lost by a crash is a whole number of runs at the end, the position says where, and the log has them again.
+
+mod audit;
+mod error;
+mod layer;
+mod layout;
+mod options;
+mod queue;
+mod rows;
+mod store;
+mod tree;
+mod upkeep;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+
+pub use error::{Cause, PartitionError};
+pub use options::PartitionOptions;
+pub use rows::{ListPage, ListRange, Window};
+pub use view::View;
+
+use crate::command::{LogEntry, LogPayload, LogPosition, NamespaceRow, TaskRow};
+use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
+use crate::machine::{Machine, Outcome, Totals, keys};
+use error::Place;
+use layout::Applied;
+use queue::Queue;
+use store::BatchStore;
+use tree::Tree;
+use upkeep::Upkeep;
+
+/// A replica's durable state. `Send`; owned by the storage thread of its shard. Dropping it writes what is queued, unsynced.
+pub struct Partition {
+    place: Place,
+    machine: Machine,
+    tree: Tree,
+    queue: Arc<Queue>,
+    upkeep: Arc<Upkeep>,
+    threads: Vec<JoinHandle<()>>,
+    applied: Option<LogPosition>,
+    membership: Option<(Option<LogPosition>, Bytes)>,
+}
+
+impl Partition {
+    /// Opens the partition of `group` in `dir`, or creates an empty one; loads the machine.
+    ///
+    /// The caller compares [`Partition::applied`] with the log's purge point: a partition that is behind it is not served.
+    ///
+    /// # Errors
+    /// [`PartitionError::Damaged`] when what is there fails a checksum or belongs to another group, [`PartitionError::Locked`] when
+    /// it is open elsewhere.
+    pub fn open(dir: &Path, group: GroupId, options: &PartitionOptions) -> Result<Self, PartitionError> {
+        let place = Place { group, dir: Arc::from(dir) };
+        std::fs::create_dir_all(dir).map_err(|error| place.storage(error))?;
+        audit::audit_journals(dir, &place)?;
+        let tree = Tree::open(dir, options).map_err(|error| place.fjall(error))?;
+        let view = View::without_queue(&tree, &place);
+        let found = view.applied()?;
+        let applied = found.as_ref().map(|found| found.position);
+        let membership = found.and_then(|found| found.membership);
+        let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| place.reading(error))?;
+        drop(view);
+        let queue = Arc::new(Queue::new(options.queue_bytes_max, applied));
+        let mut partition =
+            Partition { place, machine, tree, queue, upkeep: Arc::default(), threads: Vec::new(), applied, membership };
+        partition.start_threads()?;
+        Ok(partition)
+    }
+
+    fn start_threads(&mut self) -> Result<(), PartitionError> {
+        let (tree, queue, upkeep, place) = (self.tree.clone(), self.queue.clone(), self.upkeep.clone(), self.place.clone());
+        self.start_thread("write", move || queue.write_all(&tree, &place, || upkeep.wake()))?;
+        let (tree, queue, upkeep, place) = (self.tree.clone(), self.queue.clone(), self.upkeep.clone(), self.place.clone());
+        self.start_thread("merge", move || upkeep.run(&tree, &place, &queue))
+    }
+
+    fn start_thread(&mut self, does: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), PartitionError> {
+        let name = format!("z4-{does}-{}", self.place.group);
+        let (queue, place) = (self.queue.clone(), self.place.clone());
+        let body = move || {
+            // fjall asserts what it holds for impossible; whoever waits for this thread must hear of it.
+            if std::panic::catch_unwind(AssertUnwindSafe(body)).is_err() {
+                queue.fail(place.finding(format!("the {does} thread panicked")));
+            }
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(body).map_err(|error| self.place.storage(error))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The last entry that was applied, durable or not.
+    pub fn applied(&self) -> Option<LogPosition> {
+        self.applied
+    }
+
+    /// The membership as last applied, opaque bytes of the raft adapter, and the position of the entry that set it.
+    pub fn membership(&self) -> Option<(Option<LogPosition>, Bytes)> {
+        self.membership.clone()
+    }
+
+    /// Applies committed entries in their order; one outcome for each (empty for blank and membership entries). Reads see them when
+    /// this returns. Blocks while more than [`PartitionOptions::queue_bytes_max`] waits for the disk.
+    ///
+    /// # Errors
+    /// After any error the machine and the disk disagree: the partition must be dropped.
+    pub fn apply(&mut self, run: &[LogEntry]) -> Result<Vec<Outcome>, PartitionError> {
+        let Some(last) = run.last() else { return Ok(Vec::new()) };
+        let view = self.view();
+        let mut store = BatchStore::new(&view);
+        let mut outcomes = Vec::with_capacity(run.len());
+        for LogEntry { position, payload } in run {
+            debug_assert!(self.applied.is_none_or(|applied| position.index > applied.index), "an entry is applied once");
+            self.applied = Some(*position);
+            outcomes.push(match payload {
+                LogPayload::Blank => Outcome::default(),
+                LogPayload::Normal(entry) => self
+                    .machine
+                    .apply(&mut store, position.index, entry)
+                    .map_err(|error| self.place.applying(position.index, error))?,
+                LogPayload::Membership(bytes) => {
+                    self.membership = Some((Some(*position), Bytes::copy_from_slice(bytes)));
+                    Outcome::default()
+                }
+            });
+        }
+        let mut layer = store.layer;
+        // The push may wait; nothing that was removed meanwhile need be kept for this view.
+        drop(view);
+        let applied = Applied { group: self.place.group, position: last.position, membership: self.membership.clone() };
+        layer.put(keys::raft(), applied.encode());
+        self.queue.push(layer, self.applied)?;
+        Ok(outcomes)
+    }
+
+    /// Makes everything that was applied durable here, so that the raft log can go; returns up to where. Blocks for a sync, tens of
+    /// milliseconds; [`Partition::persister`] does the same beside applies.
+    pub fn persist(&mut self) -> Result<Option<LogPosition>, PartitionError> {
+        self.persister().persist()
+    }
+
+    /// A handle that persists from another thread while this one goes on to apply.
+    pub fn persister(&self) -> Persister {
+        Persister { place: self.place.clone(), tree: self.tree.clone(), queue: self.queue.clone() }
+    }
+
+    /// A consistent view of everything applied so far.
+    pub fn view(&self) -> View {
+        View::new(&self.tree, &self.queue, &self.place)
+    }
+
+    /// See [`View::get`].
+    pub fn get(&self, namespace: &Namespace, id: TaskId) -> Result<Option<TaskRow>, PartitionError> {
+        self.view().get(namespace, id)
+    }
+
+    /// See [`View::list`].
+    pub fn list(&self, range: &ListRange) -> Result<ListPage, PartitionError> {
+        self.view().list(range)
+    }
+
+    /// See [`View::scan_window`].
+    pub fn scan_window(
+        &self,
+        namespace: &Namespace,
+        from: TaskKey,
+        until_ms: u64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<Window, PartitionError> {
+        self.view().scan_window(namespace, from, until_ms, rows_max, bytes_max)
+    }
+
+    /// See [`View::namespace`].
+    pub fn namespace(&self, namespace: &Namespace) -> Result<Option<NamespaceRow>, PartitionError> {
+        self.view().namespace(namespace)
+    }
+
+    /// See [`View::namespaces`].
+    pub fn namespaces(&self, after: Option<&Namespace>, limit: usize) -> Result<Vec<(Namespace, NamespaceRow)>, PartitionError> {
+        self.view().namespaces(after, limit)
+    }
+
+    /// See [`View::registered`].
+    pub fn registered(&self, key: &[u8]) -> Result<Option<Bytes>, PartitionError> {
+        self.view().registered(key)
+    }
+
+    /// See [`View::registry`].
+    pub fn registry(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, PartitionError> {
+        self.view().registry(prefix)
+    }
+
+    /// See [`View::oldest_due`].
+    pub fn oldest_due(&self, namespace: &Namespace, from: TaskKey) -> Result<Option<TaskKey>, PartitionError> {
+        self.view().oldest_due(namespace, from)
+    }
+
+    /// Counts over the group.
+    pub fn totals(&self) -> Totals {
+        self.machine.totals()
+    }
+
+    /// The stamp of the last entry, milliseconds; 0 before the first.
+    pub fn last_stamp_ms(&self) -> u64 {
+        self.machine.last_stamp_ms()
+    }
+
+    /// Equal on all replicas that applied the same entries.
+    pub fn state_hash(&self) -> u64 {
+        self.machine.state_hash()
+    }
+
+    /// Bytes on disk, fjall's journals included.
+    pub fn disk_bytes(&self) -> Result<u64, PartitionError> {
+        self.tree.disk_bytes().map_err(|error| self.place.fjall(error))
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.upkeep.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!(group = %self.place.group, "a thread of the partition panicked");
+            }
+        }
+    }
+}
+
+/// Makes a partition durable from any plain thread; clones are cheap. While one lives the partition's directory stays in use.
+#[derive(Clone)]
+pub struct Persister {
+    place: Place,
+    tree: Tree,
+    queue: Arc<Queue>,
+}
+
+impl Persister {
+    /// Everything that was applied when this was called is on the disk when it returns; returns up to where that is.
+    pub fn persist(&self) -> Result<Option<LogPosition>, PartitionError> {
+        let position = self.queue.drained()?;
+        self.tree.sync().map_err(|error| self.place.fjall(error))?;
+        Ok(position)
+    }
+}

@@ -1,0 +1,99 @@
+//! One flipped byte anywhere in a table file must never change what a read says: the right answer, or an error that names group and
+//! directory, but not other data.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::partition::PartitionError;
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("it can be listed") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Everything that the partition holds, or the first error.
+fn read_all(dir: &Path) -> Result<BTreeMap<Bytes, Bytes>, PartitionError> {
+    let place = Place { group: GroupId(1), dir: Arc::from(dir) };
+    let tree = Tree::open(dir, &PartitionOptions::default()).map_err(|error| place.fjall(error))?;
+    let parts = Parts { place, tree, queue: Arc::new(Queue::new(usize::MAX, None)) };
+    let view = parts.view();
+    let rows = view.range(&[0], &[255]).collect::<Result<BTreeMap<_, _>, _>>()?;
+    for (key, value) in &rows {
+        assert_eq!(view.value(key)?.as_ref(), Some(value), "scan and get disagree");
+    }
+    Ok(rows)
+}
+
+#[test]
+fn a_flipped_byte_in_a_table_is_never_served() {
+    let dir = temp();
+    let parts = Parts::open(dir.path());
+    for n in 0..200u8 {
+        parts.commit(&[(&task_key(n), &[n; 300]), (&state_key(n % 20), &[n; 40])]);
+        if n % 50 == 49 {
+            parts.flush();
+        }
+    }
+    while parts.tree.compact().expect("it compacts") {}
+    drop(parts);
+    let intact = read_all(dir.path()).expect("it is intact");
+    assert_eq!(intact.len(), 220);
+
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let tables: Vec<_> = files_below(&dir.path().join("keyspaces"))
+        .into_iter()
+        .filter(|p| p.components().any(|c| c.as_os_str() == "tables"))
+        .collect();
+    assert!(!tables.is_empty(), "rows were flushed into tables");
+    let (mut refused, mut same) = (0, 0);
+    for _ in 0..150 {
+        let copy = temp();
+        copy_dir(dir.path(), copy.path());
+        let table = &tables[random.random_range(0..tables.len())];
+        let table = copy.path().join(table.strip_prefix(dir.path()).expect("it is below"));
+        let mut bytes = fs::read(&table).expect("read");
+        let at = random.random_range(0..bytes.len());
+        bytes[at] ^= 1 << random.random_range(0..8);
+        fs::write(&table, bytes).expect("written");
+        match read_all(copy.path()) {
+            Ok(rows) => {
+                assert!(rows == intact, "byte {at} of {} changed what is read", table.display());
+                same += 1;
+            }
+            Err(error) => {
+                assert!(matches!(error, PartitionError::Damaged { .. }), "{error:?}");
+                let text = error.to_string();
+                assert!(text.contains("group 1") && text.contains(&copy.path().display().to_string()), "{text}");
+                refused += 1;
+            }
+        }
+    }
+    println!("refused {refused}, unchanged {same}");
+    assert!(refused > 0, "no flip was noticed");
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    for file in files_below(from) {
+        let target = to.join(file.strip_prefix(from).expect("it is below"));
+        fs::create_dir_all(target.parent().expect("it has one")).expect("created");
+        // Holes stay holes: the journal is 64 MiB of unused space.
+        if file.extension().is_some_and(|e| e == "jnl") {
+            let bytes = fs::read(&file).expect("read");
+            let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |end| end + 1);
+            fs::write(&target, &bytes[..end]).expect("written");
+        } else {
+            fs::copy(&file, &target).expect("copied");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A consistent view of a partition: fjall's snapshot below, the layers that fjall may not have yet above.
+
+use std::iter::{Map, Peekable};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::Readable;
+
+use super::error::{PartitionError, Place};
+use super::layer::{Layer, Write};
+use super::queue::Queue;
+use super::tree::Tree;
+
+/// What a partition held at one moment, whatever is applied later. Cheap to make and to clone; `Send`. While it lives the space of
+/// rows that were removed since is not given back, and the partition's directory stays in use.
+#[derive(Clone)]
+pub struct View {
+    tree: Tree,
+    snapshot: fjall::Snapshot,
+    /// Newest first; usually there are none.
+    layers: Vec<Arc<Layer>>,
+    pub(super) place: Place,
+}
+
+/// A key and its value.
+pub(super) type Row = (Bytes, Bytes);
+
+impl View {
+    pub(super) fn new(tree: &Tree, queue: &Queue, place: &Place) -> Self {
+        // In this order: see `Queue::layers`.
+        let layers = queue.layers();
+        let snapshot = tree.snapshot();
+        View { tree: tree.clone(), snapshot, layers, place: place.clone() }
+    }
+
+    /// A view of what fjall has, before there is a queue.
+    pub(super) fn without_queue(tree: &Tree, place: &Place) -> Self {
+        View { tree: tree.clone(), snapshot: tree.snapshot(), layers: Vec::new(), place: place.clone() }
+    }
+
+    /// The value at `key`.
+    pub(super) fn value(&self, key: &[u8]) -> Result<Option<Bytes>, PartitionError> {
+        if let Some(change) = self.layers.iter().find_map(|layer| layer.get(key)) {
+            return Ok(change.value().cloned());
+        }
+        let found = self.snapshot.get(self.tree.keyspace(key), key).map_err(|error| self.place.fjall(error))?;
+        Ok(found.map(Bytes::from))
+    }
+
+    /// The pairs with `from <= key < until`, in the order of keys. After an error there is nothing more to come.
+    pub(super) fn range(&self, from: &[u8], until: &[u8]) -> impl Iterator<Item = Result<Row, PartitionError>> + use<'_> {
+        self.range_under(None, from, until)
+    }
+
+    /// The same, seen through one more layer.
+    pub(super) fn range_under<'a>(
+        &'a self,
+        top: Option<&'a Layer>,
+        from: &[u8],
+        until: &[u8],
+    ) -> impl Iterator<Item = Result<Row, PartitionError>> + use<'a> {
+        let mut sources: Vec<Source<'a>> = Vec::new();
+        // An empty range must not reach fjall, which panics when a range ends before it starts.
+        if from < until {
+            for layer in top.into_iter().chain(self.layers.iter().map(Arc::as_ref)) {
+                let writes: Box<dyn Iterator<Item = &'a Write> + 'a> = Box::new(layer.range(from, until));
+                sources.push(Source::Layer(writes.peekable()));
+            }
+            for keyspace in self.tree.keyspaces_between(from, until) {
+                let rows = self.snapshot.range(keyspace, from..until);
+                sources.push(Source::Tree(rows.map(into_row as fn(_) -> _).peekable()));
+            }
+        }
+        Merge { sources, place: &self.place }
+    }
+}
+
+fn into_row(guard: fjall::Guard) -> fjall::Result<Row> {
+    let (key, value) = guard.into_inner()?;
+    Ok((key.into(), value.into()))
+}
+
+/// One ordered run of rows.
+enum Source<'a> {
+    Layer(Peekable<Box<dyn Iterator<Item = &'a Write> + 'a>>),
+    Tree(Peekable<Map<fjall::Iter, fn(fjall::Guard) -> fjall::Result<Row>>>),
+}
+
+impl Source<'_> {
+    /// The key that comes next. An error counts as the first of all keys, so that it is told at once.
+    fn peek(&mut self) -> Option<&[u8]> {
+        match self {
+            Source::Layer(writes) => writes.peek().map(|write| write.key.as_ref()),
+            Source::Tree(rows) => rows.peek().map(|row| row.as_ref().map_or(&[] as &[u8], |(key, _)| key)),
+        }
+    }
+
+    /// The next row; `None` for a key that is removed.
+    fn next(&mut self) -> Option<fjall::Result<(Bytes, Option<Bytes>)>> {
+        match self {
+            Source::Layer(writes) => writes.next().map(|write| Ok((write.key.clone(), write.change.value().cloned()))),
+            Source::Tree(rows) => rows.next().map(|row| row.map(|(key, value)| (key, Some(value)))),
+        }
+    }
+}
+
+/// Merges sources; where several have a key, the first source's word counts.
+struct Merge<'a> {
+    sources: Vec<Source<'a>>,
+    place: &'a Place,
+}
+
+impl Merge<'_> {
+    fn step(&mut self) -> Option<fjall::Result<(Bytes, Option<Bytes>)>> {
+        if let [only] = &mut self.sources[..] {
+            return only.next();
+        }
+        let mut first: Option<(usize, &[u8])> = None;
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            let Some(key) = source.peek() else { continue };
+            if first.is_none_or(|(_, least)| key < least) {
+                first = Some((at, key));
+            }
+        }
+        let (at, _) = first?;
+        let row = self.sources[at].next()?;
+        if let Ok((key, _)) = &row {
+            for source in &mut self.sources[at + 1..] {
+                if source.peek() == Some(key) {
+                    source.next();
+                }
+            }
+        }
+        Some(row)
+    }
+}
+
+impl Iterator for Merge<'_> {
+    type Item = Result<Row, PartitionError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.step()? {
+                Ok((key, Some(value))) => return Some(Ok((key, value))),
+                Ok((_, None)) => {}
+                Err(error) => {
+                    self.sources.clear();
+                    return Some(Err(self.place.fjall(error)));
+                }
+            }
+        }
+    }
+}
