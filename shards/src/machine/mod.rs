@@ -82,3 +82,6 @@ pub enum Effect {
         settings: Settings,
     },
 }
+
+#[cfg(test)]
+mod tests;
