@@ -12,6 +12,10 @@
 //! | anonymous memory, MiB, at full speed / at 60,000 tasks/s | 134 / 86 | 150 / - |
 //! | disk, MiB | 930 | 1,400 |
 //!
+//! At an offered rate the queue keeps apply (of 1,000 tasks) at p50 0.6, p99 11, max 29 ms for 150,000 tasks/s in order, and p50 0.65,
+//! p99 23, max 54 ms for 100,000 tasks/s at random: what is left is waiting for a core. At full speed the queue fills and apply waits for
+//! fjall (max 790 ms), which is the backpressure that it should be.
+//!
 //! An ack costs the storage thread 0.2 µs and the writer 0.6 µs. Windows of 1,000 rows: 0.3 to 0.5 ms. A partition of 5 M rows opens in
 //! 0.5 to 2.5 s, most of it the replay of up to 64 MiB of journal. Passing a million acked rows whose tombstones were not merged yet takes
 //! about a second: scans should start at the low-water mark, or where the last one ended.
