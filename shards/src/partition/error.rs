@@ -1,5 +1,6 @@
 //! Why a partition cannot serve.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -82,8 +83,8 @@ impl Place {
         match &error {
             fjall::Error::Locked => self.locked(),
             fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => match io.kind() {
-                // A file that ends early or is missing was cut or removed: nothing that fjall does leads there.
-                std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData => {
+                // A file that ends early, is missing, or names an offset that no file has: what fjall wrote is not there any more.
+                ErrorKind::UnexpectedEof | ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::InvalidInput => {
                     self.damaged(error)
                 }
                 _ => self.storage(error),

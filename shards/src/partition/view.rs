@@ -63,7 +63,8 @@ impl View {
         // An empty range must not reach fjall, which panics when a range ends before it starts.
         if from < until {
             for layer in top.into_iter().chain(self.layers.iter().map(Arc::as_ref)) {
-                let writes: Box<dyn Iterator<Item = &'a Write> + 'a> = Box::new(layer.range(from, until));
+                let Some(writes) = layer.range(from, until) else { continue };
+                let writes: Box<dyn Iterator<Item = &'a Write> + 'a> = Box::new(writes);
                 sources.push(Source::Layer(writes.peekable()));
             }
             for keyspace in self.tree.keyspaces_between(from, until) {
@@ -80,10 +81,12 @@ fn into_row(guard: fjall::Guard) -> fjall::Result<Row> {
     Ok((key.into(), value.into()))
 }
 
+type TreeRows = Map<fjall::Iter, fn(fjall::Guard) -> fjall::Result<Row>>;
+
 /// One ordered run of rows.
 enum Source<'a> {
     Layer(Peekable<Box<dyn Iterator<Item = &'a Write> + 'a>>),
-    Tree(Peekable<Map<fjall::Iter, fn(fjall::Guard) -> fjall::Result<Row>>>),
+    Tree(Peekable<TreeRows>),
 }
 
 impl Source<'_> {

@@ -30,7 +30,7 @@ fn commands(index: u64, payload_bytes: usize) -> Vec<Command> {
     if index == 1 {
         all.push(one(Op::Configure(SettingsPatch { max_attempts: Some(2), ..SettingsPatch::default() })));
     }
-    if index % 7 == 0 {
+    if index.is_multiple_of(7) {
         all.push(one(Op::LowWater { due_ms: stamp(index - 6) }));
     }
     // Every tenth entry is no command, and an ack must name a task that is there.

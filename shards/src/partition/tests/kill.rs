@@ -12,7 +12,8 @@ use super::*;
 use crate::partition::Partition;
 
 const DIR: &str = "Z4_TEST_KILL_DIR";
-const PAYLOAD_BYTES: usize = 1500;
+/// Large, so that the rounds together fill more than one journal of 64 MiB.
+const PAYLOAD_BYTES: usize = 4000;
 const RUN: u64 = 4;
 
 fn options() -> PartitionOptions {
@@ -44,14 +45,14 @@ fn a_killed_partition_is_a_whole_number_of_entries() {
     let dir = temp();
     let mut replay = Replay::new(PAYLOAD_BYTES);
     let mut before = 0;
-    for round in 0..8 {
+    for round in 0..6 {
         let mut child = Command::new(std::env::current_exe().expect("this test's binary"))
             .args(["--exact", "partition::tests::kill::child", "--nocapture"])
             .env(DIR, dir.path())
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let mut runs = random.random_range(1..400);
+        let mut runs = random.random_range(1..200);
         let mut persisted = 0;
         for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
             let line = line.expect("it is text");
