@@ -23,9 +23,12 @@ use super::task_stream::task_stream;
 
 type Responses = Pin<Box<dyn Stream<Item = Result<proto::ConsumeResponse, Status>>>>;
 
+/// The tokens of a settle, and the way to answer it.
+type Asked = (Vec<u64>, oneshot::Sender<Vec<Settled>>);
+
 /// Settles that wait for the test to answer them.
 #[derive(Clone, Default)]
-struct Shard(Rc<RefCell<VecDeque<(Vec<u64>, oneshot::Sender<Vec<Settled>>)>>>);
+struct Shard(Rc<RefCell<VecDeque<Asked>>>);
 
 impl Shard {
     fn settler(&self) -> impl Fn(Namespace, Vec<Settle>) -> Pin<Box<dyn Future<Output = Vec<Settled>>>> + Clone + 'static {

@@ -1,5 +1,6 @@
 //! LeaseTasks: consuming without a stream.
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(super) async fn lease_tasks(
             Either::Right(_) => Vec::new(),
         }
     };
-    let mut taken = std::collections::VecDeque::from(first);
+    let mut taken = VecDeque::from(first);
     let mut response = proto::LeaseTasksResponse::default();
     let mut bytes = 0;
     while !taken.is_empty() {

@@ -27,14 +27,13 @@ pub async fn execute(session: &Session, out: &mut Output, args: ConsumeArgs) -> 
     let (requests, outgoing) = mpsc::channel(REQUESTS_MAX);
     let open = ConsumeOpen { namespaces: args.namespaces, lease_ms: args.lease_ms };
     send(&requests, ConsumeRequest { open: Some(open), credit: narrow(credit), ..ConsumeRequest::default() }).await;
-    out.header(DeliveryView::HEADER)?;
-
     let mut client = session.collection();
     // The peer may answer the call with its first delivery only, so opening is not bounded by the timeout.
     let mut answers = tokio::select! {
         opened = client.consume(ReceiverStream::new(outgoing)) => opened?.into_inner(),
         () = interrupts.next() => return Ok(()),
     };
+    out.header(DeliveryView::HEADER)?;
     let mut consumer = Consumer { requests, ack: args.ack, ungranted: limit - credit, unprinted: limit, acks: Acks::default() };
     while consumer.unprinted > 0 {
         tokio::select! {

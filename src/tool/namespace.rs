@@ -38,11 +38,14 @@ pub async fn execute(session: &Session, out: &mut Output, command: NamespaceComm
 async fn list(session: &Session, out: &mut Output, limit: u64) -> Result<(), ToolError> {
     let mut left = if limit == 0 { u64::MAX } else { limit };
     let mut page_token = String::new();
-    out.header(NamespaceRow::HEADER)?;
+    let mut first = true;
     while left > 0 {
         let page_size = u32::try_from(left.min(PAGE_NAMESPACES_MAX)).unwrap_or(1);
         let request = ListNamespacesRequest { page_size, page_token };
         let page = session.answer(session.collection().list_namespaces(request)).await?;
+        if std::mem::take(&mut first) {
+            out.header(NamespaceRow::HEADER)?;
+        }
         left = left.saturating_sub(page.namespaces.len() as u64);
         for namespace in page.namespaces {
             out.show(&NamespaceRow(NamespaceView::from(namespace)))?;

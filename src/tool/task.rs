@@ -181,10 +181,13 @@ async fn list(session: &Session, out: &mut Output, args: ListArgs) -> Result<(),
         page_token: String::new(),
         omit_payload: args.omit_payload,
     };
-    out.header(TaskRow::HEADER)?;
+    let mut first = true;
     while left > 0 {
         request.page_size = u32::try_from(left.min(page_max)).unwrap_or(1);
         let page: ListTasksResponse = session.answer(session.collection().list_tasks(request.clone())).await?;
+        if std::mem::take(&mut first) {
+            out.header(TaskRow::HEADER)?;
+        }
         left = left.saturating_sub(page.tasks.len() as u64);
         for task in page.tasks {
             out.show(&TaskRow(TaskView::from(task)))?;

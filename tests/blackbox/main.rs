@@ -15,6 +15,7 @@ mod kill;
 mod leases;
 mod lifecycle;
 mod limits;
+mod limits_of_connections;
 mod limits_of_consumers;
 mod namespaces;
 mod observe;

@@ -9,6 +9,7 @@ use super::options::LogOptions;
 use super::record::{Change, MARK_BYTES, Payload, RecordError, STANDING_BYTES};
 use super::segments::{Released, SegmentNumber};
 use super::state::{Done, Op, OpKind, State};
+use crate::command::LogPosition;
 use crate::runtime::files::{Buffer, File};
 
 /// A frame that is ready to be written.
@@ -22,8 +23,34 @@ pub(crate) struct Batch {
     pub(crate) done: Vec<Done>,
     /// Entries that no longer live once it is durable.
     pub(crate) released: Released,
+    /// Entries that are here now. Until the frame is durable they are read where they were.
+    pub(crate) moved: Vec<Moved>,
     /// The sequence after the last append in it, if there is any.
     pub(crate) sequence_end: Option<u64>,
+}
+
+/// An entry's second record.
+pub(crate) struct Moved {
+    group: usize,
+    position: LogPosition,
+    offset: u32,
+}
+
+impl Moved {
+    /// Reads the entry here from now on, if it still lives.
+    pub(crate) fn apply(self, state: &mut State, segment: SegmentNumber, released: &mut Released) {
+        let index = &mut state.groups[self.group].index;
+        if index.get(self.position.index).is_none_or(|(found, slot)| found != self.position || slot.segment == 0) {
+            return;
+        }
+        if let Some(before) = index.place(self.position.index, segment, self.offset) {
+            released.add(&before);
+            if let Some(segment) = state.segments.get_mut(&segment) {
+                segment.live_entries += 1;
+                segment.live_bytes += before.record_bytes() as u64;
+            }
+        }
+    }
 }
 
 /// What the writer does next.
@@ -64,6 +91,7 @@ pub(crate) fn next_step(state: &mut State, options: &LogOptions, flush: bool) ->
         live_bytes: 0,
         done: Vec::new(),
         released: Released::default(),
+        moved: Vec::new(),
         sequence_end: None,
     };
     let mut flags = if recycled { RECYCLED } else { 0 };
@@ -120,6 +148,7 @@ struct Encoder {
     live_bytes: u64,
     done: Vec<Done>,
     released: Released,
+    moved: Vec<Moved>,
     sequence_end: Option<u64>,
 }
 
@@ -139,15 +168,18 @@ impl Encoder {
                 let offset = self.put(group, &Change::Entry(position, Payload::new(&payload)));
                 self.sequence_end = Some(sequence + 1);
                 // The entry may have been truncated, and even replaced, since it was put in line.
-                if group.cached(position.index).is_some_and(|cached| cached.sequence == sequence) {
-                    self.place(group, position.index, offset);
+                if group.cached(position.index).is_some_and(|cached| cached.sequence == sequence)
+                    && let Some(slot) = group.index.place(position.index, self.segment, offset)
+                {
+                    self.live_entries += 1;
+                    self.live_bytes += slot.record_bytes() as u64;
                 }
             }
             OpKind::Move { position, payload } => {
                 // Moved only while it lives and is in a segment: it may have been purged or truncated since.
                 if group.index.get(position.index).is_some_and(|(found, slot)| found == position && slot.segment != 0) {
                     let offset = self.put(group, &Change::Moved(position, Payload::new(&payload)));
-                    self.place(group, position.index, offset);
+                    self.moved.push(Moved { group: op.group, position, offset });
                 }
             }
             OpKind::Vote(vote) => {
@@ -166,14 +198,6 @@ impl Encoder {
         self.released.append(op.released);
         self.done.extend(op.done);
         Ok(())
-    }
-
-    fn place(&mut self, group: &mut Group, index: u64, offset: u32) {
-        if let Some(before) = group.index.place(index, self.segment, offset) {
-            self.released.add(&before);
-            self.live_entries += 1;
-            self.live_bytes += before.record_bytes() as u64;
-        }
     }
 
     /// The commit marks that wait, last: they may belong to entries of this very frame.
@@ -224,6 +248,7 @@ impl Encoder {
             records: self.records,
             done: self.done,
             released: self.released,
+            moved: self.moved,
             sequence_end: self.sequence_end,
         }
     }

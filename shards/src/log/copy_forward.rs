@@ -3,33 +3,35 @@
 use std::io;
 use std::rc::Rc;
 
+use super::error::describe;
 use super::read::{Wanted, fetch};
 use super::segments::SegmentNumber;
 use super::state::{Op, OpKind, Shared};
-use super::writer::describe;
 
 /// How much is moved at a time, in bytes: enough to be quick, little enough not to be felt by those who append.
 const MOVE_BYTES: usize = 256 << 10;
 
-/// What was done so far.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// The segment whose entries could not be moved. It is not tried again.
-    given_up: Option<SegmentNumber>,
+/// Moves entries whenever that is worth it, until there are no frames any more. A task of its own: it waits for frames, and the
+/// writer waits for the housekeeper.
+pub(crate) async fn run(log: Rc<Shared>) {
+    let mut given_up = None;
+    while !log.state.borrow().ended {
+        if !step(&log, &mut given_up).await {
+            log.moves.wait().await;
+        }
+    }
 }
 
 /// Moves some entries when that is worth it. True: there may be more to do at once.
-pub(crate) async fn step(log: &Rc<Shared>, progress: &mut Progress) -> bool {
-    let Some(segment) = candidate(log) else { return false };
-    if progress.given_up == Some(segment) {
-        return false;
-    }
-    let entries = live_entries(log, segment);
-    match move_entries(log, entries).await {
+async fn step(log: &Rc<Shared>, given_up: &mut Option<SegmentNumber>) -> bool {
+    let Some(segment) = candidate(log).filter(|segment| *given_up != Some(*segment)) else { return false };
+    match move_entries(log, live_entries(log, segment)).await {
         Ok(moved) => moved > 0,
         Err(error) => {
-            tracing::warn!(segment, error = %describe(&error), "cannot move entries to the end of the raft log");
-            progress.given_up = Some(segment);
+            if log.state.borrow().check_writable().is_ok() {
+                tracing::warn!(segment, error = %describe(&error), "cannot move entries to the end of the raft log");
+            }
+            *given_up = Some(segment);
             false
         }
     }

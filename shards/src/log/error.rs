@@ -66,3 +66,15 @@ impl Stopped {
         io::Error::new(self.0.kind(), self.clone())
     }
 }
+
+/// An error and its causes on one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -4,27 +4,24 @@
 use std::io;
 use std::rc::Rc;
 
-use super::copy_forward;
+use super::error::describe;
 use super::segments::{EmptyFile, UNFINISHED, segment_name, spare_name};
 use super::state::Shared;
-use super::writer::describe;
 
 /// Does what there is to do whenever it is called, until the log is closed or has stopped.
 pub(crate) async fn run(log: Rc<Shared>) {
-    let mut chore = copy_forward::Progress::default();
     while is_open(&log) {
         if let Err(error) = free(&log).await {
             // Nothing is lost but space, and the next call tries again.
             tracing::warn!(error = %describe(&error), "cannot free a segment of the raft log");
         }
         prepare(&log).await;
-        if is_open(&log) && copy_forward::step(&log, &mut chore).await {
-            continue;
-        }
+        log.moves.raise();
         if is_open(&log) {
             log.chores.wait().await;
         }
     }
+    log.moves.raise();
 }
 
 /// The writer may still need a segment, even while the log closes.

@@ -2,8 +2,8 @@
 //!
 //! # On disk
 //!
-//! A directory of numbered segment files without a hole in the numbers. A segment is a row of [frames](frame), a frame a row of
-//! [records](record). A frame is what one write and one fdatasync make durable: everything that arrived, from all groups, while
+//! A directory of numbered segment files without a hole in the numbers. A segment is a row of frames (`frame.rs`), a frame a row
+//! of records (`record.rs`). A frame is what one write and one fdatasync make durable: everything that arrived, from all groups, while
 //! the frame before was being written. There is no timer. The first frame of a segment begins with a checkpoint, which restates
 //! vote, commit mark, purge point and extent of every group, so that older segments can go.
 //!
@@ -22,8 +22,8 @@
 //!
 //! # Tasks
 //!
-//! [`writer`] builds and writes frames, [`housekeeping`] prepares and frees segments and moves the last entries out of old ones.
-//! Both share [`state`] with the handles, and borrow it for moments only.
+//! `writer` builds and writes frames, `housekeeping` prepares and frees segments, `copy_forward` moves the last entries out of old
+//! ones. They share `state` with the handles, and borrow it for moments only.
 
 mod batch;
 mod copy_forward;
@@ -57,7 +57,8 @@ use std::rc::Rc;
 pub use error::{LogError, Stopped};
 pub use group::GroupState;
 pub use group_log::GroupLog;
-pub use options::{LogObservation, LogOptions};
+pub use options::{LogObservation, LogOptions, Observer};
+pub use state::Done;
 
 use crate::ids::GroupId;
 use crate::runtime::files::{Directory, spawn};
@@ -90,6 +91,7 @@ impl Log {
             state: RefCell::new(state(recovered)),
             work: Signal::default(),
             chores: Signal::default(),
+            moves: Signal::default(),
             prepared: Signal::default(),
         });
         if is_new {
@@ -99,7 +101,8 @@ impl Log {
         }
         let writer: Task = Box::pin(spawn(writer::run(Rc::clone(&shared))));
         let housekeeper: Task = Box::pin(spawn(housekeeping::run(Rc::clone(&shared))));
-        Ok(Log { shared, tasks: Rc::new(RefCell::new(vec![writer, housekeeper])) })
+        let mover: Task = Box::pin(spawn(copy_forward::run(Rc::clone(&shared))));
+        Ok(Log { shared, tasks: Rc::new(RefCell::new(vec![writer, housekeeper, mover])) })
     }
 
     /// A group's log. Empty when the group is new here.

@@ -21,6 +21,9 @@ pub struct LogObservation {
     pub bytes: usize,
 }
 
+/// Who is told after each frame.
+pub type Observer = Rc<dyn Fn(&LogObservation)>;
+
 /// How a log behaves. Sizes are in bytes.
 #[derive(Clone)]
 pub struct LogOptions {
@@ -36,7 +39,7 @@ pub struct LogOptions {
     /// From how many segments on the live entries of the oldest are moved to the log's end when they are few. Default 8; from 3 on.
     pub copy_forward_segments_min: usize,
     /// Is called after each frame.
-    pub observe: Option<Rc<dyn Fn(&LogObservation)>>,
+    pub observe: Option<Observer>,
     /// Where the files are.
     pub disk: Disk,
 }

@@ -14,8 +14,8 @@ use crate::command::{LogPayload, LogPosition, Vote};
 use crate::ids::GroupId;
 use crate::runtime::files::Directory;
 
-/// Is called once with the outcome.
-pub(crate) type Done = Box<dyn FnOnce(io::Result<()>)>;
+/// Is called once: when what was asked for is durable, or with the error that stopped the log.
+pub type Done = Box<dyn FnOnce(io::Result<()>)>;
 
 /// A change that waits for its frame.
 pub(crate) struct Op {
@@ -160,6 +160,8 @@ pub(crate) struct Shared {
     pub(crate) work: Signal,
     /// The housekeeper has something to do.
     pub(crate) chores: Signal,
+    /// Segments came or went: it may be worth moving entries.
+    pub(crate) moves: Signal,
     /// The housekeeper made a next file, or failed to.
     pub(crate) prepared: Signal,
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::batch::{Batch, Step, next_step};
-use super::error::Stopped;
+use super::error::{Stopped, describe};
 use super::options::LogObservation;
 use super::segments::Segment;
 use super::state::{Done, Shared};
@@ -39,7 +39,7 @@ async fn write_all(log: &Rc<Shared>) {
 
 /// One frame: on the disk, then told to who waits. An error comes with those who still wait.
 async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Done>)> {
-    let Batch { file, segment, offset, buffer, records, done, released, sequence_end } = batch;
+    let Batch { file, segment, offset, buffer, records, done, mut released, moved, sequence_end } = batch;
     let bytes = buffer.len();
     let synced = match file.write_at(buffer, offset).await {
         Ok(()) => file.fdatasync().await,
@@ -52,6 +52,9 @@ async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Don
     let chores = {
         let mut state = log.state.borrow_mut();
         let state = &mut *state;
+        for moved in moved {
+            moved.apply(state, segment, &mut released);
+        }
         let chores = !released.is_empty() || offset == 0;
         released.apply(&mut state.segments);
         state.checkpointed = segment;
@@ -75,8 +78,9 @@ async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Don
 
 /// Goes on in the next segment. Waits for its file when it is not ready yet.
 async fn rotate(log: &Rc<Shared>) -> io::Result<()> {
-    // An error from before is worth one more try: space may have come free.
+    // An error from before is worth one more try, and so is one of an attempt that was under way: space may have come free.
     log.state.borrow_mut().next_error = None;
+    let mut attempts = 2;
     loop {
         {
             let mut state = log.state.borrow_mut();
@@ -90,7 +94,10 @@ async fn rotate(log: &Rc<Shared>) -> io::Result<()> {
                 return Ok(());
             }
             if let Some(error) = state.next_error.take() {
-                return Err(error);
+                attempts -= 1;
+                if attempts == 0 {
+                    return Err(error);
+                }
             }
         }
         log.chores.raise();
@@ -111,16 +118,4 @@ fn stop(log: &Rc<Shared>, cause: io::Error, mut waiting: Vec<Done>) {
     for done in waiting {
         done(Err(stopped.to_io()));
     }
-}
-
-/// An error and its causes on one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -80,14 +80,15 @@ fn expired_blocks_go_a_few_at_a_time() {
 #[test]
 fn what_a_refused_command_brought_is_taken_back() {
     let (mut window, mut store) = (Window::new(), MemoryStore::strict());
-    entry(&mut window, &mut store, 1, 100, &[(1, 10)]);
+    // The second id keeps the block when the first has expired.
+    entry(&mut window, &mut store, 1, 100, &[(1, 10), (9, 1_000)]);
     window.insert(RequestHash(2), TaskKey::at(1), 110, 10, 2);
     let fresh = window.fresh();
     window.insert(RequestHash(1), TaskKey::at(2), 110, 10, 2);
     window.insert(RequestHash(3), TaskKey::at(3), 110, 10, 2);
     window.undo(fresh);
-    window.close(2, 100, |write| run(write, &mut store));
-    assert_eq!([1, 2, 3].map(|id| window.find(RequestHash(id), 100).map(|known| known.index)), [Some(1), Some(2), None]);
+    window.close(2, 110, |write| run(write, &mut store));
+    assert_eq!([1, 2, 3].map(|id| window.find(RequestHash(id), 109).map(|known| known.index)), [Some(1), Some(2), None]);
     let loaded = Window::load(&mut store).expect("readable");
     assert_eq!(loaded.known, window.known);
 }

@@ -157,9 +157,9 @@ pub struct RowName {
 /// The parts of a key that [`task`] or [`dead`] made.
 pub fn parse_row(key: &Bytes) -> Option<RowName> {
     let (name_bytes, position) = split(key)?;
-    let is_dead = match key.first()? {
-        &TASK => false,
-        &DEAD => true,
+    let is_dead = match *key.first()? {
+        TASK => false,
+        DEAD => true,
         _ => return None,
     };
     let namespace = Namespace::from_bytes(key.slice(2..2 + name_bytes)).ok()?;

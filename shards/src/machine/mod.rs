@@ -1,5 +1,10 @@
 //! The replicated state machine of one group. Pure: no clock, no randomness, no IO but the [`Store`] it is given; the same entries
 //! give the same bytes on every replica.
+//!
+//! `apply` decodes an entry and takes its commands in order. Each operation has a file of its own that plans it: reads, checks, and
+//! notes writes and effects in a `Plan`. When the last operation of the command has agreed the writes go to the store and into the
+//! state hash; when one is refused nothing of the command remains. What changes with every command (the namespace's row, the group's
+//! row, the block of request ids) is written once, when the entry ends.
 
 mod ack;
 mod apply;
@@ -48,7 +53,8 @@ pub struct Outcome {
 /// What the leader's delivery engine does after an entry was applied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// A live row is at `key` now that was not there before (created, due again, rescheduled, revived).
+    /// A live row is at `key` now that was not there before (created, rescheduled, revived), or that is due again after a retry, which
+    /// may leave it where it was.
     Added {
         /// Whose.
         namespace: Namespace,
@@ -82,3 +88,6 @@ pub enum Effect {
         settings: Settings,
     },
 }
+
+#[cfg(test)]
+mod tests;

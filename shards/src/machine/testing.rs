@@ -83,7 +83,6 @@ pub fn entry(stamp_ms: u64, commands: Vec<Command>) -> Bytes {
 ///
 /// # Panics
 /// When `namespace` is none.
-#[allow(clippy::expect_used)]
 pub fn command(namespace: &str, ops: Vec<Op>) -> Command {
     Command { namespace: Namespace::new(namespace).expect("a valid namespace"), ops }
 }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,18 @@ use glommio::io::{Directory as DmaDirectory, DmaFile, OpenOptions, ReadResult};
 
 /// Offsets, lengths and memory of every read and write are multiples of this many bytes.
 pub const BLOCK_BYTES: usize = 4096;
+
+#[cfg(test)]
+use super::testing::begin;
+
+#[cfg(not(test))]
+struct UnderWay;
+
+/// Tests end a process here, see `testing`.
+#[cfg(not(test))]
+async fn begin() -> UnderWay {
+    UnderWay
+}
 
 /// How much one write of zeros covers.
 const ZERO_BYTES: usize = 256 << 10;
@@ -67,8 +79,16 @@ impl Disk {
 
     /// Opens a file for reading and writing; `create`: it is made, and must not be there yet.
     pub async fn open(&self, path: &Path, create: bool) -> io::Result<File> {
+        let _under_way = begin().await;
+        if create {
+            // glommio asks each device once, by a read of the first file that is opened on it, whether it can poll for completions.
+            // An empty file makes that read succeed on devices which cannot, and every read thereafter fails. So the file gets its
+            // first block before. (Blocks for one write into the page cache; files are made once per segment.)
+            let make = || std::fs::File::create_new(path)?.write_all(&[0; BLOCK_BYTES]);
+            make().map_err(named("create", path))?;
+        }
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(create);
+        options.read(true).write(true);
         let file = options.dma_open(path).await.map_err(plain).map_err(named("open", path))?;
         Ok(File { file, path: RefCell::new(path.to_owned()), faults: self.faults.clone() })
     }
@@ -89,6 +109,7 @@ impl File {
 
     /// Its size in bytes.
     pub async fn size(&self) -> io::Result<u64> {
+        let _under_way = begin().await;
         self.file.file_size().await.map_err(plain).map_err(|e| named("stat", &self.path())(e))
     }
 
@@ -99,6 +120,7 @@ impl File {
 
     /// Reads exactly so many bytes from anywhere within the file.
     pub async fn read_at(&self, at: u64, bytes: usize) -> io::Result<ReadResult> {
+        let _under_way = begin().await;
         let read = match self.file.read_at(at, bytes).await {
             Ok(read) if read.len() == bytes => return Ok(read),
             Ok(_) => io::Error::from(io::ErrorKind::UnexpectedEof),
@@ -109,6 +131,7 @@ impl File {
 
     /// Writes the whole buffer at a block boundary.
     pub async fn write_at(&self, buffer: Buffer, at: u64) -> io::Result<()> {
+        let _under_way = begin().await;
         let bytes = buffer.len();
         if let Some(faults) = &self.faults {
             faults.before_write(&self.path(), at, bytes).map_err(|e| named("write", &self.path())(e))?;
@@ -125,6 +148,7 @@ impl File {
     /// Makes every completed write durable. Returns how long that took.
     #[allow(clippy::disallowed_methods, reason = "this is the runtime")]
     pub async fn fdatasync(&self) -> io::Result<Duration> {
+        let _under_way = begin().await;
         if let Some(faults) = &self.faults {
             faults.before_sync(&self.path()).map_err(|e| named("fdatasync", &self.path())(e))?;
         }
@@ -169,6 +193,7 @@ pub struct Directory {
 impl Directory {
     /// Opens it, and makes it durably with its parents when it is not there. Blocks while it makes them.
     pub async fn open(path: &Path) -> io::Result<Self> {
+        let _under_way = begin().await;
         let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
         for made in missing.into_iter().rev() {
             std::fs::create_dir(made).map_err(named("create", made))?;
@@ -193,7 +218,10 @@ impl Directory {
     /// Gives an open file of this directory a new name, durably.
     pub async fn rename(&self, file: &File, name: &str) -> io::Result<()> {
         let (from, to) = (file.path(), self.path.join(name));
-        glommio::io::rename(&from, &to).await.map_err(plain).map_err(named("rename", &from))?;
+        {
+            let _under_way = begin().await;
+            glommio::io::rename(&from, &to).await.map_err(plain).map_err(named("rename", &from))?;
+        }
         file.path.replace(to);
         self.sync().await
     }
@@ -201,12 +229,16 @@ impl Directory {
     /// Removes a file of this directory, durably.
     pub async fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.path.join(name);
-        glommio::io::remove(&path).await.map_err(plain).map_err(named("remove", &path))?;
+        {
+            let _under_way = begin().await;
+            glommio::io::remove(&path).await.map_err(plain).map_err(named("remove", &path))?;
+        }
         self.sync().await
     }
 
     /// Makes names durable.
     pub async fn sync(&self) -> io::Result<()> {
+        let _under_way = begin().await;
         self.directory.sync().await.map_err(plain).map_err(named("sync", &self.path))
     }
 

@@ -30,9 +30,7 @@ pub enum Action {
     Scan {
         /// Whose.
         namespace: Namespace,
-        /// Comes back with the answer.
-        ticket: u64,
-        /// The first position, included.
+        /// The first position, included. Comes back with the answer.
         from: TaskKey,
         /// Rows that are due before this, milliseconds.
         until_ms: u64,
@@ -93,6 +91,6 @@ pub enum Finish {
     Applied,
     /// It was not applied and never will be.
     NotDone,
-    /// It was refused because the row is not there.
-    Gone,
+    /// The state machine refused the command: nothing of it happened, and it would not be otherwise next time, as a row is not there.
+    Refused,
 }

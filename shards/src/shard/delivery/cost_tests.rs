@@ -33,8 +33,8 @@ fn measure(namespaces: usize, consumers: u64, behind: usize) {
     }
     let mut random = || 0.5;
     for action in engine.run(1, &mut random) {
-        if let Action::Scan { namespace, ticket, .. } = action {
-            engine.scanned(&namespace, ticket, Vec::new(), None);
+        if let Action::Scan { namespace, from, .. } = action {
+            engine.scanned(&namespace, from, Vec::new(), None);
         }
     }
     let record = TaskRecord { version: 1, payload: vec![7; 256].into(), ..Default::default() };

@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::flow::weight;
 use super::lease::{BY_CONSUMER, BY_LANE, Lease, Link, State};
 use crate::ids::{TaskId, TaskKey};
-use crate::machine::record::TaskRecord;
+use crate::machine::record::Head;
 use crate::shard::api::Delivered;
 
 impl Engine {
@@ -125,8 +125,8 @@ impl Engine {
         while served + damaged < granted {
             let Some((key, row)) = lane.window.pop_first() else { break };
             taken += weight(&row);
-            let record = match TaskRecord::decode(&row) {
-                Ok(record) => record,
+            let head = match Head::decode(&row) {
+                Ok(head) => head,
                 Err(cause) => {
                     damaged += 1;
                     taken -= weight(&row);
@@ -142,13 +142,14 @@ impl Engine {
                 token,
                 deadline_ms,
                 armed_ms: u64::MAX,
-                id_due_ms: record.id_due_ms,
+                id_due_ms: head.id_due_ms,
                 lane: l,
                 consumer: c,
                 lease_ms,
-                attempts: record.attempts,
-                rewritten: record.rewritten,
+                attempts: head.attempts,
+                rewritten: head.rewritten,
                 lost: false,
+                alone: false,
                 state: State::Leased,
                 links: [Link::ALONE; 2],
             };
@@ -157,10 +158,10 @@ impl Engine {
             lane.delivered_max = lane.delivered_max.max(key);
             consumer.out.push(Delivered {
                 namespace: lane.name.clone(),
-                id: TaskId { due_ms: record.id_due_ms, group: self.group, sequence: key.sequence },
+                id: TaskId { due_ms: head.id_due_ms, group: self.group, sequence: key.sequence },
                 key,
                 row,
-                attempt: record.attempts.saturating_add(1),
+                attempt: head.attempts.saturating_add(1),
                 token,
                 deadline_ms,
             });

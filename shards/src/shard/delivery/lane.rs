@@ -18,8 +18,8 @@ pub(super) struct Lane {
     /// The namespace's row has been read since the first of the present consumers came: the window has a horizon.
     pub(super) loaded: bool,
     pub(super) window: Window,
-    /// The scan in flight: its ticket and where it starts.
-    pub(super) scan: Option<(u64, TaskKey)>,
+    /// Where the scan in flight starts.
+    pub(super) scan: Option<TaskKey>,
     /// Consumers that may be served, the next one first. The others have this lane in their `waiting`.
     pub(super) ring: VecDeque<u32>,
     /// Consumers, served or waiting.

@@ -57,8 +57,17 @@ pub(super) struct Lease {
     pub(super) rewritten: bool,
     /// Its consumer went away while its ack or nack was being proposed.
     pub(super) lost: bool,
+    /// Its retry was refused together with others: it is proposed in a command of its own.
+    pub(super) alone: bool,
     pub(super) state: State,
     pub(super) links: [Link; 2],
+}
+
+impl Lease {
+    /// Their retries may be one command.
+    pub(super) fn goes_with(&self, other: &Lease) -> bool {
+        self.lane == other.lane && !self.alone && !other.alone
+    }
 }
 
 /// The neighbours in one of the two lists that a lease is in.

@@ -142,6 +142,20 @@ fn a_failed_ack_leaves_the_lease() {
     assert_eq!(w.take(1, 10)[0].attempt, 2);
 }
 
+/// The consumer went away while its ack was in flight, and the ack failed: nobody has the task, so it comes again without waiting for
+/// the deadline.
+#[test]
+fn a_failed_ack_of_a_lost_consumer_is_a_lost_lease() {
+    let (mut w, got) = leased(1);
+    w.ack(&got[0]).expect("leased");
+    w.disconnect(1);
+    w.fail();
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    w.pass(100);
+    assert_eq!((w.take(2, 10)[0].attempt, &w.errors[..]), (2, &["consumer lost".into()][..]));
+}
+
 /// The retry of a lapsed lease fails twice (the group may have no quorum): it is proposed again, once each time.
 #[test]
 fn a_failed_retry_is_proposed_again() {
@@ -156,6 +170,24 @@ fn a_failed_retry_is_proposed_again() {
     }
     w.pass(100);
     assert_eq!((w.take(1, 10)[0].attempt, w.errors.len()), (2, 1));
+}
+
+/// One row of three is missing (it never should be), so the command is refused as a whole. The other two must come again: each retry
+/// is proposed in a command of its own, and only the one that is refused alone is given up.
+#[test]
+fn a_missing_row_does_not_take_others_with_it() {
+    let (mut w, got) = leased(3);
+    w.now_ms += 1_000;
+    assert_eq!(w.run(), 1);
+    assert_eq!(w.refuse().len(), 3);
+    w.now_ms += 1_000;
+    assert_eq!(w.run(), 3);
+    let claims = w.refuse();
+    assert_eq!((claims.len(), claims[0].key), (1, got[0].key));
+    w.pass(100);
+    let again: Vec<_> = w.take(1, 10).iter().map(|t| t.id).collect();
+    assert_eq!(again, [got[1].id, got[2].id]);
+    assert_eq!(w.engine.counts().leased, 2);
 }
 
 /// A delete of a leased task: its token is refused from the moment the delete is proposed, because an ack is applied blindly.
@@ -176,10 +208,7 @@ fn a_task_is_not_delivered_while_its_delete_is_under_way() {
     w.create(0, 0);
     w.connect(1, &[0], 0, 1 << 30);
     w.pump();
-    let id = {
-        let (key, record) = w.tenants[0].live.iter().next().expect("created");
-        crate::ids::TaskId { due_ms: record.id_due_ms, group: super::testing::GROUP, sequence: key.sequence }
-    };
+    let id = w.tenants[0].live.iter().next().map(|(key, record)| record.id(super::testing::GROUP, *key)).expect("created");
     w.propose(0, Change::Delete { id });
     w.credit(1, 10);
     w.run();
@@ -189,6 +218,22 @@ fn a_task_is_not_delivered_while_its_delete_is_under_way() {
     w.fail();
     w.pump();
     assert_eq!(w.take(1, 10)[0].id, id, "the delete failed: it is delivered after all");
+}
+
+/// More tasks are being deleted than a batch takes: not one of them slips through behind the others.
+#[test]
+fn a_batch_of_held_tasks_is_skipped() {
+    let mut w = World::new(1, Limits::default(), 1);
+    (0..100).for_each(|_| w.create(0, 0));
+    w.connect(1, &[0], 0, 1 << 30);
+    w.pump();
+    let held: Vec<_> = w.tenants[0].live.iter().take(80).map(|(key, record)| record.id(super::testing::GROUP, *key)).collect();
+    held.iter().for_each(|id| w.propose(0, Change::Delete { id: *id }));
+    w.credit(1, 1_000);
+    w.run();
+    let got = w.take(1, 1_000);
+    assert_eq!(got.len(), 20);
+    assert!(got.iter().all(|task| !held.contains(&task.id)));
 }
 
 /// An update that was refused did nothing, so the consumer that has the task goes on; one that was done ends the delivery, and the

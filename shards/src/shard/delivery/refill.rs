@@ -67,14 +67,17 @@ impl Engine {
         self.enqueue(l);
     }
 
-    /// The answer to [`Action::Scan`]: the rows in order, and the first row of the namespace that is not among them, whatever its
-    /// due time; `None`: there is none.
-    pub fn scanned(&mut self, namespace: &Namespace, ticket: u64, rows: Vec<(TaskKey, Bytes)>, next: Option<TaskKey>) {
+    /// The answer to [`Action::Scan`]: its `from`, the rows in order, and the first row of the namespace that is not among them,
+    /// whatever its due time; `None`: there is none.
+    pub fn scanned(&mut self, namespace: &Namespace, from: TaskKey, rows: Vec<(TaskKey, Bytes)>, next: Option<TaskKey>) {
         let Some(l) = self.lanes_by_name.get(namespace).copied() else { return };
         let lane = &mut self.lanes[l];
-        let Some((_, from)) = lane.scan.filter(|(asked, _)| *asked == ticket) else { return };
+        // Not waited for: its consumers went and others came meanwhile, and an answer to their scan was taken.
+        if lane.scan != Some(from) {
+            return;
+        }
         lane.scan = None;
-        // The window lost rows while the scan was under way: the answer would leave a hole.
+        // The window may have lost rows while the scan was under way: then the answer would leave a hole.
         if from == lane.window.horizon() {
             let before = lane.window.bytes();
             for (key, row) in rows {
@@ -136,12 +139,9 @@ impl Engine {
             let low = lane.window.len() < self.limits.window_rows_max.div_ceil(2) && lane.window.bytes() < share.div_ceil(2);
             if low && lane.scan.is_none() {
                 if horizon.due_ms <= soon_ms {
-                    let ticket = self.next_ticket;
-                    self.next_ticket += 1;
-                    lane.scan = Some((ticket, horizon));
+                    lane.scan = Some(horizon);
                     self.actions.push(Action::Scan {
                         namespace: lane.name.clone(),
-                        ticket,
                         from: horizon,
                         until_ms: now_ms.saturating_add(self.limits.lookahead_ms),
                         rows_max: self.limits.window_rows_max - lane.window.len(),

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::action::{Action, Claim, Finish, Step};
 use super::engine::Engine;
 use super::lease::{State, Why};
-use super::slab::NONE;
 use crate::command::Op;
 use crate::ids::{DUE_MS_MAX, Namespace, TaskId};
 use crate::shard::api::{Settle, SettleError, Verdict};
@@ -35,6 +34,7 @@ impl Engine {
         let claim = Claim { key: lease.key, token: lease.token };
         let op = match &settle.verdict {
             Verdict::Ack => {
+                // The record's id, not the consumer's: its due time was not compared.
                 let id = TaskId { due_ms: lease.id_due_ms, group: self.group, sequence: lease.key.sequence };
                 Op::Ack { id, key: lease.key, rewritten: lease.rewritten }
             }
@@ -60,14 +60,15 @@ impl Engine {
     pub fn finished(&mut self, claim: Claim, finish: Finish, now_ms: u64) {
         // A row that the proposal put elsewhere was seen by `applied` before, which ended the lease; or it is leased anew.
         let Some(slot) = self.leases.find_claim(claim) else { return };
-        if finish != Finish::NotDone {
+        let lease = self.leases.at_mut(slot);
+        let missing = finish == Finish::Refused && lease.alone;
+        if finish == Finish::Applied || missing {
             let l = self.remove_lease(slot);
             self.lanes[l].rows_gone += 1;
             self.move_water(l, now_ms);
             self.free_if_idle(l);
             return;
         }
-        let lease = self.leases.at_mut(slot);
         match lease.state {
             State::Settling if lease.lost => self.end(slot, Why::ConsumerLost),
             State::Settling if lease.deadline_ms <= now_ms => self.end(slot, Why::Expired),
@@ -76,7 +77,11 @@ impl Engine {
                 let deadline_ms = lease.deadline_ms;
                 self.timers.arm(&mut self.leases, slot, deadline_ms);
             }
-            State::Ended(_) => self.timers.arm(&mut self.leases, slot, now_ms.saturating_add(self.limits.propose_again_ms)),
+            State::Ended(_) => {
+                // One row that is missing must not keep the others of its command from coming again.
+                lease.alone = finish == Finish::Refused;
+                self.timers.arm(&mut self.leases, slot, now_ms.saturating_add(self.limits.propose_again_ms));
+            }
             State::Leased => {}
         }
     }
@@ -138,32 +143,38 @@ impl Engine {
         }
         let mut ended = std::mem::take(&mut self.ended);
         ended.retain(|(slot, token)| self.leases.get(*slot).is_some_and(|l| l.token == *token));
-        // By namespace; the sort is stable, so the order of the deadlines stays.
-        ended.sort_by_key(|(slot, _)| self.leases.at(*slot).lane);
-        let mut batch = (NONE, Vec::new(), Vec::new());
-        for (slot, token) in ended {
-            let lease = self.leases.at(slot);
-            let State::Ended(why) = lease.state else { continue };
-            let lane = &self.lanes[lease.lane];
-            if lane.purges > 0 || self.holds.has(lease.key.sequence) {
-                self.timers.arm(&mut self.leases, slot, now_ms + HELD_AGAIN_MS);
-                continue;
-            }
-            if batch.0 != lease.lane || batch.1.len() >= self.limits.propose_ops {
-                self.propose(std::mem::replace(&mut batch, (lease.lane, Vec::new(), Vec::new())));
-            }
-            let lease = self.leases.at(slot);
-            let wait_ms = self.lanes[lease.lane].settings.backoff_ms(lease.attempts.saturating_add(1), random());
-            let due_ms = now_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
-            batch.1.push(Op::Retry { key: lease.key, due_ms, error: Bytes::from_static(why.text().as_bytes()) });
-            batch.2.push(Claim { key: lease.key, token });
+        // By namespace, lone ones apart; the sort is stable, so the order of the deadlines stays.
+        ended.sort_by_key(|(slot, _)| (self.leases.at(*slot).lane, self.leases.at(*slot).alone));
+        let mut rest = &ended[..];
+        while let Some((first, _)) = rest.first() {
+            let first = self.leases.at(*first);
+            let same = rest.iter().take(self.limits.propose_ops).take_while(|(slot, _)| first.goes_with(self.leases.at(*slot)));
+            let (some, others) = rest.split_at(same.count().max(1));
+            self.propose_some(some, now_ms, random);
+            rest = others;
         }
-        self.propose(batch);
     }
 
-    fn propose(&mut self, (l, ops, claims): (u32, Vec<Op>, Vec<Claim>)) {
+    /// Proposes the retries of leases of one lane.
+    fn propose_some(&mut self, ended: &[(u32, u64)], now_ms: u64, random: &mut dyn FnMut() -> f64) {
+        let Some(l) = ended.first().map(|(slot, _)| self.leases.at(*slot).lane) else { return };
+        let lane = &self.lanes[l];
+        let (mut ops, mut claims) = (Vec::with_capacity(ended.len()), Vec::with_capacity(ended.len()));
+        for (slot, token) in ended {
+            let lease = self.leases.at(*slot);
+            let State::Ended(why) = lease.state else { continue };
+            let key = lease.key;
+            if lane.purges > 0 || self.holds.has(key.sequence) {
+                self.timers.arm(&mut self.leases, *slot, now_ms.saturating_add(HELD_AGAIN_MS));
+                continue;
+            }
+            let wait_ms = lane.settings.backoff_ms(lease.attempts.saturating_add(1), random());
+            let due_ms = now_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
+            ops.push(Op::Retry { key, due_ms, error: Bytes::from_static(why.text().as_bytes()) });
+            claims.push(Claim { key, token: *token });
+        }
         if !ops.is_empty() {
-            self.actions.push(Action::Propose { namespace: self.lanes[l].name.clone(), ops, claims });
+            self.actions.push(Action::Propose { namespace: lane.name.clone(), ops, claims });
         }
     }
 

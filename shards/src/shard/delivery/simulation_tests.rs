@@ -49,7 +49,7 @@ fn some_task(w: &mut World) -> Option<(usize, TaskId)> {
     let n = w.dice.below(NAMESPACES as u64) as usize;
     let at = w.dice.below(w.tenants[n].live.len().max(1) as u64) as usize;
     let (key, record) = w.tenants[n].live.iter().nth(at)?;
-    Some((n, TaskId { due_ms: record.id_due_ms, group: super::testing::GROUP, sequence: key.sequence }))
+    Some((n, record.id(super::testing::GROUP, *key)))
 }
 
 /// One of the consumers says something about what it has.

@@ -53,14 +53,14 @@ pub(super) enum Change {
 /// For the storage thread, in order.
 enum Job {
     Apply(usize, Change),
-    Scan { n: usize, ticket: u64, from: TaskKey, until_ms: u64, rows_max: usize, bytes_max: usize },
+    Scan { n: usize, from: TaskKey, until_ms: u64, rows_max: usize, bytes_max: usize },
     Load(usize),
 }
 
 /// From the storage thread, in order.
 enum Answer {
     Applied { effects: Vec<Effect>, finished: Vec<(Claim, Finish)>, released: Option<(usize, TaskId)>, purged: Option<usize> },
-    Scanned { n: usize, ticket: u64, rows: Vec<(TaskKey, Bytes)>, next: Option<TaskKey> },
+    Scanned { n: usize, from: TaskKey, rows: Vec<(TaskKey, Bytes)>, next: Option<TaskKey> },
     Loaded(usize, NamespaceRow),
 }
 
@@ -95,6 +95,7 @@ pub(super) struct World {
     /// Sequences whose ack, delete or purge was applied.
     pub(super) gone: HashSet<u64>,
     pub(super) scans: usize,
+    /// The low-water marks that the engine proposed.
     pub(super) waters: Vec<u64>,
     /// The error texts of retries that were applied.
     pub(super) errors: Vec<Bytes>,
@@ -203,6 +204,13 @@ impl World {
         true
     }
 
+    /// The oldest proposal, which must be of claims, is refused.
+    pub(super) fn refuse(&mut self) -> Vec<Claim> {
+        let Some((_, Change::Claimed { claims, .. })) = self.proposals.pop_front() else { panic!("no proposal of claims") };
+        claims.iter().for_each(|claim| self.engine.finished(*claim, Finish::Refused, self.now_ms));
+        claims
+    }
+
     /// The storage thread does its oldest job.
     pub(super) fn work(&mut self) -> bool {
         let Some(job) = self.jobs.pop_front() else { return false };
@@ -213,7 +221,7 @@ impl World {
                 let (settings, low_water_ms) = (tenant.settings, tenant.low_water_ms);
                 Answer::Loaded(n, NamespaceRow { settings, created_ms: 1, live: 0, dead: 0, low_water_ms })
             }
-            Job::Scan { n, ticket, from, until_ms, rows_max, bytes_max } => {
+            Job::Scan { n, from, until_ms, rows_max, bytes_max } => {
                 let (mut rows, mut next, mut bytes) = (Vec::new(), None, 0);
                 for (key, record) in self.tenants[n].live.range(from..) {
                     let full = rows.len() >= rows_max || (bytes >= bytes_max && !rows.is_empty());
@@ -225,7 +233,7 @@ impl World {
                     bytes += weight(&row);
                     rows.push((*key, row));
                 }
-                Answer::Scanned { n, ticket, rows, next }
+                Answer::Scanned { n, from, rows, next }
             }
         };
         self.answers.push_back(answer);
@@ -246,7 +254,7 @@ impl World {
                     self.engine.release_all(&name(n));
                 }
             }
-            Answer::Scanned { n, ticket, rows, next } => self.engine.scanned(&name(n), ticket, rows, next),
+            Answer::Scanned { n, from, rows, next } => self.engine.scanned(&name(n), from, rows, next),
             Answer::Loaded(n, row) => self.engine.loaded(&name(n), &row),
         }
         true
@@ -256,7 +264,6 @@ impl World {
         let namespace = name(n);
         let stamp_ms = self.now_ms;
         let (mut effects, mut finished, mut released, mut purged) = (Vec::new(), Vec::new(), None, None);
-        let mut waters = Vec::new();
         let tenant = &mut self.tenants[n];
         let add = |tenant: &mut Tenant, effects: &mut Vec<Effect>, key: TaskKey, record: TaskRecord| {
             effects.push(Effect::Added { namespace: namespace.clone(), key, row: record.encode() });
@@ -273,13 +280,16 @@ impl World {
             Change::Claimed { ops, claims } => {
                 for op in &ops {
                     match op {
-                        Op::Ack { key, .. } => {
+                        Op::Ack { id, key, rewritten } => {
+                            let record = &tenant.live[key];
+                            assert_eq!((*id, *rewritten), (record.id(GROUP, *key), record.rewritten));
                             assert!(tenant.live.remove(key).is_some(), "an ack must find its row: {key:?}");
                             self.gone.insert(key.sequence);
                         }
                         Op::Retry { key, due_ms, error } => {
                             let mut record = tenant.live.remove(key).expect("a retry must find its row");
                             record.attempts += 1;
+                            record.rewritten = true;
                             self.errors.push(error.clone());
                             if record.attempts >= tenant.settings.max_attempts {
                                 tenant.dead.insert(key.sequence);
@@ -291,7 +301,6 @@ impl World {
                         Op::LowWater { due_ms } => {
                             let first = tenant.live.keys().next().map_or(u64::MAX, |key| key.due_ms);
                             tenant.low_water_ms = tenant.low_water_ms.max((*due_ms).min(first));
-                            waters.push(tenant.low_water_ms);
                         }
                         other => panic!("the engine proposed {other:?}"),
                     }
@@ -302,6 +311,7 @@ impl World {
                 released = Some((n, id));
                 if let Some((key, mut record)) = tenant.find(id) {
                     record.version += 1;
+                    record.rewritten = true;
                     let moved = TaskKey { due_ms: due_ms.map_or(key.due_ms, |due| due.max(stamp_ms)), sequence: key.sequence };
                     if moved == key {
                         effects.push(Effect::Replaced { namespace: namespace.clone(), key, row: record.encode() });
@@ -333,7 +343,6 @@ impl World {
                 }
             }
         }
-        self.waters.extend(waters);
         Answer::Applied { effects, finished, released, purged }
     }
 
@@ -345,16 +354,19 @@ impl World {
         for action in actions {
             match action {
                 Action::Load { namespace } => self.jobs.push_back(Job::Load(self.number(&namespace))),
-                Action::Scan { namespace, ticket, from, until_ms, rows_max, bytes_max } => {
+                Action::Scan { namespace, from, until_ms, rows_max, bytes_max } => {
                     assert!(rows_max > 0 && bytes_max > 0 && rows_max <= self.limits.window_rows_max);
                     self.scans += 1;
                     let n = self.number(&namespace);
-                    self.jobs.push_back(Job::Scan { n, ticket, from, until_ms, rows_max, bytes_max });
+                    self.jobs.push_back(Job::Scan { n, from, until_ms, rows_max, bytes_max });
                 }
                 Action::Propose { namespace, ops, claims } => {
                     assert!(!ops.is_empty() && ops.len() <= self.limits.propose_ops);
                     assert!(claims.len() == ops.len() || matches!(ops[..], [Op::LowWater { .. }]));
                     let n = self.number(&namespace);
+                    if let [Op::LowWater { due_ms }] = ops[..] {
+                        self.waters.push(due_ms);
+                    }
                     self.proposals.push_back((n, Change::Claimed { ops, claims }));
                 }
                 Action::Deliver { consumer, tasks } => self.receive(consumer.0, tasks),

@@ -1,0 +1,162 @@
+//! What was durable and is no longer must never go unnoticed: the log refuses to open and names the place.
+
+use super::support::*;
+use crate::ids::GroupId;
+use crate::log::{Log, LogError};
+use crate::runtime::files::BLOCK_BYTES;
+
+/// Three frames in one segment, a bit flipped at every byte of them (each byte another bit). In the first two the log must refuse
+/// and name file and frame; in the last one, which nothing distinguishes from a torn write, it is cut off.
+#[test]
+fn a_flipped_bit_anywhere() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let (_log, group) = group(directory.path(), options()).await;
+        append(&group, entries(1, 0..2, 40)).await.expect("durable");
+        append(&group, entries(1, 2..4, 2500)).await.expect("durable");
+        append(&group, entries(1, 4..5, 100)).await.expect("durable");
+    });
+    let path = segment(directory.path(), 1);
+    let frames = frames(&path, 1);
+    assert_eq!(frames.len(), 3);
+    let image = std::fs::read(&path).expect("read");
+    let end = frames[2].0 + frames[2].1;
+    // The frames' headers and first records byte by byte; the rest, padding too, sparsely.
+    let begin_of = |at: usize| frames.iter().rfind(|(begin, _)| *begin <= at).map_or(0, |(begin, _)| *begin);
+    let sampled = |at: usize| at - begin_of(at) < 48 + 36 + 10 || at.is_multiple_of(29);
+    run(async {
+        for flip in (0..end).filter(|flip| sampled(*flip)) {
+            patch(&path, 0, &image[..end]);
+            patch(&path, flip, &[image[flip] ^ (1 << (flip % 8))]);
+            let begin = begin_of(flip);
+            match Log::open(directory.path().to_owned(), options()).await {
+                Ok(log) => {
+                    assert_eq!(begin, frames[2].0, "flip at byte {flip}: only the last frame may be cut off");
+                    assert_eq!(log.group(GroupId(1)).state().last, Some(at(1, 3)), "flip at byte {flip}");
+                    log.close().await.expect("closed");
+                }
+                Err(LogError::Damaged { file, offset, .. }) => {
+                    assert_eq!((&file, offset), (&path, begin as u64), "flip at byte {flip}");
+                    assert_ne!(begin, frames[2].0, "flip at byte {flip}: nothing tells it from a torn tail");
+                    assert_eq!(std::fs::read(&path).expect("read")[..begin], image[..begin], "a refused log is not touched");
+                }
+                Err(other) => panic!("flip at byte {flip}: {other}"),
+            }
+        }
+    });
+}
+
+/// Six segments full of entries: whichever is missing, the log refuses.
+#[test]
+fn a_missing_segment() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let full = run(async {
+        let (log, group) = group(directory.path(), options()).await;
+        let mut index = 0;
+        while index < 45 {
+            append(&group, entries(1, index..index + 1, 100_000)).await.expect("durable");
+            index += 1;
+        }
+        log.close().await.expect("closed");
+        index
+    });
+    for missing in 1..=4 {
+        let (path, aside) = (segment(directory.path(), missing), directory.path().join("aside"));
+        std::fs::rename(&path, &aside).expect("renamed");
+        match refusal(directory.path()) {
+            LogError::Damaged { file, .. } if missing > 1 => assert_eq!(file, path),
+            // Nothing tells a first segment that is missing from one that was purged but its entries.
+            LogError::Damaged { file, reason, .. } => {
+                assert_eq!(file, segment(directory.path(), 2));
+                assert!(reason.starts_with("entries 0 to 9 of group 1 are in no segment"), "{reason}");
+            }
+            other => panic!("{other}"),
+        }
+        std::fs::rename(&aside, &path).expect("renamed");
+    }
+    run(async {
+        let (_log, group) = group(directory.path(), options()).await;
+        assert_eq!(group.state().last, Some(at(1, full - 1)));
+    });
+}
+
+/// The last frame of a segment that is not the last one, and the first of one in the middle: refused, each under its own name.
+#[test]
+fn damage_at_the_edges_of_segments() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let (log, group) = group(directory.path(), options()).await;
+        append(&group, entries(1, 0..60, 50_000)).await.expect("durable");
+        for index in 60..80 {
+            append(&group, entries(1, index..index + 1, 50_000)).await.expect("durable");
+        }
+        log.close().await.expect("closed");
+    });
+    for (number, frame) in [(1, usize::MAX), (2, 0), (3, 0), (3, usize::MAX)] {
+        let path = segment(directory.path(), number);
+        let frames = frames(&path, number);
+        let (offset, bytes) = frames[frame.min(frames.len() - 1)];
+        let image = std::fs::read(&path).expect("read");
+        patch(&path, offset + bytes / 2, &[image[offset + bytes / 2] ^ 4]);
+        match refusal(directory.path()) {
+            LogError::Damaged { file, offset: named, .. } => assert_eq!((file, named), (path.clone(), offset as u64)),
+            other => panic!("{other}"),
+        }
+        patch(&path, offset, &image[offset..offset + bytes]);
+    }
+    run(async { drop(open(directory.path(), options()).await) });
+}
+
+/// A payload that contains the image of a later frame must not make a torn tail look like damage: an attacker who knows the
+/// format does not know the log's identity.
+#[test]
+fn a_forged_frame_in_a_payload() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut forged = vec![0u8; 3 * BLOCK_BYTES];
+    for at in 0..3 * BLOCK_BYTES - 64 {
+        // The header's place within a block depends on what is before the payload; one of them is right.
+        if (at + 48 + 36).is_multiple_of(BLOCK_BYTES) {
+            let header = crate::log::frame::FrameHeader {
+                version: 1,
+                flags: 0,
+                log: 0,
+                frame: 1000,
+                segment: 1,
+                payload_bytes: 0,
+                records: 0,
+                previous_crc: 0,
+            };
+            header.seal(&mut forged[at..at + BLOCK_BYTES]);
+            break;
+        }
+    }
+    run(async {
+        let (_log, group) = group(directory.path(), options()).await;
+        append(&group, entries(1, 0..1, 10)).await.expect("durable");
+        let payload = crate::command::LogPayload::Normal(forged.into());
+        append(&group, vec![crate::command::LogEntry { position: at(1, 1), payload }]).await.expect("durable");
+    });
+    let path = segment(directory.path(), 1);
+    let (offset, _) = frames(&path, 1)[1];
+    patch(&path, offset + 60, &[0xff]);
+    run(async {
+        let (_log, group) = group(directory.path(), options()).await;
+        assert_eq!(group.state().last, Some(at(1, 0)));
+    });
+}
+
+/// Reads check what they get: an entry that went bad on disk after the log was opened is an error that names the place.
+#[test]
+fn a_read_of_a_damaged_entry() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let (_log, group) = group(directory.path(), without_cache()).await;
+        append(&group, entries(1, 0..1, 1000)).await.expect("durable");
+        let path = segment(directory.path(), 1);
+        patch(&path, 500, &[0xff]);
+        std::fs::File::open(&path).and_then(|file| file.sync_all()).expect("synced");
+        let error = group.read(ALL, usize::MAX).await.expect_err("damaged");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("0000000001.log at byte 48: entry 0 of group 1"), "{error}");
+    });
+}

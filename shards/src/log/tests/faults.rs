@@ -1,0 +1,143 @@
+//! Disks that are full or broken. What was acknowledged stays; what was not is answered with an error; nothing is acknowledged
+//! after a failure; and once the disk is well again, a restart goes on.
+
+use std::cell::Cell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::support::*;
+use crate::command::Vote;
+use crate::log::{Log, LogError, LogOptions};
+use crate::runtime::files::{Disk, Faults};
+
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+
+/// A disk with so much space for new segments, whose syncs or writes can be made to fail.
+#[derive(Default)]
+struct Sick {
+    space: Cell<Option<usize>>,
+    sync_fails: Cell<bool>,
+    write_fails: Cell<bool>,
+}
+
+impl Faults for Sick {
+    fn before_write(&self, path: &Path, _at: u64, bytes: usize) -> io::Result<()> {
+        if path.ends_with("unfinished.new")
+            && let Some(space) = self.space.get()
+        {
+            let left = space.checked_sub(bytes).ok_or_else(|| io::Error::from_raw_os_error(ENOSPC))?;
+            self.space.set(Some(left));
+        } else if self.write_fails.get() {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        Ok(())
+    }
+
+    fn before_sync(&self, _path: &Path) -> io::Result<()> {
+        if self.sync_fails.get() { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
+    }
+}
+
+fn on(sick: &Rc<Sick>) -> LogOptions {
+    LogOptions { disk: Disk::with_faults(sick.clone()), ..options() }
+}
+
+/// Space for two and a half segments: appends go on until both are full, the next is told why, nothing that was acknowledged is
+/// lost, and with space again the log goes on.
+#[test]
+fn a_full_disk() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let durable = run(async {
+        let sick = Rc::new(Sick { space: Cell::new(Some(5 << 19)), ..Sick::default() });
+        let (log, group) = group(directory.path(), on(&sick)).await;
+        let mut index = 0;
+        let error = loop {
+            match append(&group, entries(1, index..index + 1, 100_000)).await {
+                Ok(()) => index += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let text = crate::log::error::describe(&error);
+        assert!(text.contains("unfinished.new") && text.contains("No space left"), "{text}");
+        assert_eq!(index, 20, "two segments of ten entries");
+        let again = append(&group, entries(1, index + 1..index + 2, 1)).await.expect_err("the log has stopped");
+        assert_eq!(again.kind(), io::ErrorKind::StorageFull);
+        group.save_vote(Vote::default()).await.expect_err("the log has stopped");
+        log.close().await.expect_err("says what stopped it");
+        index
+    });
+    run(async {
+        let (_log, group) = group(directory.path(), options()).await;
+        assert_eq!(read_all(&group).await, entries(1, 0..durable, 100_000));
+        append(&group, entries(1, durable..durable + 5, 100_000)).await.expect("there is space again");
+    });
+}
+
+/// The disk is full when the next segment is prepared, but purged segments come free before it is needed: nobody notices.
+#[test]
+fn a_full_disk_that_is_purged_in_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let sick = Rc::new(Sick { space: Cell::new(Some(2 << 20)), ..Sick::default() });
+        let (_log, group) = group(directory.path(), on(&sick)).await;
+        for index in 0..100 {
+            append(&group, entries(1, index..index + 1, 100_000)).await.expect("durable");
+            group.purge(at(1, index)).await.expect("durable");
+        }
+    });
+}
+
+/// There is no space even for the first segment: the error says so, and with space the log opens.
+#[test]
+fn a_disk_that_is_full_from_the_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let sick = Rc::new(Sick { space: Cell::new(Some(1 << 19)), ..Sick::default() });
+        match Log::open(directory.path().to_owned(), on(&sick)).await.err().expect("refused") {
+            LogError::Io { source, .. } => assert_eq!(source.kind(), io::ErrorKind::StorageFull),
+            other => panic!("{other}"),
+        }
+        sick.space.set(None);
+        let (_log, group) = group(directory.path(), on(&sick)).await;
+        append(&group, entries(1, 0..1, 10)).await.expect("durable");
+    });
+}
+
+/// A sync fails once and would succeed the next time. The kernel may have dropped the pages, so nothing is acknowledged any more:
+/// not the frame, not what waited behind it, not what comes later.
+#[test]
+fn a_failed_sync_is_final() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for sync in [true, false] {
+        let (durable, wanted) = run(async {
+            let sick = Rc::new(Sick::default());
+            let (log, group) = group(directory.path(), on(&sick)).await;
+            let first = group.state().last.map_or(0, |last| last.index + 1);
+            append(&group, entries(1, first..first + 3, 10)).await.expect("durable");
+            (if sync { &sick.sync_fails } else { &sick.write_fails }).set(true);
+            let outcomes = Outcomes::default();
+            group.append(entries(1, first + 3..first + 4, 10), outcomes.done()).expect("taken");
+            group.append(entries(1, first + 4..first + 5, 10), outcomes.done()).expect("taken");
+            let vote = group.save_vote(Vote::default()).await.expect_err("not durable");
+            sick.sync_fails.set(false);
+            sick.write_fails.set(false);
+            assert!(crate::log::error::describe(&vote).contains("0000000001.log: Input/output error"), "{vote:?}");
+            append(&group, entries(1, first + 5..first + 6, 10)).await.expect_err("the log has stopped");
+            group.truncate_after(None).await.expect_err("the log has stopped");
+            log.close().await.expect_err("the log has stopped");
+            let outcomes = outcomes.0.take();
+            assert_eq!(outcomes.len(), 2);
+            assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+            (first + 3, first + 5)
+        });
+        run(async {
+            let (_log, group) = group(directory.path(), options()).await;
+            let found = read_all(&group).await;
+            assert!(found.len() as u64 >= durable && found.len() as u64 <= wanted, "{} entries", found.len());
+            assert_eq!(found, entries(1, 0..found.len() as u64, 10));
+        });
+    }
+}

@@ -1,0 +1,232 @@
+//! The machine, said as simply as possible: plain maps, copied before each command and put back when it is refused.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use crate::command::{Command, Create, Created, NamespaceRow, Op, OpReply, Refusal, Reply, TaskRow, Update};
+use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
+use crate::machine::record::TaskRecord;
+use crate::machine::task::Place;
+use crate::machine::{keys, namespace};
+
+/// One namespace.
+#[derive(Clone)]
+pub(super) struct Space {
+    pub(super) row: NamespaceRow,
+    /// By sequence.
+    pub(super) tasks: BTreeMap<u64, TaskRow>,
+}
+
+/// One group.
+#[derive(Clone)]
+pub(super) struct Model {
+    pub(super) group: GroupId,
+    pub(super) stamp_ms: u64,
+    pub(super) spaces: BTreeMap<Namespace, Space>,
+    /// Id, created, expires.
+    requests: HashMap<RequestHash, (TaskId, u64, u64)>,
+    index: u64,
+    assigned: u64,
+}
+
+impl Model {
+    pub(super) fn new(group: GroupId) -> Self {
+        Model { group, stamp_ms: 0, spaces: BTreeMap::new(), requests: HashMap::new(), index: 0, assigned: 0 }
+    }
+
+    pub(super) fn begin_entry(&mut self, index: u64, stamp_ms: u64) {
+        self.stamp_ms = self.stamp_ms.max(stamp_ms);
+        self.index = index;
+        self.assigned = 0;
+    }
+
+    pub(super) fn space(&self, name: &Namespace) -> Space {
+        self.spaces.get(name).cloned().unwrap_or(Space { row: namespace::absent(), tasks: BTreeMap::new() })
+    }
+
+    pub(super) fn apply(&mut self, command: &Command) -> Reply {
+        let before = self.clone();
+        let mut space = self.space(&command.namespace);
+        let reply = self.run(&mut space, command);
+        match reply {
+            Ok(_) if space.row.created_ms != 0 => {
+                space.row.live = space.tasks.values().filter(|t| !t.dead).count() as u64;
+                space.row.dead = space.tasks.values().filter(|t| t.dead).count() as u64;
+                self.spaces.insert(command.namespace.clone(), space);
+            }
+            Ok(_) => {}
+            Err(_) => *self = before,
+        }
+        reply
+    }
+
+    fn run(&mut self, space: &mut Space, command: &Command) -> Reply {
+        let alone = |op: &Op| matches!(op, Op::Purge { .. } | Op::LowWater { .. });
+        if command.ops.len() > 1 && command.ops.iter().any(alone) {
+            return Err(Refusal::Malformed("a purge and a low-water mark stand alone in their command"));
+        }
+        let mut named = Vec::new();
+        for op in &command.ops {
+            let sequence = match op {
+                Op::Create(create) if create.sequence != 0 => create.sequence,
+                Op::Ack { key, .. } | Op::Retry { key, .. } => key.sequence,
+                Op::Update(Update { id, .. }) | Op::Delete { id, .. } => id.sequence,
+                _ => continue,
+            };
+            if named.contains(&sequence) {
+                return Err(Refusal::Malformed("a command names a row twice"));
+            }
+            named.push(sequence);
+        }
+        command.ops.iter().map(|op| self.run_op(space, &command.namespace, op)).collect()
+    }
+
+    fn run_op(&mut self, space: &mut Space, name: &Namespace, op: &Op) -> Result<OpReply, Refusal> {
+        let stamp = self.stamp_ms;
+        match op {
+            Op::Create(create) => Ok(self.create(space, create)),
+            Op::Ack { id, .. } => {
+                space.tasks.remove(&id.sequence);
+                Ok(OpReply::Acked)
+            }
+            Op::Retry { key, due_ms, error } => {
+                let max_attempts = space.row.settings.max_attempts;
+                let id = TaskId { due_ms: key.due_ms, group: self.group, sequence: key.sequence };
+                let found = space.tasks.get_mut(&key.sequence).filter(|task| task.key == *key && !task.dead);
+                let task = found.ok_or_else(|| Refusal::NotFound { namespace: name.clone(), id })?;
+                task.record.attempts += 1;
+                task.record.last_retry_ms = stamp;
+                task.record.last_error = error.slice(..error.len().min(1024));
+                task.record.rewritten = true;
+                if task.record.attempts >= max_attempts {
+                    task.dead = true;
+                } else {
+                    task.key.due_ms = stamp.max(*due_ms);
+                    space.row.low_water_ms = space.row.low_water_ms.min(task.key.due_ms);
+                }
+                Ok(OpReply::Retried { dead: task.dead })
+            }
+            Op::Update(update) => self.update(space, name, update),
+            Op::Delete { id, expected_version } => {
+                find(space, name, *id, *expected_version)?;
+                space.tasks.remove(&id.sequence);
+                Ok(OpReply::Deleted)
+            }
+            Op::Configure(patch) => {
+                space.row.settings = space.row.settings.patched(patch)?;
+                self.touch(space);
+                let mut row = space.row.clone();
+                row.live = space.tasks.values().filter(|t| !t.dead).count() as u64;
+                row.dead = space.tasks.values().filter(|t| t.dead).count() as u64;
+                Ok(OpReply::Configured(Box::new(row)))
+            }
+            Op::LowWater { due_ms } => {
+                let first = space.tasks.values().filter(|task| !task.dead).map(|task| task.key.due_ms).min();
+                let mark = stamp.min(*due_ms).min(first.unwrap_or(u64::MAX));
+                space.row.low_water_ms = space.row.low_water_ms.max(mark);
+                Ok(OpReply::LowWater)
+            }
+            Op::Purge { limit } => {
+                let mut order: Vec<_> = space.tasks.values().map(|task| (task.dead, task.key)).collect();
+                order.sort();
+                order.truncate(*limit as usize);
+                for (_, key) in &order {
+                    space.tasks.remove(&key.sequence);
+                }
+                let live = order.iter().filter(|(dead, _)| !dead).count();
+                if live < *limit as usize {
+                    space.row.low_water_ms = space.row.low_water_ms.max(stamp);
+                }
+                Ok(OpReply::Purged { removed: order.len() as u32 })
+            }
+            Op::Register { .. } => Err(Refusal::Malformed("only group 0 holds the registry")),
+        }
+    }
+
+    fn touch(&self, space: &mut Space) {
+        if space.row.created_ms == 0 {
+            space.row.created_ms = self.stamp_ms;
+        }
+    }
+
+    fn create(&mut self, space: &mut Space, create: &Create) -> OpReply {
+        let stamp = self.stamp_ms;
+        if let Some((id, created_ms, expires_ms)) = create.request.and_then(|request| self.requests.get(&request))
+            && *expires_ms > stamp
+        {
+            return OpReply::Created(Created { id: *id, created_ms: *created_ms, duplicate: true });
+        }
+        let key = if create.sequence != 0 {
+            TaskKey { due_ms: create.due_ms, sequence: create.sequence }
+        } else {
+            self.assigned += 1;
+            TaskKey { due_ms: create.due_ms.max(stamp), sequence: self.index * 65_536 + self.assigned - 1 }
+        };
+        let id = TaskId { due_ms: key.due_ms, group: self.group, sequence: key.sequence };
+        if let Some(request) = create.request {
+            self.requests.insert(request, (id, stamp, stamp + space.row.settings.idempotency_window_ms));
+        }
+        let record = TaskRecord {
+            id_due_ms: key.due_ms,
+            created_ms: stamp,
+            version: 1,
+            metadata: create.metadata.clone(),
+            payload: create.payload.clone(),
+            ..Default::default()
+        };
+        space.tasks.insert(key.sequence, TaskRow { id, key, dead: false, record });
+        space.row.low_water_ms = space.row.low_water_ms.min(key.due_ms);
+        self.touch(space);
+        OpReply::Created(Created { id, created_ms: stamp, duplicate: false })
+    }
+
+    fn update(&mut self, space: &mut Space, name: &Namespace, update: &Update) -> Result<OpReply, Refusal> {
+        let stamp = self.stamp_ms;
+        find(space, name, update.id, update.expected_version)?;
+        let space_row = &mut space.row;
+        let task = space.tasks.get_mut(&update.id.sequence).expect("found");
+        let was = (task.dead, task.key);
+        if let Some(due_ms) = update.due_ms {
+            task.key.due_ms = stamp.max(due_ms);
+        } else if task.dead && update.revive {
+            task.key.due_ms = stamp;
+        }
+        if update.revive {
+            task.dead = false;
+            task.record.attempts = 0;
+        }
+        task.record.metadata = update.metadata.clone().unwrap_or(task.record.metadata.clone());
+        task.record.payload = update.payload.clone().unwrap_or(task.record.payload.clone());
+        task.record.version += 1;
+        task.record.rewritten = true;
+        if was != (task.dead, task.key) && !task.dead {
+            space_row.low_water_ms = space_row.low_water_ms.min(task.key.due_ms);
+        }
+        Ok(OpReply::Updated(task.clone()))
+    }
+
+    /// Every row that the store should have, but for the group's own and the request ids.
+    pub(super) fn rows(&self) -> BTreeMap<Bytes, Bytes> {
+        let mut rows = BTreeMap::new();
+        for (name, space) in &self.spaces {
+            rows.insert(keys::namespace(name), namespace::encode(&space.row));
+            for task in space.tasks.values() {
+                rows.insert(keys::row(name, task.dead, task.key), task.record.encode());
+                if task.dead || task.key != task.id.home() {
+                    rows.insert(keys::moved(name, task.id), Place { dead: task.dead, key: task.key }.encode());
+                }
+            }
+        }
+        rows
+    }
+}
+
+fn find(space: &Space, name: &Namespace, id: TaskId, expected: u32) -> Result<(), Refusal> {
+    let found = space.tasks.get(&id.sequence).filter(|task| task.id == id);
+    let task = found.ok_or_else(|| Refusal::NotFound { namespace: name.clone(), id })?;
+    match task.record.version {
+        version if expected == 0 || expected == version => Ok(()),
+        found => Err(Refusal::VersionMismatch { id, expected, found }),
+    }
+}

@@ -1,0 +1,293 @@
+//! One behaviour each, told in a few entries, with the answers written out.
+
+use bytes::Bytes;
+
+use crate::command::{Command, Create, Created, Op, OpReply, Refusal, Reply, SettingsPatch, Update};
+use crate::ids::{DUE_MS_MAX, GroupId, RequestHash, TaskId, TaskKey};
+use crate::machine::testing::{MemoryStore, command, create, entry};
+use crate::machine::{ApplyError, Effect, Machine, Outcome, RESERVED_SEQUENCE, Totals, find_task, keys, namespace, registry};
+
+const GROUP: GroupId = GroupId(1);
+
+/// One replica.
+struct Replica {
+    store: MemoryStore,
+    machine: Machine,
+    index: u64,
+}
+
+impl Replica {
+    fn new(group: GroupId) -> Self {
+        let mut store = MemoryStore::strict();
+        let machine = Machine::load(group, &mut store).expect("empty");
+        Replica { store, machine, index: 0 }
+    }
+
+    fn entry(&mut self, stamp_ms: u64, commands: Vec<Command>) -> Outcome {
+        self.index += 1;
+        self.machine.apply(&mut self.store, self.index, &entry(stamp_ms, commands)).expect("applies")
+    }
+
+    /// One command in namespace "a".
+    fn run(&mut self, stamp_ms: u64, ops: Vec<Op>) -> Reply {
+        self.entry(stamp_ms, vec![command("a", ops)]).replies.remove(0)
+    }
+
+    fn created(&mut self, stamp_ms: u64, op: Op) -> Created {
+        match self.run(stamp_ms, vec![op]).expect("created").remove(0) {
+            OpReply::Created(created) => created,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn low_water_ms(&self) -> u64 {
+        let row = &self.store.rows()[&keys::namespace(&command("a", vec![]).namespace)];
+        namespace::decode(row).expect("a row").low_water_ms
+    }
+}
+
+fn requested(namespace: &str, id: &str, due_ms: u64) -> Op {
+    let request = Some(RequestHash::new(&command(namespace, vec![]).namespace, id));
+    Op::Create(Create { request, due_ms, sequence: 0, metadata: Bytes::new(), payload: Bytes::new() })
+}
+
+fn change(id: TaskId) -> Update {
+    Update { id, expected_version: 0, due_ms: None, metadata: None, payload: None, revive: false }
+}
+
+/// An id tells due time, group, log index and position. A due time before the stamp becomes the stamp.
+#[test]
+fn ids_come_from_index_and_position() {
+    let mut replica = Replica::new(GROUP);
+    replica.entry(50, vec![]);
+    let outcome = replica.entry(100, vec![command("a", vec![create(7, b"")]), command("b", vec![create(900, b"")])]);
+    let id = |due_ms, position: u64| TaskId { due_ms, group: GROUP, sequence: 2 << 16 | position };
+    let created = |id| Ok(vec![OpReply::Created(Created { id, created_ms: 100, duplicate: false })]);
+    assert_eq!(outcome.replies, vec![created(id(100, 0)), created(id(900, 1))]);
+    assert_eq!(replica.machine.totals(), Totals { live: 2, dead: 0 });
+}
+
+/// A leader whose clock went back stamps lower; the machine's time does not go back with it.
+#[test]
+fn time_never_goes_back() {
+    let mut replica = Replica::new(GROUP);
+    replica.entry(100, vec![]);
+    assert_eq!(replica.created(90, create(0, b"")).created_ms, 100);
+    assert_eq!(replica.machine.last_stamp_ms(), 100);
+}
+
+/// The id of an asynchronous create was told before the entry was written: due time and sequence stay as they were told, even below
+/// the low-water mark, which follows.
+#[test]
+fn reserved_ids_are_kept() {
+    let mut replica = Replica::new(GROUP);
+    let first = replica.created(100, create(100, b""));
+    replica.run(200, vec![Op::Ack { id: first.id, key: first.id.home(), rewritten: false }]).expect("acked");
+    replica.run(300, vec![Op::LowWater { due_ms: 1_000 }]).expect("set");
+    assert_eq!(replica.low_water_ms(), 300);
+    let sequence = RESERVED_SEQUENCE | 7;
+    let reserved =
+        |sequence| Op::Create(Create { request: None, due_ms: 250, sequence, metadata: Bytes::new(), payload: Bytes::new() });
+    assert_eq!(replica.created(400, reserved(sequence)).id, TaskId { due_ms: 250, group: GROUP, sequence });
+    assert_eq!(replica.low_water_ms(), 250);
+    assert!(matches!(replica.run(400, vec![reserved(7)]), Err(Refusal::Malformed(_))));
+}
+
+/// The mark must not pass a live row, which would then never be delivered.
+#[test]
+fn low_water_never_passes_a_live_row() {
+    let mut replica = Replica::new(GROUP);
+    replica.created(100, create(150, b""));
+    replica.created(100, create(180, b""));
+    replica.run(500, vec![Op::LowWater { due_ms: 400 }]).expect("set");
+    assert_eq!(replica.low_water_ms(), 150);
+    replica.run(500, vec![Op::LowWater { due_ms: 120 }]).expect("set");
+    assert_eq!(replica.low_water_ms(), 150);
+}
+
+/// The same request id gives the same task, in one command, in one entry, later, and after a restart; until the window is over.
+#[test]
+fn a_request_id_makes_one_task() {
+    let mut replica = Replica::new(GROUP);
+    replica
+        .run(50, vec![Op::Configure(SettingsPatch { idempotency_window_ms: Some(1_000), ..Default::default() })])
+        .expect("set");
+    let twice = vec![requested("a", "r", 500), requested("a", "r", 600)];
+    let outcome = replica.entry(100, vec![command("a", twice), command("a", vec![requested("a", "r", 0)])]);
+    let id = TaskId { due_ms: 500, group: GROUP, sequence: 2 << 16 };
+    let first = OpReply::Created(Created { id, created_ms: 100, duplicate: false });
+    let again = Created { id, created_ms: 100, duplicate: true };
+    assert_eq!(outcome.replies, vec![Ok(vec![first, OpReply::Created(again)]), Ok(vec![OpReply::Created(again)])]);
+    assert_eq!(outcome.effects.len(), 1);
+    assert!(!replica.created(200, requested("b", "r", 0)).duplicate, "another namespace's id is another id");
+
+    replica.machine = Machine::load(GROUP, &mut replica.store).expect("loads");
+    assert_eq!(replica.created(1_099, requested("a", "r", 0)), again);
+    assert!(!replica.created(1_100, requested("a", "r", 0)).duplicate);
+    replica.entry(10_000, vec![]);
+    assert!(!replica.store.rows().keys().any(|key| key[0] == keys::IDEMPOTENCY), "expired blocks must go");
+}
+
+/// When one operation is refused, none of the command has happened, request ids included.
+#[test]
+fn a_refused_command_leaves_nothing_behind() {
+    let mut replica = Replica::new(GROUP);
+    let task = replica.created(100, create(500, b"")).id;
+    let (rows, hash) = (replica.store.rows().clone(), replica.machine.state_hash());
+    let wrong = Op::Delete { id: task, expected_version: 2 };
+    let patch = SettingsPatch { paused: Some(true), ..Default::default() };
+    let ops = vec![requested("a", "r", 0), Op::Configure(patch), Op::Update(change(task)), wrong.clone()];
+    let refused = replica.entry(100, vec![command("a", ops)]);
+    assert_eq!(refused.replies, vec![Err(Refusal::Malformed("a command names a row twice"))]);
+    let outcome = replica.entry(100, vec![command("a", vec![requested("a", "r", 0), Op::Configure(patch), wrong])]);
+    assert_eq!(outcome.replies, vec![Err(Refusal::VersionMismatch { id: task, expected: 2, found: 1 })]);
+    assert!(outcome.effects.is_empty());
+    assert_eq!((replica.store.rows(), replica.machine.state_hash()), (&rows, hash));
+    assert!(!replica.created(100, requested("a", "r", 0)).duplicate);
+}
+
+/// A task is retried until its attempts are used up, is found by its id all the time, and lives again when it is revived.
+#[test]
+fn a_task_dies_and_is_revived() {
+    let mut replica = Replica::new(GROUP);
+    replica.run(50, vec![Op::Configure(SettingsPatch { max_attempts: Some(2), ..Default::default() })]).expect("set");
+    let id = replica.created(100, create(0, b"x")).id;
+    let name = command("a", vec![]).namespace;
+    let retry = |key| Op::Retry { key, due_ms: 300, error: Bytes::from_static(b"no") };
+    assert_eq!(replica.run(200, vec![retry(id.home())]), Ok(vec![OpReply::Retried { dead: false }]));
+    let moved = TaskKey { due_ms: 300, sequence: id.sequence };
+    let row = find_task(&mut replica.store, &name, id).expect("readable").expect("there");
+    assert_eq!((row.key, row.dead, row.record.attempts, row.record.last_retry_ms), (moved, false, 1, 200));
+
+    let outcome = replica.entry(400, vec![command("a", vec![retry(moved)])]);
+    assert_eq!(outcome.replies, vec![Ok(vec![OpReply::Retried { dead: true }])]);
+    assert!(outcome.effects.is_empty());
+    assert_eq!(replica.machine.totals(), Totals { live: 0, dead: 1 });
+
+    let outcome = replica.entry(500, vec![command("a", vec![Op::Update(Update { revive: true, ..change(id) })])]);
+    let key = TaskKey { due_ms: 500, sequence: id.sequence };
+    assert!(matches!(&outcome.effects[..], [Effect::Added { key: at, .. }] if *at == key), "{:?}", outcome.effects);
+    let row = find_task(&mut replica.store, &name, id).expect("readable").expect("there");
+    assert_eq!((row.key, row.dead, row.record.attempts, row.record.version), (key, false, 0, 2));
+
+    let ack = Op::Ack { id, key, rewritten: row.record.rewritten };
+    assert_eq!(replica.run(600, vec![ack]), Ok(vec![OpReply::Acked]));
+    assert_eq!(replica.store.rows().keys().map(|key| key[0]).collect::<Vec<_>>(), [keys::META, keys::NAMESPACE]);
+}
+
+/// A task that comes back to a place where it was before must be deleted strongly: the store panics at a weak delete.
+#[test]
+fn a_task_that_returns_home_is_deleted_strongly() {
+    let mut replica = Replica::new(GROUP);
+    let id = replica.created(100, create(500, b"")).id;
+    for due_ms in [700, 500] {
+        replica.run(200, vec![Op::Update(Update { due_ms: Some(due_ms), ..change(id) })]).expect("moved");
+    }
+    assert!(!replica.store.rows().keys().any(|key| key[0] == keys::MOVED), "it is where its id says");
+    replica.run(300, vec![Op::Delete { id, expected_version: 3 }]).expect("deleted");
+    assert_eq!(replica.machine.totals(), Totals::default());
+}
+
+/// A moved task stands where another id would have its home: that id, which was never given out, must not find it.
+#[test]
+fn an_id_that_was_never_given_out_finds_nothing() {
+    let mut replica = Replica::new(GROUP);
+    let id = replica.created(100, create(500, b"")).id;
+    replica.run(200, vec![Op::Update(Update { due_ms: Some(700), ..change(id) })]).expect("moved");
+    let forged = TaskId { due_ms: 700, ..id };
+    let refused = replica.run(200, vec![Op::Delete { id: forged, expected_version: 0 }]);
+    assert_eq!(refused, Err(Refusal::NotFound { namespace: command("a", vec![]).namespace, id: forged }));
+}
+
+/// A purge takes some at a time, live ones first, and says when nothing is left.
+#[test]
+fn a_purge_goes_in_steps() {
+    let mut replica = Replica::new(GROUP);
+    replica.run(50, vec![Op::Configure(SettingsPatch { max_attempts: Some(1), ..Default::default() })]).expect("set");
+    let dead = replica.created(100, create(0, b"")).id;
+    replica.run(100, vec![Op::Retry { key: dead.home(), due_ms: 0, error: Bytes::new() }]).expect("dead");
+    replica.run(100, (0..150).map(|i| create(200 + i, b"")).collect()).expect("created");
+    let mut purge = |limit| {
+        let outcome = replica.entry(300, vec![command("a", vec![Op::Purge { limit }])]);
+        (outcome.replies[0].clone().expect("purged").remove(0), outcome.effects.len(), replica.machine.totals())
+    };
+    let purged = |removed| OpReply::Purged { removed };
+    assert_eq!(purge(100), (purged(100), 100, Totals { live: 50, dead: 1 }));
+    assert_eq!(purge(100), (purged(51), 50, Totals { live: 0, dead: 0 }));
+    assert_eq!(purge(100), (purged(0), 0, Totals { live: 0, dead: 0 }));
+    assert_eq!(replica.low_water_ms(), 300);
+    assert!(matches!(replica.run(300, vec![Op::Purge { limit: 1 }, create(0, b"")]), Err(Refusal::Malformed(_))));
+}
+
+/// What cannot be is refused, and touches no namespace.
+#[test]
+fn impossible_commands_are_refused() {
+    let mut replica = Replica::new(GROUP);
+    let id = TaskId { due_ms: 5, group: GROUP, sequence: 1 };
+    let elsewhere = TaskId { group: GroupId(2), ..id };
+    let not_found = |id| Err(Refusal::NotFound { namespace: command("a", vec![]).namespace, id });
+    let register = Op::Register { key: Bytes::new(), value: Bytes::new(), only_if_absent: false };
+    assert_eq!(replica.run(9, vec![Op::Update(change(id))]), not_found(id));
+    assert_eq!(replica.run(9, vec![Op::Delete { id: elsewhere, expected_version: 0 }]), not_found(elsewhere));
+    assert_eq!(replica.run(9, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new() }]), not_found(id));
+    assert_eq!(replica.run(9, vec![Op::Ack { id: elsewhere, key: id.home(), rewritten: false }]), not_found(elsewhere));
+    assert!(matches!(replica.run(9, vec![create(DUE_MS_MAX + 1, b"")]), Err(Refusal::Malformed(_))));
+    assert!(matches!(replica.run(9, vec![register]), Err(Refusal::Malformed(_))));
+    let patch = SettingsPatch { lease_ms: Some(1), ..Default::default() };
+    assert!(matches!(replica.run(9, vec![Op::Configure(patch)]), Err(Refusal::Setting(_))));
+    assert_eq!(replica.run(9, vec![Op::Purge { limit: 5 }]), Ok(vec![OpReply::Purged { removed: 0 }]));
+    assert_eq!(replica.run(9, vec![Op::LowWater { due_ms: 5 }]), Ok(vec![OpReply::LowWater]));
+    assert_eq!(replica.store.rows().keys().collect::<Vec<_>>(), [&keys::meta()]);
+}
+
+/// An entry has 65,536 sequences: one more create would give two tasks one id.
+#[test]
+fn an_entry_does_not_run_out_of_sequences_silently() {
+    let mut replica = Replica::new(GROUP);
+    let half = |n| command("a", (0..n).map(|_| create(0, b"")).collect());
+    let replies = replica.entry(100, vec![half(32_768), half(32_769), half(32_768), half(1)]).replies;
+    assert_eq!(replies.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, false]);
+    assert_eq!(replica.machine.totals().live, 65_536);
+}
+
+/// Group 0 keeps the registry's rows and nothing else.
+#[test]
+fn the_registry_keeps_rows() {
+    let mut replica = Replica::new(GroupId::REGISTRY);
+    let register = |key: &'static [u8], value: &'static [u8], only_if_absent| Op::Register {
+        key: Bytes::from_static(key),
+        value: Bytes::from_static(value),
+        only_if_absent,
+    };
+    let mut run = |ops| replica.entry(5, vec![Command { namespace: registry::namespace(), ops }]).replies.remove(0);
+    assert_eq!(run(vec![register(b"peer/1", b"x", true)]), Ok(vec![OpReply::Registered]));
+    assert_eq!(run(vec![register(b"slots", b"y", false), register(b"peer/1", b"z", true)]), Err(Refusal::Exists));
+    assert_eq!(run(vec![register(b"peer/1", b"z", false)]), Ok(vec![OpReply::Registered]));
+    assert!(matches!(run(vec![register(b"k", b"", false), register(b"k", b"", true)]), Err(Refusal::Malformed(_))));
+    assert!(matches!(run(vec![create(0, b"")]), Err(Refusal::Malformed(_))));
+    let rows = replica.store.rows();
+    assert_eq!(rows.keys().collect::<Vec<_>>(), [&keys::meta(), &keys::registry(b"peer/1")]);
+    assert_eq!(rows[&keys::registry(b"peer/1")], Bytes::from_static(b"z"));
+}
+
+/// Damage stops the replica; it is not taken for an answer.
+#[test]
+fn damage_is_fatal() {
+    let mut replica = Replica::new(GROUP);
+    let id = replica.created(100, create(500, b"")).id;
+    let garbage = replica.machine.apply(&mut replica.store, 9, &Bytes::from_static(b"\xff"));
+    assert!(matches!(garbage, Err(ApplyError::Codec(_))));
+    let name = command("a", vec![]).namespace;
+    crate::machine::Store::put(&mut replica.store, keys::task(&name, id.home()), Bytes::from_static(b"\xff"));
+    let bytes = entry(100, vec![command("a", vec![Op::Update(change(id))])]);
+    assert!(matches!(replica.machine.apply(&mut replica.store, 10, &bytes), Err(ApplyError::Row(_))));
+}
+
+/// The leader vouches for its acks. Should it ever be wrong, counts stop at 0 and the replica goes on.
+#[test]
+fn an_ack_of_nothing_is_harmless() {
+    let mut replica = Replica::new(GROUP);
+    let id = TaskId { due_ms: 5, group: GROUP, sequence: 1 };
+    assert_eq!(replica.run(9, vec![Op::Ack { id, key: id.home(), rewritten: true }]), Ok(vec![OpReply::Acked]));
+    assert_eq!(replica.machine.totals(), Totals::default());
+}
