@@ -8,9 +8,9 @@ use z4_shards::machine::registry;
 use z4_shards::shard::api::Rejection;
 use z4_shards::shard::handle::Shards;
 
+use super::BootError;
 use super::identity::Identity;
 use super::serving::LOOK_AGAIN;
-use super::BootError;
 
 /// How long a group may take to find its leader.
 const LEADER_WAIT: Duration = Duration::from_secs(30);

@@ -117,8 +117,7 @@ mod tests {
     fn an_identity_is_kept_and_defended() {
         let dir = tempfile::tempdir().expect("temporary directory");
         assert_eq!(Identity::read(dir.path()).expect("no file"), None);
-        let identity =
-            Identity { cluster_id: "00ff".into(), peer_id: "a \"b\"".into(), peer_number: 1, shards: 2 };
+        let identity = Identity { cluster_id: "00ff".into(), peer_id: "a \"b\"".into(), peer_number: 1, shards: 2 };
         identity.write(dir.path()).expect("write");
         assert_eq!(Identity::read(dir.path()).expect("read"), Some(identity.clone()));
         assert!(identity.check(dir.path(), "", 0).is_ok());

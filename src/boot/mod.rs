@@ -212,9 +212,7 @@ fn start_shards(
 }
 
 /// Waits until every shard has opened its log.
-async fn opened(
-    threads: Vec<ShardThread>,
-) -> Result<(Vec<ExecutorThread<()>>, Vec<oneshot::Sender<Server>>), BootError> {
+async fn opened(threads: Vec<ShardThread>) -> Result<(Vec<ExecutorThread<()>>, Vec<oneshot::Sender<Server>>), BootError> {
     let (mut running, mut serve) = (Vec::new(), Vec::new());
     for shard in threads {
         let gone = |_| Err(BootError::Executor(io::Error::other("a shard ended before it was open")));

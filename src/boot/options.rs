@@ -25,12 +25,7 @@ pub fn groups(config: &Config) -> u16 {
 }
 
 /// The shards' part.
-pub fn shard(
-    config: &Config,
-    identity: &Identity,
-    metrics: &Metrics,
-    on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
-) -> ShardOptions {
+pub fn shard(config: &Config, identity: &Identity, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) -> ShardOptions {
     ShardOptions {
         me: identity.peer_number,
         cluster: identity.cluster_id.clone(),

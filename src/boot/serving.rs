@@ -64,12 +64,8 @@ impl Serving {
         (shards, metrics): (&Shards, &Metrics),
         starts: Vec<oneshot::Sender<Server>>,
     ) -> Result<Self, BootError> {
-        let failed = |source| BootError::Port {
-            option: "service_port",
-            port: config.service_port,
-            address: config.bind_address,
-            source,
-        };
+        let failed =
+            |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         // The shards' listeners share the port, and would share it with another process of the same user as well: this one does not.
         drop(TcpListener::bind((config.bind_address, config.service_port)).map_err(failed)?);
         let services = services(config, identity, shards, metrics).await?;
@@ -107,12 +103,7 @@ impl Serving {
     }
 }
 
-async fn services(
-    config: &Config,
-    identity: &Identity,
-    shards: &Shards,
-    metrics: &Metrics,
-) -> Result<Services, BootError> {
+async fn services(config: &Config, identity: &Identity, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
     let context = Context {
         shards: shards.clone(),
         limits: options::grpc(config),

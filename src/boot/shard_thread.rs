@@ -51,11 +51,7 @@ pub fn start(start: ShardStart) -> Result<ShardThread, BootError> {
     Ok(ShardThread { thread, opened, serve })
 }
 
-async fn run(
-    start: ShardStart,
-    opened: oneshot::Sender<Result<(), BootError>>,
-    serve: oneshot::Receiver<Server>,
-) {
+async fn run(start: ShardStart, opened: oneshot::Sender<Result<(), BootError>>, serve: oneshot::Receiver<Server>) {
     let ShardStart { index, inbox, shards, options, log_dir, log } = start;
     let log = match Log::open(log_dir, log.options(&options.metrics)).await {
         Ok(log) => log,

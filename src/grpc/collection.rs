@@ -120,7 +120,8 @@ impl proto::collection_server::Collection for Collection {
         request: Request<proto::StreamTasksRequest>,
     ) -> Result<Response<Self::GetTaskStreamStream>, Status> {
         let namespace = self.context.namespace(&request.into_inner().namespace)?;
-        let consumer = self.context.shards.consume(vec![namespace.clone()], 0, self.context.limits.consumer_buffer_bytes).map_err(status)?;
+        let consumer =
+            self.context.shards.consume(vec![namespace.clone()], 0, self.context.limits.consumer_buffer_bytes).map_err(status)?;
         let stream = task_stream::task_stream(self.context.clone(), namespace, consumer, self.settler());
         Ok(Response::new(Box::pin(SendWrapper::new(stream))))
     }

@@ -110,19 +110,28 @@ impl Place {
         PartitionError::Locked { group: self.group, dir: self.dir.clone() }
     }
 
-    /// The machine's failure at an entry; one that came from the partition's own reads is told as such.
-    pub(super) fn apply(&self, index: u64, error: ApplyError) -> PartitionError {
-        match error {
-            ApplyError::Store(StoreError(source)) => match source.downcast::<PartitionError>() {
-                Ok(own) => *own,
-                Err(other) => self.apply_failed(index, ApplyError::Store(StoreError(other))),
-            },
-            other => self.apply_failed(index, other),
+    /// The machine's failure at an entry.
+    pub(super) fn applying(&self, index: u64, error: ApplyError) -> PartitionError {
+        match own(error) {
+            Ok(own) => own,
+            Err(other) => PartitionError::Apply { group: self.group, dir: self.dir.clone(), index, source: Arc::new(other) },
         }
     }
 
-    fn apply_failed(&self, index: u64, source: ApplyError) -> PartitionError {
-        PartitionError::Apply { group: self.group, dir: self.dir.clone(), index, source: Arc::new(source) }
+    /// The machine's failure when it only reads: what it cannot read is damaged.
+    pub(super) fn reading(&self, error: ApplyError) -> PartitionError {
+        own(error).unwrap_or_else(|other| self.damaged(other))
+    }
+}
+
+/// The partition's own error, when that is what the machine met.
+fn own(error: ApplyError) -> Result<PartitionError, ApplyError> {
+    match error {
+        ApplyError::Store(StoreError(source)) => match source.downcast() {
+            Ok(own) => Ok(*own),
+            Err(other) => Err(ApplyError::Store(StoreError(other))),
+        },
+        other => Err(other),
     }
 }
 

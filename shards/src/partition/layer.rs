@@ -61,11 +61,6 @@ impl Layer {
         self.writes.len()
     }
 
-    /// No writes.
-    pub(super) fn is_empty(&self) -> bool {
-        self.writes.is_empty()
-    }
-
     /// The writes in the order of first mention.
     pub(super) fn writes(&self) -> &[Write] {
         &self.writes

@@ -1,55 +1,60 @@
-//! The partition's own two rows: the last applied position, and the membership. Layouts never change; integers are big endian.
+//! The partition's own row, under [`crate::machine::keys::raft`]: what of the raft log is applied. Its layout never changes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::command::LogPosition;
 use crate::ids::GroupId;
 
-/// The first byte of both values.
 const VERSION: u8 = 1;
 const POSITION_BYTES: usize = 24;
 
-/// Where the position is.
-pub(super) fn position_key() -> Bytes {
-    Bytes::from_static(&[0x01])
+/// What of the raft log a partition holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// Whose log it is.
+    pub(super) group: GroupId,
+    /// The last entry.
+    pub(super) position: LogPosition,
+    /// The last membership, and the entry that brought it when there was one.
+    pub(super) membership: Option<(Option<LogPosition>, Bytes)>,
 }
 
-/// Where the membership is.
-pub(super) fn membership_key() -> Bytes {
-    Bytes::from_static(&[0x02])
-}
+impl Applied {
+    /// `version 1, group u16, term u64, leader u64, index u64, membership u8`, and when that is not 0 its bytes, behind its entry's
+    /// `term u64, leader u64, index u64` when it is 2. Integers are big-endian.
+    pub(super) fn encode(&self) -> Bytes {
+        let mut row = BytesMut::with_capacity(64 + self.membership.as_ref().map_or(0, |(_, bytes)| bytes.len()));
+        row.put_u8(VERSION);
+        row.put_u16(self.group.0);
+        put_position(&mut row, self.position);
+        match &self.membership {
+            None => row.put_u8(0),
+            Some((None, bytes)) => {
+                row.put_u8(1);
+                row.put_slice(bytes);
+            }
+            Some((Some(at), bytes)) => {
+                row.put_u8(2);
+                put_position(&mut row, *at);
+                row.put_slice(bytes);
+            }
+        }
+        row.freeze()
+    }
 
-/// `version 1, group u16, term u64, leader u64, index u64`.
-pub(super) fn encode_position(group: GroupId, position: LogPosition) -> Bytes {
-    let mut row = BytesMut::with_capacity(3 + POSITION_BYTES);
-    row.put_u8(VERSION);
-    row.put_u16(group.0);
-    put_position(&mut row, position);
-    row.freeze()
-}
-
-/// The inverse of [`encode_position`].
-pub(super) fn decode_position(row: &[u8]) -> Option<(GroupId, LogPosition)> {
-    let (&[VERSION, high, low], rest) = row.split_first_chunk()? else { return None };
-    let position = take_position(rest)?;
-    (rest.len() == POSITION_BYTES).then_some((GroupId(u16::from_be_bytes([high, low])), position))
-}
-
-/// `version 1, known u8, term u64, leader u64, index u64, membership`; the position is zero when `known` is.
-pub(super) fn encode_membership(at: Option<LogPosition>, membership: &[u8]) -> Bytes {
-    let mut row = BytesMut::with_capacity(2 + POSITION_BYTES + membership.len());
-    row.put_u8(VERSION);
-    row.put_u8(u8::from(at.is_some()));
-    put_position(&mut row, at.unwrap_or_default());
-    row.put_slice(membership);
-    row.freeze()
-}
-
-/// The inverse of [`encode_membership`].
-pub(super) fn decode_membership(row: &Bytes) -> Option<(Option<LogPosition>, Bytes)> {
-    let (&[VERSION, known @ 0..=1], rest) = row.split_first_chunk()? else { return None };
-    let position = take_position(rest)?;
-    Some(((known == 1).then_some(position), row.slice(2 + POSITION_BYTES..)))
+    /// The inverse of [`Applied::encode`].
+    pub(super) fn decode(row: &Bytes) -> Option<Self> {
+        let (&[VERSION, high, low], rest) = row.split_first_chunk()? else { return None };
+        let position = take_position(rest)?;
+        let rest = row.slice(3 + POSITION_BYTES..);
+        let membership = match rest.first()? {
+            0 if rest.len() == 1 => None,
+            1 => Some((None, rest.slice(1..))),
+            2 => Some((Some(take_position(&rest[1..])?), rest.slice(1 + POSITION_BYTES..))),
+            _ => return None,
+        };
+        Some(Applied { group: GroupId(u16::from_be_bytes([high, low])), position, membership })
+    }
 }
 
 fn put_position(row: &mut BytesMut, position: LogPosition) {
@@ -72,20 +77,22 @@ mod tests {
     const AT: LogPosition = LogPosition { term: 7, leader: 2, index: 0x0102_0304 };
 
     #[test]
-    fn positions_are_golden() {
-        let row = encode_position(GroupId(3), AT);
-        assert_eq!(row[..], [1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 2, 3, 4]);
-        assert_eq!(decode_position(&row), Some((GroupId(3), AT)));
-        assert_eq!(decode_position(&row[..26]), None);
-        assert_eq!(decode_position(&[&row[..], &[0]].concat()), None);
+    fn the_row_is_golden() {
+        let applied = Applied { group: GroupId(3), position: AT, membership: None };
+        let row = applied.encode();
+        assert_eq!(row[..], [1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 2, 3, 4, 0]);
+        assert_eq!(Applied::decode(&row), Some(applied));
     }
 
     #[test]
-    fn memberships_round_trip() {
+    fn it_round_trips_and_refuses_what_is_cut() {
         for at in [None, Some(AT)] {
-            let row = encode_membership(at, b"voters");
-            assert_eq!(decode_membership(&row), Some((at, Bytes::from_static(b"voters"))));
-            assert_eq!(decode_membership(&row.slice(..25)), None);
+            for membership in [None, Some((at, Bytes::from_static(b"voters")))] {
+                let applied = Applied { group: GroupId(3), position: AT, membership };
+                let row = applied.encode();
+                assert_eq!(Applied::decode(&row), Some(applied));
+                assert_eq!(Applied::decode(&row.slice(..27)), None);
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 
 mod audit;
 mod error;
+mod generation;
 mod layer;
 mod layout;
 mod options;
@@ -38,8 +39,9 @@ pub use view::View;
 
 use crate::command::{LogEntry, LogPayload, LogPosition, NamespaceRow, TaskRow};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
-use crate::machine::{Machine, Outcome, Totals};
+use crate::machine::{Machine, Outcome, Totals, keys};
 use error::Place;
+use layout::Applied;
 use queue::Queue;
 use store::BatchStore;
 use tree::Tree;
@@ -48,6 +50,7 @@ use upkeep::Upkeep;
 /// A replica's durable state. `Send`; owned by the storage thread of its shard. Dropping it writes what is queued, unsynced.
 pub struct Partition {
     place: Place,
+    options: PartitionOptions,
     machine: Machine,
     tree: Tree,
     queue: Arc<Queue>,
@@ -70,16 +73,24 @@ impl Partition {
         std::fs::create_dir_all(dir).map_err(|error| place.storage(error))?;
         audit::audit_journals(dir, &place)?;
         let tree = Tree::open(dir, options).map_err(|error| place.fjall(error))?;
-        let queue = Queue::new(options.queue_bytes_max, None);
-        let view = View::new(&tree, &queue, &place);
-        let applied = view.position()?;
-        let membership = view.membership()?;
+        let view = View::without_queue(&tree, &place);
+        let found = view.applied()?;
+        let applied = found.as_ref().map(|found| found.position);
+        let membership = found.and_then(|found| found.membership);
+        let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| place.reading(error))?;
+        drop(view);
         let queue = Arc::new(Queue::new(options.queue_bytes_max, applied));
-        let mut store = BatchStore::new(view);
-        let index = applied.map_or(0, |position| position.index);
-        let machine = Machine::load(group, &mut store).map_err(|error| place.apply(index, error))?;
-        let mut partition =
-            Partition { place, machine, tree, queue, upkeep: Arc::default(), threads: Vec::new(), applied, membership };
+        let mut partition = Partition {
+            place,
+            options: options.clone(),
+            machine,
+            tree,
+            queue,
+            upkeep: Arc::default(),
+            threads: Vec::new(),
+            applied,
+            membership,
+        };
         partition.start_threads()?;
         Ok(partition)
     }
@@ -122,9 +133,9 @@ impl Partition {
     /// After any error the machine and the disk disagree: the partition must be dropped.
     pub fn apply(&mut self, run: &[LogEntry]) -> Result<Vec<Outcome>, PartitionError> {
         let Some(last) = run.last() else { return Ok(Vec::new()) };
-        let mut store = BatchStore::new(self.view());
+        let view = self.view();
+        let mut store = BatchStore::new(&view);
         let mut outcomes = Vec::with_capacity(run.len());
-        let mut membership = None;
         for LogEntry { position, payload } in run {
             debug_assert!(self.applied.is_none_or(|applied| position.index > applied.index), "an entry is applied once");
             self.applied = Some(*position);
@@ -133,19 +144,18 @@ impl Partition {
                 LogPayload::Normal(entry) => self
                     .machine
                     .apply(&mut store, position.index, entry)
-                    .map_err(|error| self.place.apply(position.index, error))?,
+                    .map_err(|error| self.place.applying(position.index, error))?,
                 LogPayload::Membership(bytes) => {
-                    membership = Some((Some(*position), bytes.clone()));
+                    self.membership = Some((Some(*position), Bytes::copy_from_slice(bytes)));
                     Outcome::default()
                 }
             });
         }
         let mut layer = store.layer;
-        layer.put(layout::position_key(), layout::encode_position(self.place.group, last.position));
-        if let Some((at, bytes)) = membership {
-            layer.put(layout::membership_key(), layout::encode_membership(at, &bytes));
-            self.membership = Some((at, bytes));
-        }
+        // The push may wait; nothing that was removed meanwhile need be kept for this view.
+        drop(view);
+        let applied = Applied { group: self.place.group, position: last.position, membership: self.membership.clone() };
+        layer.put(keys::raft(), applied.encode());
         self.queue.push(layer, self.applied)?;
         Ok(outcomes)
     }
@@ -166,8 +176,6 @@ impl Partition {
         View::new(&self.tree, &self.queue, &self.place)
     }
 
-    /// tmp
-    pub fn install(&mut self, _v: &View, _a: Option<LogPosition>, _m: (Option<LogPosition>, Bytes)) -> Result<(), PartitionError> { unimplemented!() }
     /// See [`View::get`].
     pub fn get(&self, namespace: &Namespace, id: TaskId) -> Result<Option<TaskRow>, PartitionError> {
         self.view().get(namespace, id)
@@ -206,8 +214,13 @@ impl Partition {
     }
 
     /// See [`View::registry`].
-    pub fn registry(&self) -> Result<Vec<(Bytes, Bytes)>, PartitionError> {
-        self.view().registry()
+    pub fn registry(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, PartitionError> {
+        self.view().registry(prefix)
+    }
+
+    /// See [`View::oldest_due`].
+    pub fn oldest_due(&self, namespace: &Namespace, from: TaskKey) -> Result<Option<TaskKey>, PartitionError> {
+        self.view().oldest_due(namespace, from)
     }
 
     /// Counts over the group.

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 
 use super::error::PartitionError;
-use super::layout;
+use super::layout::Applied;
+use super::store::BatchStore;
 use super::view::{Row, View};
-use crate::command::{LogPosition, NamespaceRow, TaskRow};
+use crate::command::{NamespaceRow, TaskRow};
 use crate::ids::{Namespace, TaskId, TaskKey};
-use crate::machine::keys;
+use crate::machine::keys::{self, KeyRange};
 use crate::machine::record::TaskRecord;
+use crate::machine::{find_task, namespace};
 
 /// A range of one namespace's tasks, in due order.
 #[derive(Clone, Debug)]
@@ -47,10 +49,12 @@ pub struct Window {
 }
 
 impl View {
-    /// One task by its id: at the position of its birth, or where it was moved to; a dead one too.
+    /// One task by its id: where it was born, or where it was moved to; a dead one too.
     pub fn get(&self, namespace: &Namespace, id: TaskId) -> Result<Option<TaskRow>, PartitionError> {
-        let mut store = super::store::BatchStore::new(self.clone());
-        crate::machine::find_task(&mut store, namespace, id).map_err(|e| self.place.apply(0, e))
+        if id.group != self.place.group {
+            return Ok(None);
+        }
+        find_task(&mut BatchStore::new(self), namespace, id).map_err(|error| self.place.reading(error))
     }
 
     /// A page of tasks in due order.
@@ -109,49 +113,57 @@ impl View {
         from: TaskKey,
         until: TaskKey,
     ) -> impl Iterator<Item = Result<Row, PartitionError>> + use<'_> {
-        let at = if dead { keys::dead } else { keys::task };
-        self.range(&at(namespace, from), &at(namespace, until))
+        self.rows(&if dead { keys::dead_tasks(namespace, from, until) } else { keys::tasks(namespace, from, until) })
     }
 
-    /// One namespace; `None` when no command has named it yet.
+    fn rows(&self, range: &KeyRange) -> impl Iterator<Item = Result<Row, PartitionError>> + use<'_> {
+        self.range(&range.from, &range.until)
+    }
+
+    /// One namespace; `None` when no command has touched it yet.
     pub fn namespace(&self, namespace: &Namespace) -> Result<Option<NamespaceRow>, PartitionError> {
-        self.value(&keys::namespace(namespace))?.map(|row| crate::machine::namespace::decode(&row).map_err(|_| self.malformed("a namespace", &row))).transpose()
+        self.value(&keys::namespace(namespace))?.map(|row| self.namespace_row(&row)).transpose()
     }
 
-    /// Namespaces in the order of their keys, after `after`, at most `limit`.
+    /// Namespaces in the order of their names, after `after`, at most `limit`.
     pub fn namespaces(&self, after: Option<&Namespace>, limit: usize) -> Result<Vec<(Namespace, NamespaceRow)>, PartitionError> {
-        {
-            let _ = ();
-            Ok(Vec::new())
-        }
+        let rows = self.rows(&keys::namespaces_after(after)).take(limit);
+        rows.map(|row| {
+            let (key, value) = row?;
+            let name = keys::parse_namespace(&key).ok_or_else(|| self.malformed("a namespace's key", &key))?;
+            Ok((name, self.namespace_row(&value)?))
+        })
+        .collect()
     }
 
     /// One row of the registry.
-    pub fn registered(&self, key: &[u8]) -> Result<Option<Bytes>, PartitionError> {
-        self.value(&keys::registry(key))
+    pub fn registered(&self, name: &[u8]) -> Result<Option<Bytes>, PartitionError> {
+        self.value(&keys::registry(name))
     }
 
-    /// All rows of the registry, in the order of their keys.
-    pub fn registry(&self) -> Result<Vec<(Bytes, Bytes)>, PartitionError> {
-        {
-            let _ = ();
-            Ok(Vec::new())
+    /// The rows of the registry whose names start with `prefix`, in the order of their names.
+    pub fn registry(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, PartitionError> {
+        let rows = self.rows(&keys::registry_rows(prefix));
+        rows.map(|row| {
+            let (key, value) = row?;
+            let name = keys::parse_registry(&key).ok_or_else(|| self.malformed("a registry key", &key))?;
+            Ok((name, value))
+        })
+        .collect()
+    }
+
+    /// What of the raft log is applied; `None`: nothing.
+    pub(super) fn applied(&self) -> Result<Option<Applied>, PartitionError> {
+        let Some(row) = self.value(&keys::raft())? else { return Ok(None) };
+        let applied = Applied::decode(&row).ok_or_else(|| self.malformed("the row of the applied position", &row))?;
+        if applied.group != self.place.group {
+            return Err(self.place.finding(format!("it is a partition of group {}", applied.group)));
         }
+        Ok(Some(applied))
     }
 
-    /// The last applied position.
-    pub fn position(&self) -> Result<Option<LogPosition>, PartitionError> {
-        let Some(row) = self.value(&layout::position_key())? else { return Ok(None) };
-        let (group, position) = layout::decode_position(&row).ok_or_else(|| self.malformed("the position", &row))?;
-        if group != self.place.group {
-            return Err(self.place.finding(format!("it belongs to group {group}")));
-        }
-        Ok(Some(position))
-    }
-
-    pub(super) fn membership(&self) -> Result<Option<(Option<LogPosition>, Bytes)>, PartitionError> {
-        let Some(row) = self.value(&layout::membership_key())? else { return Ok(None) };
-        layout::decode_membership(&row).map(Some).ok_or_else(|| self.malformed("the membership", &row))
+    fn namespace_row(&self, row: &Bytes) -> Result<NamespaceRow, PartitionError> {
+        namespace::decode(row).map_err(|error| self.place.damaged(error))
     }
 
     fn position_of(&self, key: &Bytes) -> Result<TaskKey, PartitionError> {
@@ -160,8 +172,7 @@ impl View {
 
     fn task_row(&self, key: TaskKey, dead: bool, row: &Bytes) -> Result<TaskRow, PartitionError> {
         let record = TaskRecord::decode(row).map_err(|error| self.place.damaged(error))?;
-        let id = TaskId { due_ms: record.id_due_ms, group: self.place.group, sequence: key.sequence };
-        Ok(TaskRow { id, key, dead, record })
+        Ok(TaskRow { id: record.id(self.place.group, key), key, dead, record })
     }
 
     fn malformed(&self, what: &str, bytes: &Bytes) -> PartitionError {

@@ -7,18 +7,18 @@ use super::view::View;
 use crate::machine::{Store, StoreError};
 
 /// Reads see the writes of the layer, then what the view holds.
-pub(super) struct BatchStore {
-    view: View,
+pub(super) struct BatchStore<'a> {
+    view: &'a View,
     pub(super) layer: Layer,
 }
 
-impl BatchStore {
-    pub(super) fn new(view: View) -> Self {
+impl<'a> BatchStore<'a> {
+    pub(super) fn new(view: &'a View) -> Self {
         BatchStore { view, layer: Layer::default() }
     }
 }
 
-impl Store for BatchStore {
+impl Store for BatchStore<'_> {
     fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.layer.get(key) {
             Some(change) => Ok(change.value().cloned()),

@@ -137,7 +137,7 @@ impl Tree {
         let mut worked = false;
         for keyspace in self.keyspaces() {
             let tree = &keyspace.tree;
-            let shape = || (tree.get_next_table_id(), (0..7).map(|level| tree.level_table_count(level)).collect::<Vec<_>>());
+            let shape = || (tree.next_table_id(), (0..7).map(|level| tree.level_table_count(level)).collect::<Vec<_>>());
             let before = shape();
             // Nothing that an open view can see may be dropped.
             let oldest_seen = self.db.supervisor.snapshot_tracker.get_seqno_safe_to_gc();

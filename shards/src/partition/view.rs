@@ -33,6 +33,11 @@ impl View {
         View { tree: tree.clone(), snapshot, layers, place: place.clone() }
     }
 
+    /// A view of what fjall has, before there is a queue.
+    pub(super) fn without_queue(tree: &Tree, place: &Place) -> Self {
+        View { tree: tree.clone(), snapshot: tree.snapshot(), layers: Vec::new(), place: place.clone() }
+    }
+
     /// The value at `key`.
     pub(super) fn value(&self, key: &[u8]) -> Result<Option<Bytes>, PartitionError> {
         if let Some(change) = self.layers.iter().find_map(|layer| layer.get(key)) {

@@ -47,11 +47,7 @@ impl RaftNetworkV2<TypeConfig> for NoLink {
         Err(RPCError::Unreachable(self.unreachable()))
     }
 
-    async fn vote(
-        &mut self,
-        _: VoteRequest<TypeConfig>,
-        _: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+    async fn vote(&mut self, _: VoteRequest<TypeConfig>, _: RPCOption) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         Err(RPCError::Unreachable(self.unreachable()))
     }
 

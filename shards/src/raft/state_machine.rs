@@ -154,10 +154,8 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: View) -> io::Result<()> {
         let applied = meta.last_log_id.as_ref().map(types::position);
-        let membership = (
-            meta.last_membership.log_id().as_ref().map(types::position),
-            membership::encode(meta.last_membership.membership()),
-        );
+        let membership =
+            (meta.last_membership.log_id().as_ref().map(types::position), membership::encode(meta.last_membership.membership()));
         self.call(move |partition| partition.install(&snapshot, applied, membership)).await
     }
 

@@ -97,10 +97,7 @@ pub fn vote(vote: &RaftVote) -> Vote {
 }
 
 pub fn raft_vote(vote: Vote) -> RaftVote {
-    RaftVote {
-        leader_id: leader_id_adv::LeaderId { term: vote.term, node_id: vote.leader },
-        committed: vote.committed,
-    }
+    RaftVote { leader_id: leader_id_adv::LeaderId { term: vote.term, node_id: vote.leader }, committed: vote.committed }
 }
 
 pub fn log_entry(entry: Entry) -> LogEntry {

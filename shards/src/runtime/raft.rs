@@ -105,10 +105,11 @@ impl AsyncRuntime for ExecutorRuntime {
     where
         F: Future<Output = T>,
     {
-        glommio::LocalExecutorBuilder::default().io_memory(1 << 20).ring_depth(16).make().map_or_else(
-            |e| panic!("an executor for block_on: {e}"),
-            |executor| executor.run(future),
-        )
+        glommio::LocalExecutorBuilder::default()
+            .io_memory(1 << 20)
+            .ring_depth(16)
+            .make()
+            .map_or_else(|e| panic!("an executor for block_on: {e}"), |executor| executor.run(future))
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 
-use crate::command::{Command, Op, Refusal, Reply};
-use crate::ids::Namespace;
+use crate::command::{Command, Op, Reply};
+use crate::ids::{Namespace, TaskKey};
 use crate::machine::namespace::absent;
 use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::AppliedRun;
@@ -107,8 +107,8 @@ impl Group {
     fn act(self: &Rc<Self>, action: Action) {
         match action {
             Action::Load { namespace } => self.load(namespace),
-            Action::Scan { namespace, ticket, from, until_ms, rows_max, bytes_max } => {
-                self.scan(namespace, ticket, move |partition, name| {
+            Action::Scan { namespace, from, until_ms, rows_max, bytes_max } => {
+                self.scan(namespace, from, move |partition, name| {
                     partition.scan_window(name, from, until_ms, rows_max, bytes_max)
                 });
             }
@@ -150,7 +150,7 @@ impl Group {
     fn scan(
         self: &Rc<Self>,
         namespace: Namespace,
-        ticket: u64,
+        from: TaskKey,
         job: impl FnOnce(&mut Partition, &Namespace) -> Result<Window, PartitionError> + Send + 'static,
     ) {
         let (group, id, name) = (Rc::clone(self), self.id, namespace.clone());
@@ -158,7 +158,7 @@ impl Group {
             move |partitions| partitions.get_mut(&id).map(|partition| job(partition, &name)),
             move |window| match window {
                 Some(Ok(window)) => {
-                    group.with_engine(|engine| engine.scanned(&namespace, ticket, window.rows, window.next));
+                    group.with_engine(|engine| engine.scanned(&namespace, from, window.rows, window.next));
                 }
                 Some(Err(e)) => group.fail(&e.to_string()),
                 None => {}
@@ -179,8 +179,8 @@ impl Group {
         let done = Box::new(move |result: Result<Reply, Rejection>| {
             let finish = match &result {
                 Ok(Ok(_)) => Finish::Applied,
-                Ok(Err(Refusal::NotFound { .. })) if claims.len() == 1 => Finish::Gone,
-                _ => Finish::NotDone,
+                Ok(Err(_)) => Finish::Refused,
+                Err(_) => Finish::NotDone,
             };
             if let Ok(Err(refusal)) = &result {
                 tracing::warn!(group = %group.id, namespace = %name, error = %refusal, "a delivery's command was refused");

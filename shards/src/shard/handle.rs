@@ -152,9 +152,12 @@ impl Shards {
     /// Namespaces of all groups in the order of their names, after `after`, at most `limit`.
     pub async fn namespaces(&self, after: Option<Namespace>, limit: usize) -> Result<Vec<NamespaceView>, Rejection> {
         let groups = self.groups_of_tasks();
-        let scattered = groups
-            .into_iter()
-            .map(|group| self.ask(group, { let after = after.clone(); move |answer| Message::Namespaces(group, after, limit, answer) }));
+        let scattered = groups.into_iter().map(|group| {
+            self.ask(group, {
+                let after = after.clone();
+                move |answer| Message::Namespaces(group, after, limit, answer)
+            })
+        });
         let mut gathered = Vec::new();
         for part in join_all(scattered).await {
             gathered.extend(part?);

@@ -4,8 +4,8 @@
 pub mod api;
 mod batcher;
 mod consumer;
-pub mod delivery;
 mod delivering;
+pub mod delivery;
 mod group;
 pub mod handle;
 mod message;

@@ -183,7 +183,7 @@ impl Shard {
         let dir = self.options.partitions_dir.join(format!("group-{id:05}", id = id.0));
         let options = self.options.partition.clone();
         let opened = self.storage.call(move |partitions| {
-            let partition = Partition::open(&dir, id, &options)?;
+            let partition = Partition::open_current(&dir, id, &options)?;
             partitions.insert(id, partition);
             Ok(())
         });
@@ -241,9 +241,8 @@ impl Shard {
                 replica.shutdown().await;
             }
         }
-        let persisted = self.storage.call(|partitions| {
-            partitions.values_mut().try_for_each(|partition| partition.persist().map(|_| ()))
-        });
+        let persisted =
+            self.storage.call(|partitions| partitions.values_mut().try_for_each(|partition| partition.persist().map(|_| ())));
         if let Some(Err(e)) = persisted.await {
             tracing::error!(shard = self.index, error = %e, "a partition could not be made durable; its log still has everything");
         }

@@ -47,11 +47,8 @@ impl Storage {
         let (jobs, todo) = channel::unbounded::<Job>();
         let (results, done) = mailbox::mailbox::<JobResult>(RESULTS_MAX);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&todo, &results))?;
-        let inner = Rc::new(Inner {
-            jobs: RefCell::new(Some(jobs)),
-            waiting: RefCell::default(),
-            thread: RefCell::new(Some(thread)),
-        });
+        let inner =
+            Rc::new(Inner { jobs: RefCell::new(Some(jobs)), waiting: RefCell::default(), thread: RefCell::new(Some(thread)) });
         executor::spawn(take_results(Rc::clone(&inner), done));
         Ok(Storage(inner))
     }

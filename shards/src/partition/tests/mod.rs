@@ -2,6 +2,10 @@
 
 mod audit;
 mod damage;
+mod history;
+mod kill;
+mod measure;
+mod partition;
 mod store;
 
 use std::path::Path;

@@ -43,8 +43,8 @@ impl Parts {
         }
     }
 
-    fn finish(&self, store: BatchStore, fate: Fate) {
-        self.queue.push(store.layer, None).expect("there is room");
+    fn finish(&self, layer: Layer, fate: Fate) {
+        self.queue.push(layer, None).expect("there is room");
         if !matches!(fate, Fate::Queued) {
             self.write_queued();
         }
@@ -64,7 +64,8 @@ proptest! {
         let mut model = BTreeMap::new();
         let mut views = Vec::new();
         for (ops, fate) in runs {
-            let mut store = BatchStore::new(parts.view());
+            let view = parts.view();
+            let mut store = BatchStore::new(&view);
             for (key, value) in ops {
                 match value {
                     Some(v) => {
@@ -83,7 +84,7 @@ proptest! {
             // `BTreeMap::range` panics where the store finds nothing.
             let want: Vec<_> = model.iter().filter(|(k, _)| **k >= from && **k < until).take(limit).map(|(k, v)| (k.clone(), *v)).collect();
             prop_assert_eq!(got, want);
-            parts.finish(store, fate);
+            parts.finish(store.layer, fate);
             views.push((parts.view(), model.clone()));
         }
         for (view, model) in views {
