@@ -80,8 +80,17 @@ impl Partition {
         let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| place.reading(error))?;
         drop(view);
         let queue = Arc::new(Queue::new(options.queue_bytes_max, applied));
-        let mut partition =
-            Partition { place, options: options.clone(), machine, tree, queue, upkeep: Arc::default(), threads: Vec::new(), applied, membership };
+        let mut partition = Partition {
+            place,
+            options: options.clone(),
+            machine,
+            tree,
+            queue,
+            upkeep: Arc::default(),
+            threads: Vec::new(),
+            applied,
+            membership,
+        };
         partition.start_threads()?;
         Ok(partition)
     }
