@@ -60,12 +60,12 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
     }
 }
 
-/// Waits until every group has its leader: this peer, as long as it is alone.
+/// Waits until every group is served: by this peer, as long as it is alone.
 async fn until_led(shards: &Shards) -> Result<(), BootError> {
     let until = tokio::time::Instant::now() + LEADER_WAIT;
     loop {
         let groups = shards.groups().await;
-        let Some(waiting) = groups.iter().find(|group| group.leader.is_none()) else { return Ok(()) };
+        let Some(waiting) = groups.iter().find(|group| !group.serves) else { return Ok(()) };
         if tokio::time::Instant::now() >= until {
             return Err(BootError::NoLeader { group: waiting.group });
         }

@@ -190,6 +190,8 @@ pub struct GroupInfo {
     pub group: GroupId,
     /// The leader's number, when there is one.
     pub leader: Option<u64>,
+    /// This peer leads the group, has applied everything from before, and takes requests for it.
+    pub serves: bool,
     /// The current term.
     pub term: u64,
     /// The last log index; `None`: the log is empty.

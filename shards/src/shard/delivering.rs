@@ -84,24 +84,29 @@ impl Group {
                     }
                 }
             }
-            self.drive();
+            self.decide();
             executor::yield_if_needed().await;
         }
     }
 
-    /// Does what the engine decides, until it has nothing more to say.
+    /// Does what the engine decides, and has [`Group::keep_time`] look when it is to decide next.
     pub(super) fn drive(self: &Rc<Self>) {
+        self.decide();
+        self.tick.call();
+    }
+
+    /// Does what the engine decides, until it has nothing more to say.
+    fn decide(self: &Rc<Self>) {
         loop {
             let actions = match self.engine.borrow_mut().as_mut() {
                 Some(engine) => engine.run(clock::wall_ms(), &mut rand::random::<f64>),
                 None => return,
             };
             if actions.is_empty() {
-                break;
+                return;
             }
             actions.into_iter().for_each(|action| self.act(action));
         }
-        self.tick.call();
     }
 
     fn act(self: &Rc<Self>, action: Action) {

@@ -161,6 +161,7 @@ impl Group {
         Some(GroupInfo {
             group: self.id,
             leader: status.leader,
+            serves: self.leads(),
             term: status.term,
             last_log_index: status.last_log_index,
             applied_index: status.applied_index,
