@@ -6,6 +6,8 @@ mod membership;
 mod network;
 mod replica;
 mod state_machine;
+#[cfg(test)]
+mod suite_tests;
 mod types;
 
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};

@@ -20,9 +20,15 @@ use crate::shard::delivery::ConsumerId;
 use crate::shard::message::{Answer, Message, OpenError};
 use crate::shard::worker::Shard;
 
+/// The shard that runs on a thread, with the handle to which it belongs.
+struct Here {
+    index: usize,
+    inner: Arc<Inner>,
+    shard: Rc<Shard>,
+}
+
 thread_local! {
-    /// The shard that runs on this thread, with the handle to which it belongs.
-    static HERE: RefCell<Option<(usize, Arc<Inner>, Rc<Shard>)>> = const { RefCell::new(None) };
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
 }
 
 pub(super) struct Inner {
@@ -52,7 +58,7 @@ impl Shards {
 
     /// Says that `shard` runs on this thread: requests to its groups go straight from now on.
     pub fn bind(&self, index: usize, shard: Rc<Shard>) {
-        HERE.set(Some((index, Arc::clone(&self.0), shard)));
+        HERE.set(Some(Here { index, inner: Arc::clone(&self.0), shard }));
     }
 
     /// Takes the binding of this thread back, so that the shard can be dropped.
@@ -91,7 +97,7 @@ impl Shards {
 
     fn post_to(&self, index: usize, message: Message) -> Result<(), SendError<Message>> {
         let here = HERE.with_borrow(|here| match here {
-            Some((i, inner, shard)) if *i == index && Arc::ptr_eq(inner, &self.0) => Some(Rc::clone(shard)),
+            Some(here) if here.index == index && Arc::ptr_eq(&here.inner, &self.0) => Some(Rc::clone(&here.shard)),
             _ => None,
         });
         match here {
