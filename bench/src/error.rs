@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A call failed; refused tasks are counted and do not end a run.
-    #[error("the peer answered {code:?} to {call}: {message}", code = .status.code(), message = .status.message())]
+    #[error("{call} failed")]
     Call {
         /// The rpc.
         call: &'static str,

@@ -15,6 +15,7 @@ pub mod create;
 pub mod demo;
 pub mod error;
 pub mod fsync;
+pub mod interrupt;
 pub mod latency;
 pub mod pace;
 pub mod peer;

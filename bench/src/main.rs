@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use z4_bench::cli::{Cli, Run};
-use z4_bench::{Error, Result, runs};
+use z4_bench::{Error, Result, interrupt, runs};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match runtime(cli.common.client_threads).and_then(|runtime| runtime.block_on(run(&cli))) {
+    match runtime(cli.common.client_threads).and_then(|runtime| runtime.block_on(interrupt::unless(run(&cli)))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(2),
         Err(error) => {

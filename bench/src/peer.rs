@@ -59,18 +59,18 @@ impl PeerHome {
     /// Starts the process and waits until it serves.
     pub async fn start(&self) -> Result<Peer> {
         let clock = Origin::start();
-        let mut child = self.spawn()?;
+        // A peer from the start, so that the process ends with this future wherever that is dropped.
+        let mut peer = Peer { child: self.spawn()?, address: String::new(), started_in: Duration::ZERO, home: self.clone() };
         loop {
-            if let Some(port) = self.service_port(child.id()) {
-                let address = format!("127.0.0.1:{port}");
-                return Ok(Peer { child, address, started_in: clock.elapsed(), home: self.clone() });
+            if let Some(port) = self.service_port(peer.pid()) {
+                peer.address = format!("127.0.0.1:{port}");
+                peer.started_in = clock.elapsed();
+                return Ok(peer);
             }
-            if let Some(status) = child.try_wait().map_err(Error::io("cannot wait for the peer"))? {
+            if let Some(status) = peer.child.try_wait().map_err(Error::io("cannot wait for the peer"))? {
                 return Err(self.ended(status));
             }
             if clock.elapsed() > Duration::from_secs(START_SECONDS) {
-                // It may be stuck in a way that no signal but this one ends.
-                let _ = child.kill();
                 let what = format!("the peer wrote no ports.json; its output is in {}", self.log().display());
                 return Err(Error::Stalled { what, seconds: START_SECONDS });
             }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use z4_bench::demo::{self, Options};
-use z4_bench::{Error, Result};
+use z4_bench::{Error, Result, interrupt};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -20,5 +20,5 @@ fn main() -> ExitCode {
 
 fn play(options: &Options) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Error::io("cannot start the runtime"))?.block_on(demo::run(options))
+    runtime.map_err(Error::io("cannot start the runtime"))?.block_on(interrupt::unless(demo::run(options)))
 }

@@ -7,7 +7,7 @@ use z4_proto::collection_client::CollectionClient;
 use super::ledger::Ledger;
 use crate::error::{Error, Result};
 
-/// Sends the creates of `indexes` and notes the answers. Returns those that are to be sent again: refused for want of resources, or
+/// Sends the creates of `indexes` and notes the answers. Returns those that are to be sent again: refused for the moment, or
 /// not answered because the producer hung up after `hang_up_after` answers.
 pub async fn create(
     channel: &Channel,
@@ -33,7 +33,7 @@ pub async fn create(
         let answer = answer.ok_or_else(|| Error::Input("the peer ended the stream of creates early".into()))?;
         match (tonic::Code::from_i32(answer.status as i32), answer.task) {
             (tonic::Code::Ok, Some(task)) => ledger.created(index, task.id, answer.duplicate),
-            (tonic::Code::ResourceExhausted, _) => again.push(index),
+            (tonic::Code::ResourceExhausted | tonic::Code::Unavailable, _) => again.push(index),
             (code, _) => return Err(Error::call("CreateTaskStream")(tonic::Status::new(code, answer.message))),
         }
     }
@@ -54,7 +54,7 @@ pub async fn create_all(
             return Ok(again);
         }
         again += left.len();
-        // Refused for want of resources: give the peer a moment.
+        // Refused for want of resources or of a leader: give the peer a moment.
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

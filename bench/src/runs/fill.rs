@@ -1,6 +1,7 @@
 //! `fill`: many tasks that are due far in the future must cost disk, not memory, and must not make a restart slow.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use z4_proto::ListTasksRequest;
 use z4_proto::collection_client::CollectionClient;
@@ -79,13 +80,19 @@ pub async fn run(common: &Common, options: &Options) -> Result<Report> {
     Ok(report)
 }
 
-/// The peer serves a namespace when it lists a task of it.
+/// Waits until the peer serves a namespace, which is when it lists a task of it.
 async fn served(bench: &Bench, namespace: &str) -> Result<()> {
     let request = ListTasksRequest { namespace: namespace.to_owned(), page_size: 1, ..ListTasksRequest::default() };
     let mut client = CollectionClient::new(bench.channel(0).clone());
-    let tasks = client.list_tasks(request).await.map_err(Error::call("ListTasks"))?.into_inner().tasks;
-    if tasks.is_empty() {
-        return Err(Error::Input(format!("the tasks of {namespace} are gone after the restart")));
+    loop {
+        match client.list_tasks(request.clone()).await {
+            Ok(page) if page.get_ref().tasks.is_empty() => {
+                return Err(Error::Input(format!("the tasks of {namespace} are gone after the restart")));
+            }
+            Ok(_) => return Ok(()),
+            // Its group has no leader yet: that is part of the time that a restart takes.
+            Err(status) if status.code() == tonic::Code::Unavailable => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(status) => return Err(Error::call("ListTasks")(status)),
+        }
     }
-    Ok(())
 }
