@@ -20,16 +20,18 @@ struct Sick {
     space: Cell<Option<usize>>,
     sync_fails: Cell<bool>,
     write_fails: Cell<bool>,
+    /// Only the first frame of this segment can be written.
+    breaks_in: Cell<Option<&'static str>>,
 }
 
 impl Faults for Sick {
-    fn before_write(&self, path: &Path, _at: u64, bytes: usize) -> io::Result<()> {
+    fn before_write(&self, path: &Path, at: u64, bytes: usize) -> io::Result<()> {
         if path.ends_with("unfinished.new")
             && let Some(space) = self.space.get()
         {
             let left = space.checked_sub(bytes).ok_or_else(|| io::Error::from_raw_os_error(ENOSPC))?;
             self.space.set(Some(left));
-        } else if self.write_fails.get() {
+        } else if self.write_fails.get() || (at > 0 && self.breaks_in.get().is_some_and(|name| path.ends_with(name))) {
             return Err(io::Error::from_raw_os_error(EIO));
         }
         Ok(())
@@ -140,4 +142,49 @@ fn a_failed_sync_is_final() {
             assert_eq!(found, entries(1, 0..found.len() as u64, 10));
         });
     }
+}
+
+/// Everything in the first segment is purged and the log goes on in the second, whose first frame never becomes durable. The first
+/// segment must still be there: it alone says what was purged, and how the groups voted.
+#[test]
+fn an_old_checkpoint_stays_until_the_next_is_durable() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let vote = Vote { term: 4, leader: 2, committed: true };
+    run(async {
+        let sick = Rc::new(Sick::default());
+        let (_log, group) = group(directory.path(), on(&sick)).await;
+        group.save_vote(vote).await.expect("durable");
+        append(&group, entries(1, 0..9, 100_000)).await.expect("durable");
+        group.purge(at(1, 8)).await.expect("durable");
+        sick.sync_fails.set(true);
+        append(&group, entries(1, 9..10, 300_000)).await.expect_err("the disk is broken");
+    });
+    // The write never got to the disk.
+    patch(&segment(directory.path(), 2), 0, &vec![0; 400_000]);
+    run(async {
+        let (_log, group) = group(directory.path(), options()).await;
+        assert_eq!((group.state().vote, group.state().purged), (Some(vote), Some(at(1, 8))));
+        append(&group, entries(1, 9..10, 300_000)).await.expect("durable");
+    });
+}
+
+/// Old entries are being moved to the log's end when the disk breaks. They must still be readable where they were.
+#[test]
+fn a_move_that_fails_loses_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let sick = Rc::new(Sick::default());
+        let options = LogOptions { copy_forward_segments_min: 4, cache_bytes_max: 0, ..on(&sick) };
+        let (log, quiet) = group(directory.path(), options).await;
+        append(&quiet, entries(1, 0..5, 5_000)).await.expect("durable");
+        let busy = log.group(crate::ids::GroupId(2));
+        sick.breaks_in.set(Some("0000000004.log"));
+        let mut index = 0;
+        // The fourth segment is begun, and entries are moved into it at once.
+        while append(&busy, entries(2, index..index + 1, 300_000)).await.is_ok() && busy.purge(at(2, index)).await.is_ok() {
+            index += 1;
+        }
+        until(|| log.shared.state.borrow().stopped.is_some()).await;
+        assert_eq!(read_all(&quiet).await, entries(1, 0..5, 5_000));
+    });
 }

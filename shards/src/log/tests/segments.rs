@@ -14,26 +14,6 @@ fn segment_numbers(directory: &Path) -> Vec<u32> {
     numbers
 }
 
-/// Waits until the housekeeper has done what there is to do: the condition holds.
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        turn().await;
-    }
-}
-
-/// Lets the other tasks run once.
-async fn turn() {
-    let mut yielded = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
-}
-
 /// Two groups fill segments. Purging one frees nothing while the other still needs them; purging both frees all but the present
 /// one, and the space does not grow however often the log goes round. Everything stays readable, after each reopen too, and vote
 /// and purge point survive the segments in which they were first written.

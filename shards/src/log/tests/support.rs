@@ -102,3 +102,23 @@ impl Outcomes {
         Box::new(move |outcome| outcomes.borrow_mut().push(outcome))
     }
 }
+
+/// Lets the log's tasks work until the condition holds.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        turn().await;
+    }
+}
+
+/// Lets the other tasks run once.
+async fn turn() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
