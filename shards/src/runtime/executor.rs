@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use glommio::{LocalExecutorBuilder, Placement};
 
+use super::pulse;
+
 /// How often a busy executor looks at its rings and at wakes from other threads. It bounds what a saturated core adds to the
 /// latency of everything that arrives from outside. Not shorter: glommio 0.9 goes to sleep with tasks ready to run when this timer
-/// fires before the first of them ran (`run_task_queues` takes the preemption for having nothing to do).
+/// fires before the first of them ran (`run_task_queues` takes the preemption for having nothing to do). [`pulse`] wakes one that did.
 const PREEMPT: Duration = Duration::from_millis(10);
-
-/// An executor that went to sleep that way is woken after this time at the latest.
-const HEARTBEAT: Duration = Duration::from_millis(50);
 
 /// Memory registered with io_uring for file I/O, bytes per executor.
 const IO_MEMORY_BYTES: usize = 16 << 20;
@@ -40,13 +39,11 @@ where
         .preempt_timer(PREEMPT)
         .io_memory(IO_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)
-        .spawn(|| {
-            spawn(async {
-                loop {
-                    sleep(HEARTBEAT).await;
-                }
-            });
-            main()
+        .spawn(|| async {
+            let pulse = pulse::join().await;
+            let result = main().await;
+            drop(pulse);
+            result
         })
         .map(ExecutorThread)
         .map_err(|e| io::Error::other(format!("executor {name}: {e}")))

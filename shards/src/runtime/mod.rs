@@ -9,6 +9,7 @@ pub mod mailbox;
 pub mod net;
 pub mod notify;
 pub mod probe;
+mod pulse;
 mod raft;
 #[cfg(test)]
 pub(crate) mod testing;
