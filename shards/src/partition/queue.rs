@@ -16,6 +16,12 @@ use crate::command::LogPosition;
 /// How long a full set of memtables is left alone before it is looked at again: fjall tells nobody when a flush is done.
 const FLUSH_POLL: Duration = Duration::from_millis(1);
 
+/// The writer lets small layers gather for this long: each wake costs the cores that apply needs, and nobody waits for it.
+const LINGER: Duration = Duration::from_millis(2);
+
+/// But not when so much is there, bytes.
+const LINGER_BYTES: usize = 64 << 10;
+
 /// Layers that wait for fjall, shared by the partition, its writer thread, and its persisters.
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -36,6 +42,17 @@ struct State {
     applied: Option<LogPosition>,
     failed: Option<PartitionError>,
     closing: bool,
+    /// Layers up to this one, counted as `pushed` does, have gathered long enough.
+    ripe: u64,
+    /// The writer has nothing to do.
+    idle: bool,
+}
+
+impl State {
+    /// The writer should not wait for more.
+    fn presses(&self) -> bool {
+        self.bytes >= LINGER_BYTES || self.closing || self.written < self.ripe
+    }
 }
 
 impl Queue {
@@ -66,8 +83,11 @@ impl Queue {
         state.bytes += layer.bytes();
         state.pushed += 1;
         state.layers.push_back(Arc::new(layer));
+        let wake = state.idle || state.presses();
         drop(state);
-        self.changed.notify_all();
+        if wake {
+            self.changed.notify_all();
+        }
         Ok(())
     }
 
@@ -81,6 +101,8 @@ impl Queue {
     pub(super) fn drained(&self) -> Result<Option<LogPosition>, PartitionError> {
         let mut state = self.lock();
         let (target, applied) = (state.pushed, state.applied);
+        state.ripe = target;
+        self.changed.notify_all();
         while state.failed.is_none() && state.written < target {
             state = self.wait(state);
         }
@@ -105,19 +127,31 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// The oldest layer, once there is one and it had time to get company.
     fn first(&self) -> Option<Arc<Layer>> {
         let mut state = self.lock();
         loop {
             if state.failed.is_some() {
                 return None;
             }
-            if let Some(layer) = state.layers.front() {
-                return Some(layer.clone());
+            if state.layers.is_empty() {
+                if state.closing {
+                    return None;
+                }
+                state.idle = true;
+                state = self.wait(state);
+                state.idle = false;
+                continue;
             }
-            if state.closing {
-                return None;
+            if !state.presses() {
+                let (woken, waited) = self.changed.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
+                state = woken;
+                if waited.timed_out() {
+                    state.ripe = state.pushed;
+                }
+                continue;
             }
-            state = self.wait(state);
+            return state.layers.front().cloned();
         }
     }
 
