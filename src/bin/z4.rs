@@ -9,11 +9,15 @@ use z4::boot;
 use z4::config::{self, Config, ConfigError, Invocation};
 use z4::process::directories::Directories;
 use z4::process::exit::Exit;
-use z4::process::{limits, panics};
+use z4::process::{limits, memory, panics};
 use z4::telemetry::log;
 use z4_shards::runtime::probe;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    memory::give_back_at_once();
     let config = match config::load(std::env::args_os(), std::env::vars_os()) {
         Ok(Invocation { config, print_config: true }) => {
             print!("{}", config.to_toml());

@@ -203,7 +203,7 @@ options! {
         /// One entry of the raft log. A single larger command still becomes an entry of its own.
         entry_bytes_max: usize = 4 * MIB as usize, Range(64 * KIB, 32 * MIB), Unit::Bytes;
         /// Entries of one group that are proposed and not yet committed.
-        entries_in_flight_max: usize = 4, Range(1, 64), Unit::None;
+        entries_in_flight_max: usize = 1, Range(1, 64), Unit::None;
         /// Request ids that a group remembers for idempotent creates.
         idempotency_bytes_max: usize = 64 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
     }
@@ -211,7 +211,7 @@ options! {
         /// One segment file of the raft log, allocated as a whole; a multiple of 4096.
         log_segment_bytes: u64 = 64 * MIB, Range(MIB, GIB), Unit::Bytes;
         /// Recent log entries kept in memory, per shard.
-        log_cache_bytes: usize = 32 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
+        log_cache_bytes: usize = 8 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
         /// Applied log entries kept on disk for followers that are behind, per group, before the log is purged.
         log_retained_bytes: u64 = 256 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
         /// Tasks that are due (or soon), read ahead from disk for consumers, per shard.

@@ -3,6 +3,7 @@
 pub mod directories;
 pub mod exit;
 pub mod limits;
+pub mod memory;
 pub mod panics;
 pub mod ready;
 pub mod side_thread;
