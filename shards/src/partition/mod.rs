@@ -34,7 +34,7 @@ use bytes::Bytes;
 
 pub use error::{Cause, PartitionError};
 pub use options::PartitionOptions;
-pub use rows::{ListPage, ListRange, Window};
+pub use rows::{Due, ListPage, ListRange, Window};
 pub use view::View;
 
 use crate::command::{LogEntry, LogPayload, LogPosition, NamespaceRow, TaskRow};

@@ -48,6 +48,18 @@ pub struct Window {
     pub next: Option<TaskKey>,
 }
 
+/// The live rows that are due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// How many.
+    pub rows: u64,
+    /// The earliest due time among them, milliseconds.
+    pub oldest_ms: Option<u64>,
+}
+
+/// Namespaces are looked through in pages of so many.
+const NAMESPACES_PER_PAGE: usize = 1_000;
+
 impl View {
     /// One task by its id: where it was born, or where it was moved to; a dead one too.
     pub fn get(&self, namespace: &Namespace, id: TaskId) -> Result<Option<TaskRow>, PartitionError> {
@@ -134,6 +146,27 @@ impl View {
             Ok((name, self.namespace_row(&value)?))
         })
         .collect()
+    }
+
+    /// Counts the live rows that are due at `now_ms`, leased ones included. Stops at `rows_max`: there are that many at least.
+    pub fn due(&self, now_ms: u64, rows_max: u64) -> Result<Due, PartitionError> {
+        let mut due = Due::default();
+        let mut after = None;
+        loop {
+            let page = self.namespaces(after.as_ref(), NAMESPACES_PER_PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(due) };
+            after = Some(last.clone());
+            for (name, row) in page.iter().filter(|(_, row)| row.live > 0) {
+                for task in self.tasks(name, false, TaskKey::at(row.low_water_ms), TaskKey::at(now_ms.saturating_add(1))) {
+                    let due_ms = self.position_of(&task?.0)?.due_ms;
+                    due.oldest_ms = Some(due.oldest_ms.map_or(due_ms, |oldest| oldest.min(due_ms)));
+                    due.rows += 1;
+                    if due.rows >= rows_max {
+                        return Ok(due);
+                    }
+                }
+            }
+        }
     }
 
     /// One row of the registry.

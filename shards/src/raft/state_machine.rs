@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::{Stream, StreamExt};
-use openraft::AsyncRuntime;
 use openraft::entry::RaftEntry;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 
@@ -17,7 +16,7 @@ use crate::command::{LogEntry, LogPosition, Reply};
 use crate::ids::GroupId;
 use crate::machine::{Effect, Outcome};
 use crate::partition::{Partition, PartitionError, View};
-use crate::runtime::{ExecutorRuntime, clock};
+use crate::runtime::{clock, executor};
 use crate::storage::Storage;
 
 /// What one apply did.
@@ -174,7 +173,7 @@ impl RaftSnapshotBuilder<TypeConfig> for GroupStateMachine {
         let (applied, stored, view, persister) = self
             .call(|partition| Ok((partition.applied(), partition.membership(), partition.view(), partition.persister())))
             .await?;
-        ExecutorRuntime::spawn_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
+        executor::run_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
         let meta = SnapshotMeta { last_log_id: applied.map(types::log_id), last_membership: stored_membership(stored)? };
         Ok(Snapshot { meta, snapshot: view })
     }

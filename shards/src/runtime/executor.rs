@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use futures_channel::oneshot;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::pulse;
@@ -75,6 +76,19 @@ fn parse_core_list(list: &str) -> Vec<usize> {
 /// Runs a future on the calling executor, beside the caller.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(task).detach();
+}
+
+/// Runs work that blocks on a thread of its own.
+///
+/// # Errors
+/// The thread cannot be started, or the work panicked.
+pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
+    std::thread::Builder::new().name("z4-blocking".to_owned()).spawn(move || {
+        // Who waits may have gone.
+        let _ = done.send(work());
+    })?;
+    result.await.map_err(|_| io::Error::other("the blocking work panicked"))
 }
 
 /// Lets other tasks run.

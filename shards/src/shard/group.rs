@@ -10,7 +10,7 @@ use prometheus::local::LocalHistogram;
 use crate::command::{Command, Created, Op, Reply};
 use crate::ids::{GroupId, TaskId};
 use crate::metrics::{GroupMetrics, Metrics};
-use crate::partition::{Partition, PartitionError};
+use crate::partition::{Due, Partition, PartitionError};
 use crate::raft::Replica;
 use crate::runtime::clock;
 use crate::runtime::notify::Notify;
@@ -42,6 +42,8 @@ pub struct Group {
     /// Bytes of entries applied since the log was last trimmed.
     pub(super) applied_since_trim: Cell<u64>,
     pub(super) seconds_since_trim: Cell<u64>,
+    /// Due rows, and how many seconds ago they were counted.
+    pub(super) due_counted: Cell<(u64, Due)>,
     pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -65,6 +67,7 @@ impl Group {
             mint: RefCell::default(),
             applied_since_trim: Cell::new(0),
             seconds_since_trim: Cell::new(0),
+            due_counted: Cell::new((u64::MAX, Due::default())),
             on_fatal: Arc::clone(&options.on_fatal),
         })
     }

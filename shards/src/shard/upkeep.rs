@@ -2,12 +2,19 @@
 
 use std::rc::Rc;
 
-use crate::runtime::clock;
+use crate::partition::Due;
+use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
 
 /// A group that applied something is trimmed after this many seconds at the latest, so that a restart has little to apply again and a
 /// quiet group's entries pin no segment.
 const TRIM_SECONDS_MAX: u64 = 60;
+
+/// Due rows are counted again after so many seconds.
+const COUNT_DUE_SECONDS: u64 = 5;
+
+/// No more due rows of a group are counted than these: a larger backlog shows as this many.
+const DUE_ROWS_MAX: u64 = 200_000;
 
 impl Group {
     /// Sets the group's gauges.
@@ -17,14 +24,30 @@ impl Group {
         let Ok((totals, bytes)) = measured else { return };
         self.gauges.partition_bytes.set(bytes as i64);
         self.gauges.dead.set(totals.dead as i64);
-        let engine = self.engine.borrow();
-        let Some(engine) = engine.as_ref() else { return };
-        let (counts, now_ms) = (engine.counts(), clock::wall_ms());
-        let leased = counts.leased as u64;
+        let leased = self.engine.borrow().as_ref().map(|engine| engine.counts().leased as u64);
+        let Some(leased) = leased else { return };
+        let due = self.count_due().await;
+        let ready = due.rows.saturating_sub(leased);
         self.gauges.leased.set(leased as i64);
-        self.gauges.scheduled.set(totals.live.saturating_sub(leased) as i64);
-        let oldest = counts.oldest_due_ms.map_or(0, |due_ms| now_ms.saturating_sub(due_ms));
-        self.gauges.oldest_due_age_seconds.set(oldest as f64 / 1e3);
+        self.gauges.ready.set(ready as i64);
+        self.gauges.scheduled.set(totals.live.saturating_sub(leased + ready) as i64);
+        let age_ms = due.oldest_ms.map_or(0, |due_ms| clock::wall_ms().saturating_sub(due_ms));
+        self.gauges.oldest_due_age_seconds.set(age_ms as f64 / 1e3);
+    }
+
+    /// What is due, as last counted. Counting walks rows, so it happens now and then, on a thread of its own.
+    async fn count_due(&self) -> Due {
+        let (seconds, due) = self.due_counted.get();
+        if seconds < COUNT_DUE_SECONDS {
+            self.due_counted.set((seconds + 1, due));
+            return due;
+        }
+        let Ok(view) = self.read(|partition| Ok(partition.view())).await else { return due };
+        let counted = executor::run_blocking(move || view.due(clock::wall_ms(), DUE_ROWS_MAX)).await;
+        // What cannot be read here fails a read that somebody waits for soon enough.
+        let due = counted.ok().and_then(Result::ok).unwrap_or(due);
+        self.due_counted.set((0, due));
+        due
     }
 
     /// Makes the partition durable and lets the log go, when enough was applied or enough time has passed.
