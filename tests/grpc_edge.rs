@@ -141,12 +141,12 @@ async fn bad_requests_are_refused_by_field_value_and_limit() {
     let mut client = CollectionClient::new(edge.channel().await);
     let refused = client.create_task(create("a", 1_048_577)).await.expect_err("too large");
     assert_eq!(refused.code(), Code::InvalidArgument);
-    assert_eq!(refused.message(), "payload has 1048577 bytes; the limit is 1048576 (limits.payload_bytes_max)");
+    assert_eq!(refused.message(), "payload has 1048577 bytes; the limit is 1048576 (payload_bytes_max)");
     let refused = client.create_task_async(create("", 1)).await.expect_err("no namespace");
     assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "namespace is empty; it takes 1 to 255 bytes"));
     let tasks = vec![create("a", 0); 1_001];
     let refused = client.create_tasks(proto::CreateTasksRequest { tasks }).await.expect_err("too many");
-    assert_eq!(refused.message(), "tasks has 1001 tasks; the limit is 1000 (limits.batch_tasks_max)");
+    assert_eq!(refused.message(), "tasks has 1001 tasks; the limit is 1000 (batch_tasks_max)");
     let refused = client.lease_tasks(proto::LeaseTasksRequest::default()).await.expect_err("nothing to consume");
     assert_eq!(refused.message(), "namespaces is empty; a consumer takes at least one");
     let messages = futures_util::stream::iter([proto::ConsumeRequest { credit: 1, ..Default::default() }]);
@@ -166,7 +166,7 @@ async fn a_stream_of_bad_requests_is_answered_to_its_end() {
     let answers: Vec<_> = answers.into_inner().map(|answer| answer.expect("the stream goes on")).collect().await;
     assert_eq!(answers.len(), 1_000);
     for (i, answer) in answers.into_iter().enumerate() {
-        let text = format!("payload has {} bytes; the limit is 10 (limits.payload_bytes_max)", 11 + i);
+        let text = format!("payload has {} bytes; the limit is 10 (payload_bytes_max)", 11 + i);
         assert_eq!((answer.status, answer.message), (Code::InvalidArgument as u32, text));
     }
     edge.stop().await;

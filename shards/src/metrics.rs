@@ -165,7 +165,7 @@ impl Metrics {
                 GaugeVec::new(
                     Opts::new(
                         "z4_oldest_due_age_seconds",
-                        "How long the oldest ready task of a group has been due; 0: none is ready",
+                        "How long the oldest due task of a group (ready or leased) has been due; 0: none is due",
                     ),
                     &["group"],
                 )?,

@@ -42,6 +42,14 @@ pub enum IdentityError {
         /// What is wrong.
         reason: String,
     },
+    /// A peer that has no identity found somebody's tasks.
+    #[error("{} holds partitions, but {} has no identity: one of the two directories is missing or belongs to another peer", db.display(), peer.display())]
+    Orphaned {
+        /// The directory of the partitions.
+        db: PathBuf,
+        /// The peer directory.
+        peer: PathBuf,
+    },
     /// The configuration contradicts it.
     #[error("{option} is {configured}, but {dir} belongs to a peer with {option} {stored}; it cannot be changed")]
     Contradiction {

@@ -9,6 +9,7 @@ mod shard_thread;
 
 use std::io;
 use std::net::{IpAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_channel::oneshot;
@@ -16,6 +17,7 @@ use futures_channel::oneshot;
 use z4_shards::ids::GroupId;
 use z4_shards::log::LogError;
 use z4_shards::metrics::Metrics;
+use z4_shards::runtime::clock;
 use z4_shards::runtime::executor::{self, ExecutorThread};
 use z4_shards::shard::OpenError;
 use z4_shards::shard::api::Rejection;
@@ -116,6 +118,7 @@ impl BootError {
 
 /// Runs a peer until it is asked to stop. The directories are locked by the caller.
 pub fn run(config: Config) -> Result<(), BootError> {
+    let since = clock::monotonic();
     let (stopper, requests) = stop::requests();
     let health = Health::default();
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
@@ -141,6 +144,17 @@ pub fn run(config: Config) -> Result<(), BootError> {
         sql_port: None,
     };
     health.enter(Stage::Serving);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        peer = identity.peer_id,
+        service = %std::net::SocketAddr::new(config.bind_address, serving.port),
+        metrics_port,
+        shards = identity.shards,
+        db_data_dir = %config.db_data_dir.display(),
+        peer_data_dir = %config.peer_data_dir.display(),
+        took_ms = since.elapsed().as_millis() as u64,
+        "serving"
+    );
     ready.announce(&config.peer_data_dir).map_err(BootError::Announce)?;
 
     let reason = requests.wait();
@@ -152,6 +166,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         return Err(BootError::Failed { what, exit });
     }
     runtime.block_on(async {
+        shards.end_consumers();
         serving.stop().await;
         shards.stop().await;
     });
@@ -167,6 +182,10 @@ fn identify(config: &Config) -> Result<Identity, BootError> {
     if let Some(identity) = Identity::read(dir)? {
         identity.check(dir, &config.peer_id, config.shards)?;
         return Ok(identity);
+    }
+    // A new cluster over an old one's tasks would serve them without the raft log that may hold the rest.
+    if holds_partitions(&config.db_data_dir) {
+        return Err(IdentityError::Orphaned { db: config.db_data_dir.clone(), peer: dir.clone() }.into());
     }
     let shards = match config.shards {
         0 => executor::allowed_cores().len().max(1),
@@ -229,4 +248,9 @@ fn bind(option: &'static str, address: IpAddr, port: u16) -> Result<(TcpListener
     let listener = TcpListener::bind((address, port)).map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     Ok((listener, port))
+}
+
+fn holds_partitions(dir: &Path) -> bool {
+    let mut entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_name().to_string_lossy().starts_with("group-"))
 }

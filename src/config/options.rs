@@ -164,7 +164,17 @@ options! {
         metadata_entries_max: usize = 64, Range(0, 4096), Unit::None;
         /// Metadata keys and values of one task together.
         metadata_bytes_max: usize = 16 * KIB as usize, Range(0, MIB), Unit::Bytes;
-        /// Tasks in one batch (CreateTasks, acks, nacks, extensions).
+        /// The request id of a create.
+        request_id_bytes_max: usize = 256, Range(1, 4096), Unit::Bytes;
+        /// The reason of a nack.
+        reason_bytes_max: usize = 1024, Range(0, 1024), Unit::Bytes;
+        /// Acks, nacks and extensions of one message together.
+        settles_max: usize = 10_000, Range(1, 100_000), Unit::None;
+        /// Namespaces of one consumer.
+        consumer_namespaces_max: usize = 1000, Range(1, 10_000), Unit::None;
+        /// The longest wait of LeaseTasks.
+        wait_ms_max: u64 = 60_000, Range(0, 600_000), Unit::Ms;
+        /// Tasks of one CreateTasks.
         batch_tasks_max: usize = 1000, Range(1, 100_000), Unit::None;
         /// One batch, payloads and metadata together.
         batch_bytes_max: usize = 4 * MIB as usize, Range(KIB, 32 * MIB), Unit::Bytes;
@@ -176,8 +186,10 @@ options! {
         connections_max: usize = 10_000, Range(1, 1_000_000), Unit::None;
         /// Rpcs at a time on one connection.
         streams_per_connection_max: usize = 1024, Range(1, 65_536), Unit::None;
+        /// The headers of one request.
+        header_bytes_max: u64 = 16 * KIB, Range(KIB, MIB), Unit::Bytes;
         /// Requests of one stream that wait for their answer.
-        in_flight_per_stream_max: usize = 1024, Range(1, 65_536), Unit::None;
+        in_flight_per_stream_max: usize = 1024, Range(1, 16_384), Unit::None;
         /// Tasks that one consumer can be granted without settling them (its credit).
         consumer_credit_max: usize = 65_536, Range(1, 1_000_000), Unit::None;
         /// Deliveries on their way to one consumer that it has not taken.
@@ -204,8 +216,6 @@ options! {
         entry_bytes_max: usize = 4 * MIB as usize, Range(64 * KIB, 32 * MIB), Unit::Bytes;
         /// Entries of one group that are proposed and not yet committed.
         entries_in_flight_max: usize = 1, Range(1, 64), Unit::None;
-        /// Request ids that a group remembers for idempotent creates.
-        idempotency_bytes_max: usize = 64 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
     }
     "Memory and disk of a shard" {
         /// One segment file of the raft log, allocated as a whole; a multiple of 4096.

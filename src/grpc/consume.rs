@@ -66,7 +66,7 @@ pub(super) fn namespaces(names: &[String], limits: &Limits) -> Result<Vec<Namesp
         return Err(Invalid::Request("namespaces is empty; a consumer takes at least one"));
     }
     let limit = limits.consumer_namespaces_max;
-    super::limits::at_most("namespaces", names.len(), "entries", limit, "limits.consumer_namespaces_max")?;
+    super::limits::at_most("namespaces", names.len(), "entries", limit, "consumer_namespaces_max")?;
     let mut namespaces = names.iter().map(|name| Namespace::new(name)).collect::<Result<Vec<_>, _>>()?;
     namespaces.sort();
     namespaces.dedup();
@@ -257,7 +257,7 @@ where
         let limit = self.context.limits.credit_max;
         let credit = *self.credit + u64::from(message.credit);
         if credit > u64::from(limit) {
-            let range = format!("at most {limit} in all, with what is open (limits.credit_max)");
+            let range = format!("at most {limit} in all, with what is open (consumer_credit_max)");
             return Err(Invalid::OutOfRange { field: "credit", found: credit.into(), range });
         }
         *self.credit = credit;

@@ -134,8 +134,8 @@ fn what_breaks_a_rule_ends_the_stream_after_the_answers() {
     let credit = proto::ConsumeRequest { credit: 91, ..Default::default() };
     let rules = [
         (again, "open is set again; only the first message of a consume stream opens it"),
-        (credit, "credit is 101; it takes at most 100 in all, with what is open (limits.credit_max)"),
-        (acks(&[1, 2, 3]), "acks, nacks and extensions has 3 entries; the limit is 2 (limits.settles_max)"),
+        (credit, "credit is 101; it takes at most 100 in all, with what is open (consumer_credit_max)"),
+        (acks(&[1, 2, 3]), "acks, nacks and extensions has 3 entries; the limit is 2 (settles_max)"),
     ];
     for (bad, text) in rules {
         let mut stage = Stage::new(Limits { credit_max: 100, settles_max: 2, ..Limits::default() });
@@ -201,7 +201,7 @@ fn the_first_message_opens_and_names_each_namespace_once() {
     assert!(refused(message(&[], 0)).starts_with("namespaces is empty"));
     assert!(refused(message(&["a\n"], 0)).starts_with("namespace has a control character"));
     assert!(refused(message(&["a"], 5)).starts_with("lease_ms is 5"));
-    let text = "namespaces has 3 entries; the limit is 2 (limits.consumer_namespaces_max)";
+    let text = "namespaces has 3 entries; the limit is 2 (consumer_namespaces_max)";
     assert_eq!(refused(message(&["a", "b", "c"], 0)), text);
     assert_eq!(open(&message(&["a", "a"], 100), &limits), Ok((vec![name("a")], 100)));
 }

@@ -51,9 +51,9 @@ pub(super) async fn create_tasks(context: &Context, requests: Vec<CreateTaskRequ
 
 /// The limits of a batch as a whole.
 fn check_whole(requests: &[CreateTaskRequest], limits: &Limits) -> Result<(), Invalid> {
-    at_most("tasks", requests.len(), "tasks", limits.batch_tasks_max, "limits.batch_tasks_max")?;
+    at_most("tasks", requests.len(), "tasks", limits.batch_tasks_max, "batch_tasks_max")?;
     let bytes = requests.iter().map(|r| r.payload.len() + metadata_bytes(&r.metadata)).sum();
-    at_most("tasks", bytes, "bytes", limits.batch_bytes_max, "limits.batch_bytes_max")
+    at_most("tasks", bytes, "bytes", limits.batch_bytes_max, "batch_bytes_max")
 }
 
 impl Group {
@@ -116,9 +116,9 @@ mod tests {
         let text = |requests: &[_]| check_whole(requests, &limits).expect_err("over a limit").to_string();
         assert_eq!(
             text(&[request("a", 0), request("a", 0), request("a", 0)]),
-            "tasks has 3 tasks; the limit is 2 (limits.batch_tasks_max)"
+            "tasks has 3 tasks; the limit is 2 (batch_tasks_max)"
         );
-        assert_eq!(text(&[request("a", 5), request("a", 6)]), "tasks has 11 bytes; the limit is 10 (limits.batch_bytes_max)");
+        assert_eq!(text(&[request("a", 5), request("a", 6)]), "tasks has 11 bytes; the limit is 10 (batch_bytes_max)");
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub(super) fn at_most(
 impl Limits {
     /// Checks a payload.
     pub fn payload(&self, payload: &[u8]) -> Result<(), Invalid> {
-        at_most("payload", payload.len(), "bytes", self.payload_bytes_max, "limits.payload_bytes_max")
+        at_most("payload", payload.len(), "bytes", self.payload_bytes_max, "payload_bytes_max")
     }
 
     /// Checks metadata: how many entries, and keys and values together.
@@ -134,19 +134,19 @@ impl Limits {
         if metadata.is_empty() {
             return Ok(());
         }
-        at_most("metadata", metadata.len(), "entries", self.metadata_entries_max, "limits.metadata_entries_max")?;
+        at_most("metadata", metadata.len(), "entries", self.metadata_entries_max, "metadata_entries_max")?;
         let bytes = metadata_bytes(metadata);
-        at_most("metadata", bytes, "bytes", self.metadata_bytes_max, "limits.metadata_bytes_max")
+        at_most("metadata", bytes, "bytes", self.metadata_bytes_max, "metadata_bytes_max")
     }
 
     /// Checks a request id.
     pub fn request_id(&self, request_id: &str) -> Result<(), Invalid> {
-        at_most("request_id", request_id.len(), "bytes", self.request_id_bytes_max, "limits.request_id_bytes_max")
+        at_most("request_id", request_id.len(), "bytes", self.request_id_bytes_max, "request_id_bytes_max")
     }
 
     /// Checks the reason of a nack.
     pub fn reason(&self, reason: &str) -> Result<(), Invalid> {
-        at_most("reason", reason.len(), "bytes", self.reason_bytes_max, "limits.reason_bytes_max")
+        at_most("reason", reason.len(), "bytes", self.reason_bytes_max, "reason_bytes_max")
     }
 
     /// A page's size; 0 asks for the default.
@@ -154,14 +154,14 @@ impl Limits {
         match asked {
             0 => Ok(self.page_size_default as usize),
             n if n <= self.page_size_max => Ok(n as usize),
-            n => Err(self.out_of_range("page_size", n, self.page_size_max, "limits.page_size_max")),
+            n => Err(self.out_of_range("page_size", n, self.page_size_max, "page_items_max")),
         }
     }
 
     /// The wait of LeaseTasks, milliseconds.
     pub fn wait_ms(&self, asked: u32) -> Result<u64, Invalid> {
         if asked > self.wait_ms_max {
-            return Err(self.out_of_range("wait_ms", asked, self.wait_ms_max, "limits.wait_ms_max"));
+            return Err(self.out_of_range("wait_ms", asked, self.wait_ms_max, "wait_ms_max"));
         }
         Ok(u64::from(asked))
     }
@@ -171,7 +171,7 @@ impl Limits {
         match asked {
             0 => Ok(1),
             n if n <= self.page_size_max => Ok(n),
-            n => Err(self.out_of_range("max_tasks", n, self.page_size_max, "limits.page_size_max")),
+            n => Err(self.out_of_range("max_tasks", n, self.page_size_max, "page_items_max")),
         }
     }
 
@@ -211,15 +211,15 @@ mod tests {
         assert!(limits.payload(&vec![0; 1_048_576]).is_ok());
         assert_eq!(
             text(limits.payload(&vec![0; 1_048_577])),
-            "payload has 1048577 bytes; the limit is 1048576 (limits.payload_bytes_max)"
+            "payload has 1048577 bytes; the limit is 1048576 (payload_bytes_max)"
         );
         assert!(limits.request_id(&"x".repeat(256)).is_ok());
         assert_eq!(
             text(limits.request_id(&"x".repeat(257))),
-            "request_id has 257 bytes; the limit is 256 (limits.request_id_bytes_max)"
+            "request_id has 257 bytes; the limit is 256 (request_id_bytes_max)"
         );
         assert!(limits.reason(&"x".repeat(1_024)).is_ok());
-        assert_eq!(text(limits.reason(&"x".repeat(1_025))), "reason has 1025 bytes; the limit is 1024 (limits.reason_bytes_max)");
+        assert_eq!(text(limits.reason(&"x".repeat(1_025))), "reason has 1025 bytes; the limit is 1024 (reason_bytes_max)");
     }
 
     #[test]
@@ -227,13 +227,10 @@ mod tests {
         let limits = Limits::default();
         let of = |n: usize| (0..n).map(|i| (format!("{i:04}"), "v".to_owned())).collect::<BTreeMap<_, _>>();
         assert!(limits.metadata(&of(64)).is_ok());
-        assert_eq!(text(limits.metadata(&of(65))), "metadata has 65 entries; the limit is 64 (limits.metadata_entries_max)");
+        assert_eq!(text(limits.metadata(&of(65))), "metadata has 65 entries; the limit is 64 (metadata_entries_max)");
         let one = |value: usize| BTreeMap::from([("key".to_owned(), "v".repeat(value))]);
         assert!(limits.metadata(&one(16_384 - 3)).is_ok());
-        assert_eq!(
-            text(limits.metadata(&one(16_384 - 2))),
-            "metadata has 16385 bytes; the limit is 16384 (limits.metadata_bytes_max)"
-        );
+        assert_eq!(text(limits.metadata(&one(16_384 - 2))), "metadata has 16385 bytes; the limit is 16384 (metadata_bytes_max)");
     }
 
     #[test]
@@ -241,11 +238,11 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(limits.page_size(0), Ok(100));
         assert_eq!(limits.page_size(1_000), Ok(1_000));
-        assert_eq!(text(limits.page_size(1_001)), "page_size is 1001; it takes 0 to 1000 (limits.page_size_max)");
+        assert_eq!(text(limits.page_size(1_001)), "page_size is 1001; it takes 0 to 1000 (page_items_max)");
         assert_eq!(limits.wait_ms(60_000), Ok(60_000));
-        assert_eq!(text(limits.wait_ms(60_001)), "wait_ms is 60001; it takes 0 to 60000 (limits.wait_ms_max)");
+        assert_eq!(text(limits.wait_ms(60_001)), "wait_ms is 60001; it takes 0 to 60000 (wait_ms_max)");
         assert_eq!(limits.lease_tasks(0), Ok(1));
-        assert_eq!(text(limits.lease_tasks(1_001)), "max_tasks is 1001; it takes 0 to 1000 (limits.page_size_max)");
+        assert_eq!(text(limits.lease_tasks(1_001)), "max_tasks is 1001; it takes 0 to 1000 (page_items_max)");
         assert!(limits.lease_ms(0).is_ok() && limits.lease_ms(100).is_ok() && limits.lease_ms(43_200_000).is_ok());
         assert_eq!(text(limits.lease_ms(99)), "lease_ms is 99; it takes 0 (the usual lease time) or 100 to 43200000");
     }

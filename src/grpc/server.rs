@@ -84,7 +84,7 @@ async fn accept(listener: &Listener, services: &Services, connections: &Connecti
             }
             None => {
                 if !std::mem::replace(&mut full, true) {
-                    tracing::warn!(max, "connections are refused: limits.connections_max are open");
+                    tracing::warn!(max, "connections are refused: connections_max are open");
                 }
             }
         }

@@ -43,7 +43,7 @@ pub(super) struct Plan {
 /// # Errors
 /// There are more than `settles_max` of them: nothing is done.
 pub(super) fn plan(said: impl ExactSizeIterator<Item = Said>, limits: &Limits) -> Result<Plan, Invalid> {
-    at_most("acks, nacks and extensions", said.len(), "entries", limits.settles_max, "limits.settles_max")?;
+    at_most("acks, nacks and extensions", said.len(), "entries", limits.settles_max, "settles_max")?;
     let mut plan = Plan::default();
     let mut places = HashMap::<Namespace, usize>::new();
     for (position, said) in said.enumerate() {
@@ -166,7 +166,7 @@ mod tests {
         let plan = plan(said.into_iter(), &Limits::default()).expect("within the limits");
         let refused: Vec<_> = plan.refused.iter().map(|(at, r)| (*at, r.token, r.status)).collect();
         assert_eq!(refused, [(3, 7, 3), (4, 4, 3), (5, 0, 3)]);
-        assert_eq!(plan.refused[2].1.message, "reason has 1025 bytes; the limit is 1024 (limits.reason_bytes_max)");
+        assert_eq!(plan.refused[2].1.message, "reason has 1025 bytes; the limit is 1024 (reason_bytes_max)");
         let names: Vec<_> = plan.groups.iter().map(|g| g.namespace.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         // The shard extends the first and refuses the second.
@@ -185,7 +185,7 @@ mod tests {
     fn a_message_has_a_bound() {
         let limits = Limits { settles_max: 1, ..Limits::default() };
         let error = plan(vec![ack("a", 1), ack("a", 2)].into_iter(), &limits).map(|_| ()).expect_err("two");
-        let text = "acks, nacks and extensions has 2 entries; the limit is 1 (limits.settles_max)";
+        let text = "acks, nacks and extensions has 2 entries; the limit is 1 (settles_max)";
         assert_eq!(error.to_string(), text);
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<(), PartitionE
     let Some((_, path)) = active else { return Ok(()) };
     let found = Audit::of(&path, &mut sequence).map_err(|error| place.storage(error))?;
     if !found.clean {
-        tracing::warn!(group = %place.group, journal = %path.display(), offset = found.good_bytes,
+        tracing::info!(group = %place.group, journal = %path.display(), offset = found.good_bytes,
             "the journal's tail is torn and is cut off; what it held is applied again from the log");
         let cut = || {
             let file = OpenOptions::new().write(true).open(&path)?;

@@ -243,6 +243,15 @@ impl Shards {
         Ok(())
     }
 
+    /// Ends every consumer of this peer: their streams say that the peer is stopping. What they hold stays theirs as long as the peer
+    /// lives.
+    pub fn end_consumers(&self) {
+        for index in 0..self.count() {
+            // A mailbox that is full now: its shard's consumers are cut off at the end of the drain time.
+            let _ = self.post_to(index, Message::EndConsumers);
+        }
+    }
+
     /// Stops every shard: what is under way is finished and made durable.
     pub async fn stop(&self) {
         let mut done = Vec::new();

@@ -39,6 +39,8 @@ pub enum Message {
     Unsubscribe(GroupId, ConsumerId, Leases, Option<oneshot::Sender<()>>),
     /// A consumer that was out of credit or room has some again. May be dropped when the mailbox is full: the next one makes up.
     Kick(GroupId, ConsumerId),
+    /// The peer is about to stop: consumers' streams end, so that nobody waits for tasks that will not come.
+    EndConsumers,
     /// Tell about every group of the shard.
     Groups(oneshot::Sender<Vec<GroupInfo>>),
     /// Open a replica; with `voters`, make them the first voters of the group.

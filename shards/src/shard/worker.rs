@@ -155,6 +155,9 @@ impl Shard {
                     group.with_engine(|engine| engine.kick(consumer));
                 }
             }
+            Message::EndConsumers => {
+                self.groups.borrow().values().for_each(|group| group.subscriptions.borrow_mut().clear());
+            }
             Message::Groups(answer) => {
                 let _ = answer.send(self.groups.borrow().values().filter_map(|group| group.info()).collect());
             }
