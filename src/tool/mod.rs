@@ -1,7 +1,7 @@
 //! `z4t`, the admin tool: one command line, one request (or stream) to one peer, over gRPC only.
 //!
-//! The way of an invocation: [`argv`] makes one-dash flags palatable, [`args`] parses them, [`session`] connects, the module named
-//! like the subcommand talks to the peer, and [`output`] prints. What goes wrong comes back as an [`error::ToolError`] and is
+//! The way of an invocation: `argv` makes one-dash flags palatable, `args` parses them, `session` connects, the module named
+//! like the subcommand talks to the peer, and `output` prints. What goes wrong comes back as an `error::ToolError` and is
 //! printed here, once, on one line.
 
 mod args;

@@ -135,16 +135,7 @@ async fn a_consumer_that_never_reads_harms_nobody() {
     let emptied = until("what the sleeper held was done by another", async || {
         (client.namespace("a").await.live + client.namespace("b").await.live == 0).then_some(())
     });
-    tokio::pin!(emptied);
-    loop {
-        let delivery = tokio::select! {
-            () = &mut emptied => return,
-            delivery = good.next_ever() => delivery,
-        };
-        // With credit: what is stuck may be more than the good consumer has left of its own.
-        let request = ConsumeRequest { acks: vec![ack_of(&delivery)], credit: 1, ..ConsumeRequest::default() };
-        assert_eq!(good.settle(request).await.status, 0);
-    }
+    serve_until(&mut good, emptied).await;
 }
 
 /// Creates large tasks in both namespaces while a good consumer acknowledges what it gets, until every task that is left is with a
@@ -163,15 +154,24 @@ async fn produce_large(client: &Client, tasks: usize, payload_bytes: usize, good
         })
         .await
     };
-    tokio::pin!(produced);
+    serve_until(good, produced).await
+}
+
+/// Acknowledges all that comes, and gives credit for as much again, until something else has happened. Returns how many tasks
+/// were done, and what happened.
+async fn serve_until<T>(consumer: &mut ConsumeStream, event: impl Future<Output = T>) -> (usize, T) {
+    tokio::pin!(event);
     let mut served = 0;
     loop {
-        let delivery = tokio::select! {
-            left = &mut produced => return (served, left),
-            delivery = good.next_ever() => delivery,
+        let (deliveries, results) = tokio::select! {
+            happened = &mut event => return (served, happened),
+            batch = consumer.next_batch() => batch,
         };
-        let request = ConsumeRequest { acks: vec![ack_of(&delivery)], credit: 1, ..ConsumeRequest::default() };
-        assert_eq!(good.settle(request).await.status, 0);
-        served += 1;
+        assert!(results.iter().all(|result| result.status == 0), "{results:?}");
+        served += results.len();
+        let acks: Vec<_> = deliveries.iter().map(ack_of).collect();
+        if !acks.is_empty() {
+            consumer.send(ConsumeRequest { credit: acks.len() as u32, acks, ..ConsumeRequest::default() }).await;
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Start, stop, and two processes where there should be one.
 
+use tonic::Code;
+
 use crate::harness::wait::{until, within};
 use crate::harness::{Client, ConsumeStream, Peer, create, due_at, now_ms};
 
@@ -18,7 +20,10 @@ async fn sigterm_finishes_what_is_in_flight_and_loses_nothing() {
     };
     let (_, status) = within("the producers end with the peer", async { tokio::join!(produced, stopped) }).await;
     assert_eq!(status.code(), Some(0), "{status}");
-    consumer.end().await;
+    // A consumer is told, so that it goes to another peer; a connection that is cut looks like a crash.
+    let told = consumer.end().await.expect("a status");
+    assert_eq!(told.code(), Code::Unavailable, "{told}");
+    assert!(told.message().contains("stopping"), "{told}");
 
     peer.restart().await;
     let live = peer.client().await.namespace("a").await.live;

@@ -51,13 +51,13 @@ impl ConsumeStream {
         }
     }
 
-    /// The next delivery, for a consumer that does not know whether there will be one. May be dropped at any await.
-    pub async fn next_ever(&mut self) -> Delivery {
-        while self.deliveries.is_empty() {
+    /// What comes next, deliveries and answers together, however long that takes. May be dropped at any await.
+    pub async fn next_batch(&mut self) -> (Vec<Delivery>, Vec<SettleResult>) {
+        while self.deliveries.is_empty() && self.results.is_empty() {
             let answer = self.answers.message().await.expect("the stream goes on").expect("the stream goes on");
             self.take(answer);
         }
-        self.deliveries.pop_front().expect("there is one")
+        (self.deliveries.drain(..).collect(), self.results.drain(..).collect())
     }
 
     /// Acknowledges a delivery and waits for the answer.
