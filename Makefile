@@ -16,7 +16,7 @@ build: ## Build z4 and z4t for use
 	$(CARGO) build --release --locked --bin z4 --bin z4t
 
 demo: build ## Run the main job on real input: create, deliver late by how much, survive a SIGKILL
-	@BIN_DIR="$(TARGET)/release" demo/run
+	@$(CARGO) run --release --locked --quiet -p z4-bench --bin z4-demo -- --z4 "$(TARGET)/release/z4"
 
 test: ## Run every test; the last line is the runner's summary
 	@$(CARGO) test --workspace --locked --doc --quiet
