@@ -63,7 +63,12 @@ fn pack(metadata: &BTreeMap<String, String>) -> Bytes {
 /// The task that a create made.
 pub fn created_task(echo: Echo, created: &Created) -> proto::Task {
     let due_ms = created.id.due_ms;
-    let state = if due_ms > created.created_ms { proto::TaskState::Scheduled } else { proto::TaskState::Ready };
+    let state = match created.duplicate {
+        // The earlier task is gone: it has no state any more.
+        true => proto::TaskState::Unspecified,
+        false if due_ms > created.created_ms => proto::TaskState::Scheduled,
+        false => proto::TaskState::Ready,
+    };
     proto::Task {
         id: created.id.to_string(),
         namespace: echo.namespace,

@@ -10,7 +10,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
-use z4_proto::{AddClusterMemberRequest, GetClusterInfoRequest, RemoveClusterMemberRequest};
+use z4_proto::{AddClusterMemberRequest, CreateTaskRequest, GetClusterInfoRequest, RemoveClusterMemberRequest};
 
 use crate::harness::wait::{until, within};
 use crate::harness::{Client, ConsumeStream, Peer, create, http};
@@ -128,6 +128,30 @@ async fn metrics_have_their_documented_names_and_count() {
         let state = format!("state=\"{state}\"");
         assert!(value(&text, "z4_tasks", &[&state]).is_some(), "z4_tasks has no {state}");
     }
+}
+
+/// With every consumer away, the backlog must show as ready and its age must grow: this is what an operator is woken by. A gauge that
+/// only knows what consumers asked for would show nothing.
+#[tokio::test]
+async fn a_backlog_without_consumers_is_seen() {
+    let peer = Peer::start().await;
+    let client = peer.client().await;
+    for namespace in ["a", "b", "c"] {
+        client.created(create(namespace, "due at once")).await;
+    }
+    client.created(CreateTaskRequest { tts_seconds: 3_600, ..create("a", "later") }).await;
+    until("three tasks are ready, one is scheduled, and the oldest ages", async || {
+        let (_, text) = http::get(&peer.metrics_address(), "/metrics").await;
+        let sum = |name: &str, label: &str| -> f64 {
+            let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        };
+        let seen = sum("z4_tasks{", "state=\"ready\"") == 3.0
+            && sum("z4_tasks{", "state=\"scheduled\"") == 1.0
+            && sum("z4_oldest_due_age_seconds{", "group=") > 0.0;
+        seen.then_some(())
+    })
+    .await;
 }
 
 /// The value of the first line with this name and these labels.
