@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::runs::{all, consume, create, fill, fsync, idle, lateness, mixed, one_writer, sweep};
+use crate::runs::{all, consume, create, fill, fsync, idle, lateness, mixed, one_writer, shard, sweep};
 
 /// Loads a z4 peer and prints latency percentiles, rates, the peer's CPU and memory, and what the disk can do on its own.
 #[derive(Debug, Parser)]
@@ -86,6 +86,8 @@ pub enum Run {
     Fill(fill::Options),
     /// The disk alone: write and fdatasync, one after another
     Fsync(fsync::Options),
+    /// One shard driven in this process, without gRPC
+    Shard(shard::Options),
     /// One task in flight: latency beside the disk's
     OneWriter(one_writer::Options),
     /// The peer's CPU time per task from 1 to 1,000 in flight

@@ -9,6 +9,7 @@ pub mod idle;
 pub mod lateness;
 pub mod mixed;
 pub mod one_writer;
+pub mod shard;
 pub mod sweep;
 
 use crate::cli::{Common, Run};
@@ -26,6 +27,7 @@ pub async fn run(common: &Common, run: &Run) -> Result<Option<Report>> {
         Run::Idle(options) => idle::run(common, options).await?,
         Run::Fill(options) => fill::run(common, options).await?,
         Run::Fsync(options) => fsync::run(common, options)?,
+        Run::Shard(options) => shard::run(common, options)?,
         Run::OneWriter(options) => one_writer::run(common, options).await?,
         Run::Sweep(options) => sweep::run(common, options).await?,
         Run::All(_) => return Ok(None),

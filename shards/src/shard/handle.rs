@@ -252,16 +252,21 @@ impl Shards {
         }
     }
 
+    /// Puts a message into a shard's own mailbox, also from that shard. A full mailbox gives way in time: this waits for it.
+    pub fn send(&self, index: usize, message: Message) {
+        let mut message = message;
+        while let Err(SendError::Full(back)) = self.0.mailboxes[index].send(message) {
+            message = back;
+            std::thread::yield_now();
+        }
+    }
+
     /// Stops every shard: what is under way is finished and made durable.
     pub async fn stop(&self) {
         let mut done = Vec::new();
         for index in 0..self.count() {
             let (tx, rx) = oneshot::channel();
-            let mut message = Message::Stop(tx);
-            while let Err(SendError::Full(back)) = self.0.mailboxes[index].send(message) {
-                message = back;
-                std::thread::yield_now();
-            }
+            self.send(index, Message::Stop(tx));
             done.push(rx);
         }
         join_all(done).await;
