@@ -89,7 +89,7 @@ pub fn grpc(config: &Config) -> Limits {
         batch_bytes_max: config.batch_bytes_max,
         page_size_max: config.page_items_max as u32,
         // Room for what else a request says; what is larger is refused by its length alone.
-        message_bytes_max: 2 * config.batch_bytes_max.max(config.payload_bytes_max) + (1 << 20),
+        message_bytes_max: 2 * config.batch_bytes_max.max(config.payload_bytes_max),
         request_id_bytes_max: config.request_id_bytes_max,
         reason_bytes_max: config.reason_bytes_max,
         settles_max: config.settles_max,
