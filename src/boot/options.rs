@@ -13,8 +13,8 @@ use super::identity::Identity;
 use crate::config::Config;
 use crate::grpc::Limits;
 
-/// Entries that stay in the log behind the last applied one, for followers that are a little behind.
-const TRIM_KEEP_ENTRIES: u64 = 1_000;
+/// Entries that stay in the log behind the last applied one. Few, because an entry may have `entry_bytes_max`: with 4 MiB these are 64 MiB.
+const TRIM_KEEP_ENTRIES: u64 = 16;
 
 /// Groups that hold tasks in a new cluster.
 pub fn groups(config: &Config) -> u16 {

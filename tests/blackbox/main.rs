@@ -22,4 +22,5 @@ mod observe;
 mod older_clients;
 mod streams;
 mod tasks;
+mod trimming;
 mod z4t;

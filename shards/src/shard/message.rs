@@ -80,7 +80,11 @@ pub enum OpenError {
     #[error(transparent)]
     Partition(#[from] crate::partition::PartitionError),
     /// The partition lacks entries that the log has no longer: it lost writes that it had made durable, and must not be served.
-    #[error("the partition of group {group} in {} ends at {applied:?}, but the raft log begins after {purged:?}", dir.display())]
+    #[error(
+        "the partition of group {group} in {} holds the entries up to {}, but the raft log begins after {}: it lost what it had made \
+         durable, or the directory is not the one that belongs to this log",
+        dir.display(), index(*applied), index(*purged)
+    )]
     Behind {
         /// Whose.
         group: GroupId,
@@ -97,4 +101,8 @@ pub enum OpenError {
     /// The shard is stopping.
     #[error("the shard is stopping")]
     Stopping,
+}
+
+fn index(index: Option<u64>) -> String {
+    index.map_or_else(|| "none".to_owned(), |index| index.to_string())
 }
