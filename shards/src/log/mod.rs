@@ -26,6 +26,7 @@
 //! ones. They share `state` with the handles, and borrow it for moments only.
 
 mod batch;
+pub mod bytes;
 mod copy_forward;
 mod error;
 mod frame;
