@@ -1,4 +1,4 @@
-//! Compiles proto/z4.proto with protox, so that a build needs no protoc.
+//! Compiles proto/*.proto with protox, so that a build needs no protoc.
 
 use std::path::PathBuf;
 
@@ -14,5 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".")
         .btree_map(".")
         .compile_fds(descriptors)?;
+    let peer = protox::compile(["peer.proto"], ["proto"])?;
+    tonic_prost_build::configure().bytes(".").build_client(false).build_server(false).compile_fds(peer)?;
     Ok(())
 }

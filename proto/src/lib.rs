@@ -3,5 +3,10 @@
 
 tonic::include_proto!("z4");
 
+/// What peers say to each other: the messages of `package z4.peer`, from `proto/peer.proto`.
+pub mod peer {
+    tonic::include_proto!("z4.peer");
+}
+
 /// The encoded `FileDescriptorSet` of `z4.proto` and its imports, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/z4_descriptor.bin"));

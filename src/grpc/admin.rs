@@ -61,10 +61,15 @@ impl Admin {
                     applied_index: g.applied_index.unwrap_or(0),
                     members: g.voters.into_iter().map(name).collect(),
                     shard: g.shard as u32,
+                    ..Default::default()
                 })
                 .collect(),
-            members: members.iter().map(|m| proto::Server { id: m.id.clone(), address: m.address.clone() }).collect(),
+            members: members
+                .iter()
+                .map(|m| proto::Server { id: m.id.clone(), address: m.address.clone(), ..Default::default() })
+                .collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Default::default()
         }
     }
 }
@@ -90,6 +95,18 @@ impl proto::admin_server::Admin for Admin {
     }
 
     async fn remove_cluster_member(&self, _: Request<proto::RemoveClusterMemberRequest>) -> Result<Response<()>, Status> {
+        Err(no_membership_changes())
+    }
+
+    async fn transfer_leader(&self, _: Request<proto::TransferLeaderRequest>) -> Result<Response<()>, Status> {
+        Err(no_membership_changes())
+    }
+
+    async fn rebalance(&self, _: Request<proto::RebalanceRequest>) -> Result<Response<()>, Status> {
+        Err(no_membership_changes())
+    }
+
+    async fn get_state_hash(&self, _: Request<proto::GetStateHashRequest>) -> Result<Response<proto::StateHash>, Status> {
         Err(no_membership_changes())
     }
 }

@@ -180,6 +180,7 @@ async fn list(session: &Session, out: &mut Output, args: ListArgs) -> Result<(),
         page_size: 0,
         page_token: String::new(),
         omit_payload: args.omit_payload,
+        consistency: 0,
     };
     let mut first = true;
     while left > 0 {

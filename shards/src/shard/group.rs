@@ -8,7 +8,8 @@ use std::sync::Arc;
 use prometheus::local::LocalHistogram;
 
 use crate::command::{Command, Created, Op, Reply};
-use crate::ids::{GroupId, TaskId};
+use crate::ids::{GroupId, PeerNumber, TaskId};
+use crate::link::Links;
 use crate::metrics::{GroupMetrics, Metrics};
 use crate::partition::{Due, Partition, PartitionError};
 use crate::raft::Replica;
@@ -26,6 +27,9 @@ use crate::storage::Storage;
 pub struct Group {
     pub(super) id: GroupId,
     pub(super) shard: usize,
+    /// This peer's number.
+    pub(super) me: PeerNumber,
+    pub(super) links: Links,
     pub(super) storage: Storage,
     pub(super) metrics: Metrics,
     pub(super) gauges: GroupMetrics,
@@ -49,11 +53,18 @@ pub struct Group {
 
 impl Group {
     /// A group whose replica is not open yet.
-    pub(super) fn new((id, shard): (GroupId, usize), storage: Storage, options: &ShardOptions) -> Rc<Self> {
+    pub(super) fn new(
+        (id, shard, me): (GroupId, usize, PeerNumber),
+        links: Links,
+        storage: Storage,
+        options: &ShardOptions,
+    ) -> Rc<Self> {
         let metrics = options.metrics.clone();
         Rc::new(Group {
             id,
             shard,
+            me,
+            links,
             storage,
             gauges: metrics.group(id),
             batcher: Batcher::new(id, options.batch, metrics.clone()),

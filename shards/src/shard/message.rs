@@ -7,6 +7,8 @@ use futures_channel::{mpsc, oneshot};
 
 use crate::command::{Command, Created, Reply};
 use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
+use crate::link::Body;
+use crate::roster::Roster;
 use crate::shard::api::{Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView};
 use crate::shard::delivery::{ConsumerId, Flow};
 
@@ -45,6 +47,10 @@ pub enum Message {
     Groups(oneshot::Sender<Vec<GroupInfo>>),
     /// Open a replica; with `voters`, make them the first voters of the group.
     Open(GroupId, Vec<(PeerNumber, String)>, oneshot::Sender<Result<(), OpenError>>),
+    /// From another peer's link, for a group of this shard. Without an answer's sender, none is expected.
+    Inbound(PeerNumber, GroupId, Body, Option<oneshot::Sender<Body>>),
+    /// The registry tells who is in the cluster.
+    Roster(Arc<Roster>),
     /// Finish what is under way, make it durable, close everything.
     Stop(oneshot::Sender<()>),
 }

@@ -8,6 +8,7 @@ mod delivering;
 pub mod delivery;
 mod group;
 pub mod handle;
+mod inbound;
 mod message;
 mod mint;
 mod reads;

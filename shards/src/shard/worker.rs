@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use crate::ids::{GroupId, PeerNumber};
+use crate::link::Links;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};
@@ -60,13 +61,22 @@ pub struct Shard {
     log: Log,
     storage: Storage,
     groups: RefCell<BTreeMap<GroupId, Rc<Group>>>,
+    links: Links,
     stopping: Cell<bool>,
 }
 
 impl Shard {
     /// A shard without groups yet, over an open log.
     pub fn new(index: usize, options: ShardOptions, log: Log, storage: Storage) -> Rc<Self> {
-        Rc::new(Shard { index, options, log, storage, groups: RefCell::default(), stopping: Cell::new(false) })
+        Rc::new(Shard {
+            index,
+            options,
+            log,
+            storage,
+            groups: RefCell::default(),
+            links: Links::default(),
+            stopping: Cell::new(false),
+        })
     }
 
     /// Serves the mailbox until it is told to stop.
@@ -125,6 +135,7 @@ impl Shard {
             Message::Register(id, key, answer) => self.with_group(id, answer, |group, answer| {
                 reply(answer, async move { group.read(move |partition| partition.registered(&key)).await });
             }),
+            Message::Inbound(from, id, body, answer) => self.inbound(from, id, body, answer),
             message => self.dispatch_delivery(message),
         }
     }
@@ -197,7 +208,8 @@ impl Shard {
             Ok(())
         });
         opened.await.unwrap_or(Err(OpenError::Stopping))?;
-        let group = Group::new((id, self.index), self.storage.clone(), &self.options);
+        let ids = (id, self.index, self.options.me);
+        let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
         let applied = Rc::downgrade(&group);
         let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
             if let Some(group) = applied.upgrade() {
