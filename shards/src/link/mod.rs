@@ -1,60 +1,33 @@
 //! Links to the other peers: one TCP connection between a shard here and a shard there, shared by every group of the two.
 //!
-//! Either end asks and answers; frames that one end sends arrive in their order or the link is down. A link that is down is dialled
-//! again. What was asked and not answered when a link goes down is *lost*: it may or may not have been done.
+//! Either end asks and answers; frames that one end sends arrive in their order or the link is down. What was asked and not answered
+//! when a link goes down is *lost*: it may or may not have been done. Connections come here when both ends have said who they are;
+//! who dials, and what is said first, is not this module's business.
 
+mod beats;
+mod connection;
+mod error;
+mod frame;
 mod reach;
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures_channel::oneshot;
-pub use reach::{Reach, Reachability};
+use futures_util::future::{Either, select};
+use z4_proto::peer::Append;
 pub use z4_proto::peer::frame::Body;
 
 use crate::ids::{GroupId, PeerNumber};
-
-/// Why a request to another peer has no answer.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum LinkError {
-    /// There is no link to the peer now: nothing was sent.
-    #[error("no link to peer {peer}: {reason}; nothing was sent")]
-    Down {
-        /// To whom.
-        peer: PeerNumber,
-        /// Why.
-        reason: String,
-    },
-    /// Too much waits to be sent: nothing was sent.
-    #[error("{limit} bytes wait to be sent to peer {peer}; nothing was sent")]
-    Full {
-        /// To whom.
-        peer: PeerNumber,
-        /// The bound.
-        limit: usize,
-    },
-    /// The link broke before the answer came.
-    #[error("the link to peer {peer} broke before the answer came")]
-    Lost {
-        /// To whom.
-        peer: PeerNumber,
-    },
-    /// The answer did not come in time.
-    #[error("peer {peer} did not answer within {} ms", within.as_millis())]
-    TimedOut {
-        /// To whom.
-        peer: PeerNumber,
-        /// How long was waited.
-        within: Duration,
-    },
-}
-
-impl LinkError {
-    /// The request never left this peer.
-    pub fn was_not_sent(&self) -> bool {
-        matches!(self, LinkError::Down { .. } | LinkError::Full { .. })
-    }
-}
+use crate::runtime::executor;
+use connection::Connection;
+pub use connection::Established;
+pub use error::LinkError;
+pub use frame::FRAME_BYTES_MAX;
+pub use reach::{Reach, Reachability};
 
 /// What a shard does with what its links bring.
 pub trait Inbound {
@@ -76,16 +49,90 @@ pub trait Inbound {
 pub struct Links(Rc<Inner>);
 
 #[derive(Default)]
-struct Inner {}
+struct Inner {
+    reach: Reach,
+    inbound: RefCell<Option<Weak<dyn Inbound>>>,
+    /// The newest last: that one is used.
+    peers: RefCell<HashMap<PeerNumber, Vec<Rc<Connection>>>>,
+}
 
 impl Links {
+    /// No links yet. `reach` is told which peers are reached.
+    pub fn new(reach: Reach) -> Self {
+        Links(Rc::new(Inner { reach, ..Inner::default() }))
+    }
+
+    /// Says who takes what the links bring.
+    pub fn deliver_to(&self, inbound: Weak<dyn Inbound>) {
+        *self.0.inbound.borrow_mut() = Some(inbound);
+    }
+
+    /// Takes over a connection whose ends know each other. An older one from the same shard of that peer is closed: its other end
+    /// has given it up, or it would not have made a new one.
+    pub fn adopt(&self, established: Established) {
+        let peer = established.peer;
+        let connection = match Connection::start(established, self) {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::warn!(peer, %error, "a link could not be taken over");
+                return;
+            }
+        };
+        let (first, replaced) = {
+            let mut peers = self.0.peers.borrow_mut();
+            let links = peers.entry(peer).or_default();
+            let first = links.is_empty();
+            let replaced = links.iter().position(|link| link.remote_shard == connection.remote_shard).map(|at| links.remove(at));
+            links.push(connection);
+            (first, replaced)
+        };
+        self.0.reach.came_up(peer);
+        if let Some(old) = replaced {
+            self.0.reach.went_down(peer, "replaced by a newer link");
+            old.close("replaced by a newer link");
+        }
+        if first && let Some(inbound) = self.inbound() {
+            inbound.up(peer);
+        }
+    }
+
     /// Asks a peer and waits for the answer.
     ///
     /// # Errors
     /// See [`LinkError`]; a [`Body::Failure`] that the peer answers comes as `Ok`.
     pub async fn ask(&self, to: PeerNumber, group: GroupId, body: Body, within: Duration) -> Result<Body, LinkError> {
-        let _ = (group, body, within, &self.0);
-        Err(LinkError::Down { peer: to, reason: "there are no links yet".to_owned() })
+        self.post(to, group, body, within).await
+    }
+
+    /// The same, but the request is on its way when this returns: requests are sent in the order of these calls.
+    pub fn post(
+        &self,
+        to: PeerNumber,
+        group: GroupId,
+        body: Body,
+        within: Duration,
+    ) -> impl Future<Output = Result<Body, LinkError>> + use<> {
+        let sent = self.connection(to).and_then(|connection| connection.ask(group, body));
+        answer(to, sent, within)
+    }
+
+    /// Sends a heartbeat: it leaves with those of other groups, a few milliseconds later at most.
+    pub fn beat(
+        &self,
+        to: PeerNumber,
+        group: GroupId,
+        append: Append,
+        within: Duration,
+    ) -> impl Future<Output = Result<Body, LinkError>> + use<> {
+        let sent = self.connection(to).map(|connection| connection.beat(group, append));
+        answer(to, sent, within)
+    }
+
+    /// Waits until less than half of the bound waits to be sent to a peer; returns at once when there is no link.
+    pub async fn room(&self, to: PeerNumber) {
+        if let Ok(connection) = self.connection(to) {
+            connection.room().await;
+        }
     }
 
     /// Sends a message that wants no answer. It arrives, after everything that was sent before, or the link breaks.
@@ -93,13 +140,65 @@ impl Links {
     /// # Errors
     /// `Down` or `Full`.
     pub fn tell(&self, to: PeerNumber, group: GroupId, body: Body) -> Result<(), LinkError> {
-        let _ = (group, body);
-        Err(LinkError::Down { peer: to, reason: "there are no links yet".to_owned() })
+        self.connection(to)?.tell(group, body)
     }
 
     /// There is a link to the peer now.
     pub fn is_up(&self, to: PeerNumber) -> bool {
-        let _ = to;
-        false
+        self.0.peers.borrow().get(&to).is_some_and(|links| !links.is_empty())
+    }
+
+    /// Which peers this one reaches, from any shard.
+    pub fn reach(&self) -> &Reach {
+        &self.0.reach
+    }
+
+    /// Closes every link.
+    pub fn close(&self) {
+        let all: Vec<_> = self.0.peers.borrow_mut().drain().flat_map(|(_, links)| links).collect();
+        for link in all {
+            self.0.reach.went_down(link.peer, "this peer is stopping");
+            link.close("this peer is stopping");
+        }
+    }
+
+    fn connection(&self, to: PeerNumber) -> Result<Rc<Connection>, LinkError> {
+        let newest = self.0.peers.borrow().get(&to).and_then(|links| links.last().cloned());
+        newest.ok_or_else(|| {
+            let reason = self.0.reach.table().get(&to).map(|reach| reach.error.clone()).unwrap_or_default();
+            LinkError::Down { peer: to, reason }
+        })
+    }
+
+    fn inbound(&self) -> Option<Rc<dyn Inbound>> {
+        self.0.inbound.borrow().as_ref()?.upgrade()
+    }
+
+    /// A connection has ended by itself.
+    fn gone(&self, connection: &Rc<Connection>, reason: &str) {
+        let peer = connection.peer;
+        let (found, last) = {
+            let mut peers = self.0.peers.borrow_mut();
+            let links = peers.entry(peer).or_default();
+            let before = links.len();
+            links.retain(|link| !Rc::ptr_eq(link, connection));
+            (links.len() < before, links.is_empty())
+        };
+        if !found {
+            return;
+        }
+        tracing::info!(peer, reason, "a link went down");
+        self.0.reach.went_down(peer, reason);
+        if last && let Some(inbound) = self.inbound() {
+            inbound.down(peer);
+        }
+    }
+}
+
+async fn answer(peer: PeerNumber, sent: Result<oneshot::Receiver<Body>, LinkError>, within: Duration) -> Result<Body, LinkError> {
+    match select(sent?, std::pin::pin!(executor::sleep(within))).await {
+        Either::Left((Ok(body), _)) => Ok(body),
+        Either::Left((Err(oneshot::Canceled), _)) => Err(LinkError::Lost { peer }),
+        Either::Right(_) => Err(LinkError::TimedOut { peer, within }),
     }
 }

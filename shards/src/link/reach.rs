@@ -2,25 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::ids::PeerNumber;
+use crate::runtime::clock;
 
 /// What is known of one peer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reachability {
     /// Links that are up, over all shards.
     pub links: usize,
     /// When the first came up or the last went down, by the monotonic clock.
-    pub since: Duration,
+    pub since: Instant,
     /// Why there is no link, when the last attempt told.
     pub error: String,
     /// Where clients reach it, as it said itself.
     pub service_address: String,
     /// Its clock minus ours, milliseconds, as last measured.
     pub skew_ms: f64,
+}
+
+impl Default for Reachability {
+    fn default() -> Self {
+        Reachability { links: 0, since: clock::monotonic(), error: String::new(), service_address: String::new(), skew_ms: 0.0 }
+    }
 }
 
 /// The table. Cheap to clone.
@@ -38,12 +45,34 @@ impl Reach {
         self.0.load().get(&peer).is_some_and(|reach| reach.links > 0)
     }
 
-    /// Changes what is known of a peer.
+    /// Changes what is known of a peer. `change` may be called more than once.
     pub fn update(&self, peer: PeerNumber, change: impl Fn(&mut Reachability)) {
         self.0.rcu(|table| {
             let mut table = BTreeMap::clone(table);
             change(table.entry(peer).or_default());
             table
+        });
+    }
+
+    /// One more link is up.
+    pub(super) fn came_up(&self, peer: PeerNumber) {
+        self.update(peer, |reach| {
+            if reach.links == 0 {
+                reach.since = clock::monotonic();
+                reach.error.clear();
+            }
+            reach.links += 1;
+        });
+    }
+
+    /// One link less is up.
+    pub(super) fn went_down(&self, peer: PeerNumber, reason: &str) {
+        self.update(peer, |reach| {
+            reach.links = reach.links.saturating_sub(1);
+            if reach.links == 0 {
+                reach.since = clock::monotonic();
+                reason.clone_into(&mut reach.error);
+            }
         });
     }
 }

@@ -3,7 +3,7 @@
 //! Everything here belongs to the executor that made it and never leaves its thread.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use futures_util::io::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use send_wrapper::SendWrapper;
@@ -19,6 +20,8 @@ use send_wrapper::SendWrapper;
 const READ_BYTES_MIN: usize = 4 * 1024;
 /// The largest read buffer of a stream, bytes: one system call fetches at most this much.
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// A [`Socket`] reads at most so many bytes with one system call: an append of a full entry takes a few.
+const READ_ROOM_MAX: usize = 1 << 20;
 /// Slices of a vectored write are gathered into one call up to this size, bytes.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
 
@@ -157,6 +160,65 @@ impl Write for Stream {
             }
             inner.poll_write(cx, gather)
         })
+    }
+}
+
+/// A connection that was made elsewhere, for one task that reads and one that writes.
+pub struct Socket(RefCell<glommio::net::TcpStream>);
+
+/// Closes a [`Socket`] under its reader and writer.
+pub struct SocketCloser(std::net::TcpStream);
+
+impl SocketCloser {
+    /// Reads find the end, writes fail.
+    pub fn close(&self) {
+        // An error means that it is closed already.
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+impl Socket {
+    /// Takes a connection over, with TCP_NODELAY set.
+    ///
+    /// # Errors
+    /// The system's, for example that the process is out of file descriptors.
+    pub fn adopt(stream: std::net::TcpStream) -> io::Result<(Self, SocketCloser)> {
+        // The ring waits for the socket; one that does not block would answer EAGAIN instead.
+        stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
+        let closer = SocketCloser(stream.try_clone()?);
+        Ok((Socket(RefCell::new(socket2::Socket::from(stream).into())), closer))
+    }
+
+    /// Appends what is there, at least a byte; 0: the other end has closed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn read(&self, into: &mut BytesMut) -> io::Result<usize> {
+        if into.capacity() - into.len() < READ_BYTES_MAX / 2 {
+            into.reserve(READ_BYTES_MAX);
+        }
+        let start = into.len();
+        // Room that one call may fill; what it did not fill is cut off again.
+        into.resize(into.capacity().min(start + READ_ROOM_MAX), 0);
+        let read = poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, &mut into[start..])).await;
+        into.truncate(start + read.as_ref().map_or(0, |bytes| *bytes));
+        read
+    }
+
+    /// Sends everything.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sent = poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)).await?;
+            if sent == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[sent..];
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,303 @@
+//! One connection at work: a task that reads, a task that writes, and one that asks now and then whether the other end lives.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use futures_channel::oneshot;
+use z4_proto::peer::frame::Body;
+use z4_proto::peer::{Append, Beats, Failure, Frame, Ping, Pong, beat, failure};
+
+use super::beats::{GATHER, Gathered};
+use super::error::LinkError;
+use super::{Links, frame};
+use crate::ids::{GroupId, PeerNumber};
+use crate::runtime::net::{Socket, SocketCloser};
+use crate::runtime::notify::Notify;
+use crate::runtime::{clock, executor};
+
+/// More bytes than these do not wait to be sent on one link.
+const QUEUE_BYTES_MAX: usize = 32 << 20;
+
+/// A link over which nothing came for so long is down: the other end asks at least once in [`PING`].
+const SILENCE_MAX: Duration = Duration::from_secs(4);
+
+/// How often the other end is asked whether it lives.
+const PING: Duration = Duration::from_secs(1);
+
+/// A connection whose two ends know each other.
+#[derive(Debug)]
+pub struct Established {
+    /// Who is at the other end.
+    pub peer: PeerNumber,
+    /// Which shard of it.
+    pub remote_shard: u32,
+    /// The connection; nothing but the first words has been read from it.
+    pub stream: TcpStream,
+    /// Dropped when the link goes down.
+    pub open: oneshot::Sender<()>,
+}
+
+/// One link.
+pub struct Connection {
+    pub(super) peer: PeerNumber,
+    pub(super) remote_shard: u32,
+    closer: SocketCloser,
+    links: Links,
+    out: RefCell<BytesMut>,
+    /// Something waits to be sent, or the connection was closed.
+    more: Notify,
+    /// Wakers of those who wait for room.
+    crowded: RefCell<Vec<oneshot::Sender<()>>>,
+    next_id: Cell<u64>,
+    asked: RefCell<HashMap<u64, oneshot::Sender<Body>>>,
+    beats: Gathered,
+    heard: Cell<Instant>,
+    pinged: Cell<Option<(Instant, u64)>>,
+    closed: RefCell<Option<String>>,
+    _open: oneshot::Sender<()>,
+}
+
+impl Connection {
+    /// Starts to read and write.
+    pub(super) fn start(established: Established, links: &Links) -> io::Result<Rc<Self>> {
+        let Established { peer, remote_shard, stream, open } = established;
+        let (socket, closer) = Socket::adopt(stream)?;
+        let connection = Rc::new(Connection {
+            peer,
+            remote_shard,
+            closer,
+            links: links.clone(),
+            out: RefCell::default(),
+            more: Notify::default(),
+            crowded: RefCell::default(),
+            next_id: Cell::new(1),
+            asked: RefCell::default(),
+            beats: Gathered::default(),
+            heard: Cell::new(clock::monotonic()),
+            pinged: Cell::new(None),
+            closed: RefCell::default(),
+            _open: open,
+        });
+        let socket = Rc::new(socket);
+        executor::spawn(Rc::clone(&connection).read(Rc::clone(&socket)));
+        executor::spawn(Rc::clone(&connection).write(socket));
+        executor::spawn(Rc::clone(&connection).keep_alive());
+        Ok(connection)
+    }
+
+    /// Sends a request; the answer comes to the receiver, which is cancelled when the link goes down.
+    pub(super) fn ask(&self, group: GroupId, body: Body) -> Result<oneshot::Receiver<Body>, LinkError> {
+        self.check_room()?;
+        let id = self.next_id();
+        self.put(&Frame { id, answer: false, group: group.0.into(), body: Some(body) });
+        Ok(self.expect(id))
+    }
+
+    /// Sends a heartbeat with those of other groups.
+    pub(super) fn beat(self: &Rc<Self>, group: GroupId, append: Append) -> oneshot::Receiver<Body> {
+        let id = self.next_id();
+        let answer = self.expect(id);
+        if self.beats.append(id, group, append) {
+            self.send_beats_soon();
+        }
+        answer
+    }
+
+    /// Sends a message that wants no answer.
+    pub(super) fn tell(&self, group: GroupId, body: Body) -> Result<(), LinkError> {
+        self.check_room()?;
+        self.put(&Frame { id: 0, answer: false, group: group.0.into(), body: Some(body) });
+        Ok(())
+    }
+
+    /// Waits until less than half of the bound waits to be sent.
+    pub(super) async fn room(&self) {
+        while self.closed.borrow().is_none() && self.out.borrow().len() > QUEUE_BYTES_MAX / 2 {
+            let (tx, rx) = oneshot::channel();
+            self.crowded.borrow_mut().push(tx);
+            let _ = rx.await;
+        }
+    }
+
+    /// Ends the connection: whoever waits for an answer hears that it is lost.
+    pub(super) fn close(&self, reason: &str) {
+        self.closed.borrow_mut().get_or_insert_with(|| reason.to_owned());
+        self.closer.close();
+        self.asked.take();
+        self.crowded.take();
+        self.more.call();
+    }
+
+    fn next_id(&self) -> u64 {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        id
+    }
+
+    fn expect(&self, id: u64) -> oneshot::Receiver<Body> {
+        let (tx, rx) = oneshot::channel();
+        self.asked.borrow_mut().insert(id, tx);
+        rx
+    }
+
+    fn check_room(&self) -> Result<(), LinkError> {
+        if let Some(reason) = &*self.closed.borrow() {
+            return Err(LinkError::Down { peer: self.peer, reason: reason.clone() });
+        }
+        match self.out.borrow().len() < QUEUE_BYTES_MAX {
+            true => Ok(()),
+            false => Err(LinkError::Full { peer: self.peer, limit: QUEUE_BYTES_MAX }),
+        }
+    }
+
+    fn put(&self, frame: &Frame) {
+        frame::put(&mut self.out.borrow_mut(), frame);
+        self.more.call();
+    }
+
+    fn send_beats_soon(self: &Rc<Self>) {
+        let connection = Rc::clone(self);
+        executor::spawn(async move {
+            executor::sleep(GATHER).await;
+            if let Some(body) = connection.beats.take() {
+                connection.put(&Frame { id: 0, answer: false, group: 0, body: Some(body) });
+            }
+        });
+    }
+
+    async fn write(self: Rc<Self>, socket: Rc<Socket>) {
+        loop {
+            self.more.wait().await;
+            while !self.out.borrow().is_empty() {
+                let batch = self.out.borrow_mut().split();
+                if let Err(error) = socket.write_all(&batch).await {
+                    return self.end(&format!("writing: {error}"));
+                }
+                if self.out.borrow().len() <= QUEUE_BYTES_MAX / 2 {
+                    self.crowded.take();
+                }
+            }
+            if self.closed.borrow().is_some() {
+                return;
+            }
+        }
+    }
+
+    async fn read(self: Rc<Self>, socket: Rc<Socket>) {
+        let mut buffer = BytesMut::new();
+        let reason = loop {
+            match socket.read(&mut buffer).await {
+                Ok(0) => break "the other end closed it".to_owned(),
+                Ok(_) => self.heard.set(clock::monotonic()),
+                Err(error) => break format!("reading: {error}"),
+            }
+            loop {
+                match frame::take(&mut buffer) {
+                    Ok(Some(frame)) => self.take_in(frame),
+                    Ok(None) => break,
+                    Err(error) => return self.end(&error.to_string()),
+                }
+            }
+            executor::yield_if_needed().await;
+        };
+        self.end(&reason);
+    }
+
+    fn end(self: &Rc<Self>, reason: &str) {
+        self.close(reason);
+        self.links.gone(self, reason);
+    }
+
+    /// Hands a frame to whom it is for.
+    fn take_in(self: &Rc<Self>, frame: Frame) {
+        let Some(body) = frame.body else { return };
+        if frame.answer {
+            return self.answered(frame.id, body);
+        }
+        let group = GroupId(frame.group as u16);
+        match body {
+            Body::Ping(_) => {
+                let pong = Body::Pong(Pong { clock_ms: clock::wall_ms() });
+                self.put(&Frame { id: frame.id, answer: true, group: 0, body: Some(pong) });
+            }
+            Body::Beats(beats) => self.take_beats(beats),
+            body => {
+                let Some(inbound) = self.links.inbound() else { return };
+                if frame.id == 0 {
+                    return inbound.tell(self.peer, group, body);
+                }
+                let (answer, answered) = oneshot::channel();
+                inbound.ask(self.peer, group, body, answer);
+                let connection = Rc::clone(self);
+                executor::spawn(async move {
+                    let body = answered.await.unwrap_or_else(|_| unknown());
+                    connection.put(&Frame { id: frame.id, answer: true, group: frame.group, body: Some(body) });
+                });
+            }
+        }
+    }
+
+    fn answered(&self, id: u64, body: Body) {
+        if let Body::Pong(pong) = &body
+            && let Some((sent, clock_ms)) = self.pinged.take()
+        {
+            // The other clock was read about half way between.
+            let half_ms = sent.elapsed().as_secs_f64() * 500.0;
+            let skew_ms = pong.clock_ms as f64 - (clock_ms as f64 + half_ms);
+            self.links.reach().update(self.peer, |reach| reach.skew_ms = skew_ms);
+        }
+        if let Some(asker) = self.asked.borrow_mut().remove(&id) {
+            // Whoever asked may have given up.
+            let _ = asker.send(body);
+        }
+    }
+
+    fn take_beats(self: &Rc<Self>, beats: Beats) {
+        let Some(inbound) = self.links.inbound() else { return };
+        for one in beats.beats {
+            let group = GroupId(one.group as u16);
+            match one.body {
+                Some(beat::Body::Append(append)) => {
+                    let (answer, answered) = oneshot::channel();
+                    inbound.ask(self.peer, group, Body::Append(append), answer);
+                    let connection = Rc::clone(self);
+                    executor::spawn(async move {
+                        if let Ok(Body::Appended(appended)) = answered.await
+                            && connection.beats.appended(one.id, group, appended)
+                        {
+                            connection.send_beats_soon();
+                        }
+                    });
+                }
+                Some(beat::Body::Appended(appended)) => self.answered(one.id, Body::Appended(appended)),
+                None => {}
+            }
+        }
+    }
+
+    /// Asks whether the other end lives, for as long as the connection does.
+    async fn keep_alive(self: Rc<Self>) {
+        while self.closed.borrow().is_none() {
+            let now = clock::monotonic();
+            if now.duration_since(self.heard.get()) > SILENCE_MAX {
+                return self.end(&format!("nothing was heard for {} s", SILENCE_MAX.as_secs()));
+            }
+            let clock_ms = clock::wall_ms();
+            self.pinged.set(Some((now, clock_ms)));
+            if let Ok(answer) = self.ask(GroupId::REGISTRY, Body::Ping(Ping { clock_ms })) {
+                drop(answer);
+            }
+            executor::sleep(PING).await;
+        }
+    }
+}
+
+/// Answers a request of which nothing is known.
+fn unknown() -> Body {
+    Body::Failure(Failure { kind: failure::Kind::Unknown.into(), text: "the request was dropped".to_owned(), limit: 0 })
+}

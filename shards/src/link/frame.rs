@@ -1,0 +1,83 @@
+//! Frames on the wire: a length, u32 big endian, and so many bytes of one `Frame` message.
+
+use bytes::{Buf, BufMut, BytesMut};
+use prost::Message;
+use z4_proto::peer::Frame;
+
+/// No frame is larger: an append holds a few MiB and one entry, an entry at most the largest batch that the options allow.
+pub const FRAME_BYTES_MAX: usize = 128 << 20;
+
+const LENGTH_BYTES: usize = 4;
+
+/// Bytes that are no frame: the other end is broken, or none of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Longer than any frame.
+    #[error("a frame of {0} bytes; the largest has {FRAME_BYTES_MAX}")]
+    TooLong(usize),
+    /// Not a `Frame`.
+    #[error("a frame that cannot be read")]
+    Malformed(#[from] prost::DecodeError),
+}
+
+/// Appends a frame.
+pub fn put(out: &mut BytesMut, frame: &Frame) {
+    let length = frame.encoded_len();
+    out.reserve(LENGTH_BYTES + length);
+    out.put_u32(length as u32);
+    // Fails only without room, and there is.
+    let _ = frame.encode(out);
+}
+
+/// Takes the first frame; `None`: more bytes are needed. Its byte fields share the buffer's memory.
+pub fn take(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+    let Some(head) = buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*head) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(FrameError::TooLong(length));
+    }
+    if buffer.len() < LENGTH_BYTES + length {
+        buffer.reserve(LENGTH_BYTES + length - buffer.len());
+        return Ok(None);
+    }
+    buffer.advance(LENGTH_BYTES);
+    Ok(Some(Frame::decode(buffer.split_to(length).freeze())?))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Frames arrive in pieces of any size; a broken or hostile length must not be believed.
+    use z4_proto::peer::frame::Body;
+    use z4_proto::peer::{Ping, Submit};
+
+    use super::*;
+
+    #[test]
+    fn frames_are_found_in_pieces_of_any_size() {
+        let frames = [
+            Frame { id: 7, answer: false, group: 3, body: Some(Body::Ping(Ping { clock_ms: 1 })) },
+            Frame { id: 8, answer: true, group: 0, body: Some(Body::Submit(Submit { commands: vec![5; 70_000].into() })) },
+            Frame::default(),
+        ];
+        let mut all = BytesMut::new();
+        frames.iter().for_each(|frame| put(&mut all, frame));
+        for piece in [1, 3, 1_000, all.len()] {
+            let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
+            for part in all.chunks(piece) {
+                buffer.extend_from_slice(part);
+                while let Some(frame) = take(&mut buffer).expect("whole frames") {
+                    found.push(frame);
+                }
+            }
+            assert_eq!(found, frames, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        let mut long = BytesMut::from(&u32::MAX.to_be_bytes()[..]);
+        assert!(matches!(take(&mut long), Err(FrameError::TooLong(_))));
+        let mut garbage = BytesMut::from(&[0, 0, 0, 2, 0xff, 0xff][..]);
+        assert!(matches!(take(&mut garbage), Err(FrameError::Malformed(_))));
+    }
+}
