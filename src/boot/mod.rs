@@ -131,6 +131,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     // The boot's own waiting happens on this thread; shards have executors of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(BootError::SideThread)?;
     let (threads, serve) = runtime.block_on(opened(threads))?;
+    shards.identify(identity.peer_number, &identity.cluster_id);
     runtime.block_on(cluster::open(&shards, &identity, &config.peer_advertise_addr, options::groups(&config)))?;
 
     let serving = runtime.block_on(Serving::start(&config, &identity, (&shards, &metrics), serve))?;
@@ -213,7 +214,7 @@ fn start_shards(
     let on_fatal = Arc::new(move |what: &str| {
         stopper.stop(StopReason::Failed { exit: Exit::Storage, what: what.to_owned() });
     });
-    let shared = options::shard(config, identity, metrics, on_fatal);
+    let shared = options::shard(config, metrics, on_fatal);
     // The executors' files are opened relative to no directory: io_uring is given absolute paths.
     let peer_data_dir = std::path::absolute(&config.peer_data_dir).map_err(BootError::Executor)?;
     let start = |(index, inbox)| {

@@ -9,7 +9,6 @@ use z4_shards::partition::PartitionOptions;
 use z4_shards::runtime::executor;
 use z4_shards::shard::{BatchLimits, ShardOptions, delivery};
 
-use super::identity::Identity;
 use crate::config::Config;
 use crate::grpc::Limits;
 
@@ -25,10 +24,8 @@ pub fn groups(config: &Config) -> u16 {
 }
 
 /// The shards' part.
-pub fn shard(config: &Config, identity: &Identity, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) -> ShardOptions {
+pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) -> ShardOptions {
     ShardOptions {
-        me: identity.peer_number,
-        cluster: identity.cluster_id.clone(),
         partitions_dir: config.db_data_dir.clone(),
         partition: PartitionOptions {
             cache_bytes: config.partition_cache_bytes,

@@ -67,7 +67,7 @@ async fn run(start: ShardStart, opened: oneshot::Sender<Result<(), BootError>>, 
             return;
         }
     };
-    let shard = Shard::new(index, options, log, storage);
+    let shard = Shard::new(index, options, log, storage, shards.reach().clone());
     shards.bind(index, Rc::clone(&shard));
     let _ = opened.send(Ok(()));
     executor::spawn(async move {
@@ -75,6 +75,6 @@ async fn run(start: ShardStart, opened: oneshot::Sender<Result<(), BootError>>, 
             server.run().await;
         }
     });
-    shard.run(inbox).await;
+    shard.run(inbox, &shards).await;
     shards.unbind();
 }

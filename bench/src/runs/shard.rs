@@ -74,8 +74,6 @@ pub fn run(common: &Common, options: &Options) -> Result<Report> {
 
 fn shard_options(dir: &Path) -> std::result::Result<ShardOptions, String> {
     Ok(ShardOptions {
-        me: 1,
-        cluster: "bench".to_owned(),
         partitions_dir: dir.join("partitions"),
         partition: PartitionOptions::default(),
         batch: BatchLimits::default(),
@@ -93,9 +91,11 @@ async fn drive(dir: std::path::PathBuf, options: Options) -> std::result::Result
     let inbox = inboxes.pop().ok_or("no mailbox")?;
     let log = Log::open(dir.join("log"), LogOptions::default()).await.map_err(|e| e.to_string())?;
     let storage = Storage::start("bench-store").map_err(|e| e.to_string())?;
-    let shard = Shard::new(0, shard_options(&dir)?, log, storage);
+    let shard = Shard::new(0, shard_options(&dir)?, log, storage, shards.reach().clone());
+    shards.identify(1, "bench");
     shards.bind(0, Rc::clone(&shard));
-    executor::spawn(Rc::clone(&shard).run(inbox));
+    let (running, handle) = (Rc::clone(&shard), shards.clone());
+    executor::spawn(async move { running.run(inbox, &handle).await });
     shards.set_slots(&vec![GROUP; usize::from(SLOTS)]);
     shards.open(GROUP, vec![(1, "127.0.0.1:1".to_owned())]).await.map_err(|e| e.to_string())?;
     while !shards.groups().await.iter().any(|group| group.serves) {

@@ -1,6 +1,7 @@
 //! Raft: the only place that names openraft. Type config, adapters of our raft log and partition, network, one replica's handle.
 
 mod config;
+mod inbound;
 mod log_store;
 mod membership;
 mod network;
@@ -9,6 +10,7 @@ mod state_machine;
 #[cfg(test)]
 mod suite_tests;
 mod types;
+mod wire;
 
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
 pub use state_machine::{AppliedRun, OnApplied};

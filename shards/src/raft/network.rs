@@ -1,62 +1,159 @@
-//! The way to the other voters of a group. A peer alone has none: every call says that the target cannot be reached.
+//! The way to the other replicas of a group: openraft's requests over the links between peers.
 
 use std::future::Future;
+use std::time::Duration;
 
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+use futures_util::{Stream, StreamExt};
+use openraft::AnyError;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::impls::BasicNode;
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult};
+use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse};
+use z4_proto::peer::Failure;
 
 use super::types::{RaftVote, Snapshot, TypeConfig};
+use super::wire;
+use crate::ids::{GroupId, PeerNumber};
+use crate::link::{Body, LinkError, Links};
 use crate::partition::View;
 
-/// Makes connections to peers.
-pub struct Network;
+/// Appends to one follower that are sent and not answered.
+const APPENDS_IN_FLIGHT: usize = 8;
 
-/// A connection to a peer for which there is no link.
-pub struct NoLink {
-    target: u64,
-    address: String,
+/// An append may wait for the follower's disk so long.
+const APPEND_MAX: Duration = Duration::from_secs(10);
+
+/// A vote that comes later is for an election that is over.
+const VOTE_MAX: Duration = Duration::from_secs(1);
+
+/// How long openraft waits before it tries an unreachable peer again.
+const BACKOFF: Duration = Duration::from_millis(200);
+
+/// Boxed futures and streams that stay on their thread, as openraft's `single-threaded` wants them.
+type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + 'a>>;
+type BoxStream<'a, T> = std::pin::Pin<Box<dyn Stream<Item = T> + 'a>>;
+type AppendResult = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
+
+/// Makes the way to peers for one group.
+pub struct Network {
+    pub group: GroupId,
+    pub links: Links,
 }
 
-impl NoLink {
-    fn unreachable(&self) -> Unreachable<TypeConfig> {
-        Unreachable::new(&std::io::Error::new(
-            std::io::ErrorKind::NotConnected,
-            format!("no link to peer {} at {}", self.target, self.address),
-        ))
+/// The way to one replica.
+pub struct ReplicaLink {
+    group: GroupId,
+    links: Links,
+    target: PeerNumber,
+    /// Appends without entries, which leave with those of other groups.
+    beats: bool,
+}
+
+impl Network {
+    fn link(&self, target: PeerNumber, beats: bool) -> ReplicaLink {
+        ReplicaLink { group: self.group, links: self.links.clone(), target, beats }
     }
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = NoLink;
+    type Network = ReplicaLink;
 
-    async fn new_client(&mut self, target: u64, node: &BasicNode) -> NoLink {
-        NoLink { target, address: node.addr.clone() }
+    async fn new_client(&mut self, target: u64, _: &BasicNode) -> ReplicaLink {
+        self.link(target, false)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, _: &BasicNode) -> ReplicaLink {
+        self.link(target, true)
     }
 }
 
-impl RaftNetworkV2<TypeConfig> for NoLink {
+impl ReplicaLink {
+    async fn ask(&self, body: Body, within: Duration) -> Result<Body, RPCError<TypeConfig>> {
+        answered(self.links.ask(self.target, self.group, body, within).await)
+    }
+}
+
+/// An answer, unless it says that nothing was done.
+fn answered(answer: Result<Body, LinkError>) -> Result<Body, RPCError<TypeConfig>> {
+    match answer {
+        Ok(Body::Failure(Failure { text, .. })) => Err(network_error(AnyError::error(text))),
+        Ok(body) => Ok(body),
+        Err(e) if e.was_not_sent() => Err(RPCError::Unreachable(Unreachable::new(&e))),
+        Err(e) => Err(network_error(AnyError::new(&e))),
+    }
+}
+
+fn network_error(e: AnyError) -> RPCError<TypeConfig> {
+    RPCError::Network(NetworkError::new(&e))
+}
+
+fn unexpected() -> RPCError<TypeConfig> {
+    network_error(AnyError::error("the answer is of another kind than the request"))
+}
+
+impl RaftNetworkV2<TypeConfig> for ReplicaLink {
     type SnapshotData = View;
 
     async fn append_entries(
         &mut self,
-        _: AppendEntriesRequest<TypeConfig>,
+        request: AppendEntriesRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(RPCError::Unreachable(self.unreachable()))
+        match self.ask(Body::Append(wire::put_append(request)), APPEND_MAX).await? {
+            Body::Appended(answer) => Ok(match wire::appended(&answer).map_err(|e| network_error(AnyError::new(&e)))? {
+                Ok(at) => AppendEntriesResponse::PartialSuccess(at),
+                Err(StreamAppendError::Conflict(_)) => AppendEntriesResponse::Conflict,
+                Err(StreamAppendError::HigherVote(vote)) => AppendEntriesResponse::HigherVote(vote),
+            }),
+            _ => Err(unexpected()),
+        }
     }
 
-    async fn vote(&mut self, _: VoteRequest<TypeConfig>, _: RPCOption) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(RPCError::Unreachable(self.unreachable()))
+    /// Several appends are on their way at a time; the link keeps their order.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, AppendResult>, RPCError<TypeConfig>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin + 'static,
+    {
+        let (links, target, group, beats) = (self.links.clone(), self.target, self.group, self.beats);
+        let beat_max = option.hard_ttl();
+        let sent = input.then(move |request| {
+            let links = links.clone();
+            async move {
+                if beats && request.entries.is_empty() {
+                    let answer = links.beat(target, group, wire::put_append(request), beat_max);
+                    return futures_util::future::Either::Left(answer);
+                }
+                links.room(target).await;
+                let body = Body::Append(wire::put_append(request));
+                futures_util::future::Either::Right(links.post(target, group, body, APPEND_MAX))
+            }
+        });
+        let answers = sent.buffered(APPENDS_IN_FLIGHT).map(|answer| match answered(answer)? {
+            Body::Appended(answer) => wire::appended(&answer).map_err(|e| network_error(AnyError::new(&e))),
+            _ => Err(unexpected()),
+        });
+        Box::pin(std::future::ready(Ok(Box::pin(answers) as BoxStream<'s, AppendResult>)))
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.ballot(&request, false).await
     }
 
     async fn pre_vote(
         &mut self,
-        _: VoteRequest<TypeConfig>,
+        request: VoteRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(RPCError::Unreachable(self.unreachable()))
+        self.ballot(&request, true).await
     }
 
     async fn full_snapshot(
@@ -66,6 +163,35 @@ impl RaftNetworkV2<TypeConfig> for NoLink {
         _: impl Future<Output = ReplicationClosed> + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(StreamingError::Unreachable(self.unreachable()))
+        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("snapshots are not sent yet"))))
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        _: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        match self.ask(Body::Transfer(wire::put_transfer(&request)), APPEND_MAX).await? {
+            Body::Transferred(answer) if answer.refused.is_empty() => Ok(Ok(())),
+            Body::Transferred(answer) => Err(network_error(AnyError::error(answer.refused))),
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(BACKOFF)))
+    }
+}
+
+impl ReplicaLink {
+    async fn ballot(
+        &self,
+        request: &VoteRequest<TypeConfig>,
+        pre: bool,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        match self.ask(Body::Ballot(wire::put_ballot(request, pre)), VOTE_MAX).await? {
+            Body::Vote(answer) => wire::voted(&answer).map_err(|e| network_error(AnyError::new(&e))),
+            _ => Err(unexpected()),
+        }
     }
 }

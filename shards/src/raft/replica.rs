@@ -18,6 +18,7 @@ use super::state_machine::{GroupStateMachine, OnApplied};
 use super::types::{Callback, EntryBytes, TypeConfig, WriteResult};
 use crate::command::Reply;
 use crate::ids::{GroupId, PeerNumber};
+use crate::link::Links;
 use crate::log::GroupLog;
 use crate::storage::Storage;
 
@@ -61,7 +62,7 @@ pub struct ReplicaStatus {
 #[derive(Clone)]
 pub struct Replica {
     group: GroupId,
-    raft: Raft<TypeConfig, GroupStateMachine>,
+    pub(super) raft: Raft<TypeConfig, GroupStateMachine>,
     _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
 }
 
@@ -81,14 +82,15 @@ impl Replica {
     pub async fn open(
         (group, me): (GroupId, PeerNumber),
         cluster: &str,
-        log: GroupLog,
+        (log, links): (GroupLog, Links),
         storage: Storage,
         on_applied: OnApplied,
     ) -> Result<Replica, ReplicaError> {
         let failed = |reason: String| ReplicaError { group, reason };
         let config = config::config(cluster).map_err(failed)?;
         let machine = GroupStateMachine::new(group, storage, on_applied);
-        let raft = Raft::new(me, config, Network, LogStore(log), machine).await.map_err(|e| failed(e.to_string()))?;
+        let raft =
+            Raft::new(me, config, Network { group, links }, LogStore(log), machine).await.map_err(|e| failed(e.to_string()))?;
         Ok(Replica { group, raft, _leadership: Rc::default() })
     }
 

@@ -6,13 +6,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
 
 use crate::command::{Command, Created, Op, OpReply};
 use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
+use crate::link::{Established, Reach};
 use crate::machine::registry;
+use crate::roster::Roster;
 use crate::runtime::mailbox::{self, SendError};
 use crate::shard::api::{GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView};
 pub use crate::shard::consumer::Consumer;
@@ -36,6 +39,8 @@ pub(super) struct Inner {
     /// Slot → group, as the registry says; 0: not known yet.
     slots: Vec<AtomicU16>,
     consumers: AtomicU64,
+    reach: Reach,
+    roster: ArcSwap<Roster>,
 }
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
@@ -48,7 +53,16 @@ impl Shards {
     pub fn new(shards: usize, messages_max: usize) -> (Self, Vec<mailbox::Receiver<Message>>) {
         let (mailboxes, inboxes) = (0..shards).map(|_| mailbox::mailbox(messages_max)).unzip();
         let slots = (0..SLOTS).map(|_| AtomicU16::new(0)).collect();
-        (Shards(Arc::new(Inner { mailboxes, slots, consumers: AtomicU64::new(1) })), inboxes)
+        (
+            Shards(Arc::new(Inner {
+                mailboxes,
+                slots,
+                consumers: AtomicU64::new(1),
+                reach: Reach::default(),
+                roster: ArcSwap::default(),
+            })),
+            inboxes,
+        )
     }
 
     /// A handle to no shards at all, for tests of what never reaches one: every other call on it panics.
@@ -250,6 +264,50 @@ impl Shards {
             // A mailbox that is full now: its shard's consumers are cut off at the end of the drain time.
             let _ = self.post_to(index, Message::EndConsumers);
         }
+    }
+
+    /// Brings a message to every shard; one whose mailbox is full now gets it as soon as there is room.
+    pub(super) fn for_each_shard(&self, message: impl Fn() -> Message) {
+        for index in 0..self.count() {
+            let mut message = message();
+            while let Err(SendError::Full(back)) = self.post_to(index, message) {
+                message = back;
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Hands a connection to a peer to one of the shards.
+    pub fn adopt(&self, index: usize, link: Established) {
+        self.send(index, Message::Link(link));
+    }
+
+    /// Says who this peer is; before the first group is opened.
+    pub fn identify(&self, me: PeerNumber, cluster: &str) {
+        (0..self.count()).for_each(|index| self.send(index, Message::Identify(me, cluster.to_owned())));
+    }
+
+    /// Which peers this one reaches.
+    pub fn reach(&self) -> &Reach {
+        &self.0.reach
+    }
+
+    /// Who is in the cluster, as far as this peer has applied the registry.
+    pub fn roster(&self) -> Arc<Roster> {
+        self.0.roster.load_full()
+    }
+
+    /// Publishes who is in the cluster, to [`Shards::roster`] and to every shard.
+    pub fn set_roster(&self, roster: Roster) {
+        let roster = Arc::new(roster);
+        self.0.roster.store(Arc::clone(&roster));
+        self.for_each_shard(|| Message::Roster(Arc::clone(&roster)));
+    }
+
+    /// The slot table as the registry's bytes; zeros as long as it is not known.
+    pub fn slots(&self) -> Bytes {
+        let groups: Vec<_> = self.0.slots.iter().map(|slot| GroupId(slot.load(Ordering::Relaxed))).collect();
+        registry::encode_slots(&groups)
     }
 
     /// Puts a message into a shard's own mailbox, also from that shard. A full mailbox gives way in time: this waits for it.

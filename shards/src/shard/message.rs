@@ -49,6 +49,12 @@ pub enum Message {
     Open(GroupId, Vec<(PeerNumber, String)>, oneshot::Sender<Result<(), OpenError>>),
     /// From another peer's link, for a group of this shard. Without an answer's sender, none is expected.
     Inbound(PeerNumber, GroupId, Body, Option<oneshot::Sender<Body>>),
+    /// A connection to another peer, for this shard.
+    Link(crate::link::Established),
+    /// A link to a peer is up, or none is left, on some shard.
+    Reached(PeerNumber, bool),
+    /// Says who this peer is; before the first group is opened.
+    Identify(PeerNumber, String),
     /// The registry tells who is in the cluster.
     Roster(Arc<Roster>),
     /// Finish what is under way, make it durable, close everything.

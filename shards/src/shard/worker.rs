@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use crate::ids::{GroupId, PeerNumber};
-use crate::link::Links;
+use crate::link::{Inbound, Links, Reach};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};
@@ -20,6 +20,8 @@ use crate::shard::api::Rejection;
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery;
 use crate::shard::group::Group;
+use crate::shard::handle::Shards;
+use crate::shard::inbound::Door;
 use crate::shard::message::{Answer, Message, OpenError};
 use crate::storage::Storage;
 
@@ -32,10 +34,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// What the shards of a peer need to know.
 #[derive(Clone)]
 pub struct ShardOptions {
-    /// This peer's number in the groups.
-    pub me: PeerNumber,
-    /// The cluster's id.
-    pub cluster: String,
     /// Holds one directory per group.
     pub partitions_dir: PathBuf,
     /// How partitions are opened.
@@ -62,25 +60,30 @@ pub struct Shard {
     storage: Storage,
     groups: RefCell<BTreeMap<GroupId, Rc<Group>>>,
     links: Links,
+    /// This peer's number in the groups, and the cluster's id.
+    identity: RefCell<(PeerNumber, String)>,
     stopping: Cell<bool>,
 }
 
 impl Shard {
     /// A shard without groups yet, over an open log.
-    pub fn new(index: usize, options: ShardOptions, log: Log, storage: Storage) -> Rc<Self> {
+    pub fn new(index: usize, options: ShardOptions, log: Log, storage: Storage, reach: Reach) -> Rc<Self> {
         Rc::new(Shard {
             index,
             options,
             log,
             storage,
             groups: RefCell::default(),
-            links: Links::default(),
+            links: Links::new(reach),
+            identity: RefCell::default(),
             stopping: Cell::new(false),
         })
     }
 
     /// Serves the mailbox until it is told to stop.
-    pub async fn run(self: Rc<Self>, mut inbox: mailbox::Receiver<Message>) {
+    pub async fn run(self: Rc<Self>, mut inbox: mailbox::Receiver<Message>, shards: &Shards) {
+        let door: Rc<dyn Inbound> = Rc::new(Door(shards.clone()));
+        self.links.deliver_to(Rc::downgrade(&door));
         executor::spawn(Rc::clone(&self).keep_up());
         let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
         while !self.stopping.get() && inbox.receive(&mut batch, MESSAGES_PER_TURN).await {
@@ -99,7 +102,7 @@ impl Shard {
         }
     }
 
-    fn group(&self, id: GroupId) -> Option<Rc<Group>> {
+    pub(super) fn group(&self, id: GroupId) -> Option<Rc<Group>> {
         self.groups.borrow().get(&id).cloned()
     }
 
@@ -172,6 +175,8 @@ impl Shard {
             Message::Groups(answer) => {
                 let _ = answer.send(self.groups.borrow().values().filter_map(|group| group.info()).collect());
             }
+            Message::Link(link) => self.links.adopt(link),
+            Message::Identify(me, cluster) => *self.identity.borrow_mut() = (me, cluster),
             Message::Open(id, voters, answer) => {
                 let shard = Rc::clone(self);
                 executor::spawn(async move {
@@ -208,7 +213,8 @@ impl Shard {
             Ok(())
         });
         opened.await.unwrap_or(Err(OpenError::Stopping))?;
-        let ids = (id, self.index, self.options.me);
+        let (me, cluster) = self.identity.borrow().clone();
+        let ids = (id, self.index, me);
         let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
         let applied = Rc::downgrade(&group);
         let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
@@ -216,8 +222,7 @@ impl Shard {
                 group.on_applied(run);
             }
         });
-        let (me, cluster) = (self.options.me, &self.options.cluster);
-        let replica = Replica::open((id, me), cluster, log, self.storage.clone(), on_applied).await?;
+        let replica = Replica::open((id, me), &cluster, (log, self.links.clone()), self.storage.clone(), on_applied).await?;
         group.set_replica(replica.clone());
         self.groups.borrow_mut().insert(id, Rc::clone(&group));
         let (leading, following) = (Rc::clone(&group), Rc::clone(&group));
@@ -267,6 +272,7 @@ impl Shard {
         if let Some(Err(e)) = persisted.await {
             tracing::error!(shard = self.index, error = %e, "a partition could not be made durable; its log still has everything");
         }
+        self.links.close();
         if let Err(e) = self.log.clone().close().await {
             tracing::error!(shard = self.index, error = %e, "the raft log could not be closed; what was acknowledged is durable");
         }

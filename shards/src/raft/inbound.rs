@@ -1,0 +1,74 @@
+//! What another replica of the group asks of this one.
+
+use futures_channel::oneshot;
+use openraft::raft::AppendEntriesRequest;
+use z4_proto::peer::{self, Failure, failure};
+
+use super::replica::Replica;
+use super::types::TypeConfig;
+use super::wire;
+use crate::link::Body;
+use crate::runtime::executor;
+
+impl Replica {
+    /// Answers a raft request. Appends of one follower are taken in the order of these calls.
+    pub fn inbound(&self, body: Body, answer: oneshot::Sender<Body>) {
+        let replica = self.clone();
+        // A new task runs at once until it first waits: that is when the append is with the replica.
+        executor::spawn(async move {
+            let body = match body {
+                Body::Append(request) => replica.append(request).await,
+                Body::Ballot(ballot) => replica.ballot(&ballot).await,
+                Body::Transfer(request) => replica.take_over(&request).await,
+                _ => invalid("no request to a replica"),
+            };
+            let _ = answer.send(body);
+        });
+    }
+
+    async fn append(&self, request: peer::Append) -> Body {
+        let request: AppendEntriesRequest<TypeConfig> = match wire::append(request) {
+            Ok(request) => request,
+            Err(e) => return invalid(&e.to_string()),
+        };
+        let prev = request.prev_log_id;
+        let last = request.entries.last().map(|entry| entry.log_id).or(prev);
+        match self.raft.append_entries(request).await {
+            Ok(response) => Body::Appended(wire::put_appended(response, prev, last)),
+            Err(e) => stopped(&e),
+        }
+    }
+
+    async fn ballot(&self, ballot: &peer::Ballot) -> Body {
+        let request = match wire::ballot(ballot) {
+            Ok(request) => request,
+            Err(e) => return invalid(&e.to_string()),
+        };
+        let response = if ballot.pre { self.raft.pre_vote(request).await } else { self.raft.vote(request).await };
+        match response {
+            Ok(response) => Body::Vote(wire::put_voted(&response)),
+            Err(e) => stopped(&e),
+        }
+    }
+
+    async fn take_over(&self, request: &peer::Transfer) -> Body {
+        let request = match wire::transfer(request) {
+            Ok(request) => request,
+            Err(e) => return invalid(&e.to_string()),
+        };
+        let refused = match self.raft.handle_transfer_leader(request).await {
+            Ok(Ok(())) => String::new(),
+            Ok(Err(e)) => e.to_string(),
+            Err(e) => return stopped(&e),
+        };
+        Body::Transferred(peer::Transferred { refused })
+    }
+}
+
+fn invalid(text: &str) -> Body {
+    Body::Failure(Failure { kind: failure::Kind::Invalid.into(), text: text.to_owned(), limit: 0 })
+}
+
+fn stopped(e: &dyn std::error::Error) -> Body {
+    Body::Failure(Failure { kind: failure::Kind::Stopping.into(), text: e.to_string(), limit: 0 })
+}
