@@ -12,6 +12,10 @@ mod inbound;
 mod message;
 mod mint;
 mod reads;
+#[cfg(test)]
+mod replication_tests;
+#[cfg(test)]
+mod testing;
 mod upkeep;
 mod worker;
 
