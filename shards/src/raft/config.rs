@@ -1,8 +1,12 @@
 //! openraft's settings, the same for every group.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
+
+/// After an answered heartbeat a follower votes for nobody for so long.
+pub const LEASE: Duration = Duration::from_millis(700);
 
 /// A follower takes its leader for lost `election_timeout_max` after the last heartbeat (the lease, during which nobody gets its vote)
 /// plus 400 to 700 ms: a killed leader is replaced after 1.1 to 1.4 s, and a core that is busy for some hundred milliseconds starts
@@ -12,7 +16,7 @@ pub fn config(cluster: &str) -> Result<Arc<Config>, String> {
         cluster_name: cluster.to_owned(),
         heartbeat_interval: 200,
         election_timeout_min: 400,
-        election_timeout_max: 700,
+        election_timeout_max: LEASE.as_millis() as u64,
         enable_pre_vote: Some(true),
         // At least twice the longest election timeout, or openraft refuses it.
         quorum_loss_probe_interval: Some(1_400),

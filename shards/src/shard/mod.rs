@@ -11,6 +11,7 @@ pub mod handle;
 mod inbound;
 mod message;
 mod mint;
+mod quorum;
 mod reads;
 #[cfg(test)]
 mod replication_tests;

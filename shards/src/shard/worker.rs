@@ -229,6 +229,7 @@ impl Shard {
         replica.watch_leadership(move || executor::spawn(Rc::clone(&leading).lead()), move || following.follow());
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
+        executor::spawn(Rc::clone(&group).watch_quorum());
         executor::spawn(watch(replica.clone(), Arc::clone(&self.options.on_fatal)));
         if !voters.is_empty() {
             replica.initialize(&voters).await?;
