@@ -17,6 +17,8 @@ pub fn config(cluster: &str) -> Result<Arc<Config>, String> {
         heartbeat_interval: 200,
         election_timeout_min: 400,
         election_timeout_max: LEASE.as_millis() as u64,
+        // A restarted leader begins a new term: what it gave out in the old one (tokens, sequences) is never given out again.
+        enable_leader_restore: Some(false),
         enable_pre_vote: Some(true),
         // At least twice the longest election timeout, or openraft refuses it.
         quorum_loss_probe_interval: Some(1_400),

@@ -38,6 +38,8 @@ pub struct Group {
     replica: RefCell<Option<Replica>>,
     /// Some while this replica leads and has applied everything from before.
     pub(super) engine: RefCell<Option<Engine>>,
+    /// Counts the ends of this replica's leadership.
+    pub(super) reign: Cell<u64>,
     /// [`Group::lead`] is under way.
     pub(super) taking_over: Cell<bool>,
     /// Nobody else leads until then, as last computed.
@@ -79,6 +81,7 @@ impl Group {
             metrics,
             replica: RefCell::default(),
             engine: RefCell::default(),
+            reign: Cell::new(0),
             taking_over: Cell::new(false),
             lease_until: Cell::new(None),
             handing_over: Cell::new(0),

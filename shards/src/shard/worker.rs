@@ -82,7 +82,7 @@ impl Shard {
 
     /// Serves the mailbox until it is told to stop.
     pub async fn run(self: Rc<Self>, mut inbox: mailbox::Receiver<Message>, shards: &Shards) {
-        let door: Rc<dyn Inbound> = Rc::new(Door(shards.clone()));
+        let door: Rc<dyn Inbound> = Rc::new(Door::new(shards.clone()));
         self.links.deliver_to(Rc::downgrade(&door));
         executor::spawn(Rc::clone(&self).keep_up());
         let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
