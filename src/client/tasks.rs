@@ -1,0 +1,165 @@
+//! Tasks: create, read, change, delete, list; and leases without a stream.
+
+use std::time::Duration;
+
+use futures_util::stream::{Stream, try_unfold};
+use tonic::Code;
+use tonic::transport::Channel;
+use z4_proto::collection_client::CollectionClient;
+use z4_proto::{
+    Ack, AckTasksRequest, CreateTaskRequest, CreateTaskResponse, CreateTasksRequest, DeleteTaskRequest, Delivery, GetTaskRequest,
+    LeaseTasksRequest, ListTasksRequest, ListTasksResponse, Nack, NackTasksRequest, SettleResult, Task, TaskStreamResponse,
+    UpdateTaskRequest,
+};
+
+use super::call::Call;
+use super::error::Error;
+use super::{Client, slot};
+
+/// Makes a create one that can be sent twice: without a request id it gets one of 128 random bits. True: it had none.
+pub(super) fn give_request_id(request: &mut CreateTaskRequest) -> bool {
+    let none = request.request_id.is_empty();
+    if none {
+        request.request_id = format!("{:032x}", rand::random::<u128>());
+    }
+    none
+}
+
+/// A gRPC code inside an answer says that it is so for the moment only.
+pub(super) fn passes(status: u32) -> bool {
+    [Code::Unavailable, Code::ResourceExhausted].into_iter().any(|code| code as u32 == status)
+}
+
+impl Client {
+    pub(super) fn collection(&self, channel: Channel) -> CollectionClient<Channel> {
+        CollectionClient::new(channel).max_decoding_message_size(self.options().answer_bytes_max)
+    }
+
+    /// Creates a task. The answer means that it is on the disks of a quorum.
+    ///
+    /// Without a `request_id` it gets a random one. Then `duplicate` of the answer is false: only this call can have made it.
+    pub async fn create(&self, mut request: CreateTaskRequest) -> Result<CreateTaskResponse, Error> {
+        let own_id = give_request_id(&mut request);
+        let slot = slot(&request.namespace);
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).create_task(request).await }
+        };
+        let (mut created, peer) = self.call(Call::safe("CreateTask", slot), send).await?;
+        self.follow(slot, &created.forwarded_to, &peer);
+        created.duplicate &= !own_id;
+        Ok(created)
+    }
+
+    /// Creates tasks of one namespace: all of them or none. One result for each, in their order. Tasks without a `request_id` get
+    /// random ones.
+    pub async fn create_batch(&self, mut tasks: Vec<CreateTaskRequest>) -> Result<Vec<TaskStreamResponse>, Error> {
+        let own_ids: Vec<bool> = tasks.iter_mut().map(give_request_id).collect();
+        let slot = tasks.first().and_then(|task| slot(&task.namespace));
+        let request = CreateTasksRequest { tasks };
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).create_tasks(request).await }
+        };
+        let (mut created, peer) = self.call(Call::safe("CreateTasks", slot), send).await?;
+        if let Some(first) = created.results.first() {
+            self.follow(slot, &first.forwarded_to, &peer);
+        }
+        for (result, own_id) in created.results.iter_mut().zip(own_ids) {
+            result.duplicate &= !own_id;
+        }
+        Ok(created.results)
+    }
+
+    /// Reads a task: everything that was acknowledged before is seen.
+    pub async fn get(&self, namespace: &str, task_id: &str) -> Result<Task, Error> {
+        let (namespace, task_id) = (namespace.to_owned(), task_id.to_owned());
+        self.get_with(GetTaskRequest { namespace, task_id, ..GetTaskRequest::default() }).await
+    }
+
+    /// Reads a task with the consistency of one's choice.
+    pub async fn get_with(&self, request: GetTaskRequest) -> Result<Task, Error> {
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).get_task(request).await }
+        };
+        Ok(self.call(Call::read("GetTask", slot(&request.namespace)), send).await?.0)
+    }
+
+    /// Changes a task. Sent again only when it names the version that it expects, or when it was not done: an ABORTED after that, with
+    /// [`Error::may_be_done`], can mean that the first one was done.
+    pub async fn update(&self, request: UpdateTaskRequest) -> Result<Task, Error> {
+        let slot = slot(&request.namespace);
+        let call = if request.expected_version > 0 { Call::safe("UpdateTask", slot) } else { Call::once("UpdateTask", slot) };
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).update_task(request).await }
+        };
+        Ok(self.call(call, send).await?.0)
+    }
+
+    /// Removes a task. Sent again as [`Client::update`] is: a NOT_FOUND after that can mean that the first one was done.
+    pub async fn delete(&self, request: DeleteTaskRequest) -> Result<(), Error> {
+        let slot = slot(&request.namespace);
+        let call = if request.expected_version > 0 { Call::safe("DeleteTask", slot) } else { Call::once("DeleteTask", slot) };
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).delete_task(request).await }
+        };
+        self.call(call, send).await.map(drop)
+    }
+
+    /// One page of a list.
+    pub async fn list_page(&self, request: ListTasksRequest) -> Result<ListTasksResponse, Error> {
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).list_tasks(request).await }
+        };
+        Ok(self.call(Call::read("ListTasks", slot(&request.namespace)), send).await?.0)
+    }
+
+    /// Lists tasks in due order, page by page; the request says which ones, how large a page is, and where to begin.
+    pub fn list(&self, request: ListTasksRequest) -> impl Stream<Item = Result<Vec<Task>, Error>> + Send + use<> {
+        try_unfold((self.clone(), Some(request)), |(client, request)| async move {
+            let Some(request) = request else { return Ok(None) };
+            let page = client.list_page(request.clone()).await?;
+            let more = !page.next_page_token.is_empty();
+            let next = more.then(|| ListTasksRequest { page_token: page.next_page_token, ..request });
+            Ok(Some((page.tasks, (client, next))))
+        })
+    }
+
+    /// Leases tasks that are due, without a stream; the peer waits up to `wait_ms` for the first one. A [`Consumer`](super::Consumer) is
+    /// faster and extends its leases by itself. Not sent again unless it is sure that nothing was leased.
+    pub async fn lease_tasks(&self, request: LeaseTasksRequest) -> Result<Vec<Delivery>, Error> {
+        let slot = request.namespaces.first().and_then(|namespace| slot(namespace));
+        let wait = Duration::from_millis(request.wait_ms.into());
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).lease_tasks(request).await }
+        };
+        Ok(self.call(Call { wait, ..Call::once("LeaseTasks", slot) }, send).await?.0.deliveries)
+    }
+
+    /// Acknowledges deliveries. One result for each, in their order: status 0 is done, 9 came too late.
+    pub async fn ack_tasks(&self, acks: Vec<Ack>) -> Result<Vec<SettleResult>, Error> {
+        let slot = acks.first().and_then(|ack| slot(&ack.namespace));
+        let request = AckTasksRequest { acks };
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).ack_tasks(request).await }
+        };
+        Ok(self.call(Call::safe("AckTasks", slot), send).await?.0.results)
+    }
+
+    /// Gives deliveries up. One result for each, in their order.
+    pub async fn nack_tasks(&self, nacks: Vec<Nack>) -> Result<Vec<SettleResult>, Error> {
+        let slot = nacks.first().and_then(|nack| slot(&nack.namespace));
+        let request = NackTasksRequest { nacks };
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).nack_tasks(request).await }
+        };
+        Ok(self.call(Call::safe("NackTasks", slot), send).await?.0.results)
+    }
+}
