@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// Answers when the peer at this address serves: asked once.
-    pub async fn check_health(&self, address: &str) -> Result<(), Error> {
+    pub async fn check_health_at(&self, address: &str) -> Result<(), Error> {
         let send = |channel| async move { self.admin(channel).check_health(CheckHealthRequest::default()).await };
         self.call_at(address, "CheckHealth", send).await.map(|proto::Status {}| ())
     }
