@@ -28,7 +28,17 @@ impl Client {
         self.call_at(address, "GetClusterInfo", send).await
     }
 
-    /// Answers when the peer at this address serves: asked once.
+    /// Waits until one of the peers serves; returns the address of that one.
+    pub async fn check_health(&self) -> Result<String, Error> {
+        let send = |channel| async move { self.admin(channel).check_health(CheckHealthRequest::default()).await };
+        let (proto::Status {}, peer) = self.call(Call::read("CheckHealth", None), send).await?;
+        Ok(peer.to_string())
+    }
+
+    /// Whether the peer at one address serves: asked once, and nobody else instead.
+    ///
+    /// # Errors
+    /// It does not, or cannot be reached.
     pub async fn check_health_at(&self, address: &str) -> Result<(), Error> {
         let send = |channel| async move { self.admin(channel).check_health(CheckHealthRequest::default()).await };
         self.call_at(address, "CheckHealth", send).await.map(|proto::Status {}| ())

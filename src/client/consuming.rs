@@ -104,9 +104,12 @@ impl Consuming {
                 }
                 continue;
             };
+            let began = Instant::now();
             let (end, served) = self.consume(&peer).await;
-            if served {
+            // A stream that stood for a while and had nothing to say served, too.
+            if served || began.elapsed() >= self.client.options().attempt_timeout {
                 (without_peer, self.reported) = (Instant::now(), false);
+                self.serves();
             }
             let End::Broken(status) = end else { return };
             let failure = Failure::of(&status);
@@ -165,12 +168,17 @@ impl Consuming {
         }
     }
 
-    /// What the peer sent.
-    fn take(&mut self, answer: ConsumeResponse, number: u64, peer: &Address) {
+    /// What failed before is forgotten.
+    fn serves(&mut self) {
         if !self.journey.is_new() {
             self.journey = Journey::new();
             self.attempts = Attempts::new(Repeat::Read);
         }
+    }
+
+    /// What the peer sent.
+    fn take(&mut self, answer: ConsumeResponse, number: u64, peer: &Address) {
+        self.serves();
         let now = Instant::now();
         self.client.peers().answered(peer, now);
         self.client.discover_sometimes();

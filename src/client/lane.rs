@@ -26,6 +26,8 @@ pub(super) const CALL: &str = "CreateTaskStream";
 /// One task on its way.
 pub(super) struct Item {
     pub(super) request: CreateTaskRequest,
+    /// The request id is the client's own: a duplicate is one of this request.
+    pub(super) own_id: bool,
     pub(super) slot: Option<u16>,
     pub(super) answer: oneshot::Sender<Result<CreateTaskResponse, Error>>,
     /// Given back with the answer.
@@ -198,6 +200,7 @@ impl Lane {
         if answer.status == 0 {
             self.client.follow(item.slot, &answer.forwarded_to, peer);
             let TaskStreamResponse { task, forwarded_to, duplicate, .. } = answer;
+            let duplicate = duplicate && !item.own_id;
             let _ = item.answer.send(Ok(CreateTaskResponse { task, forwarded_to, duplicate }));
             drop(item.room);
             return;

@@ -97,7 +97,7 @@ impl Producer {
     /// Sends a task as soon as there is room for it, and returns the future of its creation, which need not be polled for the task to
     /// be created. A request without a `request_id` gets a random one. Dropped before it is done, it has sent nothing.
     pub async fn send(&self, mut request: CreateTaskRequest) -> Creation {
-        give_request_id(&mut request);
+        let own_id = give_request_id(&mut request);
         let shared = &self.shared;
         let metadata: usize = request.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
         let units = (request.payload.len() + metadata).div_ceil(UNIT_BYTES).clamp(1, shared.units);
@@ -108,7 +108,7 @@ impl Producer {
         let Ok(bytes) = shared.bytes.clone().acquire_many_owned(units).await else { return creation };
         let slot = slot(&request.namespace);
         let until = Instant::now() + shared.client.options().timeout;
-        let item = Item { request, slot, answer, room: (task, bytes), attempts: Attempts::new(Repeat::Safe), until };
+        let item = Item { request, own_id, slot, answer, room: (task, bytes), attempts: Attempts::new(Repeat::Safe), until };
         shared.dispatch(item);
         creation
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::stream::{Stream, try_unfold};
+use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tonic::transport::Channel;
 use z4_proto::collection_client::CollectionClient;
@@ -12,6 +13,7 @@ use z4_proto::{
     UpdateTaskRequest,
 };
 
+use super::attempt::Backoff;
 use super::call::Call;
 use super::error::Error;
 use super::{Client, slot};
@@ -51,34 +53,53 @@ impl Client {
         Ok(created)
     }
 
-    /// Creates tasks of one namespace: all of them or none. One result for each, in their order. Tasks without a `request_id` get
-    /// random ones.
+    /// Creates tasks: of each namespace all or none. One result for each, in their order; its status is a gRPC code. Tasks without a
+    /// `request_id` get random ones. Those that are refused for the moment are asked for again, until the client's time for a call is over.
+    ///
+    /// # Errors
+    /// The batch is refused as a whole, or there is no answer.
     pub async fn create_batch(&self, mut tasks: Vec<CreateTaskRequest>) -> Result<Vec<TaskStreamResponse>, Error> {
         let own_ids: Vec<bool> = tasks.iter_mut().map(give_request_id).collect();
+        let until = Instant::now() + self.options().timeout;
+        let mut results = self.send_batch(&tasks).await?;
+        let mut backoff = Backoff::default();
+        loop {
+            let refused: Vec<usize> = (0..results.len().min(tasks.len())).filter(|&n| passes(results[n].status)).collect();
+            let wait = backoff.next();
+            if refused.is_empty() || Instant::now() + wait >= until {
+                break;
+            }
+            sleep(wait).await;
+            let again: Vec<CreateTaskRequest> = refused.iter().map(|&n| tasks[n].clone()).collect();
+            // What was created stays created: an error now is about the rest, which has its refusals already.
+            let Ok(answers) = self.send_batch(&again).await else { break };
+            for (n, answer) in refused.into_iter().zip(answers) {
+                results[n] = answer;
+            }
+        }
+        for (result, own_id) in results.iter_mut().zip(own_ids) {
+            result.duplicate &= !own_id;
+        }
+        Ok(results)
+    }
+
+    async fn send_batch(&self, tasks: &[CreateTaskRequest]) -> Result<Vec<TaskStreamResponse>, Error> {
         let slot = tasks.first().and_then(|task| slot(&task.namespace));
-        let request = CreateTasksRequest { tasks };
         let send = |channel| {
-            let request = request.clone();
+            let request = CreateTasksRequest { tasks: tasks.to_vec() };
             async move { self.collection(channel).create_tasks(request).await }
         };
-        let (mut created, peer) = self.call(Call::safe("CreateTasks", slot), send).await?;
-        if let Some(first) = created.results.first() {
-            self.follow(slot, &first.forwarded_to, &peer);
-        }
-        for (result, own_id) in created.results.iter_mut().zip(own_ids) {
-            result.duplicate &= !own_id;
+        let (created, peer) = self.call(Call::safe("CreateTasks", slot), send).await?;
+        match created.results.first() {
+            Some(first) if first.status == 0 => self.follow(slot, &first.forwarded_to, &peer),
+            Some(first) if passes(first.status) => self.peers().forget_leader(slot),
+            _ => {}
         }
         Ok(created.results)
     }
 
-    /// Reads a task: everything that was acknowledged before is seen.
-    pub async fn get(&self, namespace: &str, task_id: &str) -> Result<Task, Error> {
-        let (namespace, task_id) = (namespace.to_owned(), task_id.to_owned());
-        self.get_with(GetTaskRequest { namespace, task_id, ..GetTaskRequest::default() }).await
-    }
-
-    /// Reads a task with the consistency of one's choice.
-    pub async fn get_with(&self, request: GetTaskRequest) -> Result<Task, Error> {
+    /// Reads a task. Everything that was acknowledged before is seen, unless the request asks for less.
+    pub async fn get(&self, request: GetTaskRequest) -> Result<Task, Error> {
         let send = |channel| {
             let request = request.clone();
             async move { self.collection(channel).get_task(request).await }

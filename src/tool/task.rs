@@ -59,7 +59,7 @@ pub async fn execute(client: &Client, out: &mut Output, request: Request) -> Res
             let task = TaskView::from(answer.task.unwrap_or_default());
             out.show(&CreatedView { task, duplicate: answer.duplicate, forwarded_to: answer.forwarded_to })
         }
-        Request::Get(request) => out.show(&TaskView::from(client.get(&request.namespace, &request.task_id).await?)),
+        Request::Get(request) => out.show(&TaskView::from(client.get(request).await?)),
         Request::List(args) => list(client, out, args).await,
         Request::Update(request) => out.show(&UpdatedView(client.update(request).await?.into())),
         Request::Delete(request) => {
