@@ -4,6 +4,7 @@ pub mod boot;
 pub mod client;
 pub mod config;
 pub mod grpc;
+pub mod links;
 pub mod process;
 pub mod telemetry;
 pub mod tool;

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -20,6 +21,7 @@ use crate::command::Reply;
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
 use crate::log::GroupLog;
+use crate::runtime::clock;
 use crate::storage::Storage;
 
 /// Why a proposal has no answer.
@@ -159,6 +161,19 @@ impl Replica {
         {
             let _ = trigger.purge_log(upto).await;
         }
+    }
+
+    /// While this replica leads: until when no other one can be elected, because a quorum answered heartbeats that were sent within a
+    /// lease before. `None`: it does not lead, or never heard from a quorum.
+    pub fn lease_until(&self) -> Option<Instant> {
+        let metrics = self.raft.metrics();
+        let m = metrics.borrow_watched();
+        if m.state != ServerState::Leader {
+            return None;
+        }
+        let alone = m.membership_config.voter_ids().eq([m.id]);
+        let acked = if alone { Some(clock::monotonic()) } else { m.last_quorum_acked.map(|at| *at) };
+        acked.map(|at| at + config::LEASE)
     }
 
     /// Where it stands now.
