@@ -205,7 +205,6 @@ impl Fake {
     pub async fn consumer(&mut self) -> Consuming {
         within("a consumer comes", self.consumers.recv()).await.expect("the peer serves")
     }
-
 }
 
 async fn accept(listener: TcpListener, stage: Stage) {
