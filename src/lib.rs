@@ -1,6 +1,7 @@
 //! z4, a distributed database for tasks: the peer around the shards.
 
 pub mod boot;
+pub mod client;
 pub mod config;
 pub mod grpc;
 pub mod links;
