@@ -17,6 +17,7 @@ mod lifecycle;
 mod limits;
 mod limits_of_connections;
 mod limits_of_consumers;
+mod members;
 mod namespaces;
 mod observe;
 mod older_clients;

@@ -2,16 +2,23 @@
 //! through which the rest of the peer reaches all of it.
 
 pub mod api;
+mod balance;
 mod batcher;
 mod consumer;
 mod delivering;
 pub mod delivery;
 mod group;
+mod hand_over;
 pub mod handle;
 mod inbound;
+pub mod members;
 mod message;
 mod mint;
+mod operations;
+mod publish;
 mod reads;
+mod reconcile;
+mod steering;
 mod upkeep;
 mod worker;
 
