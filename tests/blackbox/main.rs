@@ -7,6 +7,7 @@ mod harness;
 
 mod attempts;
 mod batches;
+mod cluster;
 mod consumers;
 mod damage;
 mod history;

@@ -4,47 +4,14 @@
 use tonic::{Code, Status};
 use z4_proto::*;
 
+use crate::harness::members::{add, info, remove, transfer, until_replicas};
 use crate::harness::wait::{until, within};
-use crate::harness::{Client, Peer, create};
-
-async fn info(client: &Client) -> ClusterInfo {
-    let answer = within("GetClusterInfo", client.admin.clone().get_cluster_info(GetClusterInfoRequest {})).await;
-    answer.expect("info").into_inner()
-}
-
-async fn add(client: &Client, id: &str, address: &str) -> Result<(), Status> {
-    let request = AddClusterMemberRequest { member_address: address.to_owned(), member_id: id.to_owned() };
-    within("AddClusterMember", client.admin.clone().add_cluster_member(request)).await.map(drop)
-}
-
-async fn remove(client: &Client, id: &str) -> Result<(), Status> {
-    let request = RemoveClusterMemberRequest { member_id: id.to_owned() };
-    within("RemoveClusterMember", client.admin.clone().remove_cluster_member(request)).await.map(drop)
-}
-
-async fn transfer(client: &Client, group: u32, id: &str) -> Result<(), Status> {
-    let request = TransferLeaderRequest { group, member_id: id.to_owned() };
-    within("TransferLeader", client.admin.clone().transfer_leader(request)).await.map(drop)
-}
+use crate::harness::{Peer, create};
 
 fn refused(result: Result<(), Status>, code: Code, says: &[&str]) {
     let status = result.expect_err("it is refused");
     assert_eq!(status.code(), code, "{status}");
     says.iter().for_each(|text| assert!(status.message().contains(text), "{text} is not in: {}", status.message()));
-}
-
-/// The replicas of each group, as `id` or `id+` for a voter.
-fn replicas(info: &ClusterInfo) -> Vec<Vec<String>> {
-    let name = |replica: &Replica| format!("{}{}", replica.peer_id, if replica.voter { "+" } else { "" });
-    info.groups.iter().map(|group| group.replicas.iter().map(name).collect()).collect()
-}
-
-async fn until_replicas(client: &Client, wanted: &[&str]) -> ClusterInfo {
-    until(&format!("every group has the replicas {wanted:?}"), async || {
-        let info = info(client).await;
-        replicas(&info).iter().all(|replicas| replicas == wanted).then_some(info)
-    })
-    .await
 }
 
 /// An address on this machine at which nobody listens.
