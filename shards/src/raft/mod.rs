@@ -6,6 +6,9 @@ mod log_store;
 mod membership;
 mod network;
 mod replica;
+mod retention;
+mod snapshot_receive;
+mod snapshot_send;
 mod state_machine;
 #[cfg(test)]
 mod suite_tests;
@@ -13,4 +16,5 @@ mod types;
 mod wire;
 
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
+pub use retention::Retention;
 pub use state_machine::{AppliedRun, OnApplied};
