@@ -106,3 +106,17 @@ pub fn grpc(config: &Config) -> Limits {
         ..Limits::default()
     }
 }
+
+/// The address under which the other peers reach this one: port 0 stands for the one that the kernel chose.
+pub fn advertised(address: &str, peer_port: u16) -> String {
+    match address.rsplit_once(':') {
+        Some((host, "0")) => format!("{host}:{peer_port}"),
+        _ => address.to_owned(),
+    }
+}
+
+/// Where clients reach this peer: the host that it advertises, with the service port.
+pub fn service_address(advertised: &str, service_port: u16) -> String {
+    let host = advertised.rsplit_once(':').map_or(advertised, |(host, _)| host);
+    format!("{host}:{service_port}")
+}

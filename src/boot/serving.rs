@@ -12,10 +12,10 @@ use z4_shards::runtime::net::Listener;
 use z4_shards::shard::handle::Shards;
 
 use super::counting::Counting;
-use super::identity::Identity;
 use super::{BootError, options};
 use crate::config::Config;
 use crate::grpc::{self, ClusterView, Connections, Context, Member, Services};
+use crate::links::{Identity, Standing};
 
 /// What one shard serves.
 pub struct Server {
@@ -60,7 +60,7 @@ impl Serving {
     /// Starts to serve on every shard. `starts` brings a server to its shard.
     pub async fn start(
         config: &Config,
-        identity: &Identity,
+        (standing, address): (&Arc<Standing>, &str),
         (shards, metrics): (&Shards, &Metrics),
         starts: Vec<oneshot::Sender<Server>>,
     ) -> Result<Self, BootError> {
@@ -68,7 +68,7 @@ impl Serving {
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         // The shards' listeners share the port, and would share it with another process of the same user as well: this one does not.
         drop(TcpListener::bind((config.bind_address, config.service_port)).map_err(failed)?);
-        let services = services(config, identity, shards, metrics).await?;
+        let services = services(config, (standing, address), shards, metrics).await?;
         let connections = Connections::default();
         let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port };
         for start in starts {
@@ -103,31 +103,41 @@ impl Serving {
     }
 }
 
-async fn services(config: &Config, identity: &Identity, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
+async fn services(
+    config: &Config,
+    (standing, address): (&Arc<Standing>, &str),
+    shards: &Shards,
+    metrics: &Metrics,
+) -> Result<Services, BootError> {
     let context = Context {
         shards: shards.clone(),
         limits: options::grpc(config),
         now_ms: clock::wall_ms,
         observer: Arc::new(Counting::new(metrics.clone())),
-        cluster: Arc::new(Alone { identity: identity.clone(), address: config.peer_advertise_addr.clone() }),
+        cluster: Arc::new(Alone { standing: Arc::clone(standing), address: address.to_owned() }),
     };
     Ok(Services::new(context, grpc::services::health(true).await)?)
 }
 
 /// A cluster of one.
 struct Alone {
-    identity: Identity,
+    standing: Arc<Standing>,
     address: String,
 }
 
 impl ClusterView for Alone {
     fn server_id(&self) -> String {
-        self.identity.peer_id.clone()
+        self.standing.identity().map(|identity| identity.peer_id.clone()).unwrap_or_default()
     }
 
     fn members(&self) -> Vec<Member> {
-        let (number, id) = (self.identity.peer_number, self.identity.peer_id.clone());
-        vec![Member { number, id, address: self.address.clone() }]
+        let identity = self.standing.identity();
+        let member = |identity: &Identity| Member {
+            number: identity.peer_number,
+            id: identity.peer_id.clone(),
+            address: self.address.clone(),
+        };
+        identity.iter().map(|identity| member(identity)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -23,6 +23,7 @@ use crate::command::Reply;
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
 use crate::log::GroupLog;
+use crate::runtime::clock;
 use crate::storage::Storage;
 
 /// A follower whose last answer is older is taken for gone, and no log is kept for it alone.
@@ -195,6 +196,19 @@ impl Replica {
             Follower { matched, answers: answered(peer), sending }
         };
         Some(replication.iter().filter(|(peer, _)| **peer != m.id).map(follower).collect())
+    }
+
+    /// While this replica leads: until when no other one can be elected, because a quorum answered heartbeats that were sent within a
+    /// lease before. `None`: it does not lead, or never heard from a quorum.
+    pub fn lease_until(&self) -> Option<Instant> {
+        let metrics = self.raft.metrics();
+        let m = metrics.borrow_watched();
+        if m.state != ServerState::Leader {
+            return None;
+        }
+        let alone = m.membership_config.voter_ids().eq([m.id]);
+        let acked = if alone { Some(clock::monotonic()) } else { m.last_quorum_acked.map(|at| *at) };
+        acked.map(|at| at + config::LEASE)
     }
 
     /// Where it stands now.

@@ -106,6 +106,11 @@ impl Batcher {
         self.more.call();
     }
 
+    /// Entries that are proposed and not yet answered.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
     /// Nothing waits and nothing is on the way.
     pub fn is_idle(&self) -> bool {
         self.in_flight.get() == 0 && self.waiting.borrow().is_empty()

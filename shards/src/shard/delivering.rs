@@ -17,16 +17,37 @@ use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Finish, Step};
 use crate::shard::group::Group;
 use crate::shard::message::{Leases, Subscription};
 
+/// How often a new leader looks whether its own entries of before are done.
+const IN_FLIGHT_LOOK: Duration = Duration::from_millis(5);
+
 impl Group {
     /// Starts to deliver once everything that earlier leaders committed was applied; gives up when leadership is lost before.
     pub(super) async fn lead(self: Rc<Self>) {
+        if !self.taking_over.replace(true) {
+            self.take_over().await;
+            self.taking_over.set(false);
+        }
+    }
+
+    async fn take_over(self: &Rc<Self>) {
         let Some(replica) = self.replica() else { return };
+        let reign = self.reign.get();
+        // Of an earlier time as leader in the same term: the barrier covers what is committed, and these may still be.
+        while self.batcher.in_flight() > 0 {
+            executor::sleep(IN_FLIGHT_LOOK).await;
+            if self.reign.get() != reign {
+                return;
+            }
+        }
         if let Err(e) = replica.read_barrier().await {
             tracing::info!(group = %self.id, error = %e, "leadership ended before it began");
             return;
         }
         let stamp = self.read(|partition| Ok(partition.last_stamp_ms())).await;
         let Ok(stamp) = stamp else { return };
+        if self.reign.get() != reign {
+            return;
+        }
         self.batcher.stamp_at_least(stamp);
         let first_token = self.mint.borrow_mut().token(self.batcher.stamp_ms());
         let mut engine = Engine::new(self.id, self.limits, first_token);
@@ -41,6 +62,8 @@ impl Group {
 
     /// Stops to deliver: another peer leads, or nobody.
     pub(super) fn follow(&self) {
+        self.lease_until.set(None);
+        self.reign.set(self.reign.get() + 1);
         if self.engine.borrow_mut().take().is_some() {
             tracing::info!(group = %self.id, "not leading any more");
         }
@@ -69,7 +92,8 @@ impl Group {
     /// Ticks the engine when it asked for it, for as long as the group is open.
     pub(super) async fn keep_time(self: Rc<Self>) {
         loop {
-            let wake_at = self.engine.borrow().as_ref().and_then(Engine::wake_at);
+            // Without the lease nothing may be decided: who finds it again calls.
+            let wake_at = self.engine.borrow().as_ref().filter(|_| self.holds_lease()).and_then(Engine::wake_at);
             let called = self.tick.wait();
             match wake_at {
                 None => called.await,
@@ -97,7 +121,8 @@ impl Group {
 
     /// Does what the engine decides, until it has nothing more to say.
     fn decide(self: &Rc<Self>) {
-        loop {
+        // Without it [`Group::watch_quorum`] comes back here when it is there again.
+        while self.holds_lease() {
             let actions = match self.engine.borrow_mut().as_mut() {
                 Some(engine) => engine.run(clock::wall_ms(), &mut rand::random::<f64>),
                 None => return,

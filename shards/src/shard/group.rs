@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use prometheus::local::LocalHistogram;
 
@@ -37,6 +38,14 @@ pub struct Group {
     replica: RefCell<Option<Replica>>,
     /// Some while this replica leads and has applied everything from before.
     pub(super) engine: RefCell<Option<Engine>>,
+    /// Counts the ends of this replica's leadership.
+    pub(super) reign: Cell<u64>,
+    /// [`Group::lead`] is under way.
+    pub(super) taking_over: Cell<bool>,
+    /// Nobody else leads until then, as last computed.
+    pub(super) lease_until: Cell<Option<Instant>>,
+    /// Looks at the quorum until a transfer of leadership counts as failed.
+    pub(super) handing_over: Cell<u32>,
     pub(super) limits: delivery::Limits,
     pub(super) subscriptions: RefCell<HashMap<ConsumerId, Subscription>>,
     /// Called when the engine may want an earlier tick than the one being slept for.
@@ -72,6 +81,10 @@ impl Group {
             metrics,
             replica: RefCell::default(),
             engine: RefCell::default(),
+            reign: Cell::new(0),
+            taking_over: Cell::new(false),
+            lease_until: Cell::new(None),
+            handing_over: Cell::new(0),
             limits: options.delivery,
             subscriptions: RefCell::default(),
             tick: Notify::default(),
@@ -175,7 +188,7 @@ impl Group {
         Some(GroupInfo {
             group: self.id,
             leader: status.leader,
-            serves: self.leads(),
+            serves: self.leads() && self.holds_lease(),
             term: status.term,
             last_log_index: status.last_log_index,
             applied_index: status.applied_index,

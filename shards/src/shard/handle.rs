@@ -109,7 +109,7 @@ impl Shards {
         self.post_to(group.shard(self.count()), message)
     }
 
-    fn post_to(&self, index: usize, message: Message) -> Result<(), SendError<Message>> {
+    pub(super) fn post_to(&self, index: usize, message: Message) -> Result<(), SendError<Message>> {
         let here = HERE.with_borrow(|here| match here {
             Some(here) if here.index == index && Arc::ptr_eq(&here.inner, &self.0) => Some(Rc::clone(&here.shard)),
             _ => None,

@@ -11,7 +11,12 @@ pub mod handle;
 mod inbound;
 mod message;
 mod mint;
+mod quorum;
 mod reads;
+#[cfg(test)]
+mod replication_tests;
+#[cfg(test)]
+mod testing;
 mod upkeep;
 mod worker;
 

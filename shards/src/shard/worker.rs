@@ -82,7 +82,7 @@ impl Shard {
 
     /// Serves the mailbox until it is told to stop.
     pub async fn run(self: Rc<Self>, mut inbox: mailbox::Receiver<Message>, shards: &Shards) {
-        let door: Rc<dyn Inbound> = Rc::new(Door(shards.clone()));
+        let door: Rc<dyn Inbound> = Rc::new(Door::new(shards.clone()));
         self.links.deliver_to(Rc::downgrade(&door));
         executor::spawn(Rc::clone(&self).keep_up());
         let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
@@ -229,6 +229,7 @@ impl Shard {
         replica.watch_leadership(move || executor::spawn(Rc::clone(&leading).lead()), move || following.follow());
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
+        executor::spawn(Rc::clone(&group).watch_quorum());
         executor::spawn(watch(replica.clone(), Arc::clone(&self.options.on_fatal)));
         if !voters.is_empty() {
             replica.initialize(&voters).await?;
