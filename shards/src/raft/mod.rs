@@ -12,6 +12,8 @@ mod snapshot_send;
 mod state_machine;
 #[cfg(test)]
 mod suite_tests;
+#[cfg(test)]
+mod tests;
 mod types;
 mod wire;
 

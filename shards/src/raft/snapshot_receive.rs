@@ -52,8 +52,8 @@ enum ReceiveError {
     Order { expected: u64, found: u64 },
     #[error("the checksum of chunk {0} is wrong")]
     Checksum(u64),
-    #[error("{expected} chunks with {expected_rows} rows were announced, {found} with {found_rows} came")]
-    Incomplete { expected: u64, expected_rows: u64, found: u64, found_rows: u64 },
+    #[error("{expected} {what} were announced, {found} came")]
+    Incomplete { what: &'static str, expected: u64, found: u64 },
     #[error("more than {QUEUED_CHUNKS_MAX} chunks wait to be written")]
     TooMany,
     #[error("the sender has given up")]
@@ -229,18 +229,12 @@ impl SnapshotReceiver {
 
     async fn end(&self, replica: &Replica, end: peer::SnapshotEnd) -> Result<Body, ReceiveError> {
         let incoming = self.remove(end.transfer).ok_or(ReceiveError::Unknown)?;
-        let incomplete = |found_rows| ReceiveError::Incomplete {
-            expected: end.chunks,
-            expected_rows: end.rows,
-            found: incoming.next,
-            found_rows,
-        };
         if end.chunks == GIVEN_UP {
             tracing::info!(group = %self.group, "the sender of a snapshot has given up");
             return Err(ReceiveError::GivenUp);
         }
         if end.chunks != incoming.next {
-            return Err(incomplete(0));
+            return Err(ReceiveError::Incomplete { what: "chunks", expected: end.chunks, found: incoming.next });
         }
         let meta = incoming.meta.clone();
         let (done, prepared) = oneshot::channel();
@@ -256,7 +250,7 @@ impl SnapshotReceiver {
         };
         incoming.orders.try_send(Order::Finish(finish)).map_err(|_| ReceiveError::Ended)?;
         let prepared = prepared.await.map_err(|_| ReceiveError::Ended)?.map_err(|unfinished| match unfinished {
-            Unfinished::Rows(rows) => incomplete(rows),
+            Unfinished::Rows(found) => ReceiveError::Incomplete { what: "rows", expected: end.rows, found },
             Unfinished::Import(error) => error.into(),
         })?;
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(prepared) };
