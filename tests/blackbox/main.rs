@@ -20,6 +20,7 @@ mod limits_of_consumers;
 mod namespaces;
 mod observe;
 mod older_clients;
+mod rust_client;
 mod streams;
 mod tasks;
 mod trimming;
