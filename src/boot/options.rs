@@ -46,6 +46,7 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
         },
         trim_bytes: config.log_retained_bytes,
         trim_keep_entries: TRIM_KEEP_ENTRIES,
+        clock_skew_warn_ms: config.clock_skew_warn_ms,
         metrics: metrics.clone(),
         on_fatal,
     }
@@ -114,8 +115,11 @@ pub fn advertised(address: &str, peer_port: u16) -> String {
     }
 }
 
-/// Where clients reach this peer: the host that it advertises, with the service port.
-pub fn service_address(advertised: &str, service_port: u16) -> String {
+/// Where clients reach this peer: as configured, or the host that it advertises to peers with the service port.
+pub fn service_address(config: &Config, advertised: &str, service_port: u16) -> String {
+    if !config.service_advertise_addr.is_empty() {
+        return config.service_advertise_addr.clone();
+    }
     let host = advertised.rsplit_once(':').map_or(advertised, |(host, _)| host);
     format!("{host}:{service_port}")
 }

@@ -125,6 +125,8 @@ options! {
         peer_id: String = String::new(), Text("up to 64 letters, digits, '.', '_' and '-'"), Unit::None;
         /// Where other peers reach this one.
         peer_advertise_addr: String = "127.0.0.1:6356".into(), Text("host:port"), Unit::None;
+        /// Where clients reach this peer, as other peers tell them. Empty: the host of peer_advertise_addr with the service port.
+        service_advertise_addr: String = String::new(), Text("host:port"), Unit::None;
         /// Start a new cluster with this peer as its first member, when its directories are empty. Has no effect later.
         bootstrap_cluster: bool = false, BOOL, Unit::None;
         /// Where the tasks are kept: one partition per group.
@@ -152,6 +154,8 @@ options! {
         groups: u16 = 0, Range(0, 1024), Unit::None;
     }
     "Logs" {
+        /// A peer whose clock differs from this one's by more than this is named in the log, once a minute.
+        clock_skew_warn_ms: u64 = 500, Range(1, 3_600_000), Unit::Ms;
         /// Log what happens in detail.
         debug_logging_enabled: bool = false, BOOL, Unit::None;
         /// The form of the log on stderr.

@@ -80,6 +80,7 @@ fn shard_options(dir: &Path) -> std::result::Result<ShardOptions, String> {
         delivery: delivery::Limits::default(),
         trim_bytes: 256 << 20,
         trim_keep_entries: 1_000,
+        clock_skew_warn_ms: 500,
         metrics: Metrics::new("bench").map_err(|e| e.to_string())?,
         on_fatal: Arc::new(|what| eprintln!("z4-bench: the shard failed: {what}")),
     })

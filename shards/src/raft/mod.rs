@@ -4,6 +4,7 @@ mod config;
 mod inbound;
 mod log_store;
 mod membership;
+mod membership_steps;
 mod network;
 mod replica;
 mod state_machine;
@@ -12,5 +13,6 @@ mod suite_tests;
 mod types;
 mod wire;
 
+pub use membership_steps::{Members, StepError};
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
 pub use state_machine::{AppliedRun, OnApplied};

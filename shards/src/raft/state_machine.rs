@@ -30,6 +30,8 @@ pub struct AppliedRun {
     pub bytes: u64,
     /// How long the storage thread took.
     pub took: Duration,
+    /// Nothing was applied: a snapshot was installed, and anything may have changed.
+    pub installed: bool,
 }
 
 /// Told of each apply, in order and on the executor, before any proposer hears of its command.
@@ -78,7 +80,7 @@ impl GroupStateMachine {
             let result = match outcomes {
                 Some(Ok(outcomes)) => {
                     let (effects, replies) = split(outcomes);
-                    on_applied(AppliedRun { effects, entries, bytes, took });
+                    on_applied(AppliedRun { effects, entries, bytes, took, installed: false });
                     answer(replies, responders);
                     Ok(())
                 }
@@ -155,7 +157,10 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
         let applied = meta.last_log_id.as_ref().map(types::position);
         let membership =
             (meta.last_membership.log_id().as_ref().map(types::position), membership::encode(meta.last_membership.membership()));
-        self.call(move |partition| partition.install(&snapshot, applied, membership)).await
+        self.call(move |partition| partition.install(&snapshot, applied, membership)).await?;
+        let (effects, took) = (Vec::new(), Duration::ZERO);
+        (self.on_applied)(AppliedRun { effects, entries: 0, bytes: 0, took, installed: true });
+        Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {

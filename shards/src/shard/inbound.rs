@@ -88,6 +88,7 @@ impl Shard {
                     replica.inbound(body, answer);
                 }
             }
+            (body @ (Body::MoveLeader(_) | Body::Arm(_)), _, answer) => self.operate_for_peer(id, &body, answer),
             (_, None, Some(answer)) => {
                 let text = format!("group {id} is not open on this peer");
                 let _ = answer.send(Body::Failure(Failure { kind: failure::Kind::NoLeader.into(), text, limit: 0 }));

@@ -42,6 +42,7 @@ impl Peer {
             delivery: delivery::Limits::default(),
             trim_bytes: 256 << 20,
             trim_keep_entries: 1_000,
+            clock_skew_warn_ms: 500,
             metrics: Metrics::new("test").expect("metrics"),
             on_fatal: Arc::new(|what| eprintln!("fatal: {what}")),
         };
