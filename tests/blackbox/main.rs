@@ -7,6 +7,7 @@ mod harness;
 
 mod attempts;
 mod batches;
+mod cluster;
 mod consumers;
 mod damage;
 mod history;
@@ -17,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod limits_of_connections;
 mod limits_of_consumers;
+mod members;
 mod namespaces;
 mod observe;
 mod older_clients;

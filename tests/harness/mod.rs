@@ -7,6 +7,7 @@
 mod client;
 mod consumer;
 pub mod http;
+pub mod members;
 mod peer;
 mod requests;
 pub mod wait;

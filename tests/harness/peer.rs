@@ -17,6 +17,7 @@ const LOG_TAIL_BYTES: usize = 8 << 10;
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Ports {
     service: u16,
+    peer: u16,
     metrics: u16,
 }
 
@@ -105,6 +106,11 @@ impl Peer {
         format!("127.0.0.1:{}", self.ports.expect("the peer is ready").service)
     }
 
+    /// `HOST:PORT` under which other peers reach it.
+    pub fn peer_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.expect("the peer is ready").peer)
+    }
+
     /// `HOST:PORT` of the metrics.
     pub fn metrics_address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.expect("the peer is ready").metrics)
@@ -143,6 +149,7 @@ impl Peer {
             .env("Z4_PEER_PORT", "0")
             .env("Z4_METRICS_PORT", "0")
             .env("Z4_SQL_PORT", "0")
+            .env("Z4_PEER_ADVERTISE_ADDR", "127.0.0.1:0")
             .env("Z4_PEER_ID", "peer-1")
             .env("Z4_BOOTSTRAP_CLUSTER", "true")
             .env("Z4_BIND_ADDRESS", "127.0.0.1")

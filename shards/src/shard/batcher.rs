@@ -59,6 +59,7 @@ pub struct Batcher {
     waiting_bytes: Cell<usize>,
     in_flight: Cell<usize>,
     last_stamp_ms: Cell<u64>,
+    held: Cell<bool>,
     more: Notify,
 }
 
@@ -73,6 +74,7 @@ impl Batcher {
             waiting_bytes: Cell::new(0),
             in_flight: Cell::new(0),
             last_stamp_ms: Cell::new(0),
+            held: Cell::new(false),
             more: Notify::default(),
         })
     }
@@ -106,6 +108,12 @@ impl Batcher {
         self.more.call();
     }
 
+    /// Lets commands wait instead of proposing them, or goes on. They wait as long as it takes: whoever holds lets go.
+    pub fn hold(&self, held: bool) {
+        self.held.set(held);
+        self.more.call();
+    }
+
     /// Entries that are proposed and not yet answered.
     pub fn in_flight(&self) -> usize {
         self.in_flight.get()
@@ -120,7 +128,7 @@ impl Batcher {
     pub async fn run(self: Rc<Self>, replica: Replica) {
         loop {
             self.more.wait().await;
-            while self.in_flight.get() < self.limits.in_flight_max {
+            while !self.held.get() && self.in_flight.get() < self.limits.in_flight_max {
                 let Some((entry, dones)) = self.next_batch() else { break };
                 self.in_flight.set(self.in_flight.get() + 1);
                 self.metrics.proposals_in_flight.observe(self.in_flight.get() as f64);

@@ -16,11 +16,12 @@ use crate::partition::{Due, Partition, PartitionError};
 use crate::raft::Replica;
 use crate::runtime::clock;
 use crate::runtime::notify::Notify;
-use crate::shard::api::{GroupInfo, Rejection};
+use crate::shard::api::{GroupInfo, Rejection, ReplicaInfo};
 use crate::shard::batcher::{Batcher, Done};
 use crate::shard::delivery::{self, ConsumerId, Engine};
 use crate::shard::message::Subscription;
 use crate::shard::mint::Mint;
+use crate::shard::steering::Steering;
 use crate::shard::worker::ShardOptions;
 use crate::storage::Storage;
 
@@ -58,6 +59,8 @@ pub struct Group {
     /// Due rows, and how many seconds ago they were counted.
     pub(super) due_counted: Cell<(u64, Due)>,
     pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What is under way with its membership and its leader.
+    pub(super) steering: Steering,
 }
 
 impl Group {
@@ -93,6 +96,7 @@ impl Group {
             seconds_since_trim: Cell::new(0),
             due_counted: Cell::new((u64::MAX, Due::default())),
             on_fatal: Arc::clone(&options.on_fatal),
+            steering: Steering::default(),
         })
     }
 
@@ -184,7 +188,10 @@ impl Group {
 
     /// What `info` tells.
     pub(super) fn info(&self) -> Option<GroupInfo> {
-        let status = self.replica()?.status();
+        let replica = self.replica()?;
+        let (status, members) = (replica.status(), replica.members());
+        let told = |peer: PeerNumber| members.matched.get(&peer).copied().zip(members.lag(peer)).filter(|_| status.leads);
+        let info = |peer: &PeerNumber| ReplicaInfo { peer: *peer, voter: members.is_voter(*peer), matched: told(*peer) };
         Some(GroupInfo {
             group: self.id,
             leader: status.leader,
@@ -194,6 +201,7 @@ impl Group {
             applied_index: status.applied_index,
             voters: status.voters,
             shard: self.shard,
+            replicas: members.nodes.iter().map(info).collect(),
         })
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
 
-use crate::command::{Command, Created, Op, OpReply};
+use crate::command::{Before, Command, Created, Op, OpReply};
 use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
 use crate::machine::registry;
@@ -97,7 +97,7 @@ impl Shards {
         GroupId(self.0.slots[usize::from(namespace.slot())].load(Ordering::Relaxed))
     }
 
-    fn groups_of_tasks(&self) -> Vec<GroupId> {
+    pub(super) fn groups_of_tasks(&self) -> Vec<GroupId> {
         let mut groups: Vec<u16> = self.0.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
         groups.sort_unstable();
         groups.dedup();
@@ -133,7 +133,7 @@ impl Shards {
         }
     }
 
-    async fn ask<T>(&self, group: GroupId, message: impl FnOnce(Answer<T>) -> Message) -> Result<T, Rejection> {
+    pub(super) async fn ask<T>(&self, group: GroupId, message: impl FnOnce(Answer<T>) -> Message) -> Result<T, Rejection> {
         let (tx, rx) = oneshot::channel();
         self.post(group, message(tx)).map_err(|e| self.rejection(&e))?;
         rx.await.unwrap_or(Err(Rejection::Stopping))
@@ -249,9 +249,13 @@ impl Shards {
         let row = |(key, value): (&'static str, Bytes)| Op::Register {
             key: Bytes::from_static(key.as_bytes()),
             value,
-            only_if_absent: true,
+            before: Before::Absent,
         };
-        let command = Command { namespace: registry::namespace(), ops: rows.into_iter().map(row).collect() };
+        self.registry_write(Command { namespace: registry::namespace(), ops: rows.into_iter().map(row).collect() }).await
+    }
+
+    /// Has a command applied to the registry.
+    pub(super) async fn registry_write(&self, command: Command) -> Result<(), Rejection> {
         let group = GroupId::REGISTRY;
         self.ask(group, |answer| Message::Submit(group, command, answer)).await??;
         Ok(())

@@ -8,9 +8,10 @@ use futures_channel::{mpsc, oneshot};
 use crate::command::{Command, Created, Reply};
 use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
 use crate::link::Body;
-use crate::roster::Roster;
+use crate::roster::{Registry, Roster};
 use crate::shard::api::{Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView};
 use crate::shard::delivery::{ConsumerId, Flow};
+use crate::shard::members::MoveError;
 
 /// Where the answer goes. Dropped unanswered: the shard is stopping.
 pub type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
@@ -57,6 +58,18 @@ pub enum Message {
     Identify(PeerNumber, String),
     /// The registry tells who is in the cluster.
     Roster(Arc<Roster>),
+    /// Read the registry as it is applied on this peer (group 0).
+    Registry(Answer<Registry>),
+    /// Confirm with a quorum that this peer leads the group, and apply what was committed before.
+    Confirm(GroupId, Answer<()>),
+    /// Have another peer lead the group, if this one does.
+    MoveLeader(GroupId, PeerNumber, oneshot::Sender<Result<(), MoveError>>),
+    /// Spread leaders evenly again, on every peer (group 0).
+    Rebalance,
+    /// Spread the leaders of this shard evenly again. May be dropped when the mailbox is full: it is asked for again.
+    Arm,
+    /// Read the last applied index of a replica and the hash over its state, together.
+    StateHash(GroupId, Answer<(Option<u64>, u64)>),
     /// Finish what is under way, make it durable, close everything.
     Stop(oneshot::Sender<()>),
 }

@@ -2,19 +2,27 @@
 //! through which the rest of the peer reaches all of it.
 
 pub mod api;
+mod balance;
 mod batcher;
 mod consumer;
 mod delivering;
 pub mod delivery;
 mod group;
+mod hand_over;
 pub mod handle;
 mod inbound;
+pub mod members;
 mod message;
 mod mint;
+mod operations;
+mod peers;
+mod publish;
 mod quorum;
 mod reads;
+mod reconcile;
 #[cfg(test)]
 mod replication_tests;
+mod steering;
 #[cfg(test)]
 mod testing;
 mod upkeep;
