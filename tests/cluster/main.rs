@@ -5,4 +5,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod failover;
+mod forming;
 mod network;
+mod quorum;
+mod spreading;
+mod strangers;

@@ -1,9 +1,9 @@
 //! A cluster of z4 processes, each behind a [`Network`].
 
-use z4_proto::{ClusterInfo, Group};
+use z4_proto::{ClusterInfo, Group, StateHash};
 
 use super::client::Client;
-use super::members::{add, info, remove};
+use super::members::{add, info, remove, state_hash};
 use super::network::Network;
 use super::peer::Peer;
 use super::wait::until;
@@ -150,6 +150,22 @@ impl Cluster {
             until(&format!("{id} leads group {group}"), async || {
                 let _ = super::members::transfer(&client, group, id).await;
                 serves(&info(&client).await, group).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Waits until every running peer has applied the same of every group, and asserts that it came to the same state.
+    pub async fn until_equal(&self) {
+        for group in 0..=2 {
+            until(&format!("all replicas of group {group} have applied the same"), async || {
+                let mut seen: Vec<(&str, StateHash)> = Vec::new();
+                for member in self.members.iter().filter(|member| member.peer.runs()) {
+                    seen.push((&member.id, state_hash(&member.client, group).await.ok()?));
+                }
+                let equal = seen.iter().all(|(_, state)| state.applied_index == seen[0].1.applied_index);
+                assert!(!equal || seen.iter().all(|(_, state)| state.hash == seen[0].1.hash), "group {group}: {seen:?}");
+                equal.then_some(())
             })
             .await;
         }
