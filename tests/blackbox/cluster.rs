@@ -4,7 +4,7 @@ use z4_proto::*;
 
 use crate::harness::members::{add, info, remove, replicas, transfer, until_replicas};
 use crate::harness::wait::{until, within};
-use crate::harness::{Client, Peer, create};
+use crate::harness::{Client, Peer, create, http};
 
 /// A peer that waits to be added.
 async fn waiting(id: &str) -> Peer {
@@ -35,7 +35,7 @@ async fn led(clients: &[Client]) -> Vec<usize> {
 
 #[tokio::test]
 async fn peers_become_a_cluster_and_leaders_are_spread() {
-    let (_peers, clients) = three().await;
+    let (peers, clients) = three().await;
     let cluster = info(&clients[0]).await.cluster_id;
     for (client, id) in clients.iter().zip(IDS) {
         let seen = until_replicas(client, &["peer-1+", "peer-2+", "peer-3+"]).await;
@@ -51,6 +51,26 @@ async fn peers_become_a_cluster_and_leaders_are_spread() {
     })
     .await;
     assert_eq!(spread.iter().sum::<usize>(), 4);
+    // Operators see who is reached, whose clock is where, and how far behind the replicas of led groups are.
+    until("each peer shows the two others, and no lag", async || {
+        let mut lags = 0;
+        for peer in &peers {
+            let (_, text) = http::get(&peer.metrics_address(), "/metrics").await;
+            let of = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+            let (connected, skews, behind) =
+                (of("z4_peer_connected{"), of("z4_peer_clock_skew_seconds{"), of("z4_raft_replication_lag{"));
+            if connected.len() != 2
+                || skews.len() != 2
+                || !connected.iter().chain(&behind).all(|l| l.ends_with(" 1") || l.ends_with(" 0"))
+            {
+                return None;
+            }
+            assert!(connected.iter().all(|line| line.ends_with(" 1")), "{connected:?}");
+            lags += behind.iter().filter(|line| line.ends_with(" 0")).count();
+        }
+        (lags == 4 * 2).then_some(())
+    })
+    .await;
     // The same state everywhere.
     for group in 0..=3 {
         until("equal hashes at an equal index", async || {

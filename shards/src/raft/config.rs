@@ -27,6 +27,8 @@ pub fn config(cluster: &str) -> Result<Arc<Config>, String> {
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
         max_payload_entries: 64,
+        // Not for a whole snapshot: openraft only hands it on, and each step of a transfer may take so long.
+        install_snapshot_timeout: 60_000,
         api_channel_size: Some(1_024),
         notification_channel_size: Some(1_024),
         ..Config::default()

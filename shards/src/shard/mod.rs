@@ -15,6 +15,7 @@ pub mod members;
 mod message;
 mod mint;
 mod operations;
+mod peers;
 mod publish;
 mod quorum;
 mod reads;

@@ -42,6 +42,8 @@ impl Shard {
             }
             if looks.is_multiple_of(LOOKS_PER_SPREAD) {
                 self.spread_leaders(&groups);
+                self.show_peers();
+                groups.iter().for_each(|group| group.show_lags(&self.cluster.roster.borrow()));
             }
             executor::yield_if_needed().await;
         }

@@ -1,7 +1,7 @@
 //! What a shard remembers of the cluster, and what a group remembers of its own steps.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,10 @@ pub struct ClusterWork {
     pub(super) changed: Notify,
     /// When leaders are spread.
     pub(super) arming: RefCell<Arming>,
+    /// The members whose gauges are set, with their ids.
+    pub(super) shown: RefCell<BTreeMap<PeerNumber, String>>,
+    /// When a peer's clock was last complained of.
+    pub(super) skew_told: RefCell<BTreeMap<PeerNumber, Instant>>,
 }
 
 impl ClusterWork {
@@ -34,6 +38,8 @@ impl ClusterWork {
             roster: RefCell::default(),
             changed: Notify::default(),
             arming: RefCell::new(Arming::new(clock::monotonic())),
+            shown: RefCell::default(),
+            skew_told: RefCell::default(),
         }
     }
 }
@@ -49,6 +55,8 @@ pub struct Steering {
     pub(super) moved: Cell<Option<Instant>>,
     /// The voters when they were last looked at.
     pub(super) voters: RefCell<BTreeSet<PeerNumber>>,
+    /// The peers whose lag is shown, with their ids.
+    pub(super) lags: RefCell<BTreeMap<PeerNumber, String>>,
     /// What was last told, and when.
     told: RefCell<Option<(String, Instant)>>,
 }

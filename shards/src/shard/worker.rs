@@ -14,7 +14,7 @@ use crate::link::{Inbound, Links, Reach};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};
-use crate::raft::Replica;
+use crate::raft::{Replica, Retention};
 use crate::runtime::{clock, executor, mailbox};
 use crate::shard::api::Rejection;
 use crate::shard::batcher::BatchLimits;
@@ -45,10 +45,10 @@ pub struct ShardOptions {
     pub delivery: delivery::Limits,
     /// The log is trimmed after about so many bytes of commands of one group.
     pub trim_bytes: u64,
-    /// So many applied entries stay in the log after a trim, for followers that are a little behind.
-    pub trim_keep_entries: u64,
     /// A peer whose clock differs by more is named in the log, milliseconds.
     pub clock_skew_warn_ms: u64,
+    /// What stays in the log after a trim, for followers that are behind.
+    pub retention: Retention,
     /// Where measurements go.
     pub metrics: Metrics,
     /// Called when durability is lost: the process must end.
@@ -230,8 +230,8 @@ impl Shard {
         let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
         let (applied, shard) = (Rc::downgrade(&group), Rc::downgrade(&self));
         let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
-            let registered = id == GroupId::REGISTRY && (run.installed || !run.effects.is_empty());
-            if !run.installed
+            let registered = id == GroupId::REGISTRY && (run.replaced || !run.effects.is_empty());
+            if !run.replaced
                 && let Some(group) = applied.upgrade()
             {
                 group.on_applied(run);
@@ -268,7 +268,7 @@ impl Shard {
             let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
             for group in groups {
                 group.measure().await;
-                group.trim(self.options.trim_bytes, self.options.trim_keep_entries).await;
+                group.trim(self.options.trim_bytes, self.options.retention).await;
             }
         }
     }

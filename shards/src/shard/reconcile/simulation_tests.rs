@@ -38,16 +38,18 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new() -> Self {
+    /// A group with so many voters.
+    fn new(voters: u64) -> Self {
+        let all: BTreeSet<PeerNumber> = (1..=voters).collect();
         let mut cluster = Cluster {
             roster: Roster { cluster: "c".into(), members: Vec::new() },
-            configs: vec![BTreeSet::from([1])],
-            nodes: BTreeSet::from([1]),
-            up: BTreeSet::from([1]),
-            caught_up: BTreeSet::from([1]),
+            configs: vec![all.clone()],
+            nodes: all.clone(),
+            up: all.clone(),
+            caught_up: all.clone(),
             leader: 1,
         };
-        cluster.add();
+        all.iter().for_each(|_| cluster.add());
         cluster
     }
 
@@ -187,8 +189,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn from_any_state_the_group_arrives(events in proptest::collection::vec(event(), 0..80), dead in 0usize..3) {
-        let mut cluster = Cluster::new();
+    fn from_any_state_the_group_arrives(
+        voters in 1u64..6, events in proptest::collection::vec(event(), 0..80), dead in 0usize..3,
+    ) {
+        let mut cluster = Cluster::new(voters);
         events.iter().for_each(|event| cluster.happen(event));
         // From here on nothing more happens to it: everybody is up but a few members that have no vote and never come.
         let voters: BTreeSet<_> = cluster.configs.iter().flatten().copied().collect();
