@@ -19,6 +19,8 @@ pub fn config(cluster: &str) -> Result<Arc<Config>, String> {
         // overtake a queued apply and stop the replica (databendlabs/openraft#2116).
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
+        // A term has one leadership: fencing tokens are made of it, so a leader that was restarted takes a new one.
+        enable_leader_restore: Some(false),
         max_payload_entries: 64,
         api_channel_size: Some(1_024),
         notification_channel_size: Some(1_024),

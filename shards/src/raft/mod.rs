@@ -2,6 +2,7 @@
 
 mod config;
 mod inbound;
+mod leader;
 mod log_store;
 mod membership;
 mod network;
@@ -12,5 +13,6 @@ mod suite_tests;
 mod types;
 mod wire;
 
+pub use leader::Leader;
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
 pub use state_machine::{AppliedRun, OnApplied};

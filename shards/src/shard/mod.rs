@@ -6,13 +6,25 @@ mod batcher;
 mod consumer;
 mod delivering;
 pub mod delivery;
+mod flight;
+#[cfg(test)]
+mod flight_tests;
+mod forward;
+#[cfg(test)]
+mod forward_tests;
 mod group;
 pub mod handle;
 mod inbound;
 mod message;
 mod mint;
+mod queue;
 mod reads;
+mod served;
+mod stake;
+#[cfg(test)]
+mod testing;
 mod upkeep;
+mod wire;
 mod worker;
 
 pub use batcher::BatchLimits;
