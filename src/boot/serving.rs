@@ -71,7 +71,7 @@ impl Serving {
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         // The shards' listeners share the port, and would share it with another process of the same user as well: this one does not.
         drop(TcpListener::bind((config.bind_address, config.service_port)).map_err(failed)?);
-        let view = View::new(standing, &config.peer_id);
+        let view = View::new(standing, shards, &config.peer_id);
         let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
         let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new() };
