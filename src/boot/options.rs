@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use z4_shards::log::LogOptions;
 use z4_shards::metrics::Metrics;
@@ -39,6 +40,7 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
             in_flight_max: config.entries_in_flight_max,
             waiting_max: config.queued_commands_max,
             waiting_bytes_max: config.queued_bytes_max,
+            forward_timeout: Duration::from_millis(config.forward_timeout_ms),
         },
         delivery: delivery::Limits {
             window_bytes_max: config.window_namespace_bytes,

@@ -204,6 +204,8 @@ options! {
         keepalive_interval_ms: u64 = 20_000, Range(1_000, 3_600_000), Unit::Ms;
         /// And is closed when it has not answered within this.
         keepalive_timeout_ms: u64 = 10_000, Range(1_000, 600_000), Unit::Ms;
+        /// How long a request waits inside the peer for its group's leader and that one's answer, then it is answered UNAVAILABLE.
+        forward_timeout_ms: u64 = 10_000, Range(100, 600_000), Unit::Ms;
         /// How long a stop waits for what is in flight.
         drain_timeout_ms: u64 = 10_000, Range(0, 600_000), Unit::Ms;
     }

@@ -2,6 +2,7 @@
 
 mod config;
 mod inbound;
+mod leader;
 mod log_store;
 mod membership;
 mod membership_steps;
@@ -18,6 +19,7 @@ mod tests;
 mod types;
 mod wire;
 
+pub use leader::Leader;
 pub use membership_steps::{Members, StepError};
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
 pub use retention::Retention;
