@@ -16,3 +16,6 @@ mod wire;
 pub use membership_steps::{Members, StepError};
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
 pub use state_machine::{AppliedRun, OnApplied};
+
+/// Under this name the library behind the replicas logs.
+pub const LOG_TARGET: &str = "openraft";
