@@ -2,18 +2,20 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use z4_shards::log::LogOptions;
 use z4_shards::metrics::Metrics;
 use z4_shards::partition::PartitionOptions;
+use z4_shards::raft::Retention;
 use z4_shards::runtime::executor;
 use z4_shards::shard::{BatchLimits, ShardOptions, delivery};
 
 use crate::config::Config;
 use crate::grpc::Limits;
 
-/// Entries that stay in the log behind the last applied one. Few, because an entry may have `entry_bytes_max`: with 4 MiB these are 64 MiB.
-const TRIM_KEEP_ENTRIES: u64 = 16;
+/// The log is purged after so many bytes of a group at the latest: each time its partition is synced.
+const TRIM_BYTES_MAX: u64 = 192 << 20;
 
 /// Groups that hold tasks in a new cluster.
 pub fn groups(config: &Config) -> u16 {
@@ -38,15 +40,16 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
             in_flight_max: config.entries_in_flight_max,
             waiting_max: config.queued_commands_max,
             waiting_bytes_max: config.queued_bytes_max,
+            forward_timeout: Duration::from_millis(config.forward_timeout_ms),
         },
         delivery: delivery::Limits {
             window_bytes_max: config.window_namespace_bytes,
             total_bytes_max: config.window_bytes,
             ..delivery::Limits::default()
         },
-        trim_bytes: config.log_retained_bytes,
-        trim_keep_entries: TRIM_KEEP_ENTRIES,
         clock_skew_warn_ms: config.clock_skew_warn_ms,
+        trim_bytes: config.log_retained_bytes.saturating_mul(3).min(TRIM_BYTES_MAX),
+        retention: Retention { retained_bytes: config.log_retained_bytes, held_bytes_max: config.log_held_bytes_max },
         metrics: metrics.clone(),
         on_fatal,
     }

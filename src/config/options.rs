@@ -204,6 +204,8 @@ options! {
         keepalive_interval_ms: u64 = 20_000, Range(1_000, 3_600_000), Unit::Ms;
         /// And is closed when it has not answered within this.
         keepalive_timeout_ms: u64 = 10_000, Range(1_000, 600_000), Unit::Ms;
+        /// How long a request waits inside the peer for its group's leader and that one's answer, then it is answered UNAVAILABLE.
+        forward_timeout_ms: u64 = 10_000, Range(100, 600_000), Unit::Ms;
         /// How long a stop waits for what is in flight.
         drain_timeout_ms: u64 = 10_000, Range(0, 600_000), Unit::Ms;
     }
@@ -226,8 +228,12 @@ options! {
         log_segment_bytes: u64 = 64 * MIB, Range(MIB, GIB), Unit::Bytes;
         /// Recent log entries kept in memory, per shard.
         log_cache_bytes: usize = 8 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
-        /// Applied log entries kept on disk for followers that are behind, per group, before the log is purged.
-        log_retained_bytes: u64 = 256 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
+        /// Applied log entries kept on disk, per group, so that a peer that was away for a moment needs no snapshot. A leader keeps
+        /// fewer when every peer has them. Between two purges up to three times as much is added, at most 192 MiB.
+        log_retained_bytes: u64 = 64 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
+        /// Log entries that a leader keeps at most for a peer that is there and catches up, per group; one that is further behind
+        /// gets a snapshot.
+        log_held_bytes_max: u64 = GIB, Range(MIB, 1024 * GIB), Unit::Bytes;
         /// Tasks that are due (or soon), read ahead from disk for consumers, per shard.
         window_bytes: usize = 32 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
         /// The same for one namespace.

@@ -81,6 +81,10 @@ impl Config {
         if !self.log_segment_bytes.is_multiple_of(BLOCK_BYTES) {
             return rule("log_segment_bytes", self.log_segment_bytes, format!("it takes a multiple of {BLOCK_BYTES}"));
         }
+        if self.log_held_bytes_max < self.log_retained_bytes {
+            let least = format!("log_retained_bytes is more, {}", self.log_retained_bytes);
+            return rule("log_held_bytes_max", self.log_held_bytes_max, least);
+        }
         if self.batch_bytes_max > self.queued_bytes_max {
             return rule("batch_bytes_max", self.batch_bytes_max, format!("queued_bytes_max is less, {}", self.queued_bytes_max));
         }

@@ -22,6 +22,7 @@ mod members;
 mod namespaces;
 mod observe;
 mod older_clients;
+mod rust_client;
 mod streams;
 mod tasks;
 mod trimming;

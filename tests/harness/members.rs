@@ -30,6 +30,12 @@ pub async fn transfer(client: &Client, group: u32, id: &str) -> Result<(), Statu
     within("TransferLeader", client.admin.clone().transfer_leader(request)).await.map(drop)
 }
 
+/// GetStateHash.
+pub async fn state_hash(client: &Client, group: u32) -> Result<StateHash, Status> {
+    let answer = within("GetStateHash", client.admin.clone().get_state_hash(GetStateHashRequest { group })).await;
+    answer.map(tonic::Response::into_inner)
+}
+
 /// The replicas of each group, as `id` or `id+` for a voter.
 pub fn replicas(info: &ClusterInfo) -> Vec<Vec<String>> {
     let name = |replica: &Replica| format!("{}{}", replica.peer_id, if replica.voter { "+" } else { "" });

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -15,8 +15,10 @@ use openraft::{Raft, ServerState};
 use super::config;
 use super::log_store::LogStore;
 use super::network::Network;
+use super::retention::{Follower, Retention, Sending, Standing};
+use super::snapshot_receive::SnapshotReceiver;
 use super::state_machine::{GroupStateMachine, OnApplied};
-use super::types::{Callback, EntryBytes, TypeConfig, WriteResult};
+use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
 use crate::command::Reply;
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
@@ -24,10 +26,13 @@ use crate::log::GroupLog;
 use crate::runtime::clock;
 use crate::storage::Storage;
 
+/// A follower whose last answer is older is taken for gone, and no log is kept for it alone.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
 /// Why a proposal has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProposeError {
-    /// This replica does not lead; the command was not taken.
+    /// This replica does not lead, or is not sure of it; the command was not taken.
     #[error("this replica does not lead; the leader is {leader:?}")]
     NotLeader {
         /// Who leads, when it is known.
@@ -65,6 +70,9 @@ pub struct ReplicaStatus {
 pub struct Replica {
     group: GroupId,
     pub(super) raft: Raft<TypeConfig, GroupStateMachine>,
+    pub(super) receiver: SnapshotReceiver,
+    log: GroupLog,
+    sending: Sending,
     _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
 }
 
@@ -90,10 +98,12 @@ impl Replica {
     ) -> Result<Replica, ReplicaError> {
         let failed = |reason: String| ReplicaError { group, reason };
         let config = config::config(cluster).map_err(failed)?;
+        let receiver = SnapshotReceiver::new(group, storage.clone(), links.clone());
         let machine = GroupStateMachine::new(group, storage, on_applied);
-        let raft =
-            Raft::new(me, config, Network { group, links }, LogStore(log), machine).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Replica { group, raft, _leadership: Rc::default() })
+        let sending = Sending::default();
+        let network = Network { group, links, sending: sending.clone() };
+        let raft = Raft::new(me, config, network, LogStore(log.clone()), machine).await.map_err(|e| failed(e.to_string()))?;
+        Ok(Replica { group, raft, receiver, log, sending, _leadership: Rc::default() })
     }
 
     /// Calls `on_leading` whenever this replica starts to lead, `on_following` when it no longer does; alternating.
@@ -130,11 +140,13 @@ impl Replica {
         }
     }
 
-    /// Proposes an encoded entry. `done` is called on the executor once it was applied, or will not be.
-    pub async fn propose(&self, entry: Bytes, done: impl FnOnce(Result<Vec<Reply>, ProposeError>) + 'static) {
+    /// Proposes an encoded entry, as the leader of `term` and of no other. `done` is called on the executor once it was applied, or
+    /// will not be; it is dropped when the replica stops.
+    pub async fn propose(&self, entry: Bytes, term: u64, done: impl FnOnce(Result<Vec<Reply>, ProposeError>) + 'static) {
         let callback = Callback(Box::new(move |result: WriteResult| done(outcome(result))) as Box<dyn FnOnce(WriteResult)>);
+        let me = types::leader_id(term, *self.raft.node_id());
         // When the replica has stopped it drops the callback, and with it whatever waits for it learns so.
-        let _ = self.raft.client_write_ff(EntryBytes(entry), Some(callback)).await;
+        let _ = self.raft.write(EntryBytes(entry)).responder(callback).with_leader(me).await;
     }
 
     /// Waits until this replica, as leader confirmed by a quorum, has applied everything that was committed before the call.
@@ -146,21 +158,46 @@ impl Replica {
         }
     }
 
-    /// Makes everything applied durable in the partition, then lets the log up to `applied - keep` go.
-    pub async fn trim(&self, keep: u64) {
-        let Some(applied) = self.status().applied_index else { return };
+    /// Makes everything applied durable in the partition, then lets the log go that nobody needs any more. `true`: more would have
+    /// gone, were it not for a follower.
+    pub async fn trim(&self, retention: Retention) -> bool {
+        let Some(applied) = self.status().applied_index else { return false };
         let trigger = self.raft.trigger();
         // Both are requests to a running replica; an error means that it has stopped, which its watcher reports.
         if trigger.snapshot().await.is_err() {
-            return;
+            return false;
         }
-        let wait = self.raft.wait(Some(std::time::Duration::from_secs(60)));
+        let wait = self.raft.wait(Some(Duration::from_secs(60)));
         let built = wait.metrics(|m| m.snapshot.is_some_and(|s| s.index >= applied), "partition persisted").await;
-        if built.is_ok()
-            && let Some(upto) = applied.checked_sub(keep)
-        {
+        if built.is_err() {
+            return true;
+        }
+        let retained_from = self.log.first_within(applied, retention.retained_bytes).await;
+        let held_from = self.log.first_within(applied, retention.held_bytes_max).await;
+        // From here on nothing waits: what followers need is what they need when the request is made.
+        let purged = self.log.state().purged.map(|at| at.index);
+        let purge = Standing { applied, purged, retained_from, held_from }.purge(self.followers().as_deref());
+        if let Some(upto) = purge.upto {
             let _ = trigger.purge_log(upto).await;
         }
+        purge.held
+    }
+
+    /// The other replicas, as the leader knows them; `None` when this one does not lead.
+    fn followers(&self) -> Option<Vec<Follower>> {
+        let metrics = self.raft.metrics();
+        let m = metrics.borrow_watched();
+        let replication = m.replication.as_ref()?;
+        let answered = |peer: &u64| {
+            let at = m.heartbeat.as_ref().and_then(|heartbeat| *heartbeat.get(peer)?);
+            at.is_some_and(|at| at.elapsed() < ANSWERS_WITHIN)
+        };
+        let follower = |(peer, matched): (&u64, &Option<LogId>)| {
+            let matched = matched.map(|at| at.index);
+            let sending = self.sending.index(*peer, matched);
+            Follower { matched, answers: answered(peer), sending }
+        };
+        Some(replication.iter().filter(|(peer, _)| **peer != m.id).map(follower).collect())
     }
 
     /// While this replica leads: until when no other one can be elected, because a quorum answered heartbeats that were sent within a

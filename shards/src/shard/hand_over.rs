@@ -38,7 +38,7 @@ impl Group {
         moved
     }
 
-    async fn move_to(&self, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
+    async fn move_to(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
         // A voter that lacks an entry when it is asked does nothing, and the group is without a leader until the next election.
         let until = clock::monotonic() + CATCH_UP_MAX;
         while self.batcher.in_flight() > 0 || replica.members().lag(to) != Some(0) {

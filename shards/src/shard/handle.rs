@@ -17,7 +17,9 @@ use crate::link::{Established, Reach};
 use crate::machine::registry;
 use crate::roster::Roster;
 use crate::runtime::mailbox::{self, SendError};
-use crate::shard::api::{GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView};
+use crate::shard::api::{
+    Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
+};
 pub use crate::shard::consumer::Consumer;
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::{Answer, Message, OpenError};
@@ -92,16 +94,27 @@ impl Shards {
         self.0.mailboxes.len()
     }
 
-    /// The group that owns a namespace.
+    /// The group that owns a namespace; the registry's as long as the slot table is not known.
     pub fn group_of(&self, namespace: &Namespace) -> GroupId {
         GroupId(self.0.slots[usize::from(namespace.slot())].load(Ordering::Relaxed))
     }
 
-    pub(super) fn groups_of_tasks(&self) -> Vec<GroupId> {
+    /// The same for a request: one that belongs to no group yet must not reach the registry.
+    pub(super) fn route(&self, namespace: &Namespace) -> Result<GroupId, Rejection> {
+        match self.group_of(namespace) {
+            GroupId::REGISTRY => Err(Rejection::NotMember),
+            group => Ok(group),
+        }
+    }
+
+    pub(super) fn groups_of_tasks(&self) -> Result<Vec<GroupId>, Rejection> {
         let mut groups: Vec<u16> = self.0.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
         groups.sort_unstable();
         groups.dedup();
-        groups.into_iter().map(GroupId).collect()
+        match groups.first() {
+            Some(0) | None => Err(Rejection::NotMember),
+            Some(_) => Ok(groups.into_iter().map(GroupId).collect()),
+        }
     }
 
     /// Brings a message to the shard of a group; gives it back when the mailbox is full or the shard has stopped.
@@ -139,39 +152,46 @@ impl Shards {
         rx.await.unwrap_or(Err(Rejection::Stopping))
     }
 
-    /// Has a command applied. The answer means that it is on the disks of a quorum.
-    pub async fn submit(&self, command: Command) -> Result<Vec<OpReply>, Rejection> {
-        let group = self.group_of(&command.namespace);
-        Ok(self.ask(group, |answer| Message::Submit(group, command, answer)).await??)
+    /// Has a command applied, by whichever peer leads its group. The answer means that it is on the disks of a quorum.
+    pub async fn submit(&self, command: Command) -> Result<Answered<Vec<OpReply>>, Rejection> {
+        let group = self.route(&command.namespace)?;
+        let Answered { value, by } = self.ask(group, |answer| Message::Submit(group, command, answer)).await?;
+        Ok(Answered { value: value?, by })
     }
 
     /// Queues a command of creates at the leader and answers with reserved ids, before anything is durable.
-    pub async fn submit_async(&self, command: Command) -> Result<Vec<Created>, Rejection> {
-        let group = self.group_of(&command.namespace);
+    pub async fn submit_async(&self, command: Command) -> Result<Answered<Vec<Created>>, Rejection> {
+        let group = self.route(&command.namespace)?;
         self.ask(group, |answer| Message::SubmitAsync(group, command, answer)).await
     }
 
-    /// Reads one task, linearizable.
-    pub async fn get(&self, namespace: Namespace, id: TaskId) -> Result<Option<TaskView>, Rejection> {
-        let group = self.group_of(&namespace);
-        self.ask(group, |answer| Message::Get(group, namespace, id, answer)).await
+    /// Reads one task.
+    pub async fn get(&self, namespace: Namespace, id: TaskId, consistency: Consistency) -> Result<Option<TaskView>, Rejection> {
+        let group = self.route(&namespace)?;
+        self.ask(group, |answer| Message::Get(group, (namespace, id), consistency, answer)).await
+    }
+
+    /// Returns when this peer's replica of a group has applied everything that was committed before the call: what is read here then is
+    /// linearizable.
+    pub async fn read_barrier(&self, group: GroupId) -> Result<(), Rejection> {
+        self.ask(group, |answer| Message::Barrier(group, answer)).await
     }
 
     /// Reads one page of a namespace's tasks.
     pub async fn list(&self, query: ListQuery) -> Result<TaskPage, Rejection> {
-        let group = self.group_of(&query.namespace);
+        let group = self.route(&query.namespace)?;
         self.ask(group, |answer| Message::List(group, query, answer)).await
     }
 
     /// Reads one namespace; one that does not exist yet shows the defaults and `created_ms` 0.
     pub async fn namespace(&self, namespace: Namespace) -> Result<NamespaceView, Rejection> {
-        let group = self.group_of(&namespace);
+        let group = self.route(&namespace)?;
         self.ask(group, |answer| Message::Namespace(group, namespace, answer)).await
     }
 
     /// Namespaces of all groups in the order of their names, after `after`, at most `limit`.
     pub async fn namespaces(&self, after: Option<Namespace>, limit: usize) -> Result<Vec<NamespaceView>, Rejection> {
-        let groups = self.groups_of_tasks();
+        let groups = self.groups_of_tasks()?;
         let scattered = groups.into_iter().map(|group| {
             self.ask(group, {
                 let after = after.clone();
@@ -189,20 +209,23 @@ impl Shards {
 
     /// Removes every task of a namespace; returns how many.
     pub async fn purge(&self, namespace: Namespace) -> Result<u64, Rejection> {
-        let group = self.group_of(&namespace);
+        let group = self.route(&namespace)?;
         self.ask(group, |answer| Message::Purge(group, namespace, answer)).await
     }
 
     /// Settles deliveries of one namespace; one answer for each, in their order, once they are durable.
     pub async fn settle(&self, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
-        let (group, count) = (self.group_of(&namespace), settles.len());
         let (tx, rx) = oneshot::channel();
-        let rejection = match self.post(group, Message::Settle(group, namespace, settles, tx)) {
+        let count = settles.len();
+        let posted = self
+            .route(&namespace)
+            .and_then(|group| self.post(group, Message::Settle(group, namespace, settles, tx)).map_err(|e| self.rejection(&e)));
+        let rejection = match posted {
             Ok(()) => match rx.await {
                 Ok(settled) => return settled,
                 Err(oneshot::Canceled) => Rejection::Stopping,
             },
-            Err(e) => self.rejection(&e),
+            Err(rejection) => rejection,
         };
         (0..count).map(|_| Err(SettleError::Rejected(rejection.clone()))).collect()
     }
@@ -257,7 +280,7 @@ impl Shards {
     /// Has a command applied to the registry.
     pub(super) async fn registry_write(&self, command: Command) -> Result<(), Rejection> {
         let group = GroupId::REGISTRY;
-        self.ask(group, |answer| Message::Submit(group, command, answer)).await??;
+        self.ask(group, |answer| Message::Submit(group, command, answer)).await?.value?;
         Ok(())
     }
 

@@ -91,13 +91,13 @@ impl Shards {
 
     /// Returns when everything that was committed to the registry before is applied on this peer.
     async fn registry_barrier(&self) -> Result<(), Rejection> {
-        self.ask(GroupId::REGISTRY, |answer| Message::Confirm(GroupId::REGISTRY, answer)).await
+        self.read_barrier(GroupId::REGISTRY).await
     }
 
     /// Every group of the cluster, the registry first.
     pub fn all_groups(&self) -> Vec<GroupId> {
         let mut groups = vec![GroupId::REGISTRY];
-        groups.extend(self.groups_of_tasks().into_iter().filter(|group| *group != GroupId::REGISTRY));
+        groups.extend(self.groups_of_tasks().unwrap_or_default());
         groups
     }
 

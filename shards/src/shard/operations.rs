@@ -40,9 +40,6 @@ impl Shard {
                     group.storage.call(read).await.flatten().unwrap_or(Err(Rejection::Stopping))
                 });
             }),
-            Message::Confirm(id, answer) => self.with_group(id, answer, |group, answer| {
-                reply(answer, async move { group.confirm_leadership().await });
-            }),
             Message::StateHash(id, answer) => self.with_group(id, answer, |group, answer| {
                 reply(answer, async move {
                     group.read(|partition| Ok((partition.applied().map(|at| at.index), partition.state_hash()))).await

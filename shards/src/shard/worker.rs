@@ -14,15 +14,16 @@ use crate::link::{Inbound, Links, Reach};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};
-use crate::raft::Replica;
+use crate::raft::{Replica, Retention};
 use crate::runtime::{clock, executor, mailbox};
-use crate::shard::api::Rejection;
+use crate::shard::api::{Rejection, SettleError};
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery;
 use crate::shard::group::Group;
 use crate::shard::handle::Shards;
 use crate::shard::inbound::Door;
 use crate::shard::message::{Answer, Message, OpenError};
+use crate::shard::queue::Bound;
 use crate::shard::steering::ClusterWork;
 use crate::storage::Storage;
 
@@ -45,10 +46,10 @@ pub struct ShardOptions {
     pub delivery: delivery::Limits,
     /// The log is trimmed after about so many bytes of commands of one group.
     pub trim_bytes: u64,
-    /// So many applied entries stay in the log after a trim, for followers that are a little behind.
-    pub trim_keep_entries: u64,
     /// A peer whose clock differs by more is named in the log, milliseconds.
     pub clock_skew_warn_ms: u64,
+    /// What stays in the log after a trim, for followers that are behind.
+    pub retention: Retention,
     /// Where measurements go.
     pub metrics: Metrics,
     /// Called when durability is lost: the process must end.
@@ -115,6 +116,11 @@ impl Shard {
         self.identity.borrow().0
     }
 
+    #[cfg(test)]
+    pub(super) fn links(&self) -> &Links {
+        &self.links
+    }
+
     pub(super) fn group(&self, id: GroupId) -> Option<Rc<Group>> {
         self.groups.borrow().get(&id).cloned()
     }
@@ -125,17 +131,19 @@ impl Shard {
             Message::Submit(id, command, answer) => self.with_group(id, answer, |group, answer| {
                 group.submit(
                     command,
+                    Bound::Anywhere,
                     Box::new(move |result| {
                         let _ = answer.send(result);
                     }),
                 );
             }),
-            Message::SubmitAsync(id, command, answer) => self.with_group(id, answer, |group, answer| {
-                let _ = answer.send(group.submit_async(command));
-            }),
-            Message::Get(id, namespace, task, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.get(namespace, task)));
+            Message::SubmitAsync(id, command, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.submit_async(command)));
             }
+            Message::Get(id, (namespace, task), consistency, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.get(namespace, task, consistency)));
+            }
+            Message::Barrier(id, answer) => self.with_group(id, answer, |group, answer| reply(answer, group.barrier())),
             Message::List(id, query, answer) => {
                 self.with_group(id, answer, |group, answer| reply(answer, group.list(query)));
             }
@@ -159,7 +167,11 @@ impl Shard {
     fn dispatch_delivery(self: &Rc<Self>, message: Message) {
         match message {
             Message::Settle(id, namespace, settles, answer) => {
-                let Some(group) = self.group(id) else { return };
+                let Some(group) = self.group(id) else {
+                    let none = SettleError::Rejected(Rejection::NoLeader { group: id });
+                    let _ = answer.send(settles.iter().map(|_| Err(none.clone())).collect());
+                    return;
+                };
                 executor::spawn(async move {
                     let _ = answer.send(group.settle(namespace, settles).await);
                 });
@@ -189,6 +201,10 @@ impl Shard {
                 let _ = answer.send(self.groups.borrow().values().filter_map(|group| group.info()).collect());
             }
             Message::Link(link) => self.links.adopt(link),
+            Message::Reached(peer, up) => {
+                let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+                groups.iter().for_each(|group| group.reached(peer, up));
+            }
             Message::Identify(me, cluster) => *self.identity.borrow_mut() = (me, cluster),
             Message::Open(id, voters, answer) => {
                 let shard = Rc::clone(self);
@@ -230,8 +246,8 @@ impl Shard {
         let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
         let (applied, shard) = (Rc::downgrade(&group), Rc::downgrade(&self));
         let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
-            let registered = id == GroupId::REGISTRY && (run.installed || !run.effects.is_empty());
-            if !run.installed
+            let registered = id == GroupId::REGISTRY && (run.replaced || !run.effects.is_empty());
+            if !run.replaced
                 && let Some(group) = applied.upgrade()
             {
                 group.on_applied(run);
@@ -247,6 +263,12 @@ impl Shard {
             self.publish_registry();
         }
         let (leading, following) = (Rc::clone(&group), Rc::clone(&group));
+        let watching = Rc::downgrade(&group);
+        replica.watch_leader(move |leader| {
+            if let Some(group) = watching.upgrade() {
+                group.leader_changed(leader);
+            }
+        });
         replica.watch_leadership(move || executor::spawn(Rc::clone(&leading).lead()), move || following.follow());
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
@@ -268,7 +290,7 @@ impl Shard {
             let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
             for group in groups {
                 group.measure().await;
-                group.trim(self.options.trim_bytes, self.options.trim_keep_entries).await;
+                group.trim(self.options.trim_bytes, self.options.retention).await;
             }
         }
     }
@@ -279,12 +301,13 @@ impl Shard {
         let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
         let until = clock::monotonic() + DRAIN_MAX;
         for group in &groups {
-            while !group.batcher.is_idle() && clock::monotonic() < until {
+            while !group.batcher.owes_nothing() && clock::monotonic() < until {
                 executor::sleep(Duration::from_millis(1)).await;
             }
         }
         for group in &groups {
             group.follow();
+            group.batcher.close();
             if let Some(replica) = group.replica() {
                 replica.shutdown().await;
             }
