@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use z4_shards::ids::{GroupId, PeerNumber, SLOTS};
+use z4_shards::machine::peer_row::PeerRow;
 use z4_shards::machine::registry;
 use z4_shards::shard::api::Rejection;
 use z4_shards::shard::handle::Shards;
@@ -53,7 +54,11 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
     let rows = || {
         vec![
             (registry::CLUSTER_ID, Bytes::from(identity.cluster_id.clone())),
-            (registry::FIRST_PEER, Bytes::from(format!("{}\n{address}", identity.peer_id))),
+            (
+                registry::FIRST_PEER,
+                PeerRow { id: identity.peer_id.clone(), address: address.to_owned(), removed: false }.encode(),
+            ),
+            (registry::PEERS_REVISION, Bytes::from_static(b"1")),
             (registry::SLOTS_TABLE, slots.clone()),
         ]
     };

@@ -6,6 +6,7 @@ mod join;
 mod options;
 mod serving;
 mod shard_thread;
+mod view;
 
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -141,7 +142,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         shards: shards.clone(),
         standing: Arc::clone(&standing),
         peer_id: config.peer_id.clone(),
-        service_address: options::service_address(&address, serving.port),
+        service_address: serving.address.clone(),
         join: join::join(&config, count, &shards, &standing),
     };
     if let Some(identity) = &identity {

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use z4_shards::log::LogOptions;
 use z4_shards::metrics::Metrics;
@@ -39,12 +40,14 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
             in_flight_max: config.entries_in_flight_max,
             waiting_max: config.queued_commands_max,
             waiting_bytes_max: config.queued_bytes_max,
+            forward_timeout: Duration::from_millis(config.forward_timeout_ms),
         },
         delivery: delivery::Limits {
             window_bytes_max: config.window_namespace_bytes,
             total_bytes_max: config.window_bytes,
             ..delivery::Limits::default()
         },
+        clock_skew_warn_ms: config.clock_skew_warn_ms,
         trim_bytes: config.log_retained_bytes.saturating_mul(3).min(TRIM_BYTES_MAX),
         retention: Retention { retained_bytes: config.log_retained_bytes, held_bytes_max: config.log_held_bytes_max },
         metrics: metrics.clone(),
@@ -115,8 +118,11 @@ pub fn advertised(address: &str, peer_port: u16) -> String {
     }
 }
 
-/// Where clients reach this peer: the host that it advertises, with the service port.
-pub fn service_address(advertised: &str, service_port: u16) -> String {
+/// Where clients reach this peer: as configured, or the host that it advertises to peers with the service port.
+pub fn service_address(config: &Config, advertised: &str, service_port: u16) -> String {
+    if !config.service_advertise_addr.is_empty() {
+        return config.service_advertise_addr.clone();
+    }
     let host = advertised.rsplit_once(':').map_or(advertised, |(host, _)| host);
     format!("{host}:{service_port}")
 }

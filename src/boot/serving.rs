@@ -12,10 +12,11 @@ use z4_shards::runtime::net::Listener;
 use z4_shards::shard::handle::Shards;
 
 use super::counting::Counting;
+use super::view::View;
 use super::{BootError, options};
 use crate::config::Config;
-use crate::grpc::{self, ClusterView, Connections, Context, Member, Services};
-use crate::links::{Identity, Standing};
+use crate::grpc::{self, ClusterView, Connections, Context, Services};
+use crate::links::Standing;
 
 /// What one shard serves.
 pub struct Server {
@@ -54,6 +55,8 @@ pub struct Serving {
     stopped: Vec<oneshot::Receiver<()>>,
     /// The port, also when the kernel chose it.
     pub port: u16,
+    /// Where clients reach this peer.
+    pub address: String,
 }
 
 impl Serving {
@@ -68,9 +71,10 @@ impl Serving {
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         // The shards' listeners share the port, and would share it with another process of the same user as well: this one does not.
         drop(TcpListener::bind((config.bind_address, config.service_port)).map_err(failed)?);
-        let services = services(config, (standing, address), shards, metrics).await?;
+        let view = View::new(standing, shards, &config.peer_id);
+        let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
-        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port };
+        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new() };
         for start in starts {
             let (bound_tx, bound) = oneshot::channel();
             let (stop_tx, stop) = oneshot::channel();
@@ -89,6 +93,8 @@ impl Serving {
             serving.stops.push(stop_tx);
             serving.stopped.push(stopped);
         }
+        serving.address = options::service_address(config, address, serving.port);
+        view.serves_at(serving.address.clone());
         Ok(serving)
     }
 
@@ -103,42 +109,15 @@ impl Serving {
     }
 }
 
-async fn services(
-    config: &Config,
-    (standing, address): (&Arc<Standing>, &str),
-    shards: &Shards,
-    metrics: &Metrics,
-) -> Result<Services, BootError> {
+async fn services(config: &Config, view: &Arc<View>, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
     let context = Context {
         shards: shards.clone(),
         limits: options::grpc(config),
         now_ms: clock::wall_ms,
         observer: Arc::new(Counting::new(metrics.clone())),
-        cluster: Arc::new(Alone { standing: Arc::clone(standing), address: address.to_owned() }),
+        cluster: Arc::clone(view) as Arc<dyn ClusterView>,
     };
     Ok(Services::new(context, grpc::services::health(true).await)?)
-}
-
-/// A cluster of one.
-struct Alone {
-    standing: Arc<Standing>,
-    address: String,
-}
-
-impl ClusterView for Alone {
-    fn server_id(&self) -> String {
-        self.standing.identity().map(|identity| identity.peer_id.clone()).unwrap_or_default()
-    }
-
-    fn members(&self) -> Vec<Member> {
-        let identity = self.standing.identity();
-        let member = |identity: &Identity| Member {
-            number: identity.peer_number,
-            id: identity.peer_id.clone(),
-            address: self.address.clone(),
-        };
-        identity.iter().map(|identity| member(identity)).collect()
-    }
 }
 
 /// How long the boot waits between two looks at something.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use z4_proto::ClusterInfo;
 
 use super::Client;
@@ -13,6 +13,8 @@ use super::peers::Address;
 
 /// Between two rounds, at least.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How long one answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// After so long without failures the peers are asked again: some may have come.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -51,9 +53,13 @@ impl Client {
             if let Some(last) = last {
                 sleep_until(last + INTERVAL).await;
             }
-            let told = client.ask_everyone().await;
-            if !told.is_empty() {
+            // A second round asks those that the first one told of: only who has answered is followed as a leader.
+            for _ in 0..2 {
+                let told = client.ask_everyone().await;
                 client.peers().learn(&told);
+                if told.is_empty() || !client.peers().has_unproven() {
+                    break;
+                }
             }
             *discovery.last() = Some(Instant::now());
             discovery.running.store(false, Ordering::Release);
@@ -65,7 +71,10 @@ impl Client {
         let addresses = self.peers().addresses(Instant::now());
         let anyone = !addresses.iter().any(|(_, may_be_asked)| *may_be_asked);
         let asked = addresses.into_iter().filter(|(_, may_be_asked)| *may_be_asked || anyone);
-        let asking = asked.map(|(address, _)| async move { Some((address.clone(), self.info_at(&address).await.ok()?)) });
+        let asking = asked.map(|(address, _)| async move {
+            let info = timeout(PATIENCE, self.info_at(&address)).await.ok()?.ok()?;
+            Some((address, info))
+        });
         join_all(asking).await.into_iter().flatten().collect()
     }
 }

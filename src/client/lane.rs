@@ -86,8 +86,7 @@ impl Lane {
             let peer = match self.find_peer().await {
                 Some(peer) => peer,
                 None => {
-                    self.unanswered.drain(..).for_each(Item::fail);
-                    self.journey = Journey::new();
+                    self.give_up();
                     continue;
                 }
             };
@@ -113,7 +112,20 @@ impl Lane {
         true
     }
 
-    /// Whom to ask; `None`: nobody, and what is unanswered has no time left.
+    /// Nobody serves: ends what has no time left, or everything if the client does not wait for peers.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        let waits = self.client.options().wait_for_peers;
+        let (left, over): (VecDeque<Item>, VecDeque<Item>) =
+            std::mem::take(&mut self.unanswered).into_iter().partition(|item| waits && item.until > now);
+        self.unanswered = left;
+        over.into_iter().for_each(Item::fail);
+        if !waits {
+            self.journey = Journey::new();
+        }
+    }
+
+    /// Whom to ask; `None`: nobody, and the oldest of what is unanswered has no time left.
     async fn find_peer(&mut self) -> Option<Address> {
         let until = self.unanswered.front().map(|item| item.until)?;
         let wish = self.wish.clone();

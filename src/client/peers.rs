@@ -27,13 +27,15 @@ struct Known {
     channel: Option<Channel>,
     failures: u32,
     rests_until: Option<Instant>,
+    /// It has answered: what a peer announces may be an address in other networks than ours.
+    proven: bool,
     /// Its peer's id, once it said so.
     id: Option<String>,
 }
 
 impl Known {
     fn new(address: Address, given: bool) -> Self {
-        Known { address, given, channel: None, failures: 0, rests_until: None, id: None }
+        Known { address, given, channel: None, failures: 0, rests_until: None, proven: false, id: None }
     }
 
     fn rests(&self, now: Instant) -> bool {
@@ -93,7 +95,7 @@ impl Peers {
     pub(super) fn answered(&mut self, address: &str, now: Instant) {
         let preferred_rests = self.known.get(self.preferred).is_none_or(|known| known.rests(now));
         if let Some(at) = self.known.iter().position(|known| *known.address == *address) {
-            (self.known[at].failures, self.known[at].rests_until) = (0, None);
+            (self.known[at].failures, self.known[at].rests_until, self.known[at].proven) = (0, None, true);
             if preferred_rests {
                 self.preferred = at;
             }
@@ -123,13 +125,15 @@ impl Peers {
     }
 
     /// Learns from an answer who leads a slot: `forwarded_to`, a member's address on its peer port, or, when that is empty, the
-    /// peer that answered. False: nobody knows where that member serves clients.
+    /// peer that answered. A leader that has not answered from here is not followed: who can reach it forwards. False: nobody knows where
+    /// that member serves clients.
     pub(super) fn follow(&mut self, slot: u16, forwarded_to: &str, answered: &Address) -> bool {
         let leader = match forwarded_to {
             "" => Some(answered),
             member => self.services.get(member),
         };
-        match leader {
+        let proven = |address: &&Address| self.known.iter().any(|known| known.proven && known.address == **address);
+        match leader.filter(|leader| *leader == answered || proven(leader)) {
             Some(leader) if self.leaders.get(&slot) == Some(leader) => {}
             Some(leader) => drop(self.leaders.insert(slot, leader.clone())),
             None => drop(self.leaders.remove(&slot)),
@@ -141,7 +145,7 @@ impl Peers {
     pub(super) fn learn(&mut self, told: &[(Address, ClusterInfo)]) {
         for (address, info) in told {
             if let Some(known) = self.known.iter_mut().find(|known| known.address == *address && !info.server_id.is_empty()) {
-                known.id = Some(info.server_id.clone());
+                (known.id, known.proven) = (Some(info.server_id.clone()), true);
             }
         }
         let outside = [Membership::NotYet, Membership::Removed];
@@ -161,6 +165,11 @@ impl Peers {
         self.preferred = self.known.iter().position(|known| Some(&known.address) == preferred.as_ref()).unwrap_or(0);
         let known = &self.known;
         self.leaders.retain(|_, leader| known.iter().any(|known| known.address == *leader));
+    }
+
+    /// Some address has not answered yet.
+    pub(super) fn has_unproven(&self) -> bool {
+        self.known.iter().any(|known| !known.proven)
     }
 
     /// Where a member is reached: at an address that has answered as that member before the one that it announces, which may be
@@ -247,6 +256,9 @@ mod tests {
         let addresses: Vec<_> = peers.addresses(now).into_iter().map(|(address, _)| address.to_string()).collect();
         assert_eq!(addresses, ["localhost:1", "two:6355"], "one is reached where it has answered, three nowhere");
         assert!(peers.follow(7, "two:6356", &"localhost:1".into()));
+        assert_eq!(peers.leader(Some(7)), None, "two may be out of reach");
+        peers.answered("two:6355", now);
+        assert!(peers.follow(7, "two:6356", &"localhost:1".into()));
         assert_eq!(peers.leader(Some(7)).as_deref(), Some("two:6355"));
         assert!(peers.follow(8, "", &"localhost:1".into()), "who answers by itself leads");
         assert!(peers.follow(9, "one:6356", &"two:6355".into()));
@@ -260,7 +272,9 @@ mod tests {
         let mut peers = peers(&["a:1", "b:1"]);
         let two = [("a", "a:2", "a:1"), ("c", "c:2", "c:1")];
         peers.learn(&[("a:1".into(), info("a", &two))]);
+        peers.answered("c:1", Instant::now());
         peers.follow(1, "c:2", &"a:1".into());
+        assert!(peers.leader(Some(1)).is_some());
         let removed = ClusterInfo { membership: Membership::Removed.into(), ..info("b", &[]) };
         peers.learn(&[("a:1".into(), info("a", &two[..1])), ("b:1".into(), removed)]);
         let addresses: Vec<_> = peers.addresses(Instant::now()).into_iter().map(|(address, _)| address.to_string()).collect();

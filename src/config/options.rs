@@ -125,6 +125,8 @@ options! {
         peer_id: String = String::new(), Text("up to 64 letters, digits, '.', '_' and '-'"), Unit::None;
         /// Where other peers reach this one.
         peer_advertise_addr: String = "127.0.0.1:6356".into(), Text("host:port"), Unit::None;
+        /// Where clients reach this peer, as other peers tell them. Empty: the host of peer_advertise_addr with the service port.
+        service_advertise_addr: String = String::new(), Text("host:port"), Unit::None;
         /// Start a new cluster with this peer as its first member, when its directories are empty. Has no effect later.
         bootstrap_cluster: bool = false, BOOL, Unit::None;
         /// Where the tasks are kept: one partition per group.
@@ -152,6 +154,8 @@ options! {
         groups: u16 = 0, Range(0, 1024), Unit::None;
     }
     "Logs" {
+        /// A peer whose clock differs from this one's by more than this is named in the log, once a minute.
+        clock_skew_warn_ms: u64 = 500, Range(1, 3_600_000), Unit::Ms;
         /// Log what happens in detail.
         debug_logging_enabled: bool = false, BOOL, Unit::None;
         /// The form of the log on stderr.
@@ -200,6 +204,8 @@ options! {
         keepalive_interval_ms: u64 = 20_000, Range(1_000, 3_600_000), Unit::Ms;
         /// And is closed when it has not answered within this.
         keepalive_timeout_ms: u64 = 10_000, Range(1_000, 600_000), Unit::Ms;
+        /// How long a request waits inside the peer for its group's leader and that one's answer, then it is answered UNAVAILABLE.
+        forward_timeout_ms: u64 = 10_000, Range(100, 600_000), Unit::Ms;
         /// How long a stop waits for what is in flight.
         drain_timeout_ms: u64 = 10_000, Range(0, 600_000), Unit::Ms;
     }

@@ -29,10 +29,13 @@ impl Config {
             let takes = format!("it takes up to {PEER_ID_BYTES_MAX} letters, digits, '.', '_' and '-'");
             return rule("peer_id", format!("{:?}", self.peer_id), takes);
         }
-        let address = &self.peer_advertise_addr;
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-        if port.is_none() {
-            return rule("peer_advertise_addr", format!("{address:?}"), "it takes host:port");
+        let (peer, service) = (&self.peer_advertise_addr, &self.service_advertise_addr);
+        for (option, address) in [("peer_advertise_addr", peer), ("service_advertise_addr", service)] {
+            let port =
+                address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+            if port.is_none() && (option == "peer_advertise_addr" || !address.is_empty()) {
+                return rule(option, format!("{address:?}"), "it takes host:port");
+            }
         }
         if self.db_data_dir == self.peer_data_dir {
             return rule(

@@ -8,7 +8,7 @@ use z4_proto as proto;
 use z4_shards::command::{Create, Created, NamespaceRow, Settings, SettingsPatch, TaskRow, Update};
 use z4_shards::ids::{Namespace, RequestHash, TaskId};
 use z4_shards::machine::record::{TaskRecord, pack_metadata, unpack_metadata};
-use z4_shards::shard::api::{Delivered, NamespaceView, TaskState, TaskView};
+use z4_shards::shard::api::{Consistency, Delivered, NamespaceView, TaskState, TaskView};
 
 use super::limits::metadata_bytes;
 use super::status::internal;
@@ -182,6 +182,15 @@ pub fn state_filter(state: i32) -> Result<Option<TaskState>, Invalid> {
         Ok(proto::TaskState::Leased) => Ok(Some(TaskState::Leased)),
         Ok(proto::TaskState::Dead) => Ok(Some(TaskState::Dead)),
         Err(_) => Err(Invalid::OutOfRange { field: "state", found: state.into(), range: "0 to 4".to_owned() }),
+    }
+}
+
+/// What a read must have seen.
+pub fn consistency(consistency: i32) -> Result<Consistency, Invalid> {
+    match proto::Consistency::try_from(consistency) {
+        Ok(proto::Consistency::Linearizable) => Ok(Consistency::Linearizable),
+        Ok(proto::Consistency::Stale) => Ok(Consistency::Stale),
+        Err(_) => Err(Invalid::OutOfRange { field: "consistency", found: consistency.into(), range: "0 to 1".to_owned() }),
     }
 }
 

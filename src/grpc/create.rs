@@ -3,8 +3,8 @@
 use tonic::Status;
 use z4_proto::{CreateTaskRequest, CreateTaskResponse, TaskStreamResponse};
 use z4_shards::command::{Command, Created, Op, OpReply, Refusal};
-use z4_shards::ids::Namespace;
-use z4_shards::shard::api::{Rejection, TaskView};
+use z4_shards::ids::{Namespace, PeerNumber};
+use z4_shards::shard::api::{Answered, Consistency, Rejection, TaskView};
 use z4_shards::shard::handle::Shards;
 
 use super::convert::{self, Echo};
@@ -26,6 +26,14 @@ pub(super) struct Outcome {
     pub(super) created: Created,
     /// For a duplicate: the earlier task, unless it is gone.
     pub(super) earlier: Option<TaskView>,
+    /// The address of the peer that did it; empty: this one.
+    pub(super) forwarded_to: String,
+}
+
+/// Where the peer that did a request is. One that the registry does not tell of (yet) goes by its number.
+fn address(shards: &Shards, by: Option<PeerNumber>) -> String {
+    let Some(number) = by else { return String::new() };
+    shards.roster().member(number).map_or_else(|| format!("peer {number}"), |member| member.address.clone())
 }
 
 /// Sends a command of creates; one outcome for each, in their order.
@@ -34,20 +42,25 @@ pub(super) async fn submit(shards: &Shards, command: Command, acknowledge: Ackno
     let mut outcomes = Vec::with_capacity(command.ops.len());
     match acknowledge {
         Acknowledge::Queued => {
-            let created = shards.submit_async(command).await?;
-            outcomes.extend(created.into_iter().map(|created| Outcome { created, earlier: None }));
+            let Answered { value, by } = shards.submit_async(command).await?;
+            outcomes.extend(value.into_iter().map(|created| Outcome {
+                created,
+                earlier: None,
+                forwarded_to: address(shards, by),
+            }));
         }
         Acknowledge::Durable => {
-            for reply in shards.submit(command).await? {
+            let Answered { value, by } = shards.submit(command).await?;
+            for reply in value {
                 let OpReply::Created(created) = reply else {
                     return Err(Refusal::Malformed("a create was answered as something else").into());
                 };
-                outcomes.push(Outcome { created, earlier: None });
+                outcomes.push(Outcome { created, earlier: None, forwarded_to: address(shards, by) });
             }
         }
     }
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.created.duplicate) {
-        outcome.earlier = shards.get(namespace.clone(), outcome.created.id).await?;
+        outcome.earlier = shards.get(namespace.clone(), outcome.created.id, Consistency::Linearizable).await?;
     }
     Ok(outcomes)
 }
@@ -65,7 +78,7 @@ pub(super) fn answer(namespace: &Namespace, echo: Echo, outcome: Outcome) -> Res
         Some(view) => convert::task(namespace, view)?,
         None => convert::created_task(echo, &outcome.created),
     };
-    Ok(CreateTaskResponse { task: Some(task), forwarded_to: String::new(), duplicate: outcome.created.duplicate })
+    Ok(CreateTaskResponse { task: Some(task), forwarded_to: outcome.forwarded_to, duplicate: outcome.created.duplicate })
 }
 
 /// The same in a stream or a batch, where a refusal is an answer too.

@@ -223,7 +223,7 @@ mod tests {
         fn commit(&self, n: usize) {
             let created = Created { id: id(n as u64), created_ms: 9, duplicate: false };
             let answer = self.sent.borrow_mut()[n].take().expect("committed once");
-            assert!(answer.send(Ok(Outcome { created, earlier: None })).is_ok());
+            assert!(answer.send(Ok(Outcome { created, earlier: None, forwarded_to: String::new() })).is_ok());
         }
 
         /// Asks once for the next answer: its task's sequence, or its status.

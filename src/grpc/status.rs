@@ -8,7 +8,12 @@ use z4_shards::shard::api::{Rejection, SettleError};
 pub(super) fn code(rejection: &Rejection) -> Code {
     match rejection {
         Rejection::Overloaded { .. } => Code::ResourceExhausted,
-        Rejection::NoLeader { .. } | Rejection::Unknown { .. } | Rejection::Stopping => Code::Unavailable,
+        Rejection::NoLeader { .. }
+        | Rejection::NotMember
+        | Rejection::Removed
+        | Rejection::Unknown { .. }
+        | Rejection::Behind { .. }
+        | Rejection::Stopping => Code::Unavailable,
         Rejection::Storage(_) => Code::Internal,
         Rejection::Refused(refusal) => match refusal {
             Refusal::NotFound { .. } => Code::NotFound,
@@ -54,9 +59,12 @@ mod tests {
         let namespace = Namespace::new("a").expect("valid");
         let setting =
             Settings::default().patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() }).expect_err("too short");
-        let table: [(Rejection, Code); 8] = [
+        let table: [(Rejection, Code); 11] = [
             (Rejection::Overloaded { what: "mailbox", limit: 1 }, Code::ResourceExhausted),
             (Rejection::NoLeader { group: GroupId(1) }, Code::Unavailable),
+            (Rejection::Unknown { group: GroupId(1) }, Code::Unavailable),
+            (Rejection::Behind { group: GroupId(1) }, Code::Unavailable),
+            (Rejection::NotMember, Code::Unavailable),
             (Rejection::Stopping, Code::Unavailable),
             (Rejection::Storage("disk".into()), Code::Internal),
             (Refusal::NotFound { namespace, id }.into(), Code::NotFound),

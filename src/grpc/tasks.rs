@@ -3,7 +3,7 @@
 use tonic::Status;
 use z4_proto as proto;
 use z4_shards::command::{Command, Op, OpReply, Refusal};
-use z4_shards::ids::{Namespace, TaskId};
+use z4_shards::ids::{GroupId, Namespace, TaskId};
 use z4_shards::shard::api::{ListCursor, ListQuery, Rejection, TaskPage, TaskView};
 
 use super::services::Context;
@@ -14,7 +14,8 @@ use super::{Invalid, convert, page_token};
 /// GetTask.
 pub(super) async fn get(context: &Context, request: proto::GetTaskRequest) -> Result<proto::Task, Status> {
     let (namespace, id) = name(context, &request.namespace, &request.task_id)?;
-    match context.shards.get(namespace.clone(), id).await.map_err(status)? {
+    let consistency = convert::consistency(request.consistency)?;
+    match context.shards.get(namespace.clone(), id, consistency).await.map_err(status)? {
         Some(view) => convert::task(&namespace, view),
         None => Err(not_found(namespace, id)),
     }
@@ -68,15 +69,17 @@ fn list_response(namespace: &Namespace, page: TaskPage, bytes_max: usize) -> Res
 /// Sends one operation.
 pub(super) async fn submit(context: &Context, namespace: &Namespace, op: Op) -> Result<OpReply, Status> {
     let command = Command { namespace: namespace.clone(), ops: vec![op] };
-    let mut replies = context.shards.submit(command).await.map_err(status)?;
-    replies.pop().ok_or_else(|| internal("a command was not answered"))
+    let mut answered = context.shards.submit(command).await.map_err(status)?;
+    answered.value.pop().ok_or_else(|| internal("a command was not answered"))
 }
 
 /// A task's full name. An id of another group cannot be in this namespace.
 fn name(context: &Context, namespace: &str, id: &str) -> Result<(Namespace, TaskId), Status> {
     let namespace = context.namespace(namespace)?;
     let id = convert::task_id(id)?;
-    if context.shards.group_of(&namespace) != id.group {
+    let group = context.shards.group_of(&namespace);
+    // A peer that knows no groups yet says so by itself.
+    if group != id.group && group != GroupId::REGISTRY {
         return Err(not_found(namespace, id));
     }
     Ok((namespace, id))
@@ -99,6 +102,7 @@ fn query(context: &Context, request: &proto::ListTasksRequest) -> Result<ListQue
         state: convert::state_filter(request.state)?,
         limit: context.limits.page_size(request.page_size)?,
         omit_payload: request.omit_payload,
+        consistency: convert::consistency(request.consistency)?,
         namespace,
     })
 }
@@ -107,7 +111,7 @@ fn query(context: &Context, request: &proto::ListTasksRequest) -> Result<ListQue
 mod tests {
     use bytes::Bytes;
     use z4_shards::command::TaskRow;
-    use z4_shards::ids::{GroupId, TaskKey};
+    use z4_shards::ids::TaskKey;
     use z4_shards::machine::record::{TaskRecord, pack_metadata};
     use z4_shards::shard::api::TaskState;
 

@@ -2,22 +2,32 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::time::timeout;
 use z4_proto::{ClusterInfo, Membership};
 
 use super::output::Show;
 use super::views::printable;
 use crate::client::Client;
 
+/// How long one of several peers is waited for: some may not be reachable from here at all.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the peers at these addresses say, those that answer.
+pub async fn ask(client: &Client, addresses: impl Iterator<Item = &str>) -> Vec<ClusterInfo> {
+    let asking = addresses.map(|address| timeout(PATIENCE, client.info_at(address)));
+    join_all(asking).await.into_iter().flatten().flatten().collect()
+}
+
 /// Completes what a peer says about groups that others lead with what their leaders say, as far as they can be reached.
 pub async fn ask_leaders(client: &Client, info: &mut ClusterInfo) {
     let elsewhere = info.groups.iter().filter(|group| group.leader != info.server_id);
     let leaders: BTreeSet<&String> = elsewhere.map(|group| &group.leader).collect();
     let places = info.members.iter().filter(|member| leaders.contains(&member.id) && !member.service_address.is_empty());
-    let asking = places.map(|member| client.info_at(&member.service_address));
-    let told: Vec<ClusterInfo> = join_all(asking).await.into_iter().flatten().collect();
+    let told = ask(client, places.map(|member| member.service_address.as_str())).await;
     for group in &mut info.groups {
         let leader = told.iter().find(|leader| leader.server_id == group.leader && leader.server_id != info.server_id);
         let led = leader.and_then(|leader| leader.groups.iter().find(|led| led.id == group.id && led.leader == group.leader));

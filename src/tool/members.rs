@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::Code;
-use z4_proto::{ClusterInfo, Membership};
+use z4_proto::Membership;
 
 use super::args::WaitArgs;
 use super::error::ToolError;
+use super::info::ask;
 use super::output::{Output, Show};
 use super::progress::{Goal, Progress};
 use crate::client::Client;
@@ -94,21 +94,24 @@ struct Watch<'a> {
     id: &'a str,
     /// The targets, and every member that a peer named.
     addresses: BTreeSet<String>,
+    /// The most groups that were ever told of: who answers now may know only some of them.
+    groups: usize,
 }
 
 impl<'a> Watch<'a> {
     fn new(client: &'a Client, targets: &[String], goal: Goal, id: &'a str) -> Self {
-        Watch { client, goal, id, addresses: targets.iter().cloned().collect() }
+        Watch { client, goal, id, addresses: targets.iter().cloned().collect(), groups: 0 }
     }
 
     /// Asks everyone and learns who there is.
     async fn look(&mut self) -> Progress {
-        let asking = self.addresses.iter().map(|address| self.client.info_at(address));
-        let told: Vec<ClusterInfo> = join_all(asking).await.into_iter().flatten().collect();
+        let told = ask(self.client, self.addresses.iter().map(String::as_str)).await;
         let members = told.iter().filter(|info| info.membership() != Membership::NotYet).flat_map(|info| &info.members);
         let services = members.map(|member| member.service_address.clone()).filter(|address| !address.is_empty());
         self.addresses.extend(services);
-        Progress::of(self.goal, self.id, &told)
+        let progress = Progress::of(self.goal, self.id, &told);
+        self.groups = self.groups.max(progress.groups);
+        progress
     }
 
     /// Waits until every group is there. Says on stderr how far it is, whenever that changes.
@@ -117,7 +120,7 @@ impl<'a> Watch<'a> {
         let mut said: Option<(Progress, Instant)> = None;
         loop {
             if let Ok(progress) = timeout_at(until, self.look()).await {
-                if progress.is_done() {
+                if progress.is_done() && progress.groups == self.groups {
                     return Ok(());
                 }
                 if said.as_ref().is_none_or(|(before, at)| is_news(before, &progress, at.elapsed())) {

@@ -210,6 +210,7 @@ impl Fake {
 async fn accept(listener: TcpListener, stage: Stage) {
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("an option");
         let stage = stage.clone();
         let handles = stage.breaker.0.clone();
         let connection = tokio::spawn(async move {

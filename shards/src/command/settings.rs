@@ -74,16 +74,27 @@ pub struct SettingsPatch {
     pub idempotency_window_ms: Option<u64>,
 }
 
+/// What each setting with a range takes, for people.
+const RANGES: [(&str, &str); 7] = [
+    ("lease_ms", "100 to 43200000 milliseconds"),
+    ("max_attempts", "1 to 10000"),
+    ("backoff_first_ms", "0 to 86400000 milliseconds"),
+    ("backoff_factor", "1.0 to 100.0"),
+    ("backoff_ceiling_ms", "0 to 2592000000 milliseconds"),
+    ("backoff_jitter", "0.0 to 1.0"),
+    ("idempotency_window_ms", "0 to 86400000 milliseconds"),
+];
+
 fn take<T: Copy + PartialOrd + fmt::Display>(
     slot: &mut T,
     value: Option<T>,
     name: &'static str,
     (low, high): (T, T),
-    range: &'static str,
 ) -> Result<(), SettingError> {
     let Some(value) = value else { return Ok(()) };
     // Written so that a NaN is outside.
     if !(value >= low && value <= high) {
+        let range = Settings::range(name).map_or("", |(_, range)| range);
         return Err(SettingError { setting: Setting(name), value: value.to_string(), range });
     }
     *slot = value;
@@ -91,31 +102,24 @@ fn take<T: Copy + PartialOrd + fmt::Display>(
 }
 
 impl Settings {
+    /// A setting that has a range: its name, and what it takes.
+    pub fn range(name: &str) -> Option<(&'static str, &'static str)> {
+        RANGES.iter().find(|(known, _)| *known == name).copied()
+    }
+
     /// These settings with a change made to them.
     ///
     /// # Errors
     /// The first value that is outside its range; nothing is changed then.
     pub fn patched(mut self, p: &SettingsPatch) -> Result<Self, SettingError> {
-        take(&mut self.lease_ms, p.lease_ms, "lease_ms", (100, 43_200_000), "100 to 43200000 milliseconds")?;
-        take(&mut self.max_attempts, p.max_attempts, "max_attempts", (1, 10_000), "1 to 10000")?;
-        take(&mut self.backoff_first_ms, p.backoff_first_ms, "backoff_first_ms", (0, 86_400_000), "0 to 86400000 milliseconds")?;
-        take(&mut self.backoff_factor, p.backoff_factor, "backoff_factor", (1.0, 100.0), "1.0 to 100.0")?;
-        take(
-            &mut self.backoff_ceiling_ms,
-            p.backoff_ceiling_ms,
-            "backoff_ceiling_ms",
-            (0, 2_592_000_000),
-            "0 to 2592000000 milliseconds",
-        )?;
-        take(&mut self.backoff_jitter, p.backoff_jitter, "backoff_jitter", (0.0, 1.0), "0.0 to 1.0")?;
+        take(&mut self.lease_ms, p.lease_ms, "lease_ms", (100, 43_200_000))?;
+        take(&mut self.max_attempts, p.max_attempts, "max_attempts", (1, 10_000))?;
+        take(&mut self.backoff_first_ms, p.backoff_first_ms, "backoff_first_ms", (0, 86_400_000))?;
+        take(&mut self.backoff_factor, p.backoff_factor, "backoff_factor", (1.0, 100.0))?;
+        take(&mut self.backoff_ceiling_ms, p.backoff_ceiling_ms, "backoff_ceiling_ms", (0, 2_592_000_000))?;
+        take(&mut self.backoff_jitter, p.backoff_jitter, "backoff_jitter", (0.0, 1.0))?;
         self.paused = p.paused.unwrap_or(self.paused);
-        take(
-            &mut self.idempotency_window_ms,
-            p.idempotency_window_ms,
-            "idempotency_window_ms",
-            (0, 86_400_000),
-            "0 to 86400000 milliseconds",
-        )?;
+        take(&mut self.idempotency_window_ms, p.idempotency_window_ms, "idempotency_window_ms", (0, 86_400_000))?;
         Ok(self)
     }
 

@@ -17,8 +17,6 @@ pub fn config(cluster: &str) -> Result<Arc<Config>, String> {
         heartbeat_interval: 200,
         election_timeout_min: 400,
         election_timeout_max: LEASE.as_millis() as u64,
-        // A restarted leader begins a new term: what it gave out in the old one (tokens, sequences) is never given out again.
-        enable_leader_restore: Some(false),
         enable_pre_vote: Some(true),
         // At least twice the longest election timeout, or openraft refuses it.
         quorum_loss_probe_interval: Some(1_400),
@@ -26,6 +24,8 @@ pub fn config(cluster: &str) -> Result<Arc<Config>, String> {
         // overtake a queued apply and stop the replica (databendlabs/openraft#2116).
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
+        // A term has one leadership: fencing tokens are made of it, so a leader that was restarted takes a new one.
+        enable_leader_restore: Some(false),
         max_payload_entries: 64,
         // Not for a whole snapshot: openraft only hands it on, and each step of a transfer may take so long.
         install_snapshot_timeout: 60_000,

@@ -2,8 +2,10 @@
 
 mod config;
 mod inbound;
+mod leader;
 mod log_store;
 mod membership;
+mod membership_steps;
 mod network;
 mod replica;
 mod retention;
@@ -17,6 +19,8 @@ mod tests;
 mod types;
 mod wire;
 
+pub use leader::Leader;
+pub use membership_steps::{Members, StepError};
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
 pub use retention::Retention;
 pub use state_machine::{AppliedRun, OnApplied};

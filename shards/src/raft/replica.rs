@@ -18,7 +18,7 @@ use super::network::Network;
 use super::retention::{Follower, Retention, Sending, Standing};
 use super::snapshot_receive::SnapshotReceiver;
 use super::state_machine::{GroupStateMachine, OnApplied};
-use super::types::{Callback, EntryBytes, LogId, TypeConfig, WriteResult};
+use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
 use crate::command::Reply;
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
@@ -32,7 +32,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Why a proposal has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProposeError {
-    /// This replica does not lead; the command was not taken.
+    /// This replica does not lead, or is not sure of it; the command was not taken.
     #[error("this replica does not lead; the leader is {leader:?}")]
     NotLeader {
         /// Who leads, when it is known.
@@ -140,11 +140,13 @@ impl Replica {
         }
     }
 
-    /// Proposes an encoded entry. `done` is called on the executor once it was applied, or will not be.
-    pub async fn propose(&self, entry: Bytes, done: impl FnOnce(Result<Vec<Reply>, ProposeError>) + 'static) {
+    /// Proposes an encoded entry, as the leader of `term` and of no other. `done` is called on the executor once it was applied, or
+    /// will not be; it is dropped when the replica stops.
+    pub async fn propose(&self, entry: Bytes, term: u64, done: impl FnOnce(Result<Vec<Reply>, ProposeError>) + 'static) {
         let callback = Callback(Box::new(move |result: WriteResult| done(outcome(result))) as Box<dyn FnOnce(WriteResult)>);
+        let me = types::leader_id(term, *self.raft.node_id());
         // When the replica has stopped it drops the callback, and with it whatever waits for it learns so.
-        let _ = self.raft.client_write_ff(EntryBytes(entry), Some(callback)).await;
+        let _ = self.raft.write(EntryBytes(entry)).responder(callback).with_leader(me).await;
     }
 
     /// Waits until this replica, as leader confirmed by a quorum, has applied everything that was committed before the call.

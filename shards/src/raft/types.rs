@@ -95,8 +95,13 @@ pub fn position(id: &LogId) -> LogPosition {
     LogPosition { term: id.leader_id.term, leader: id.leader_id.node_id, index: id.index }
 }
 
+/// A leader as log entries name it.
+pub fn leader_id(term: u64, node_id: u64) -> openraft::type_config::alias::CommittedLeaderIdOf<TypeConfig> {
+    leader_id_adv::LeaderId { term, node_id }.to_committed()
+}
+
 pub fn log_id(position: LogPosition) -> LogId {
-    LogId::new(leader_id_adv::LeaderId { term: position.term, node_id: position.leader }.to_committed(), position.index)
+    LogId::new(leader_id(position.term, position.leader), position.index)
 }
 
 pub fn vote(vote: &RaftVote) -> Vote {

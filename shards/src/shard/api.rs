@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::command::{NamespaceRow, Refusal, TaskRow};
-use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
+use crate::ids::{GroupId, Namespace, PeerNumber, TaskId, TaskKey};
 
 /// Why a request was not done.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The state machine refused the command; nothing of it happened.
     #[error(transparent)]
@@ -21,15 +21,30 @@ pub enum Rejection {
         /// Its value.
         limit: usize,
     },
-    /// The group has no leader here now; nothing was done.
-    #[error("group {group} has no leader on this peer now; nothing was done, try again")]
+    /// The group had no leader that this peer reaches, for as long as it may wait for one; nothing was done.
+    #[error("group {group} has no leader that this peer reaches now; nothing was done, try again")]
     NoLeader {
         /// Which group.
         group: GroupId,
     },
-    /// Leadership was lost with the request on the way.
-    #[error("group {group} lost its leader with the request on the way; it may or may not have been done")]
+    /// This peer does not know which group a namespace belongs to: it is in no cluster, or has just joined one.
+    #[error(
+        "this peer is not a member of a cluster yet: it waits to be added, or has just been; nothing was done, try another peer, or \
+         this one later"
+    )]
+    NotMember,
+    /// This peer was removed from its cluster.
+    #[error("this peer was removed from its cluster; nothing was done, try another peer")]
+    Removed,
+    /// Leadership or the way to the leader was lost with the request on the way, or no quorum answered in time.
+    #[error("group {group} lost its leader, or its quorum, with the request on the way; it may or may not have been done")]
     Unknown {
+        /// Which group.
+        group: GroupId,
+    },
+    /// This peer's replica has not caught up with the leader within the time that a read may wait.
+    #[error("this peer's replica of group {group} is too far behind; nothing was read, try again or another peer")]
+    Behind {
         /// Which group.
         group: GroupId,
     },
@@ -55,7 +70,7 @@ pub enum TaskState {
 }
 
 /// A task and its state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskView {
     /// The row.
     pub row: TaskRow,
@@ -63,8 +78,27 @@ pub struct TaskView {
     pub state: TaskState,
 }
 
+/// What a read must have seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// Everything that was acknowledged before it.
+    #[default]
+    Linearizable,
+    /// What this peer has applied, without asking anybody: it works without a leader. Which tasks are leased only the leader knows.
+    Stale,
+}
+
+/// An answer, and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered<T> {
+    /// The answer.
+    pub value: T,
+    /// The peer that did it, when it was another than this one.
+    pub by: Option<PeerNumber>,
+}
+
 /// One page of a list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListQuery {
     /// Whose tasks.
     pub namespace: Namespace,
@@ -80,6 +114,8 @@ pub struct ListQuery {
     pub limit: usize,
     /// Rows come without payload.
     pub omit_payload: bool,
+    /// What it must have seen.
+    pub consistency: Consistency,
 }
 
 /// The last task of a page.
@@ -92,7 +128,7 @@ pub struct ListCursor {
 }
 
 /// A page of tasks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct TaskPage {
     /// In due order; live ones first.
     pub tasks: Vec<TaskView>,
@@ -101,7 +137,7 @@ pub struct TaskPage {
 }
 
 /// A namespace and where it lives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NamespaceView {
     /// Its name.
     pub name: Namespace,
@@ -114,7 +150,7 @@ pub struct NamespaceView {
 }
 
 /// One task on its way to a consumer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Delivered {
     /// Whose.
     pub namespace: Namespace,
@@ -133,7 +169,7 @@ pub struct Delivered {
 }
 
 /// What a consumer says about a delivery.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settle {
     /// The task.
     pub id: TaskId,
@@ -144,7 +180,7 @@ pub struct Settle {
 }
 
 /// The three things a consumer can say.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// Done: the task goes.
     Ack,
@@ -163,7 +199,7 @@ pub enum Verdict {
 }
 
 /// The answer to a [`Settle`].
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettleError {
     /// The lease is over, or the token is not this delivery's.
     #[error(
@@ -202,4 +238,17 @@ pub struct GroupInfo {
     pub voters: Vec<u64>,
     /// The shard that hosts the replica here.
     pub shard: usize,
+    /// Every replica, in the order of the peers' numbers.
+    pub replicas: Vec<ReplicaInfo>,
+}
+
+/// What `info` tells about one replica of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaInfo {
+    /// Whose it is.
+    pub peer: u64,
+    /// Its vote counts.
+    pub voter: bool,
+    /// On the leader: up to where it is known to have the log, and how many entries it lacks.
+    pub matched: Option<(u64, u64)>,
 }

@@ -1,20 +1,35 @@
-//! From many commands to few log entries: everything that waits, up to a bound in count and bytes, becomes one entry; a few
-//! entries are on the way at a time. There is no timer: a lone command leaves at once.
+//! From many commands to few log entries, wherever the group is led: everything that waits, up to a bound in count and bytes, becomes one
+//! entry here or one frame to the leader; a few are on the way at a time. There is no timer: a lone command leaves at once.
+//!
+//! What becomes of a batch on the way is in `flight.rs`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::command::{Command, Entry, Op, Reply, encode_entry};
-use crate::ids::GroupId;
+use bytes::Bytes;
+use z4_proto::peer::Submit;
+
+use crate::command::{Command, Entry, encode_entry};
+use crate::ids::{GroupId, PeerNumber};
+use crate::link::{Body, Links};
 use crate::metrics::Metrics;
-use crate::raft::{ProposeError, Replica};
+use crate::raft::Replica;
 use crate::runtime::clock;
+use crate::runtime::executor;
 use crate::runtime::notify::Notify;
 use crate::shard::api::Rejection;
+use crate::shard::delivery::Engine;
+use crate::shard::flight::{Flight, Landed, Landing};
+use crate::shard::queue::{self, Bound, Done, Pending, Queue, Stake};
+use crate::shard::wire;
+use crate::storage::Storage;
 
-/// What is told of a command's fate, on the executor. Never called: the replica stopped.
-pub type Done = Box<dyn FnOnce(Result<Reply, Rejection>)>;
+/// Frames of commands that are with the leader and not answered. What arrives meanwhile is the next one.
+const FRAMES_IN_FLIGHT_MAX: usize = 4;
+
+/// How often a queue that is not empty looks for what is late, and tries again what was refused.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// Bounds on batches.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +45,8 @@ pub struct BatchLimits {
     pub waiting_max: usize,
     /// Their bytes.
     pub waiting_bytes_max: usize,
+    /// A request waits so long for a leader and its answer; then its sender hears that it was not done, or may have been.
+    pub forward_timeout: Duration,
 }
 
 impl Default for BatchLimits {
@@ -40,39 +57,81 @@ impl Default for BatchLimits {
             in_flight_max: 1,
             waiting_max: 65_536,
             waiting_bytes_max: 64 << 20,
+            forward_timeout: Duration::from_secs(10),
         }
     }
 }
 
-struct Waiting {
-    command: Command,
-    bytes: usize,
-    done: Done,
+/// Where commands go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Route {
+    /// Nobody leads, as far as this replica knows.
+    #[default]
+    Nobody,
+    /// This replica leads and has applied everything from before.
+    Here {
+        /// The term in which it does.
+        term: u64,
+    },
+    /// Another peer leads.
+    There {
+        /// Which.
+        peer: PeerNumber,
+    },
 }
 
 /// One group's batcher.
 pub struct Batcher {
-    group: GroupId,
-    limits: BatchLimits,
-    metrics: Metrics,
-    waiting: RefCell<VecDeque<Waiting>>,
-    waiting_bytes: Cell<usize>,
-    in_flight: Cell<usize>,
+    pub(super) group: GroupId,
+    pub(super) limits: BatchLimits,
+    pub(super) metrics: Metrics,
+    pub(super) storage: Storage,
+    links: Links,
+    pub(super) queue: Queue,
+    pub(super) flights: RefCell<Vec<Flight>>,
+    next_flight: Cell<u64>,
+    pub(super) route: Cell<Route>,
+    /// What left came back undone: nothing leaves before the next tick, or on another route.
+    pub(super) held_up: Cell<bool>,
+    /// Commands of unknown fate are being looked at: nothing may overtake them.
+    pub(super) judging: Cell<usize>,
+    pub(super) tick: Cell<u32>,
+    /// Nobody ticks, because there was nothing to look at.
+    resting: Cell<bool>,
+    work: Notify,
+    closed: Cell<bool>,
     last_stamp_ms: Cell<u64>,
-    more: Notify,
+    held: Cell<bool>,
+    pub(super) more: Notify,
+}
+
+/// What leaves next.
+enum Departure {
+    Propose { term: u64, flight: u64, entry: Bytes },
+    Send { peer: PeerNumber, flight: u64, commands: Bytes },
 }
 
 impl Batcher {
     /// Nothing waits yet.
-    pub fn new(group: GroupId, limits: BatchLimits, metrics: Metrics) -> Rc<Self> {
+    pub fn new(group: GroupId, limits: BatchLimits, metrics: Metrics, (links, storage): (Links, Storage)) -> Rc<Self> {
         Rc::new(Batcher {
             group,
             limits,
             metrics,
-            waiting: RefCell::default(),
-            waiting_bytes: Cell::new(0),
-            in_flight: Cell::new(0),
+            storage,
+            links,
+            queue: Queue::default(),
+            flights: RefCell::default(),
+            next_flight: Cell::new(0),
+            route: Cell::default(),
+            held_up: Cell::new(false),
+            judging: Cell::new(0),
+            tick: Cell::new(0),
+            resting: Cell::new(true),
+            work: Notify::default(),
+            closed: Cell::new(false),
             last_stamp_ms: Cell::new(0),
+            held: Cell::new(false),
             more: Notify::default(),
         })
     }
@@ -89,105 +148,176 @@ impl Batcher {
         self.last_stamp_ms.set(self.last_stamp_ms.get().max(stamp_ms));
     }
 
-    /// Takes a command, or tells which bound it would exceed.
-    pub fn submit(&self, command: Command, done: Done) {
-        let bytes = command.ops.iter().map(op_bytes).sum::<usize>() + command.namespace.as_bytes().len();
-        let limits = &self.limits;
-        if self.waiting.borrow().len() >= limits.waiting_max {
-            let what = "the group's queue of commands (queue_commands_max)";
-            return done(Err(Rejection::Overloaded { what, limit: limits.waiting_max }));
+    pub(super) fn no_leader(&self) -> Rejection {
+        Rejection::NoLeader { group: self.group }
+    }
+
+    pub(super) fn unknown(&self) -> Rejection {
+        Rejection::Unknown { group: self.group }
+    }
+
+    /// Takes a command. Refused at once when a bound would be exceeded.
+    pub fn submit(&self, command: Command, bound: Bound, stake: Option<Box<dyn Stake>>, done: Done) {
+        if self.closed.get() {
+            return done(Err(Rejection::Stopping));
         }
-        if self.waiting_bytes.get() + bytes > limits.waiting_bytes_max {
-            let what = "the group's queue of commands in bytes (queue_bytes_max)";
-            return done(Err(Rejection::Overloaded { what, limit: limits.waiting_bytes_max }));
+        self.queue.push(&self.limits, self.tick.get(), (command, bound), (stake, done));
+        if self.resting.get() {
+            self.resting.set(false);
+            self.work.call();
         }
-        self.waiting_bytes.set(self.waiting_bytes.get() + bytes);
-        self.waiting.borrow_mut().push_back(Waiting { command, bytes, done });
+        self.more.call();
+    }
+
+    /// Lets commands wait instead of proposing them, or goes on. They wait as long as it takes: whoever holds lets go.
+    pub fn hold(&self, held: bool) {
+        self.held.set(held);
         self.more.call();
     }
 
     /// Entries that are proposed and not yet answered.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.get()
+        self.flights.borrow().len()
     }
 
     /// Nothing waits and nothing is on the way.
     pub fn is_idle(&self) -> bool {
-        self.in_flight.get() == 0 && self.waiting.borrow().is_empty()
+        self.queue.is_empty() && self.flights.borrow().is_empty() && self.judging.get() == 0
     }
 
-    /// Proposes batches, for as long as the replica lives.
+    /// Nobody waits for an answer.
+    pub fn owes_nothing(&self) -> bool {
+        let nobody = |flight: &Flight| !flight.pending().any(Pending::is_open);
+        self.queue.is_empty() && self.judging.get() == 0 && self.flights.borrow().iter().all(nobody)
+    }
+
+    /// Where commands go now.
+    pub fn route(&self) -> Route {
+        self.route.get()
+    }
+
+    /// Says where commands go from now on.
+    pub fn set_route(&self, route: Route) {
+        if self.route.replace(route) != route {
+            self.held_up.set(false);
+        }
+        self.more.call();
+    }
+
+    /// The way may be free again.
+    pub fn look_again(&self) {
+        self.more.call();
+    }
+
+    /// Commands that were for this leadership alone will not be done.
+    pub fn leadership_lost(&self) {
+        for pending in self.queue.take_bound(Some(Bound::Here)) {
+            pending.end(Err(self.no_leader()), &self.unknown());
+        }
+    }
+
+    /// A new leadership begins with these commands on their way.
+    pub fn renew(&self, engine: &mut Engine) {
+        self.queue.renew(engine);
+        self.flights.borrow().iter().for_each(|flight| queue::renew(flight.pending(), engine));
+    }
+
+    /// Takes no more, and answers all that is left.
+    pub fn close(self: &Rc<Self>) {
+        self.closed.set(true);
+        let flights: Vec<u64> = self.flights.borrow().iter().map(|flight| flight.id).collect();
+        flights.into_iter().for_each(|flight| self.land(flight, Landed::Not(Rejection::Stopping)));
+        for pending in self.queue.take_bound(None) {
+            pending.end(Err(Rejection::Stopping), &self.unknown());
+        }
+    }
+
+    /// Sends batches on their way, for as long as the replica lives.
     pub async fn run(self: Rc<Self>, replica: Replica) {
+        executor::spawn(Rc::clone(&self).keep_time());
         loop {
             self.more.wait().await;
-            while self.in_flight.get() < self.limits.in_flight_max {
-                let Some((entry, dones)) = self.next_batch() else { break };
-                self.in_flight.set(self.in_flight.get() + 1);
-                self.metrics.proposals_in_flight.observe(self.in_flight.get() as f64);
-                let batcher = Rc::clone(&self);
-                let since = clock::monotonic();
-                replica
-                    .propose(encode_entry(&entry), move |result| {
-                        batcher.metrics.commit_seconds.observe(since.elapsed().as_secs_f64());
-                        batcher.finish(result, dones);
-                    })
-                    .await;
+            while let Some(departure) = self.next() {
+                match departure {
+                    Departure::Propose { term, flight, entry } => {
+                        let landing = Landing::new(&self, flight);
+                        replica.propose(entry, term, move |result| landing.proposed(result)).await;
+                    }
+                    Departure::Send { peer, flight, commands } => self.send(peer, flight, commands),
+                }
             }
         }
     }
 
-    fn next_batch(&self) -> Option<(Entry, Vec<Done>)> {
-        let mut waiting = self.waiting.borrow_mut();
-        let (mut commands, mut dones, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some(next) = waiting.front() {
-            let fits = commands.len() < self.limits.commands_max && bytes + next.bytes <= self.limits.bytes_max;
-            if !fits && !commands.is_empty() {
-                break;
+    async fn keep_time(self: Rc<Self>) {
+        loop {
+            if self.is_idle() {
+                self.resting.set(true);
+                self.work.wait().await;
             }
-            let Some(next) = waiting.pop_front() else { break };
-            bytes += next.bytes;
-            commands.push(next.command);
-            dones.push(next.done);
+            executor::sleep(TICK).await;
+            self.tick();
         }
-        if commands.is_empty() {
+    }
+
+    /// The next batch, when there is one and it may leave.
+    fn next(&self) -> Option<Departure> {
+        let route = self.route.get();
+        if self.held.get() || self.held_up.get() || self.judging.get() > 0 {
             return None;
         }
-        self.waiting_bytes.set(self.waiting_bytes.get() - bytes);
-        self.metrics.batch_commands.observe(commands.len() as f64);
-        self.metrics.batch_bytes.observe(bytes as f64);
-        Some((Entry { stamp_ms: self.stamp_ms(), commands }, dones))
-    }
-
-    fn finish(&self, result: Result<Vec<Reply>, ProposeError>, dones: Vec<Done>) {
-        self.in_flight.set(self.in_flight.get() - 1);
-        self.more.call();
-        match result {
-            Ok(replies) => replies.into_iter().zip(dones).for_each(|(reply, done)| done(Ok(reply))),
-            Err(e) => {
-                let rejection = self.rejection(&e);
-                dones.into_iter().for_each(|done| done(Err(rejection.clone())));
+        let room = match route {
+            Route::Nobody => return None,
+            Route::Here { .. } => self.limits.in_flight_max,
+            Route::There { peer } if !self.links.is_up(peer) => return None,
+            Route::There { .. } => FRAMES_IN_FLIGHT_MAX,
+        };
+        let in_flight = {
+            let flights = self.flights.borrow();
+            // What went another way and may come back must not be overtaken.
+            if flights.len() >= room || flights.iter().any(|flight| flight.to != route) {
+                return None;
             }
-        }
+            flights.len() + 1
+        };
+        let mut batch = self.queue.pop_batch(&self.limits)?;
+        let flight = self.next_flight.replace(self.next_flight.get() + 1);
+        let commands = std::mem::take(&mut batch.commands);
+        let departure = match route {
+            Route::There { peer } => {
+                let (bytes, back) = wire::put_commands(commands);
+                batch.commands = back;
+                Departure::Send { peer, flight, commands: bytes }
+            }
+            Route::Here { .. } | Route::Nobody => {
+                self.metrics.proposals_in_flight.observe(in_flight as f64);
+                self.metrics.batch_commands.observe(commands.len() as f64);
+                self.metrics.batch_bytes.observe(batch.bytes as f64);
+                let entry = Entry { stamp_ms: self.stamp_ms(), commands };
+                let bytes = encode_entry(&entry);
+                batch.commands = entry.commands;
+                let term = if let Route::Here { term } = route { term } else { 0 };
+                Departure::Propose { term, flight, entry: bytes }
+            }
+        };
+        self.flights.borrow_mut().push(Flight::new(flight, route, batch));
+        Some(departure)
     }
 
-    fn rejection(&self, e: &ProposeError) -> Rejection {
-        match e {
-            ProposeError::NotLeader { .. } => Rejection::NoLeader { group: self.group },
-            ProposeError::Unknown => Rejection::Unknown { group: self.group },
-            ProposeError::Stopped(_) => Rejection::Stopping,
-        }
+    /// The next batch is on its way, to nobody.
+    #[cfg(test)]
+    pub(super) fn depart(&self) {
+        let _ = self.next();
     }
-}
 
-/// About what an operation will take in an entry.
-fn op_bytes(op: &Op) -> usize {
-    const FIXED: usize = 32;
-    FIXED
-        + match op {
-            Op::Create(create) => create.payload.len() + create.metadata.len(),
-            Op::Retry { error, .. } => error.len(),
-            Op::Update(update) => [&update.payload, &update.metadata].into_iter().flatten().map(bytes::Bytes::len).sum(),
-            Op::Register { key, value, .. } => key.len() + value.len(),
-            _ => 0,
-        }
+    fn send(self: &Rc<Self>, peer: PeerNumber, flight: u64, commands: Bytes) {
+        // The commands' own time runs out before the frame's.
+        let within = self.limits.forward_timeout + 2 * TICK;
+        let answer = self.links.post(peer, self.group, Body::Submit(Submit { commands }), within);
+        let batcher = Rc::clone(self);
+        executor::spawn(async move {
+            let landed = Landed::answered(batcher.group, answer.await);
+            batcher.land(flight, landed);
+        });
+    }
 }

@@ -34,7 +34,7 @@ impl Consumer {
         let (deliveries, receiver) = mpsc::unbounded();
         let mut by_group: BTreeMap<GroupId, Vec<Namespace>> = BTreeMap::new();
         for namespace in namespaces {
-            by_group.entry(shards.group_of(&namespace)).or_default().push(namespace);
+            by_group.entry(shards.route(&namespace)?).or_default().push(namespace);
         }
         let flow = Arc::new(Flow::new(queued_bytes_max));
         let mut consumer = Consumer { shards, id, groups: Vec::new(), flow: Arc::clone(&flow), deliveries: receiver };

@@ -12,62 +12,66 @@ use crate::machine::namespace::absent;
 use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::AppliedRun;
 use crate::runtime::{clock, executor};
-use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Settled};
-use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Finish, Step};
+use crate::shard::api::{Answered, Delivered, Rejection, Settle, SettleError, Settled};
+use crate::shard::batcher::Route;
+use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Step};
 use crate::shard::group::Group;
 use crate::shard::message::{Leases, Subscription};
+use crate::shard::queue::Bound;
+use crate::shard::stake::EngineStake;
 
-/// How often a new leader looks whether its own entries of before are done.
-const IN_FLIGHT_LOOK: Duration = Duration::from_millis(5);
+/// A new leader without an answer from a quorum asks again after this.
+const BARRIER_AGAIN: Duration = Duration::from_millis(50);
 
 impl Group {
     /// Starts to deliver once everything that earlier leaders committed was applied; gives up when leadership is lost before.
     pub(super) async fn lead(self: Rc<Self>) {
-        if !self.taking_over.replace(true) {
-            self.take_over().await;
-            self.taking_over.set(false);
-        }
-    }
-
-    async fn take_over(self: &Rc<Self>) {
         let Some(replica) = self.replica() else { return };
-        let reign = self.reign.get();
-        // Of an earlier time as leader in the same term: the barrier covers what is committed, and these may still be.
-        while self.batcher.in_flight() > 0 {
-            executor::sleep(IN_FLIGHT_LOOK).await;
-            if self.reign.get() != reign {
+        self.follow();
+        self.becoming.set(true);
+        let attempt = self.engines.get();
+        while let Err(e) = replica.read_barrier().await {
+            if self.engines.get() != attempt || !replica.status().leads {
+                tracing::info!(group = %self.id, error = %e, "leadership ended before it began");
                 return;
             }
-        }
-        if let Err(e) = replica.read_barrier().await {
-            tracing::info!(group = %self.id, error = %e, "leadership ended before it began");
-            return;
+            executor::sleep(BARRIER_AGAIN).await;
         }
         let stamp = self.read(|partition| Ok(partition.last_stamp_ms())).await;
+        let status = replica.status();
         let Ok(stamp) = stamp else { return };
-        if self.reign.get() != reign {
+        if self.engines.get() != attempt || !status.leads {
             return;
         }
         self.batcher.stamp_at_least(stamp);
-        let first_token = self.mint.borrow_mut().token(self.batcher.stamp_ms());
+        self.engines.set(attempt + 1);
+        self.becoming.set(false);
+        let first_token = self.mint.borrow_mut().first_token(status.term);
         let mut engine = Engine::new(self.id, self.limits, first_token);
+        self.batcher.renew(&mut engine);
         for s in self.subscriptions.borrow().values() {
             engine.subscribe(s.consumer, s.flow.clone(), &s.namespaces, s.lease_ms);
         }
         *self.engine.borrow_mut() = Some(engine);
         self.gauges.is_leader.set(1);
-        tracing::info!(group = %self.id, term = replica.status().term, "leading");
+        self.set_route(Route::Here { term: status.term });
+        tracing::info!(group = %self.id, term = status.term, "leading");
         self.drive();
     }
 
     /// Stops to deliver: another peer leads, or nobody.
-    pub(super) fn follow(&self) {
+    pub(super) fn follow(self: &Rc<Self>) {
         self.lease_until.set(None);
-        self.reign.set(self.reign.get() + 1);
-        if self.engine.borrow_mut().take().is_some() {
+        self.engines.set(self.engines.get() + 1);
+        self.becoming.set(false);
+        let engine = self.engine.borrow_mut().take();
+        if let Some(engine) = engine {
+            self.mint.borrow_mut().tokens_used(engine.next_token());
             tracing::info!(group = %self.id, "not leading any more");
         }
         self.gauges.is_leader.set(0);
+        self.set_route(self.route_elsewhere());
+        self.batcher.leadership_lost();
     }
 
     /// Feeds the engine, if this replica leads, and does what it decides.
@@ -204,22 +208,16 @@ impl Group {
         claims: Vec<Claim>,
         then: impl FnOnce(Result<(), Rejection>) + 'static,
     ) {
-        let group = Rc::clone(self);
-        let name = namespace.clone();
-        let done = Box::new(move |result: Result<Reply, Rejection>| {
-            let finish = match &result {
-                Ok(Ok(_)) => Finish::Applied,
-                Ok(Err(_)) => Finish::Refused,
-                Err(_) => Finish::NotDone,
-            };
-            if let Ok(Err(refusal)) = &result {
-                tracing::warn!(group = %group.id, namespace = %name, error = %refusal, "a delivery's command was refused");
+        let (group, name) = (self.id, namespace.clone());
+        let stake = EngineStake::claims(self, &namespace, claims);
+        let done = Box::new(move |result: Result<Answered<Reply>, Rejection>| {
+            let reply = result.map(|answered| answered.value);
+            if let Ok(Err(refusal)) = &reply {
+                tracing::warn!(%group, namespace = %name, error = %refusal, "a delivery's command was refused");
             }
-            let now_ms = clock::wall_ms();
-            group.with_engine(|engine| claims.iter().for_each(|claim| engine.finished(*claim, finish, now_ms)));
-            then(result.and_then(|reply| reply.map(|_| ()).map_err(Rejection::from)));
+            then(reply.and_then(|reply| reply.map(|_| ()).map_err(Rejection::from)));
         });
-        self.batcher.submit(Command { namespace, ops }, done);
+        self.batcher.submit(Command { namespace, ops }, Bound::Here, stake, done);
     }
 
     /// A row that cannot be read: nothing that depends on this partition may be served any more.
@@ -242,8 +240,8 @@ impl Group {
         });
     }
 
-    /// Settles deliveries; acks and nacks of one call travel in one command.
-    pub(super) async fn settle(self: Rc<Self>, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
+    /// Settles deliveries, as the leader; acks and nacks of one call travel in one command.
+    pub(super) async fn settle_here(self: &Rc<Self>, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
         let mut settled: Vec<Settled> = Vec::with_capacity(settles.len());
         let (mut ops, mut claims, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         let now_ms = clock::wall_ms();

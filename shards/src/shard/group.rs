@@ -8,19 +8,22 @@ use std::time::Instant;
 
 use prometheus::local::LocalHistogram;
 
-use crate::command::{Command, Created, Op, Reply};
+use crate::command::{Command, Created, Op};
 use crate::ids::{GroupId, PeerNumber, TaskId};
 use crate::link::Links;
 use crate::metrics::{GroupMetrics, Metrics};
 use crate::partition::{Due, Partition, PartitionError};
-use crate::raft::Replica;
-use crate::runtime::clock;
+use crate::raft::{Leader, Replica};
 use crate::runtime::notify::Notify;
-use crate::shard::api::{GroupInfo, Rejection};
-use crate::shard::batcher::{Batcher, Done};
+use crate::shard::api::{GroupInfo, Rejection, ReplicaInfo};
+use crate::shard::batcher::{Batcher, Route};
 use crate::shard::delivery::{self, ConsumerId, Engine};
+use crate::shard::forward::RouteWatch;
 use crate::shard::message::Subscription;
 use crate::shard::mint::Mint;
+use crate::shard::queue::{Bound, Done};
+use crate::shard::stake::EngineStake;
+use crate::shard::steering::Steering;
 use crate::shard::worker::ShardOptions;
 use crate::storage::Storage;
 
@@ -36,16 +39,20 @@ pub struct Group {
     pub(super) gauges: GroupMetrics,
     pub(super) batcher: Rc<Batcher>,
     replica: RefCell<Option<Replica>>,
+    /// Who leads, as the replica knows.
+    pub(super) leader: Cell<Leader>,
     /// Some while this replica leads and has applied everything from before.
     pub(super) engine: RefCell<Option<Engine>>,
-    /// Counts the ends of this replica's leadership.
-    pub(super) reign: Cell<u64>,
-    /// [`Group::lead`] is under way.
-    pub(super) taking_over: Cell<bool>,
     /// Nobody else leads until then, as last computed.
     pub(super) lease_until: Cell<Option<Instant>>,
     /// Looks at the quorum until a transfer of leadership counts as failed.
     pub(super) handing_over: Cell<u32>,
+    /// Counts engines: the number of the present one, or of none.
+    pub(super) engines: Cell<u64>,
+    /// This replica was elected, and catches up with what earlier leaders committed.
+    pub(super) becoming: Cell<bool>,
+    /// Those who wait for another leader.
+    pub(super) route_watch: RouteWatch,
     pub(super) limits: delivery::Limits,
     pub(super) subscriptions: RefCell<HashMap<ConsumerId, Subscription>>,
     /// Called when the engine may want an earlier tick than the one being slept for.
@@ -58,6 +65,8 @@ pub struct Group {
     /// Due rows, and how many seconds ago they were counted.
     pub(super) due_counted: Cell<(u64, Due)>,
     pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What is under way with its membership and its leader.
+    pub(super) steering: Steering,
 }
 
 impl Group {
@@ -73,18 +82,20 @@ impl Group {
             id,
             shard,
             me,
+            gauges: metrics.group(id),
+            batcher: Batcher::new(id, options.batch, metrics.clone(), (links.clone(), storage.clone())),
             links,
             storage,
-            gauges: metrics.group(id),
-            batcher: Batcher::new(id, options.batch, metrics.clone()),
             lateness: RefCell::new(metrics.shard().lateness_seconds),
             metrics,
             replica: RefCell::default(),
+            leader: Cell::default(),
             engine: RefCell::default(),
-            reign: Cell::new(0),
-            taking_over: Cell::new(false),
             lease_until: Cell::new(None),
             handing_over: Cell::new(0),
+            engines: Cell::new(0),
+            becoming: Cell::new(false),
+            route_watch: RouteWatch::default(),
             limits: options.delivery,
             subscriptions: RefCell::default(),
             tick: Notify::default(),
@@ -93,6 +104,7 @@ impl Group {
             seconds_since_trim: Cell::new(0),
             due_counted: Cell::new((u64::MAX, Due::default())),
             on_fatal: Arc::clone(&options.on_fatal),
+            steering: Steering::default(),
         })
     }
 
@@ -114,36 +126,24 @@ impl Group {
         Rejection::NoLeader { group: self.id }
     }
 
-    /// Takes a command to Raft. A task that is updated or deleted is taken from its consumer first, so that no ack can overtake.
-    pub(super) fn submit(self: &Rc<Self>, command: Command, done: Done) {
-        if !self.leads() {
+    /// Takes a command to Raft, here or wherever the group is led. A task that is updated or deleted is taken from its consumer first, so
+    /// that no ack can overtake.
+    pub(super) fn submit(self: &Rc<Self>, command: Command, bound: Bound, done: Done) {
+        if bound == Bound::Here && !self.leads() && !self.becoming.get() {
             return done(Err(self.no_leader()));
         }
-        let touched: Vec<TaskId> = command.ops.iter().filter_map(touched).collect();
-        if touched.is_empty() {
-            return self.batcher.submit(command, done);
-        }
-        let namespace = command.namespace.clone();
-        self.with_engine(|engine| touched.iter().for_each(|id| engine.revoke(*id)));
-        let group = Rc::clone(self);
-        let done = Box::new(move |result: Result<Reply, Rejection>| {
-            let now_ms = clock::wall_ms();
-            group.with_engine(|engine| touched.iter().for_each(|id| engine.release(&namespace, *id, now_ms)));
-            done(result);
-        });
-        self.batcher.submit(command, done);
+        let stake = EngineStake::of(self, &command);
+        self.batcher.submit(command, bound, stake, done);
     }
 
-    /// Queues creates with reserved ids.
-    pub(super) fn submit_async(self: &Rc<Self>, mut command: Command) -> Result<Vec<Created>, Rejection> {
-        if !self.leads() {
-            return Err(self.no_leader());
-        }
+    /// Queues creates with reserved ids, as the leader.
+    pub(super) fn submit_async_here(self: &Rc<Self>, mut command: Command) -> Result<Vec<Created>, Rejection> {
+        let Route::Here { term } = self.batcher.route() else { return Err(self.no_leader()) };
         let stamp_ms = self.batcher.stamp_ms();
         let mut created = Vec::with_capacity(command.ops.len());
         for op in &mut command.ops {
             let Op::Create(create) = op else { continue };
-            create.sequence = self.mint.borrow_mut().sequence(stamp_ms);
+            create.sequence = self.mint.borrow_mut().sequence(term);
             create.due_ms = create.due_ms.max(stamp_ms);
             let id = TaskId { due_ms: create.due_ms, group: self.id, sequence: create.sequence };
             created.push(Created { id, created_ms: stamp_ms, duplicate: false });
@@ -153,7 +153,9 @@ impl Group {
         let group = self.id;
         self.batcher.submit(
             command,
-            Box::new(move |result| match result {
+            Bound::Anywhere,
+            None,
+            Box::new(move |result| match result.map(|answered| answered.value) {
                 Ok(Ok(_)) => {}
                 Ok(Err(e)) => tracing::warn!(%group, error = %e, "an asynchronous create was refused after its answer"),
                 Err(e) => {
@@ -184,7 +186,10 @@ impl Group {
 
     /// What `info` tells.
     pub(super) fn info(&self) -> Option<GroupInfo> {
-        let status = self.replica()?.status();
+        let replica = self.replica()?;
+        let (status, members) = (replica.status(), replica.members());
+        let told = |peer: PeerNumber| members.matched.get(&peer).copied().zip(members.lag(peer)).filter(|_| status.leads);
+        let info = |peer: &PeerNumber| ReplicaInfo { peer: *peer, voter: members.is_voter(*peer), matched: told(*peer) };
         Some(GroupInfo {
             group: self.id,
             leader: status.leader,
@@ -194,15 +199,7 @@ impl Group {
             applied_index: status.applied_index,
             voters: status.voters,
             shard: self.shard,
+            replicas: members.nodes.iter().map(info).collect(),
         })
-    }
-}
-
-/// The task that an operation takes from its consumer.
-fn touched(op: &Op) -> Option<TaskId> {
-    match op {
-        Op::Update(update) => Some(update.id),
-        Op::Delete { id, .. } => Some(*id),
-        _ => None,
     }
 }

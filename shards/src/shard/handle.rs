@@ -4,20 +4,24 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
 
-use crate::command::{Command, Created, Op, OpReply};
+use crate::command::{Before, Command, Created, Op, OpReply};
 use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
 use crate::machine::registry;
 use crate::roster::Roster;
+use crate::runtime::executor;
 use crate::runtime::mailbox::{self, SendError};
-use crate::shard::api::{GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView};
+use crate::shard::api::{
+    Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
+};
 pub use crate::shard::consumer::Consumer;
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::{Answer, Message, OpenError};
@@ -41,7 +45,12 @@ pub(super) struct Inner {
     consumers: AtomicU64,
     reach: Reach,
     roster: ArcSwap<Roster>,
+    /// This peer was removed from its cluster.
+    removed: AtomicBool,
 }
+
+/// A message that found a mailbox full is brought again after this.
+const FULL_AGAIN: Duration = Duration::from_millis(1);
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
 /// are not `Send` themselves.
@@ -60,6 +69,7 @@ impl Shards {
                 consumers: AtomicU64::new(1),
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
+                removed: AtomicBool::new(false),
             })),
             inboxes,
         )
@@ -92,16 +102,28 @@ impl Shards {
         self.0.mailboxes.len()
     }
 
-    /// The group that owns a namespace.
+    /// The group that owns a namespace; the registry's as long as the slot table is not known.
     pub fn group_of(&self, namespace: &Namespace) -> GroupId {
         GroupId(self.0.slots[usize::from(namespace.slot())].load(Ordering::Relaxed))
     }
 
-    fn groups_of_tasks(&self) -> Vec<GroupId> {
+    /// The same for a request: one that belongs to no group yet must not reach the registry.
+    pub(super) fn route(&self, namespace: &Namespace) -> Result<GroupId, Rejection> {
+        match self.group_of(namespace) {
+            _ if self.is_removed() => Err(Rejection::Removed),
+            GroupId::REGISTRY => Err(Rejection::NotMember),
+            group => Ok(group),
+        }
+    }
+
+    pub(super) fn groups_of_tasks(&self) -> Result<Vec<GroupId>, Rejection> {
         let mut groups: Vec<u16> = self.0.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
         groups.sort_unstable();
         groups.dedup();
-        groups.into_iter().map(GroupId).collect()
+        match groups.first() {
+            Some(0) | None => Err(Rejection::NotMember),
+            Some(_) => Ok(groups.into_iter().map(GroupId).collect()),
+        }
     }
 
     /// Brings a message to the shard of a group; gives it back when the mailbox is full or the shard has stopped.
@@ -133,45 +155,52 @@ impl Shards {
         }
     }
 
-    async fn ask<T>(&self, group: GroupId, message: impl FnOnce(Answer<T>) -> Message) -> Result<T, Rejection> {
+    pub(super) async fn ask<T>(&self, group: GroupId, message: impl FnOnce(Answer<T>) -> Message) -> Result<T, Rejection> {
         let (tx, rx) = oneshot::channel();
         self.post(group, message(tx)).map_err(|e| self.rejection(&e))?;
         rx.await.unwrap_or(Err(Rejection::Stopping))
     }
 
-    /// Has a command applied. The answer means that it is on the disks of a quorum.
-    pub async fn submit(&self, command: Command) -> Result<Vec<OpReply>, Rejection> {
-        let group = self.group_of(&command.namespace);
-        Ok(self.ask(group, |answer| Message::Submit(group, command, answer)).await??)
+    /// Has a command applied, by whichever peer leads its group. The answer means that it is on the disks of a quorum.
+    pub async fn submit(&self, command: Command) -> Result<Answered<Vec<OpReply>>, Rejection> {
+        let group = self.route(&command.namespace)?;
+        let Answered { value, by } = self.ask(group, |answer| Message::Submit(group, command, answer)).await?;
+        Ok(Answered { value: value?, by })
     }
 
     /// Queues a command of creates at the leader and answers with reserved ids, before anything is durable.
-    pub async fn submit_async(&self, command: Command) -> Result<Vec<Created>, Rejection> {
-        let group = self.group_of(&command.namespace);
+    pub async fn submit_async(&self, command: Command) -> Result<Answered<Vec<Created>>, Rejection> {
+        let group = self.route(&command.namespace)?;
         self.ask(group, |answer| Message::SubmitAsync(group, command, answer)).await
     }
 
-    /// Reads one task, linearizable.
-    pub async fn get(&self, namespace: Namespace, id: TaskId) -> Result<Option<TaskView>, Rejection> {
-        let group = self.group_of(&namespace);
-        self.ask(group, |answer| Message::Get(group, namespace, id, answer)).await
+    /// Reads one task.
+    pub async fn get(&self, namespace: Namespace, id: TaskId, consistency: Consistency) -> Result<Option<TaskView>, Rejection> {
+        let group = self.route(&namespace)?;
+        self.ask(group, |answer| Message::Get(group, (namespace, id), consistency, answer)).await
+    }
+
+    /// Returns when this peer's replica of a group has applied everything that was committed before the call: what is read here then is
+    /// linearizable.
+    pub async fn read_barrier(&self, group: GroupId) -> Result<(), Rejection> {
+        self.ask(group, |answer| Message::Barrier(group, answer)).await
     }
 
     /// Reads one page of a namespace's tasks.
     pub async fn list(&self, query: ListQuery) -> Result<TaskPage, Rejection> {
-        let group = self.group_of(&query.namespace);
+        let group = self.route(&query.namespace)?;
         self.ask(group, |answer| Message::List(group, query, answer)).await
     }
 
     /// Reads one namespace; one that does not exist yet shows the defaults and `created_ms` 0.
     pub async fn namespace(&self, namespace: Namespace) -> Result<NamespaceView, Rejection> {
-        let group = self.group_of(&namespace);
+        let group = self.route(&namespace)?;
         self.ask(group, |answer| Message::Namespace(group, namespace, answer)).await
     }
 
     /// Namespaces of all groups in the order of their names, after `after`, at most `limit`.
     pub async fn namespaces(&self, after: Option<Namespace>, limit: usize) -> Result<Vec<NamespaceView>, Rejection> {
-        let groups = self.groups_of_tasks();
+        let groups = self.groups_of_tasks()?;
         let scattered = groups.into_iter().map(|group| {
             self.ask(group, {
                 let after = after.clone();
@@ -189,20 +218,23 @@ impl Shards {
 
     /// Removes every task of a namespace; returns how many.
     pub async fn purge(&self, namespace: Namespace) -> Result<u64, Rejection> {
-        let group = self.group_of(&namespace);
+        let group = self.route(&namespace)?;
         self.ask(group, |answer| Message::Purge(group, namespace, answer)).await
     }
 
     /// Settles deliveries of one namespace; one answer for each, in their order, once they are durable.
     pub async fn settle(&self, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
-        let (group, count) = (self.group_of(&namespace), settles.len());
         let (tx, rx) = oneshot::channel();
-        let rejection = match self.post(group, Message::Settle(group, namespace, settles, tx)) {
+        let count = settles.len();
+        let posted = self
+            .route(&namespace)
+            .and_then(|group| self.post(group, Message::Settle(group, namespace, settles, tx)).map_err(|e| self.rejection(&e)));
+        let rejection = match posted {
             Ok(()) => match rx.await {
                 Ok(settled) => return settled,
                 Err(oneshot::Canceled) => Rejection::Stopping,
             },
-            Err(e) => self.rejection(&e),
+            Err(rejection) => rejection,
         };
         (0..count).map(|_| Err(SettleError::Rejected(rejection.clone()))).collect()
     }
@@ -249,11 +281,15 @@ impl Shards {
         let row = |(key, value): (&'static str, Bytes)| Op::Register {
             key: Bytes::from_static(key.as_bytes()),
             value,
-            only_if_absent: true,
+            before: Before::Absent,
         };
-        let command = Command { namespace: registry::namespace(), ops: rows.into_iter().map(row).collect() };
+        self.registry_write(Command { namespace: registry::namespace(), ops: rows.into_iter().map(row).collect() }).await
+    }
+
+    /// Has a command applied to the registry.
+    pub(super) async fn registry_write(&self, command: Command) -> Result<(), Rejection> {
         let group = GroupId::REGISTRY;
-        self.ask(group, |answer| Message::Submit(group, command, answer)).await??;
+        self.ask(group, |answer| Message::Submit(group, command, answer)).await?.value?;
         Ok(())
     }
 
@@ -267,12 +303,17 @@ impl Shards {
     }
 
     /// Brings a message to every shard; one whose mailbox is full now gets it as soon as there is room.
+    /// Called on an executor.
     pub(super) fn for_each_shard(&self, message: impl Fn() -> Message) {
         for index in 0..self.count() {
-            let mut message = message();
-            while let Err(SendError::Full(back)) = self.post_to(index, message) {
-                message = back;
-                std::thread::yield_now();
+            if let Err(SendError::Full(mut message)) = self.post_to(index, message()) {
+                let shards = self.clone();
+                executor::spawn(async move {
+                    while let Err(SendError::Full(back)) = shards.post_to(index, message) {
+                        message = back;
+                        executor::sleep(FULL_AGAIN).await;
+                    }
+                });
             }
         }
     }
@@ -302,6 +343,16 @@ impl Shards {
         let roster = Arc::new(roster);
         self.0.roster.store(Arc::clone(&roster));
         self.for_each_shard(|| Message::Roster(Arc::clone(&roster)));
+    }
+
+    /// This peer was removed from its cluster: it takes no requests any more. `false`: that was known.
+    pub fn set_removed(&self) -> bool {
+        !self.0.removed.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Shards::set_removed`].
+    pub fn is_removed(&self) -> bool {
+        self.0.removed.load(Ordering::Relaxed)
     }
 
     /// The slot table as the registry's bytes; zeros as long as it is not known.

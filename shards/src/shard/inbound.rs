@@ -88,12 +88,23 @@ impl Shard {
                     replica.inbound(body, answer);
                 }
             }
+            (body @ (Body::MoveLeader(_) | Body::Arm(_)), _, answer) => self.operate_for_peer(id, &body, answer),
             (body @ (Body::SnapshotBegin(_) | Body::SnapshotChunk(_) | Body::SnapshotEnd(_)), Some(group), answer) => {
                 if let Some(replica) = group.replica() {
                     // A sender that gives up wants no answer.
                     replica.inbound(body, answer.unwrap_or_else(|| oneshot::channel().0));
                 }
             }
+            (
+                body @ (Body::Submit(_)
+                | Body::Reserve(_)
+                | Body::ReadIndex(_)
+                | Body::ListTasks(_)
+                | Body::ListNamespaces(_)
+                | Body::Settle(_)),
+                Some(group),
+                Some(answer),
+            ) => group.asked(body, answer),
             (_, None, Some(answer)) => {
                 let text = format!("group {id} is not open on this peer");
                 let _ = answer.send(Body::Failure(Failure { kind: failure::Kind::NoLeader.into(), text, limit: 0 }));

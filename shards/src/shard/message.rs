@@ -8,9 +8,12 @@ use futures_channel::{mpsc, oneshot};
 use crate::command::{Command, Created, Reply};
 use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
 use crate::link::Body;
-use crate::roster::Roster;
-use crate::shard::api::{Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView};
+use crate::roster::{Registry, Roster};
+use crate::shard::api::{
+    Answered, Consistency, Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
+};
 use crate::shard::delivery::{ConsumerId, Flow};
+use crate::shard::members::MoveError;
 
 /// Where the answer goes. Dropped unanswered: the shard is stopping.
 pub type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
@@ -18,11 +21,13 @@ pub type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
 /// A request to one group of the shard.
 pub enum Message {
     /// Apply a command.
-    Submit(GroupId, Command, Answer<Reply>),
+    Submit(GroupId, Command, Answer<Answered<Reply>>),
     /// Queue creates and answer with reserved ids. Once answered, only a crash of the leader loses it.
-    SubmitAsync(GroupId, Command, Answer<Vec<Created>>),
-    /// Read one task, linearizable.
-    Get(GroupId, Namespace, TaskId, Answer<Option<TaskView>>),
+    SubmitAsync(GroupId, Command, Answer<Answered<Vec<Created>>>),
+    /// Read one task.
+    Get(GroupId, (Namespace, TaskId), Consistency, Answer<Option<TaskView>>),
+    /// Answer when this peer's replica has applied everything that was committed before.
+    Barrier(GroupId, Answer<()>),
     /// Read a page of tasks.
     List(GroupId, ListQuery, Answer<TaskPage>),
     /// Read a namespace.
@@ -57,6 +62,16 @@ pub enum Message {
     Identify(PeerNumber, String),
     /// The registry tells who is in the cluster.
     Roster(Arc<Roster>),
+    /// Read the registry as it is applied on this peer (group 0).
+    Registry(Answer<Registry>),
+    /// Have another peer lead the group, if this one does.
+    MoveLeader(GroupId, PeerNumber, oneshot::Sender<Result<(), MoveError>>),
+    /// Spread leaders evenly again, on every peer (group 0).
+    Rebalance,
+    /// Spread the leaders of this shard evenly again. May be dropped when the mailbox is full: it is asked for again.
+    Arm,
+    /// Read the last applied index of a replica and the hash over its state, together.
+    StateHash(GroupId, Answer<(Option<u64>, u64)>),
     /// Finish what is under way, make it durable, close everything.
     Stop(oneshot::Sender<()>),
 }

@@ -2,22 +2,40 @@
 //! through which the rest of the peer reaches all of it.
 
 pub mod api;
+mod balance;
 mod batcher;
 mod consumer;
 mod delivering;
 pub mod delivery;
+mod flight;
+#[cfg(test)]
+mod flight_tests;
+mod forward;
+#[cfg(test)]
+mod forward_tests;
 mod group;
+mod hand_over;
 pub mod handle;
 mod inbound;
+pub mod members;
 mod message;
 mod mint;
+mod operations;
+mod peers;
+mod publish;
+mod queue;
 mod quorum;
 mod reads;
+mod reconcile;
 #[cfg(test)]
 mod replication_tests;
+mod served;
+mod stake;
+mod steering;
 #[cfg(test)]
 mod testing;
 mod upkeep;
+mod wire;
 mod worker;
 
 pub use batcher::BatchLimits;

@@ -34,7 +34,7 @@ impl Group {
 
     /// Stops to deliver before another replica is asked to lead: it may be elected without a lease's wait. Serves again when
     /// leadership has not moved after a while.
-    pub(super) fn hand_over(&self) {
+    pub(super) fn step_aside(self: &Rc<Self>) {
         self.follow();
         self.handing_over.set(HAND_OVER_LOOKS);
     }
@@ -57,7 +57,7 @@ impl Group {
                 }
                 // Deliveries that waited for the quorum.
                 self.drive();
-                if !self.leads() {
+                if !self.leads() && !self.becoming.get() {
                     executor::spawn(Rc::clone(&self).lead());
                 }
                 continue;

@@ -32,6 +32,11 @@ pub(super) struct Peer {
 impl Peer {
     /// Starts a peer in its own directory; it has no group yet.
     pub async fn start(number: PeerNumber, dir: &Path) -> Peer {
+        Peer::start_with(number, dir, BatchLimits::default()).await
+    }
+
+    /// The same with other bounds.
+    pub async fn start_with(number: PeerNumber, dir: &Path, batch: BatchLimits) -> Peer {
         let dir = dir.join(format!("peer-{number}"));
         let (shards, mut inboxes) = Shards::new(1, 1_024);
         let log = Log::open(dir.join("log"), LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() }).await.expect("log");
@@ -39,9 +44,10 @@ impl Peer {
         let options = ShardOptions {
             partitions_dir: dir.join("partitions"),
             partition: PartitionOptions::default(),
-            batch: BatchLimits::default(),
+            batch,
             delivery: delivery::Limits::default(),
             trim_bytes: 256 << 20,
+            clock_skew_warn_ms: 500,
             retention: Retention { retained_bytes: 64 << 20, held_bytes_max: 1 << 30 },
             metrics: Metrics::new("test").expect("metrics"),
             on_fatal: Arc::new(|what| eprintln!("fatal: {what}")),
@@ -52,6 +58,11 @@ impl Peer {
         executor::spawn(async move { running.run(inbox, &handle).await });
         shards.identify(number, "test");
         Peer { number, shards, shard }
+    }
+
+    /// Cuts it off from every other peer.
+    pub fn isolate(&self) {
+        self.shard.links().close();
     }
 
     /// Stops it as a graceful stop does.
@@ -73,9 +84,14 @@ pub(super) fn connect(a: &Peer, b: &Peer) {
 
 /// Three connected peers that are the voters of [`GROUP`], which owns every slot.
 pub(super) async fn three(dir: &Path) -> Vec<Peer> {
+    three_with(dir, BatchLimits::default()).await
+}
+
+/// The same with other bounds.
+pub(super) async fn three_with(dir: &Path, batch: BatchLimits) -> Vec<Peer> {
     let mut peers = Vec::new();
     for number in 1..=3 {
-        peers.push(Peer::start(number, dir).await);
+        peers.push(Peer::start_with(number, dir, batch).await);
     }
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         connect(&peers[a], &peers[b]);

@@ -16,13 +16,15 @@ use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};
 use crate::raft::{Replica, Retention};
 use crate::runtime::{clock, executor, mailbox};
-use crate::shard::api::Rejection;
+use crate::shard::api::{Rejection, SettleError};
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery;
 use crate::shard::group::Group;
 use crate::shard::handle::Shards;
 use crate::shard::inbound::Door;
 use crate::shard::message::{Answer, Message, OpenError};
+use crate::shard::queue::Bound;
+use crate::shard::steering::ClusterWork;
 use crate::storage::Storage;
 
 /// Messages taken from the mailbox before other tasks run.
@@ -44,6 +46,8 @@ pub struct ShardOptions {
     pub delivery: delivery::Limits,
     /// The log is trimmed after about so many bytes of commands of one group.
     pub trim_bytes: u64,
+    /// A peer whose clock differs by more is named in the log, milliseconds.
+    pub clock_skew_warn_ms: u64,
     /// What stays in the log after a trim, for followers that are behind.
     pub retention: Retention,
     /// Where measurements go.
@@ -54,15 +58,17 @@ pub struct ShardOptions {
 
 /// One shard, on its executor.
 pub struct Shard {
-    index: usize,
-    options: ShardOptions,
+    pub(super) index: usize,
+    pub(super) options: ShardOptions,
     log: Log,
-    storage: Storage,
-    groups: RefCell<BTreeMap<GroupId, Rc<Group>>>,
-    links: Links,
+    pub(super) storage: Storage,
+    pub(super) groups: RefCell<BTreeMap<GroupId, Rc<Group>>>,
+    pub(super) links: Links,
     /// This peer's number in the groups, and the cluster's id.
     identity: RefCell<(PeerNumber, String)>,
-    stopping: Cell<bool>,
+    pub(super) stopping: Cell<bool>,
+    /// Who is in the cluster, and what this shard does about it.
+    pub(super) cluster: ClusterWork,
 }
 
 impl Shard {
@@ -77,6 +83,7 @@ impl Shard {
             links: Links::new(reach),
             identity: RefCell::default(),
             stopping: Cell::new(false),
+            cluster: ClusterWork::new(),
         })
     }
 
@@ -84,7 +91,9 @@ impl Shard {
     pub async fn run(self: Rc<Self>, mut inbox: mailbox::Receiver<Message>, shards: &Shards) {
         let door: Rc<dyn Inbound> = Rc::new(Door::new(shards.clone()));
         self.links.deliver_to(Rc::downgrade(&door));
+        *self.cluster.shards.borrow_mut() = Some(shards.clone());
         executor::spawn(Rc::clone(&self).keep_up());
+        executor::spawn(Rc::clone(&self).steer());
         let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
         while !self.stopping.get() && inbox.receive(&mut batch, MESSAGES_PER_TURN).await {
             self.options.metrics.mailbox_depth.observe(batch.len() as f64);
@@ -102,6 +111,16 @@ impl Shard {
         }
     }
 
+    /// This peer's number.
+    pub(super) fn me(&self) -> PeerNumber {
+        self.identity.borrow().0
+    }
+
+    #[cfg(test)]
+    pub(super) fn links(&self) -> &Links {
+        &self.links
+    }
+
     pub(super) fn group(&self, id: GroupId) -> Option<Rc<Group>> {
         self.groups.borrow().get(&id).cloned()
     }
@@ -112,17 +131,19 @@ impl Shard {
             Message::Submit(id, command, answer) => self.with_group(id, answer, |group, answer| {
                 group.submit(
                     command,
+                    Bound::Anywhere,
                     Box::new(move |result| {
                         let _ = answer.send(result);
                     }),
                 );
             }),
-            Message::SubmitAsync(id, command, answer) => self.with_group(id, answer, |group, answer| {
-                let _ = answer.send(group.submit_async(command));
-            }),
-            Message::Get(id, namespace, task, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.get(namespace, task)));
+            Message::SubmitAsync(id, command, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.submit_async(command)));
             }
+            Message::Get(id, (namespace, task), consistency, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.get(namespace, task, consistency)));
+            }
+            Message::Barrier(id, answer) => self.with_group(id, answer, |group, answer| reply(answer, group.barrier())),
             Message::List(id, query, answer) => {
                 self.with_group(id, answer, |group, answer| reply(answer, group.list(query)));
             }
@@ -146,7 +167,11 @@ impl Shard {
     fn dispatch_delivery(self: &Rc<Self>, message: Message) {
         match message {
             Message::Settle(id, namespace, settles, answer) => {
-                let Some(group) = self.group(id) else { return };
+                let Some(group) = self.group(id) else {
+                    let none = SettleError::Rejected(Rejection::NoLeader { group: id });
+                    let _ = answer.send(settles.iter().map(|_| Err(none.clone())).collect());
+                    return;
+                };
                 executor::spawn(async move {
                     let _ = answer.send(group.settle(namespace, settles).await);
                 });
@@ -176,6 +201,10 @@ impl Shard {
                 let _ = answer.send(self.groups.borrow().values().filter_map(|group| group.info()).collect());
             }
             Message::Link(link) => self.links.adopt(link),
+            Message::Reached(peer, up) => {
+                let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+                groups.iter().for_each(|group| group.reached(peer, up));
+            }
             Message::Identify(me, cluster) => *self.identity.borrow_mut() = (me, cluster),
             Message::Open(id, voters, answer) => {
                 let shard = Rc::clone(self);
@@ -183,12 +212,11 @@ impl Shard {
                     let _ = answer.send(shard.open(id, voters).await);
                 });
             }
-            // The rest is handled above; a Stop only reaches the loop.
-            _ => {}
+            message => self.operate(message),
         }
     }
 
-    fn with_group<T>(&self, id: GroupId, answer: Answer<T>, act: impl FnOnce(Rc<Group>, Answer<T>)) {
+    pub(super) fn with_group<T>(&self, id: GroupId, answer: Answer<T>, act: impl FnOnce(Rc<Group>, Answer<T>)) {
         match self.group(id) {
             Some(group) => act(group, answer),
             None => {
@@ -216,16 +244,31 @@ impl Shard {
         let (me, cluster) = self.identity.borrow().clone();
         let ids = (id, self.index, me);
         let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
-        let applied = Rc::downgrade(&group);
+        let (applied, shard) = (Rc::downgrade(&group), Rc::downgrade(&self));
         let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
-            if let Some(group) = applied.upgrade() {
+            let registered = id == GroupId::REGISTRY && (run.replaced || !run.effects.is_empty());
+            if !run.replaced
+                && let Some(group) = applied.upgrade()
+            {
                 group.on_applied(run);
+            }
+            if registered && let Some(shard) = shard.upgrade() {
+                shard.publish_registry();
             }
         });
         let replica = Replica::open((id, me), &cluster, (log, self.links.clone()), self.storage.clone(), on_applied).await?;
         group.set_replica(replica.clone());
         self.groups.borrow_mut().insert(id, Rc::clone(&group));
+        if id == GroupId::REGISTRY {
+            self.publish_registry();
+        }
         let (leading, following) = (Rc::clone(&group), Rc::clone(&group));
+        let watching = Rc::downgrade(&group);
+        replica.watch_leader(move |leader| {
+            if let Some(group) = watching.upgrade() {
+                group.leader_changed(leader);
+            }
+        });
         replica.watch_leadership(move || executor::spawn(Rc::clone(&leading).lead()), move || following.follow());
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
@@ -258,12 +301,13 @@ impl Shard {
         let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
         let until = clock::monotonic() + DRAIN_MAX;
         for group in &groups {
-            while !group.batcher.is_idle() && clock::monotonic() < until {
+            while !group.batcher.owes_nothing() && clock::monotonic() < until {
                 executor::sleep(Duration::from_millis(1)).await;
             }
         }
         for group in &groups {
             group.follow();
+            group.batcher.close();
             if let Some(replica) = group.replica() {
                 replica.shutdown().await;
             }
@@ -289,7 +333,7 @@ impl Shard {
     }
 }
 
-fn reply<T: 'static>(answer: Answer<T>, work: impl Future<Output = Result<T, Rejection>> + 'static) {
+pub(super) fn reply<T: 'static>(answer: Answer<T>, work: impl Future<Output = Result<T, Rejection>> + 'static) {
     executor::spawn(async move {
         let _ = answer.send(work.await);
     });

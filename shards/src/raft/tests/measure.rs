@@ -37,7 +37,8 @@ async fn fill(leader: &Peer, tasks: u64) {
         });
         let bytes = entry(1_000_000, vec![command("letters", creates.collect())]);
         let (tx, rx) = oneshot::channel();
-        leader.replica.propose(bytes, move |result| drop(tx.send(result.map(drop)))).await;
+        let term = leader.replica.status().term;
+        leader.replica.propose(bytes, term, move |result| drop(tx.send(result.map(drop)))).await;
         rx.await.expect("answered").expect("applied");
     }
 }

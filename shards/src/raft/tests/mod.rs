@@ -169,7 +169,7 @@ impl Peer {
         let creates = (0..TASKS as u64).map(|n| create(2_000_000 + n, &payload)).collect();
         let bytes = entry(1_000_000, vec![command("letters", creates)]);
         let done = move |result: Result<Vec<_>, _>| drop(tx.send(result.map(drop)));
-        self.replica.propose(bytes, done).await;
+        self.replica.propose(bytes, self.replica.status().term, done).await;
         rx
     }
 

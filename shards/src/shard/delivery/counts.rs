@@ -1,7 +1,7 @@
 //! What the engine tells about itself.
 
 use super::engine::Engine;
-use crate::ids::{Namespace, TaskKey};
+use crate::ids::{Namespace, TaskId, TaskKey};
 
 /// How much the engine holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,16 @@ impl Engine {
     /// Deliveries of this namespace that are not over.
     pub fn leased(&self, namespace: &Namespace) -> u64 {
         self.lanes_by_name.get(namespace).map_or(0, |l| u64::from(self.lanes[*l].leases.len))
+    }
+
+    /// The task is with a consumer, wherever its row is.
+    pub fn has(&self, id: TaskId) -> bool {
+        self.leases.find(id.sequence).is_some()
+    }
+
+    /// The token that would be given out next.
+    pub fn next_token(&self) -> u64 {
+        self.next_token
     }
 
     /// The row at this position is with a consumer.

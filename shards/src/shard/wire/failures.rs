@@ -1,0 +1,114 @@
+//! Why something was not done.
+
+use z4_proto::peer::frame::Body;
+use z4_proto::peer::{Failure, Refusal as RefusalMessage, failure::Kind, refusal};
+
+use super::{WireError, id, namespace, put_id};
+use crate::command::{Refusal, Setting, SettingError, Settings};
+use crate::ids::{GroupId, TaskId};
+use crate::shard::api::Rejection;
+
+/// What a malformed command can be, as the machine says it. Another text was written by a newer peer.
+const MALFORMED: [&str; 9] = [
+    "a command names a row twice",
+    "a due time is after the year 9999",
+    "a purge and a low-water mark stand alone in their command",
+    "a reserved sequence has its top bit set",
+    "an ack's id and key differ in their sequence",
+    "an entry creates at most 65536 tasks",
+    "group 0 holds the registry and no tasks",
+    "only group 0 holds the registry",
+    "malformed",
+];
+
+/// Bounds of the other peer, by the names of their options.
+const BOUNDS: [&str; 4] = [
+    "the group's queue of commands (queue_commands_max)",
+    "the group's queue of commands in bytes (queue_bytes_max)",
+    "a shard's mailbox (mailbox_messages_max)",
+    "a queue of the group's leader",
+];
+
+/// Finds a text that is the same in every peer; the last one of the table stands for those that are not in it.
+fn known<const N: usize>(table: &[&'static str; N], text: &str) -> &'static str {
+    table.iter().find(|known| **known == text).copied().unwrap_or(table[N - 1])
+}
+
+/// Nothing was done, because this replica does not lead.
+pub fn not_leading(group: GroupId) -> Body {
+    Body::Failure(put_failure(&Rejection::NoLeader { group }))
+}
+
+pub fn put_failure(rejection: &Rejection) -> Failure {
+    let text = || rejection.to_string();
+    let (kind, text, limit) = match rejection {
+        Rejection::NoLeader { .. } | Rejection::NotMember | Rejection::Removed | Rejection::Behind { .. } => {
+            (Kind::NoLeader, text(), 0)
+        }
+        Rejection::Unknown { .. } => (Kind::Unknown, text(), 0),
+        Rejection::Overloaded { what, limit } => (Kind::Overloaded, (*what).to_owned(), *limit as u64),
+        Rejection::Stopping => (Kind::Stopping, text(), 0),
+        Rejection::Storage(cause) => (Kind::Storage, cause.to_string(), 0),
+        Rejection::Refused(_) => (Kind::Invalid, text(), 0),
+    };
+    Failure { kind: kind.into(), text, limit }
+}
+
+/// What the other peer did not do, or may have done, of a request to a group.
+pub fn failure(group: GroupId, failure: &Failure) -> Rejection {
+    match failure.kind() {
+        Kind::NoLeader => Rejection::NoLeader { group },
+        Kind::Overloaded => Rejection::Overloaded { what: known(&BOUNDS, &failure.text), limit: failure.limit as usize },
+        Kind::Storage => Rejection::Storage(failure.text.as_str().into()),
+        Kind::Invalid => Rejection::Storage(format!("another peer did not take the request: {}", failure.text).into()),
+        // The peer stopped with the request on the way.
+        Kind::Unknown | Kind::Stopping | Kind::Unspecified => Rejection::Unknown { group },
+    }
+}
+
+pub(super) fn put_refusal(refused: &Refusal) -> RefusalMessage {
+    let mut message = RefusalMessage::default();
+    match refused {
+        Refusal::NotFound { namespace, id } => {
+            message.set_kind(refusal::Kind::NotFound);
+            message.namespace = namespace.to_string();
+            message.id = Some(put_id(*id));
+        }
+        Refusal::VersionMismatch { id, expected, found } => {
+            message.set_kind(refusal::Kind::VersionMismatch);
+            message.id = Some(put_id(*id));
+            (message.expected, message.found) = (*expected, *found);
+        }
+        Refusal::Exists => message.set_kind(refusal::Kind::Exists),
+        Refusal::Setting(e) => {
+            message.set_kind(refusal::Kind::Setting);
+            message.text = format!("{} {}", e.setting.0, e.value);
+        }
+        Refusal::Malformed(what) => {
+            message.set_kind(refusal::Kind::Malformed);
+            message.text = (*what).to_owned();
+        }
+    }
+    message
+}
+
+pub(super) fn refusal(message: &RefusalMessage) -> Result<Refusal, WireError> {
+    Ok(match message.kind() {
+        refusal::Kind::Unspecified => return Err(WireError("a refusal without a kind")),
+        refusal::Kind::NotFound => Refusal::NotFound { namespace: namespace(&message.namespace)?, id: task(message)? },
+        refusal::Kind::VersionMismatch => {
+            Refusal::VersionMismatch { id: task(message)?, expected: message.expected, found: message.found }
+        }
+        refusal::Kind::Exists => Refusal::Exists,
+        refusal::Kind::Setting => {
+            let (name, value) = message.text.split_once(' ').ok_or(WireError("a refused setting without its value"))?;
+            let (name, range) = Settings::range(name).ok_or(WireError("a setting that is not known"))?;
+            Refusal::Setting(SettingError { setting: Setting(name), value: value.to_owned(), range })
+        }
+        refusal::Kind::Malformed => Refusal::Malformed(known(&MALFORMED, &message.text)),
+    })
+}
+
+fn task(message: &RefusalMessage) -> Result<TaskId, WireError> {
+    id(message.id.as_ref())
+}

@@ -1,0 +1,71 @@
+//! What peers say to each other about requests, as the types of this crate, and back. Pure.
+//!
+//! `put_x` makes the message, `x` reads it. Whatever a message holds, reading it gives a value or an error: nothing panics, and what is
+//! allocated is in proportion to its size.
+
+mod consumers;
+mod failures;
+mod reads;
+mod writes;
+
+#[cfg(test)]
+mod tests;
+
+use z4_proto::peer;
+
+pub use consumers::{deliveries, put_deliveries, put_settle, put_settled, settle, settled};
+pub use failures::{failure, not_leading, put_failure};
+pub use reads::{
+    Namespaces, list, listed, namespace_views, namespaces, put_list, put_listed, put_namespace_views, put_namespaces,
+};
+pub use writes::{commands, outcome, put_commands, put_outcome, put_reserved, reserved};
+
+use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
+use crate::machine::record::RecordError;
+
+/// A message that no peer of this version sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message between peers that cannot be read: {0}")]
+pub struct WireError(pub &'static str);
+
+impl From<RecordError> for WireError {
+    fn from(e: RecordError) -> Self {
+        WireError(e.0)
+    }
+}
+
+/// A task's name.
+pub fn task_id(message: &peer::TaskId) -> Result<TaskId, WireError> {
+    id(Some(message))
+}
+
+/// See [`task_id`].
+pub fn put_task_id(id: TaskId) -> peer::TaskId {
+    put_id(id)
+}
+
+fn put_id(id: TaskId) -> peer::TaskId {
+    peer::TaskId { due_ms: id.due_ms, group: id.group.0.into(), sequence: id.sequence }
+}
+
+fn id(id: Option<&peer::TaskId>) -> Result<TaskId, WireError> {
+    let id = id.ok_or(WireError("no task id"))?;
+    let group = u16::try_from(id.group).map_err(|_| WireError("a group has more than 16 bits"))?;
+    if id.due_ms >> 48 != 0 {
+        return Err(WireError("a task id's due time has more than 48 bits"));
+    }
+    Ok(TaskId { due_ms: id.due_ms, group: GroupId(group), sequence: id.sequence })
+}
+
+fn put_key(key: TaskKey) -> peer::TaskKey {
+    peer::TaskKey { due_ms: key.due_ms, sequence: key.sequence }
+}
+
+fn key(key: Option<&peer::TaskKey>) -> Result<TaskKey, WireError> {
+    let key = key.ok_or(WireError("no task key"))?;
+    Ok(TaskKey { due_ms: key.due_ms, sequence: key.sequence })
+}
+
+fn namespace(name: &str) -> Result<Namespace, WireError> {
+    Namespace::new(name).map_err(|_| WireError("a namespace is none"))
+}
