@@ -19,6 +19,13 @@ mod message;
 mod mint;
 mod queue;
 mod reads;
+mod relay;
+#[cfg(test)]
+mod relay_tests;
+mod relaying;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
 mod served;
 mod stake;
 #[cfg(test)]
