@@ -73,7 +73,7 @@ impl Serving {
         let failed =
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         check_free(config.bind_address, config.service_port).map_err(failed)?;
-        let view = View::new(standing, &config.peer_id);
+        let view = View::new(standing, shards, &config.peer_id);
         let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
         let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new() };

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
 use crate::machine::registry;
 use crate::roster::Roster;
+use crate::runtime::executor;
 use crate::runtime::mailbox::{self, SendError};
 use crate::shard::api::{
     Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
@@ -43,7 +45,12 @@ pub(super) struct Inner {
     consumers: AtomicU64,
     reach: Reach,
     roster: ArcSwap<Roster>,
+    /// This peer was removed from its cluster.
+    removed: AtomicBool,
 }
+
+/// A message that found a mailbox full is brought again after this.
+const FULL_AGAIN: Duration = Duration::from_millis(1);
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
 /// are not `Send` themselves.
@@ -62,6 +69,7 @@ impl Shards {
                 consumers: AtomicU64::new(1),
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
+                removed: AtomicBool::new(false),
             })),
             inboxes,
         )
@@ -102,6 +110,7 @@ impl Shards {
     /// The same for a request: one that belongs to no group yet must not reach the registry.
     pub(super) fn route(&self, namespace: &Namespace) -> Result<GroupId, Rejection> {
         match self.group_of(namespace) {
+            _ if self.is_removed() => Err(Rejection::Removed),
             GroupId::REGISTRY => Err(Rejection::NotMember),
             group => Ok(group),
         }
@@ -294,12 +303,17 @@ impl Shards {
     }
 
     /// Brings a message to every shard; one whose mailbox is full now gets it as soon as there is room.
+    /// Called on an executor.
     pub(super) fn for_each_shard(&self, message: impl Fn() -> Message) {
         for index in 0..self.count() {
-            let mut message = message();
-            while let Err(SendError::Full(back)) = self.post_to(index, message) {
-                message = back;
-                std::thread::yield_now();
+            if let Err(SendError::Full(mut message)) = self.post_to(index, message()) {
+                let shards = self.clone();
+                executor::spawn(async move {
+                    while let Err(SendError::Full(back)) = shards.post_to(index, message) {
+                        message = back;
+                        executor::sleep(FULL_AGAIN).await;
+                    }
+                });
             }
         }
     }
@@ -329,6 +343,16 @@ impl Shards {
         let roster = Arc::new(roster);
         self.0.roster.store(Arc::clone(&roster));
         self.for_each_shard(|| Message::Roster(Arc::clone(&roster)));
+    }
+
+    /// This peer was removed from its cluster: it takes no requests any more. `false`: that was known.
+    pub fn set_removed(&self) -> bool {
+        !self.0.removed.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Shards::set_removed`].
+    pub fn is_removed(&self) -> bool {
+        self.0.removed.load(Ordering::Relaxed)
     }
 
     /// The slot table as the registry's bytes; zeros as long as it is not known.
