@@ -43,6 +43,8 @@ pub(super) struct Inner {
     /// Slot → group, as the registry says; 0: not known yet.
     slots: Vec<AtomicU16>,
     consumers: AtomicU64,
+    /// This peer's number; 0: not known yet.
+    me: AtomicU64,
     reach: Reach,
     roster: ArcSwap<Roster>,
     /// This peer was removed from its cluster.
@@ -67,6 +69,7 @@ impl Shards {
                 mailboxes,
                 slots,
                 consumers: AtomicU64::new(1),
+                me: AtomicU64::new(0),
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
                 removed: AtomicBool::new(false),
@@ -242,7 +245,8 @@ impl Shards {
     /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting. `queued_bytes_max` bounds what is delivered and
     /// not yet taken with [`Consumer::next`].
     pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32, queued_bytes_max: usize) -> Result<Consumer, Rejection> {
-        let id = ConsumerId(self.0.consumers.fetch_add(1, Ordering::Relaxed));
+        let n = self.0.consumers.fetch_add(1, Ordering::Relaxed);
+        let id = ConsumerId::new(self.0.me.load(Ordering::Relaxed), n);
         Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max))
     }
 
@@ -325,6 +329,7 @@ impl Shards {
 
     /// Says who this peer is; before the first group is opened.
     pub fn identify(&self, me: PeerNumber, cluster: &str) {
+        self.0.me.store(me, Ordering::Relaxed);
         (0..self.count()).for_each(|index| self.send(index, Message::Identify(me, cluster.to_owned())));
     }
 
