@@ -104,7 +104,7 @@ async fn health_is_served_and_reflection_describes_it() {
     }
     AdminClient::new(channel.clone()).check_health(proto::CheckHealthRequest::default()).await.expect("served");
     let added = AdminClient::new(channel.clone()).add_cluster_member(proto::AddClusterMemberRequest::default()).await;
-    assert_eq!(added.expect_err("not in this version").code(), Code::Unimplemented);
+    assert_eq!(added.expect_err("it belongs to no cluster").code(), Code::FailedPrecondition);
 
     let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
     let asked = [

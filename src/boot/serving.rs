@@ -1,7 +1,7 @@
 //! gRPC on every shard: one port, a listener per executor, one stop for all.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use super::{BootError, options};
 use crate::config::Config;
 use crate::grpc::{self, ClusterView, Connections, Context, Services};
 use crate::links::Standing;
+
+/// Whoever listens on a port of this machine answers within this.
+const CALL_MAX: Duration = Duration::from_secs(1);
 
 /// What one shard serves.
 pub struct Server {
@@ -69,9 +72,8 @@ impl Serving {
     ) -> Result<Self, BootError> {
         let failed =
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
-        // The shards' listeners share the port, and would share it with another process of the same user as well: this one does not.
-        drop(TcpListener::bind((config.bind_address, config.service_port)).map_err(failed)?);
-        let view = View::new(standing, &config.peer_id);
+        check_free(config.bind_address, config.service_port).map_err(failed)?;
+        let view = View::new(standing, shards, &config.peer_id);
         let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
         let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new() };
@@ -118,6 +120,23 @@ async fn services(config: &Config, view: &Arc<View>, shards: &Shards, metrics: &
         cluster: Arc::clone(view) as Arc<dyn ClusterView>,
     };
     Ok(Services::new(context, grpc::services::health(true).await)?)
+}
+
+/// Refuses a port on which somebody listens. The shards' listeners share it with each other, and would share it with another process of
+/// the same user as well.
+///
+/// What lingers for a minute of the connections of an earlier process is in the way of a listener that shares nothing, but
+/// nobody listens there.
+fn check_free(address: IpAddr, port: u16) -> io::Result<()> {
+    let Err(in_use) = TcpListener::bind((address, port)) else { return Ok(()) };
+    let reachable = match address {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    let calling = TcpStream::connect_timeout(&SocketAddr::new(reachable, port), CALL_MAX);
+    let nobody = calling.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+    if in_use.kind() == io::ErrorKind::AddrInUse && nobody { Ok(()) } else { Err(in_use) }
 }
 
 /// How long the boot waits between two looks at something.

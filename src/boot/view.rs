@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use z4_shards::shard::handle::Shards;
+
 use crate::grpc::{ClusterView, Me};
 use crate::links::Standing;
 
 /// What this peer knows of itself.
 pub struct View {
     standing: Arc<Standing>,
+    shards: Shards,
     /// The id that the configuration gives it; empty: any.
     peer_id: String,
     service_address: OnceLock<String>,
@@ -15,8 +18,13 @@ pub struct View {
 
 impl View {
     /// A peer that does not listen to clients yet.
-    pub fn new(standing: &Arc<Standing>, peer_id: &str) -> Arc<Self> {
-        Arc::new(View { standing: Arc::clone(standing), peer_id: peer_id.to_owned(), service_address: OnceLock::new() })
+    pub fn new(standing: &Arc<Standing>, shards: &Shards, peer_id: &str) -> Arc<Self> {
+        Arc::new(View {
+            standing: Arc::clone(standing),
+            shards: shards.clone(),
+            peer_id: peer_id.to_owned(),
+            service_address: OnceLock::new(),
+        })
     }
 
     /// Says where clients reach it; the first word counts.
@@ -32,7 +40,7 @@ impl ClusterView for View {
             id: identity.as_ref().map_or_else(|| self.peer_id.clone(), |identity| identity.peer_id.clone()),
             number: identity.as_ref().map(|identity| identity.peer_number),
             cluster_id: identity.map(|identity| identity.cluster_id.clone()).unwrap_or_default(),
-            removed: self.standing.is_removed(),
+            removed: self.shards.is_removed(),
             service_address: self.service_address.get().cloned().unwrap_or_default(),
         }
     }

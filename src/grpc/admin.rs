@@ -77,7 +77,8 @@ impl Admin {
     async fn transfer(&self, request: proto::TransferLeaderRequest) -> Result<(), Status> {
         self.check_membership()?;
         let group = self.group(request.group)?;
-        self.context.shards.transfer_leader(group, &request.member_id).await.map_err(moved)
+        let moving = self.context.shards.transfer_leader(group, &request.member_id).await;
+        moving.map_err(|error| moved(&request.member_id, &error))
     }
 }
 
@@ -95,10 +96,11 @@ fn changed(error: ChangeError) -> Status {
     }
 }
 
-fn moved(error: MoveError) -> Status {
-    let text = error.to_string();
+fn moved(id: &str, error: &MoveError) -> Status {
+    // Groups know peers by their numbers.
+    let text = format!("member_id {id:?}: {error}");
     match error {
-        MoveError::UnknownGroup(_) | MoveError::UnknownMember(_) => Status::not_found(text),
+        MoveError::UnknownGroup(_) | MoveError::UnknownMember(_) => Status::not_found(error.to_string()),
         MoveError::Unfit(_) => Status::failed_precondition(text),
         MoveError::TimedOut { .. } => Status::deadline_exceeded(text),
         MoveError::NoLeader(_) | MoveError::Unreachable(_) => Status::unavailable(text),

@@ -15,7 +15,7 @@ pub struct Me {
     pub number: Option<PeerNumber>,
     /// 32 hexadecimal digits; empty: it belongs to no cluster yet.
     pub cluster_id: String,
-    /// Another member said that it was removed.
+    /// It was removed from it.
     pub removed: bool,
     /// Where clients reach it, `host:port`.
     pub service_address: String,

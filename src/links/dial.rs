@@ -119,8 +119,8 @@ impl State {
 
     /// Another member says that this peer is none any more.
     fn removed(&self, reason: &str) {
-        if self.links.standing.set_removed() {
-            tracing::error!(reason, "this peer was removed from the cluster; stop it, it serves nothing any more");
+        if self.links.shards.set_removed() {
+            tracing::warn!(reason, "this peer was removed from the cluster; stop it, it serves nothing any more");
         }
     }
 }

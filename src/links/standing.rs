@@ -1,7 +1,6 @@
-//! Where this peer stands: not in a cluster yet, a member, or removed.
+//! Where this peer stands: in no cluster yet, or a member of one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -11,7 +10,6 @@ use super::identity::Identity;
 #[derive(Debug, Default)]
 pub struct Standing {
     identity: ArcSwapOption<Identity>,
-    removed: AtomicBool,
 }
 
 impl Standing {
@@ -20,18 +18,8 @@ impl Standing {
         self.identity.load_full()
     }
 
-    /// Another peer said that this one was removed from the cluster.
-    pub fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Relaxed)
-    }
-
     /// From now on it is this one.
     pub fn become_member(&self, identity: Identity) {
         self.identity.store(Some(Arc::new(identity)));
-    }
-
-    /// It was removed; `false`: that was known.
-    pub fn set_removed(&self) -> bool {
-        !self.removed.swap(true, Ordering::Relaxed)
     }
 }

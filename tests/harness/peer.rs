@@ -117,6 +117,11 @@ impl Peer {
         assert!(sent.success(), "SIG{name} was not sent");
     }
 
+    /// How many processes there were, those that ended at once included.
+    pub fn starts(&self) -> u32 {
+        self.starts
+    }
+
     /// A process was started and not ended by the test.
     pub fn runs(&self) -> bool {
         self.child.is_some()

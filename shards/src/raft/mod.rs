@@ -24,3 +24,6 @@ pub use membership_steps::{Members, StepError};
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
 pub use retention::Retention;
 pub use state_machine::{AppliedRun, OnApplied};
+
+/// Under this name the library behind the replicas logs.
+pub const LOG_TARGET: &str = "openraft";

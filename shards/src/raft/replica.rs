@@ -106,11 +106,11 @@ impl Replica {
         Ok(Replica { group, raft, receiver, log, sending, _leadership: Rc::default() })
     }
 
-    /// Calls `on_leading` whenever this replica starts to lead, `on_following` when it no longer does; alternating.
-    pub fn watch_leadership(&self, on_leading: impl Fn() + 'static, on_following: impl Fn() + 'static) {
+    /// Calls `on_leading` with its term whenever this replica starts to lead, `on_following` when it no longer does; alternating.
+    pub fn watch_leadership(&self, on_leading: impl Fn(u64) + 'static, on_following: impl Fn() + 'static) {
         let handle = self.raft.on_leader_change(
-            move |_| {
-                on_leading();
+            move |leader| {
+                on_leading(leader.term);
                 std::future::ready(())
             },
             move |_| {

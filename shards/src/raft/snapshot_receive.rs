@@ -253,7 +253,7 @@ impl SnapshotReceiver {
             Unfinished::Rows(found) => ReceiveError::Incomplete { what: "rows", expected: end.rows, found },
             Unfinished::Import(error) => error.into(),
         })?;
-        let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(prepared) };
+        let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(Box::new(prepared)) };
         replica.quiet(QUIET_MAX).await;
         let answer = replica.raft.install_full_snapshot(incoming.vote, snapshot).await;
         let answer = answer.map_err(|fatal| ReceiveError::Stopped(fatal.to_string()))?;

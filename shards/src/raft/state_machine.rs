@@ -163,7 +163,7 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
                 match snapshot {
                     // Of another partition in this process: openraft's suite does so.
                     SnapshotData::View(view) => partition.install(&view, applied, membership),
-                    SnapshotData::Received(prepared) => partition.adopt(prepared),
+                    SnapshotData::Received(prepared) => partition.adopt(*prepared),
                 }?;
                 Ok(since.elapsed())
             })

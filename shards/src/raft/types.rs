@@ -53,7 +53,7 @@ impl<T: 'static> Responder<TypeConfig, T> for Callback<T> {
 /// A snapshot's rows: here to be sent, or received and ready to take the old state's place.
 pub enum SnapshotData {
     View(View),
-    Received(Prepared),
+    Received(Box<Prepared>),
 }
 
 /// z4's choices.

@@ -33,6 +33,9 @@ pub enum Rejection {
          this one later"
     )]
     NotMember,
+    /// This peer was removed from its cluster.
+    #[error("this peer was removed from its cluster; nothing was done, try another peer")]
+    Removed,
     /// Leadership or the way to the leader was lost with the request on the way, or no quorum answered in time.
     #[error("group {group} lost its leader, or its quorum, with the request on the way; it may or may not have been done")]
     Unknown {

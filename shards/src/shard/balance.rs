@@ -1,11 +1,11 @@
 //! Leaders are spread evenly over the peers that are well, for a while after something changed. Outside of that time they stay where
 //! they are, also where an operator put them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::ids::{GroupId, PeerNumber};
+use crate::ids::PeerNumber;
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
 use crate::shard::hand_over::LAG_MAX;
@@ -26,10 +26,27 @@ const LED_MIN: Duration = Duration::from_secs(5);
 /// A leader does not hand over again before so long.
 const MOVES_APART: Duration = Duration::from_secs(10);
 
-/// Who should lead a group: with the same voters everywhere, each of them leads as many groups as any other, or one more.
-pub fn preferred(group: GroupId, well: &BTreeSet<PeerNumber>) -> Option<PeerNumber> {
-    let turn = usize::from(group.0).checked_rem(well.len())?;
-    well.iter().nth(turn).copied()
+/// Who should lead each of the groups 0, 1, …: every voter takes its turn, and a voter that is not well is replaced by the one that
+/// leads the least. So each of them leads as many groups as any other, or one more, and when a peer goes only its groups move. Empty
+/// when nobody is well.
+pub fn preferred(groups: usize, voters: &BTreeSet<PeerNumber>, well: &BTreeSet<PeerNumber>) -> Vec<PeerNumber> {
+    let mut led: BTreeMap<PeerNumber, usize> = voters.intersection(well).map(|peer| (*peer, 0)).collect();
+    if led.is_empty() {
+        return Vec::new();
+    }
+    let mut leaders: Vec<PeerNumber> = voters.iter().copied().cycle().take(groups).collect();
+    for peer in &leaders {
+        led.entry(*peer).and_modify(|count| *count += 1);
+    }
+    for leader in &mut leaders {
+        if !led.contains_key(leader)
+            && let Some((idlest, count)) = led.iter_mut().min_by_key(|(_, count)| **count)
+        {
+            *leader = *idlest;
+            *count += 1;
+        }
+    }
+    leaders
 }
 
 /// When leaders are spread. Time is an input.
@@ -82,8 +99,14 @@ impl Shard {
         if !self.cluster.arming.borrow_mut().observe(now, &well) {
             return;
         }
-        for group in groups {
-            if let Some(to) = group.better_leader(&well, now) {
+        let count = self.shards().map_or(0, |shards| shards.all_groups().len());
+        // Mostly there is one set of voters, and one plan for all groups.
+        let mut plans: BTreeMap<BTreeSet<PeerNumber>, Vec<PeerNumber>> = BTreeMap::new();
+        for group in groups.iter().filter(|group| group.may_move(now)) {
+            let Some(voters) = group.replica().map(|replica| replica.members().voters()) else { continue };
+            let plan = plans.entry(voters).or_insert_with_key(|voters| preferred(count, voters, &well));
+            let planned = plan.get(usize::from(group.id.0)).copied();
+            if let Some(to) = planned.filter(|to| group.is_ready(*to)) {
                 let group = Rc::clone(group);
                 executor::spawn(async move {
                     if let Err(error) = group.hand_over(to).await {
@@ -101,17 +124,17 @@ impl Group {
         self.steering.moved.get().is_none_or(|at| now.duration_since(at) >= MOVES_APART)
     }
 
-    /// Who should lead the group instead of this peer, and can take over.
-    fn better_leader(&self, well: &BTreeSet<PeerNumber>, now: Instant) -> Option<PeerNumber> {
+    /// This peer has led it for a while, and nothing is under way.
+    fn may_move(&self, now: Instant) -> bool {
         let settled = self.steering.led_since.get().is_some_and(|since| now.duration_since(since) >= LED_MIN);
-        if !settled || self.steering.busy.get() || !self.may_hand_over(now) {
-            return None;
-        }
-        let members = self.replica()?.members();
-        let candidates: BTreeSet<PeerNumber> = members.voters().intersection(well).copied().collect();
-        let to = preferred(self.id, &candidates).filter(|to| *to != self.me)?;
-        let ready = members.committed && members.configs.len() == 1 && members.lag(to).is_some_and(|lag| lag <= LAG_MAX);
-        ready.then_some(to)
+        settled && !self.steering.busy.get() && self.may_hand_over(now)
+    }
+
+    /// Another peer can take over.
+    fn is_ready(&self, to: PeerNumber) -> bool {
+        let members = self.replica().map(|replica| replica.members()).unwrap_or_default();
+        let calm = members.committed && members.configs.len() == 1;
+        to != self.me && calm && members.lag(to).is_some_and(|lag| lag <= LAG_MAX)
     }
 }
 
@@ -124,20 +147,35 @@ mod tests {
 
     proptest! {
         #[test]
-        fn leaders_are_even(groups in 0u16..70, well in proptest::collection::btree_set(1u64..80, 1..9)) {
-            let mut leads = std::collections::BTreeMap::<PeerNumber, usize>::new();
-            well.iter().for_each(|peer| { leads.insert(*peer, 0); });
-            for group in 0..=groups {
-                *leads.get_mut(&preferred(GroupId(group), &well).expect("somebody")).expect("one of them") += 1;
+        fn leaders_are_even_and_only_the_groups_of_who_goes_move(
+            groups in 1usize..70,
+            voters in proptest::collection::btree_map(1u64..80, any::<bool>(), 1..9),
+            goes: prop::sample::Index,
+        ) {
+            let all: BTreeSet<PeerNumber> = voters.keys().copied().collect();
+            let mut well: BTreeSet<PeerNumber> = voters.iter().filter(|(_, well)| **well).map(|(peer, _)| *peer).collect();
+            let plan = preferred(groups, &all, &well);
+            prop_assert_eq!(plan.len(), if well.is_empty() { 0 } else { groups });
+            let leads = |peer: &PeerNumber| plan.iter().filter(|leader| *leader == peer).count();
+            let (least, most) = (well.iter().map(leads).min(), well.iter().map(leads).max());
+            prop_assert!(well.is_empty() || most <= least.map(|least| least + 1), "{plan:?}");
+            prop_assert!(plan.iter().all(|leader| well.contains(leader)));
+            // When everybody was well before, nobody moves who need not.
+            if well.len() == all.len() && well.len() > 1 {
+                let gone = *goes.get(&all.iter().copied().collect::<Vec<_>>());
+                well.remove(&gone);
+                let after = preferred(groups, &all, &well);
+                prop_assert!(plan.iter().zip(&after).all(|(before, after)| *before == gone || before == after));
             }
-            let (least, most) = (leads.values().min().expect("some"), leads.values().max().expect("some"));
-            prop_assert!(most - least <= 1, "{leads:?}");
         }
     }
 
     #[test]
-    fn nobody_is_preferred_when_nobody_is_well() {
-        assert_eq!(preferred(GroupId(3), &BTreeSet::new()), None);
+    fn every_voter_takes_its_turn() {
+        let (all, two) = (BTreeSet::from([1, 2, 3]), BTreeSet::from([1, 3]));
+        assert_eq!(preferred(5, &all, &all), [1, 2, 3, 1, 2]);
+        assert_eq!(preferred(5, &all, &two), [1, 3, 3, 1, 1]);
+        assert_eq!(preferred(5, &all, &BTreeSet::from([7])), [], "7 is well, but has no vote");
     }
 
     /// Armed at the start and after a change that has come to rest, for 30 s; never while peers come and go.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::join_all;
@@ -12,7 +13,28 @@ use crate::runtime::mailbox::SendError;
 use crate::shard::api::{Delivered, Rejection};
 use crate::shard::delivery::{ConsumerId, Flow};
 use crate::shard::handle::Shards;
-use crate::shard::message::{Leases, Message, Subscription};
+use crate::shard::message::{Leases, Message, Parcel, Subscription};
+
+/// The groups of a consumer, on any thread.
+pub struct Kicker {
+    shards: Shards,
+    consumer: ConsumerId,
+    groups: Vec<GroupId>,
+    /// Which of them hears first, so that none has always the first pick.
+    turn: AtomicUsize,
+}
+
+impl Kicker {
+    /// Tells every group that there is credit or room again.
+    pub fn kick(&self) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let groups = self.groups.iter().cycle().skip(turn % self.groups.len().max(1)).take(self.groups.len());
+        for group in groups {
+            // A full mailbox: the engines hear of the credit with the next kick, or at their next tick.
+            let _ = self.shards.post(*group, Message::Kick(*group, self.consumer));
+        }
+    }
+}
 
 /// A consumer. Dropping it gives its leases up: each counts an attempt and the tasks come again.
 pub struct Consumer {
@@ -20,7 +42,8 @@ pub struct Consumer {
     id: ConsumerId,
     groups: Vec<GroupId>,
     flow: Arc<Flow>,
-    deliveries: mpsc::UnboundedReceiver<Vec<Delivered>>,
+    kicker: Arc<Kicker>,
+    deliveries: mpsc::UnboundedReceiver<Parcel>,
 }
 
 impl Consumer {
@@ -37,10 +60,14 @@ impl Consumer {
             by_group.entry(shards.route(&namespace)?).or_default().push(namespace);
         }
         let flow = Arc::new(Flow::new(queued_bytes_max));
-        let mut consumer = Consumer { shards, id, groups: Vec::new(), flow: Arc::clone(&flow), deliveries: receiver };
+        let groups = by_group.keys().copied().collect();
+        let kicker = Arc::new(Kicker { shards: shards.clone(), consumer: id, groups, turn: AtomicUsize::new(0) });
+        let on_demand = by_group.len() > 1;
+        let mut consumer = Consumer { shards, id, groups: Vec::new(), flow, kicker, deliveries: receiver };
         for (group, namespaces) in by_group {
-            let flow = Arc::clone(&flow);
-            let subscription = Subscription { consumer: id, namespaces, lease_ms, flow, deliveries: deliveries.clone() };
+            let (flow, kicker) = (Arc::clone(&consumer.flow), Some(Arc::clone(&consumer.kicker)));
+            let deliveries = deliveries.clone();
+            let subscription = Subscription { consumer: id, namespaces, lease_ms, flow, on_demand, deliveries, kicker };
             // On an error the drop of `consumer` takes back what was subscribed before.
             consumer.shards.post(group, Message::Subscribe(group, subscription)).map_err(|e| consumer.shards.overloaded(&e))?;
             consumer.groups.push(group);
@@ -51,18 +78,27 @@ impl Consumer {
     /// Accepts `tasks` more deliveries.
     pub fn add_credit(&self, tasks: u32) {
         if self.flow.add_credit(tasks) {
-            self.kick();
+            self.kicker.kick();
         }
+    }
+
+    /// Deliveries come, or came, from another peer: they take a link's round trip more.
+    pub fn is_relayed(&self) -> bool {
+        self.flow.is_relayed()
     }
 
     /// The next deliveries, at least one. `None`: the peer stops. Taking them tells the delivery engine that there is room again:
     /// what a consumer has not taken is bounded in bytes.
     pub async fn next(&mut self) -> Option<Vec<Delivered>> {
-        let deliveries = self.deliveries.next().await?;
-        if self.flow.took(&deliveries) {
-            self.kick();
+        loop {
+            let Parcel::Tasks(tasks, taken) = self.deliveries.next().await? else { continue };
+            let room = self.flow.took(&tasks);
+            let tell = taken.is_some_and(|taken| taken.add(&tasks, self.flow.queued_bytes_max()));
+            if room || tell {
+                self.kicker.kick();
+            }
+            return Some(tasks);
         }
-        Some(deliveries)
     }
 
     /// Deliveries that are there already; `None`: none now.
@@ -85,13 +121,6 @@ impl Consumer {
             rest.extend(deliveries);
         }
         rest
-    }
-
-    fn kick(&self) {
-        for group in &self.groups {
-            // A full mailbox: the engines hear of the credit with the next kick, or at their next tick.
-            let _ = self.shards.post(*group, Message::Kick(*group, self.id));
-        }
     }
 }
 

@@ -10,13 +10,13 @@ use crate::command::{Command, Op, Reply};
 use crate::ids::{Namespace, TaskKey};
 use crate::machine::namespace::absent;
 use crate::partition::{Partition, PartitionError, Window};
-use crate::raft::AppliedRun;
+use crate::raft::{AppliedRun, ProposeError};
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Delivered, Rejection, Settle, SettleError, Settled};
 use crate::shard::batcher::Route;
 use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Step};
 use crate::shard::group::Group;
-use crate::shard::message::{Leases, Subscription};
+use crate::shard::message::{Leases, Parcel, Subscription};
 use crate::shard::queue::Bound;
 use crate::shard::stake::EngineStake;
 
@@ -24,38 +24,41 @@ use crate::shard::stake::EngineStake;
 const BARRIER_AGAIN: Duration = Duration::from_millis(50);
 
 impl Group {
-    /// Starts to deliver once everything that earlier leaders committed was applied; gives up when leadership is lost before.
+    /// Starts to deliver, in the term in which this replica was elected, once everything that earlier leaders committed was applied.
+    /// [`Group::follow`] ends it, also before it has begun.
     pub(super) async fn lead(self: Rc<Self>) {
         let Some(replica) = self.replica() else { return };
         self.follow();
         self.becoming.set(true);
-        let attempt = self.engines.get();
+        let (attempt, term) = (self.engines.get(), self.elected.get());
         while let Err(e) = replica.read_barrier().await {
-            if self.engines.get() != attempt || !replica.status().leads {
-                tracing::info!(group = %self.id, error = %e, "leadership ended before it began");
+            if self.engines.get() != attempt || matches!(e, ProposeError::Stopped(_)) {
+                tracing::info!(group = %self.id, term, error = %e, "leadership ended before it began");
                 return;
             }
             executor::sleep(BARRIER_AGAIN).await;
         }
         let stamp = self.read(|partition| Ok(partition.last_stamp_ms())).await;
-        let status = replica.status();
         let Ok(stamp) = stamp else { return };
-        if self.engines.get() != attempt || !status.leads {
+        if self.engines.get() != attempt {
             return;
         }
         self.batcher.stamp_at_least(stamp);
         self.engines.set(attempt + 1);
         self.becoming.set(false);
-        let first_token = self.mint.borrow_mut().first_token(status.term);
+        let first_token = self.mint.borrow_mut().first_token(term);
         let mut engine = Engine::new(self.id, self.limits, first_token);
         self.batcher.renew(&mut engine);
+        // The credit that was with the leader before comes back first.
+        self.rise_all();
+        self.end_leaving();
         for s in self.subscriptions.borrow().values() {
             engine.subscribe(s.consumer, s.flow.clone(), &s.namespaces, s.lease_ms);
         }
         *self.engine.borrow_mut() = Some(engine);
         self.gauges.is_leader.set(1);
-        self.set_route(Route::Here { term: status.term });
-        tracing::info!(group = %self.id, term = status.term, "leading");
+        self.set_route(Route::Here { term });
+        tracing::info!(group = %self.id, term, "leading");
         self.drive();
     }
 
@@ -70,8 +73,9 @@ impl Group {
             tracing::info!(group = %self.id, "not leading any more");
         }
         self.gauges.is_leader.set(0);
-        self.set_route(self.route_elsewhere());
         self.batcher.leadership_lost();
+        self.end_remotes(|_| true);
+        self.set_route(self.route_elsewhere());
     }
 
     /// Feeds the engine, if this replica leads, and does what it decides.
@@ -148,6 +152,7 @@ impl Group {
             }
             Action::Propose { namespace, ops, claims } => self.propose(namespace, ops, claims, |_| {}),
             Action::Deliver { consumer, tasks } => self.deliver(consumer, tasks),
+            Action::Want { consumer } => self.want(consumer),
             Action::Damaged { namespace, key, cause } => {
                 self.fail(&format!("namespace {namespace}, task row {}/{}: {cause}", key.due_ms, key.sequence));
             }
@@ -162,7 +167,7 @@ impl Group {
         }
         if let Some(subscription) = self.subscriptions.borrow().get(&consumer) {
             // A stream that has just gone: its unsubscription is on the way and ends these leases.
-            let _ = subscription.deliveries.unbounded_send(tasks);
+            let _ = subscription.deliveries.unbounded_send(Parcel::Tasks(tasks, None));
         }
     }
 
@@ -226,14 +231,44 @@ impl Group {
         (self.on_fatal)(reason);
     }
 
+    /// A consumer comes: of this peer, or while it leads of another one.
     pub(super) fn subscribe(self: &Rc<Self>, s: Subscription) {
         let (consumer, flow, namespaces, lease_ms) = (s.consumer, s.flow.clone(), s.namespaces.clone(), s.lease_ms);
         self.subscriptions.borrow_mut().insert(consumer, s);
-        self.with_engine(|engine| engine.subscribe(consumer, flow, &namespaces, lease_ms));
+        if self.with_engine(|engine| engine.subscribe(consumer, flow, &namespaces, lease_ms)).is_none() {
+            self.relay(consumer);
+        }
     }
 
-    pub(super) fn unsubscribe(self: &Rc<Self>, consumer: ConsumerId, leases: Leases) {
+    /// A consumer goes; `gone` is told when nothing more comes.
+    pub(super) fn unsubscribe(self: &Rc<Self>, consumer: ConsumerId, leases: Leases, gone: Option<oneshot::Sender<()>>) {
+        if let Some(gone) = self.leave_leader(consumer, leases, gone) {
+            self.end_subscription(consumer, leases);
+            if let Some(gone) = gone {
+                let _ = gone.send(());
+            }
+        }
+    }
+
+    /// Every consumer goes, because the peer stops. What they hold stays theirs.
+    pub(super) fn end_consumers(self: &Rc<Self>) {
+        let all: Vec<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
+        for consumer in all {
+            let _ = self.leave_leader(consumer, Leases::Keep, None);
+            self.end_subscription(consumer, Leases::Keep);
+        }
+    }
+
+    /// A consumer has credit or room again.
+    pub(super) fn kick(self: &Rc<Self>, consumer: ConsumerId) {
+        if self.with_engine(|engine| engine.kick(consumer)).is_none() {
+            self.tell_grant(consumer);
+        }
+    }
+
+    pub(super) fn end_subscription(self: &Rc<Self>, consumer: ConsumerId, leases: Leases) {
         self.subscriptions.borrow_mut().remove(&consumer);
+        self.remotes.forget(consumer);
         self.with_engine(|engine| match leases {
             Leases::End => engine.unsubscribe(consumer),
             Leases::Keep => engine.detach(consumer),

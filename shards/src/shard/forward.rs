@@ -64,6 +64,10 @@ impl Group {
             }
             return;
         }
+        // This news may be older than this replica's own election.
+        if leader.term <= self.elected.get() {
+            return;
+        }
         match self.leads() || self.becoming.get() {
             true => self.follow(),
             false => self.set_route(self.route_elsewhere()),
@@ -83,14 +87,20 @@ impl Group {
         self.batcher.set_route(route);
         if changed {
             self.route_watch.call();
+            self.rise_all();
+            self.sit_all();
         }
     }
 
     /// A link to a peer came up on some shard, or the last one of some shard went down.
     pub(super) fn reached(self: &Rc<Self>, peer: PeerNumber, up: bool) {
-        if up && self.batcher.route() == (Route::There { peer }) {
+        if !up {
+            // What it sent will not be followed by more, nor would deliveries arrive.
+            self.end_remotes(|from| from == peer);
+        } else if self.batcher.route() == (Route::There { peer }) {
             self.batcher.look_again();
             self.route_watch.call();
+            self.sit_all();
         }
     }
 

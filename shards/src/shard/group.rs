@@ -22,6 +22,8 @@ use crate::shard::forward::RouteWatch;
 use crate::shard::message::Subscription;
 use crate::shard::mint::Mint;
 use crate::shard::queue::{Bound, Done};
+use crate::shard::relaying::Relays;
+use crate::shard::remote::Remotes;
 use crate::shard::stake::EngineStake;
 use crate::shard::steering::Steering;
 use crate::shard::worker::ShardOptions;
@@ -41,6 +43,8 @@ pub struct Group {
     replica: RefCell<Option<Replica>>,
     /// Who leads, as the replica knows.
     pub(super) leader: Cell<Leader>,
+    /// The term in which this replica was last elected.
+    pub(super) elected: Cell<u64>,
     /// Some while this replica leads and has applied everything from before.
     pub(super) engine: RefCell<Option<Engine>>,
     /// Nobody else leads until then, as last computed.
@@ -54,7 +58,12 @@ pub struct Group {
     /// Those who wait for another leader.
     pub(super) route_watch: RouteWatch,
     pub(super) limits: delivery::Limits,
+    /// Consumers: those of this peer, and while it leads those of others.
     pub(super) subscriptions: RefCell<HashMap<ConsumerId, Subscription>>,
+    /// Consumers of this peer, at the leader.
+    pub(super) relays: Relays,
+    /// Consumers of other peers, here.
+    pub(super) remotes: Remotes,
     /// Called when the engine may want an earlier tick than the one being slept for.
     pub(super) tick: Notify,
     pub(super) mint: RefCell<Mint>,
@@ -90,6 +99,7 @@ impl Group {
             metrics,
             replica: RefCell::default(),
             leader: Cell::default(),
+            elected: Cell::new(0),
             engine: RefCell::default(),
             lease_until: Cell::new(None),
             handing_over: Cell::new(0),
@@ -98,6 +108,8 @@ impl Group {
             route_watch: RouteWatch::default(),
             limits: options.delivery,
             subscriptions: RefCell::default(),
+            relays: Relays::default(),
+            remotes: Remotes::default(),
             tick: Notify::default(),
             mint: RefCell::default(),
             applied_since_trim: Cell::new(0),

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
 use crate::machine::registry;
 use crate::roster::Roster;
+use crate::runtime::executor;
 use crate::runtime::mailbox::{self, SendError};
 use crate::shard::api::{
     Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
@@ -41,9 +43,16 @@ pub(super) struct Inner {
     /// Slot → group, as the registry says; 0: not known yet.
     slots: Vec<AtomicU16>,
     consumers: AtomicU64,
+    /// This peer's number; 0: not known yet.
+    me: AtomicU64,
     reach: Reach,
     roster: ArcSwap<Roster>,
+    /// This peer was removed from its cluster.
+    removed: AtomicBool,
 }
+
+/// A message that found a mailbox full is brought again after this.
+const FULL_AGAIN: Duration = Duration::from_millis(1);
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
 /// are not `Send` themselves.
@@ -60,8 +69,10 @@ impl Shards {
                 mailboxes,
                 slots,
                 consumers: AtomicU64::new(1),
+                me: AtomicU64::new(0),
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
+                removed: AtomicBool::new(false),
             })),
             inboxes,
         )
@@ -102,6 +113,7 @@ impl Shards {
     /// The same for a request: one that belongs to no group yet must not reach the registry.
     pub(super) fn route(&self, namespace: &Namespace) -> Result<GroupId, Rejection> {
         match self.group_of(namespace) {
+            _ if self.is_removed() => Err(Rejection::Removed),
             GroupId::REGISTRY => Err(Rejection::NotMember),
             group => Ok(group),
         }
@@ -233,7 +245,8 @@ impl Shards {
     /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting. `queued_bytes_max` bounds what is delivered and
     /// not yet taken with [`Consumer::next`].
     pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32, queued_bytes_max: usize) -> Result<Consumer, Rejection> {
-        let id = ConsumerId(self.0.consumers.fetch_add(1, Ordering::Relaxed));
+        let n = self.0.consumers.fetch_add(1, Ordering::Relaxed);
+        let id = ConsumerId::new(self.0.me.load(Ordering::Relaxed), n);
         Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max))
     }
 
@@ -294,12 +307,17 @@ impl Shards {
     }
 
     /// Brings a message to every shard; one whose mailbox is full now gets it as soon as there is room.
+    /// Called on an executor.
     pub(super) fn for_each_shard(&self, message: impl Fn() -> Message) {
         for index in 0..self.count() {
-            let mut message = message();
-            while let Err(SendError::Full(back)) = self.post_to(index, message) {
-                message = back;
-                std::thread::yield_now();
+            if let Err(SendError::Full(mut message)) = self.post_to(index, message()) {
+                let shards = self.clone();
+                executor::spawn(async move {
+                    while let Err(SendError::Full(back)) = shards.post_to(index, message) {
+                        message = back;
+                        executor::sleep(FULL_AGAIN).await;
+                    }
+                });
             }
         }
     }
@@ -311,6 +329,7 @@ impl Shards {
 
     /// Says who this peer is; before the first group is opened.
     pub fn identify(&self, me: PeerNumber, cluster: &str) {
+        self.0.me.store(me, Ordering::Relaxed);
         (0..self.count()).for_each(|index| self.send(index, Message::Identify(me, cluster.to_owned())));
     }
 
@@ -329,6 +348,16 @@ impl Shards {
         let roster = Arc::new(roster);
         self.0.roster.store(Arc::clone(&roster));
         self.for_each_shard(|| Message::Roster(Arc::clone(&roster)));
+    }
+
+    /// This peer was removed from its cluster: it takes no requests any more. `false`: that was known.
+    pub fn set_removed(&self) -> bool {
+        !self.0.removed.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Shards::set_removed`].
+    pub fn is_removed(&self) -> bool {
+        self.0.removed.load(Ordering::Relaxed)
     }
 
     /// The slot table as the registry's bytes; zeros as long as it is not known.

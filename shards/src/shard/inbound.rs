@@ -80,7 +80,7 @@ impl Inbound for Door {
 
 impl Shard {
     /// Hands what came over a link to the part that it is for.
-    pub(super) fn inbound(self: &Rc<Self>, _from: PeerNumber, id: GroupId, body: Body, answer: Option<oneshot::Sender<Body>>) {
+    pub(super) fn inbound(self: &Rc<Self>, from: PeerNumber, id: GroupId, body: Body, answer: Option<oneshot::Sender<Body>>) {
         let group = self.group(id);
         match (body, group, answer) {
             (body @ (Body::Append(_) | Body::Ballot(_) | Body::Transfer(_)), Some(group), Some(answer)) => {
@@ -105,6 +105,17 @@ impl Shard {
                 Some(group),
                 Some(answer),
             ) => group.asked(body, answer),
+            (Body::Subscribe(message), Some(group), Some(answer)) => group.take_consumer(from, message, answer),
+            (
+                body @ (Body::Unsubscribe(_)
+                | Body::Grant(_)
+                | Body::Want(_)
+                | Body::Unused(_)
+                | Body::Deliver(_)
+                | Body::Done(_)),
+                Some(group),
+                None,
+            ) => group.told(from, body),
             (_, None, Some(answer)) => {
                 let text = format!("group {id} is not open on this peer");
                 let _ = answer.send(Body::Failure(Failure { kind: failure::Kind::NoLeader.into(), text, limit: 0 }));

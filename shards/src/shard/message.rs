@@ -12,8 +12,10 @@ use crate::roster::{Registry, Roster};
 use crate::shard::api::{
     Answered, Consistency, Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
 };
+use crate::shard::consumer::Kicker;
 use crate::shard::delivery::{ConsumerId, Flow};
 use crate::shard::members::MoveError;
+use crate::shard::relay::Taken;
 
 /// Where the answer goes. Dropped unanswered: the shard is stopping.
 pub type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
@@ -85,6 +87,14 @@ pub enum Leases {
     Keep,
 }
 
+/// What goes down to a consumer.
+pub enum Parcel {
+    /// Deliveries. Those that came from another peer tell where to say that they were taken.
+    Tasks(Vec<Delivered>, Option<Arc<Taken>>),
+    /// For a consumer at another peer alone: a message to that peer, after the deliveries before it.
+    Word(Body),
+}
+
 /// A consumer, as the groups of its namespaces know it.
 #[derive(Clone)]
 pub struct Subscription {
@@ -96,8 +106,12 @@ pub struct Subscription {
     pub lease_ms: u32,
     /// Its credit and room, shared between the groups.
     pub flow: Arc<Flow>,
+    /// It has other groups, too.
+    pub on_demand: bool,
     /// Where deliveries go.
-    pub deliveries: mpsc::UnboundedSender<Vec<Delivered>>,
+    pub deliveries: mpsc::UnboundedSender<Parcel>,
+    /// Tells all of its groups of credit that came back; `None`: it is at another peer.
+    pub kicker: Option<Arc<Kicker>>,
 }
 
 /// A replica that cannot be opened.

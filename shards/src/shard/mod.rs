@@ -27,6 +27,13 @@ mod queue;
 mod quorum;
 mod reads;
 mod reconcile;
+mod relay;
+#[cfg(test)]
+mod relay_tests;
+mod relaying;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
 #[cfg(test)]
 mod replication_tests;
 mod served;

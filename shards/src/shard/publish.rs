@@ -33,7 +33,11 @@ impl Shard {
         if !registry.roster.members.is_empty() && *shards.roster() != registry.roster {
             let present: Vec<&str> = registry.roster.present().map(|member| member.id.as_str()).collect();
             tracing::info!(cluster = registry.roster.cluster, members = present.join(", "), "the members of the cluster");
+            let removed = registry.roster.member(self.me()).is_some_and(|me| me.removed);
             shards.set_roster(registry.roster);
+            if removed && shards.set_removed() {
+                tracing::warn!("this peer was removed from the cluster; stop it, it serves nothing any more");
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ impl Group {
     async fn make(self: &Rc<Self>, step: Step, roster: &Roster) -> bool {
         if let Step::HandOver(to) = step {
             let moved = self.hand_over(to).await;
-            return self.told(step, moved.map_err(|e| e.to_string()));
+            return self.log_step(step, moved.map_err(|e| e.to_string()));
         }
         if self.steering.busy.replace(true) {
             return false;
@@ -110,7 +110,7 @@ impl Group {
             Either::Right(_) => Err(format!("not done within {} s", STEP_MAX.as_secs())),
         };
         self.steering.busy.set(false);
-        self.told(step, outcome)
+        self.log_step(step, outcome)
     }
 
     async fn change(&self, step: Step, roster: &Roster) -> Result<(), String> {
@@ -129,7 +129,7 @@ impl Group {
         made.map_err(|e| e.to_string())
     }
 
-    fn told(&self, step: Step, outcome: Result<(), String>) -> bool {
+    fn log_step(&self, step: Step, outcome: Result<(), String>) -> bool {
         match &outcome {
             Ok(()) => {
                 self.steering.settled();

@@ -183,19 +183,17 @@ impl Shard {
             }
             Message::Unsubscribe(id, consumer, leases, gone) => {
                 if let Some(group) = self.group(id) {
-                    group.unsubscribe(consumer, leases);
-                }
-                if let Some(gone) = gone {
-                    let _ = gone.send(());
+                    group.unsubscribe(consumer, leases, gone);
                 }
             }
             Message::Kick(id, consumer) => {
                 if let Some(group) = self.group(id) {
-                    group.with_engine(|engine| engine.kick(consumer));
+                    group.kick(consumer);
                 }
             }
             Message::EndConsumers => {
-                self.groups.borrow().values().for_each(|group| group.subscriptions.borrow_mut().clear());
+                let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+                groups.iter().for_each(|group| group.end_consumers());
             }
             Message::Groups(answer) => {
                 let _ = answer.send(self.groups.borrow().values().filter_map(|group| group.info()).collect());
@@ -269,7 +267,11 @@ impl Shard {
                 group.leader_changed(leader);
             }
         });
-        replica.watch_leadership(move || executor::spawn(Rc::clone(&leading).lead()), move || following.follow());
+        let lead = move |term| {
+            leading.elected.set(term);
+            executor::spawn(Rc::clone(&leading).lead());
+        };
+        replica.watch_leadership(lead, move || following.follow());
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
         executor::spawn(Rc::clone(&group).watch_quorum());
@@ -289,6 +291,7 @@ impl Shard {
             log_bytes.set(self.log.bytes() as i64);
             let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
             for group in groups {
+                group.look_after_relays();
                 group.measure().await;
                 group.trim(self.options.trim_bytes, self.options.retention).await;
             }

@@ -1,13 +1,21 @@
 //! What the engine asks its shell to do, and the small values of its calls.
 
 use crate::command::Op;
-use crate::ids::{Namespace, TaskKey};
+use crate::ids::{Namespace, PeerNumber, TaskKey};
 use crate::machine::record::RecordError;
 use crate::shard::api::Delivered;
 
-/// A consumer, named by the shell; unique in the life of the peer.
+/// A consumer, named by the shell; unique in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId(pub u64);
+
+impl ConsumerId {
+    /// The `n`th consumer of a peer.
+    pub fn new(peer: PeerNumber, n: u64) -> Self {
+        const PER_PEER_BITS: u32 = 48;
+        ConsumerId(peer << PER_PEER_BITS | n & ((1 << PER_PEER_BITS) - 1))
+    }
+}
 
 /// One delivery: a row and the fencing token under which it is (or was) with a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +63,11 @@ pub enum Action {
         consumer: ConsumerId,
         /// At least one; those of one namespace in due order.
         tasks: Vec<Delivered>,
+    },
+    /// There is something for this consumer, whose credit comes on demand, and it has none. Said once until it got some.
+    Want {
+        /// Who.
+        consumer: ConsumerId,
     },
     /// This row cannot be read: the partition is damaged and must not be served. The row is not delivered.
     Damaged {

@@ -3,6 +3,7 @@
 use super::action::Action;
 use super::engine::Engine;
 use super::flow::weight;
+use super::lane::Consumer;
 use super::lease::{BY_CONSUMER, BY_LANE, Lease, Link, State};
 use crate::ids::{TaskId, TaskKey};
 use crate::machine::record::Head;
@@ -39,10 +40,10 @@ impl Engine {
     fn pull(&mut self, c: u32, now_ms: u64) -> usize {
         let Some(consumer) = self.consumers.get_mut(c) else { return 0 };
         consumer.pulling = false;
-        if !consumer.flow.accepts() && consumer.flow.park() {
+        if self.parks(c) {
             return 0;
         }
-        let Some(l) = consumer.waiting.pop_front() else { return 0 };
+        let Some(l) = self.consumers[c].waiting.pop_front() else { return 0 };
         self.lanes[l].ring.push_front(c);
         let served = self.turn(l, now_ms);
         self.pull_later(c);
@@ -80,15 +81,23 @@ impl Engine {
     /// The first consumer of the ring that accepts something; those before it wait for a kick.
     fn next_consumer(&mut self, l: u32) -> Option<u32> {
         loop {
-            let lane = &mut self.lanes[l];
-            let c = *lane.ring.front()?;
-            let consumer = &mut self.consumers[c];
-            if consumer.flow.accepts() || !consumer.flow.park() {
+            let c = *self.lanes[l].ring.front()?;
+            if !self.parks(c) {
                 return Some(c);
             }
-            lane.ring.pop_front();
-            consumer.waiting.push_back(l);
+            self.lanes[l].ring.pop_front();
+            self.consumers[c].waiting.push_back(l);
         }
+    }
+
+    /// The consumer accepts nothing: it is parked until it is kicked.
+    fn parks(&mut self, c: u32) -> bool {
+        let Consumer { id, flow, .. } = &self.consumers[c];
+        let parks = !flow.accepts() && flow.park();
+        if parks && flow.wants() {
+            self.actions.push(Action::Want { consumer: *id });
+        }
+        parks
     }
 
     /// Takes held rows from the part of the window that would be served now.

@@ -1,6 +1,6 @@
 //! What a consumer accepts: credit in tasks, and room in bytes for what it has not taken yet.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
 
@@ -22,11 +22,21 @@ pub fn weight(row: &Bytes) -> usize {
 /// The stream adds credit and takes tasks from its queue; engines take credit and queue bytes. An engine that finds no credit or no
 /// room *parks*. Each stream call that could end this answers whether somebody parked since the last time; when it did, the caller
 /// owes every engine of the consumer a [`kick`](super::Engine::kick).
+///
+/// A consumer whose stream is at another peer has a flow of its own at the leader, to which the other peer grants credit. One that is
+/// *on demand* is granted credit only when the engine says that it wants some, see [`Action::Want`](super::Action::Want).
 #[derive(Debug)]
 pub struct Flow {
     credit: AtomicU64,
     queued_bytes: AtomicUsize,
     queued_bytes_max: usize,
+    on_demand: bool,
+    /// On demand: the engine has said that it wants credit, and got none since.
+    wanted: AtomicBool,
+    /// Leaders at other peers that want credit of this consumer.
+    wanting: AtomicU32,
+    /// Deliveries come, or came, from another peer.
+    relayed: AtomicBool,
     // An engine writes this before it looks at the numbers a last time; the stream changes the numbers before it looks at this. All
     // of it is sequentially consistent, so one of the two sees the other and no wake-up is lost.
     parked: AtomicBool,
@@ -42,21 +52,42 @@ impl Flow {
     /// No credit yet, and room for `queued_bytes_max` bytes (as [`weight`] counts). A batch that starts below the bound may end
     /// one task above it.
     pub fn new(queued_bytes_max: usize) -> Self {
-        Flow { credit: AtomicU64::new(0), queued_bytes: AtomicUsize::new(0), queued_bytes_max, parked: AtomicBool::new(false) }
+        Flow {
+            credit: AtomicU64::new(0),
+            queued_bytes: AtomicUsize::new(0),
+            queued_bytes_max,
+            on_demand: false,
+            wanted: AtomicBool::new(false),
+            wanting: AtomicU32::new(0),
+            relayed: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
+        }
+    }
+
+    /// The same for a consumer at another peer; with `on_demand` no credit stays here.
+    pub fn remote(queued_bytes_max: usize, on_demand: bool) -> Self {
+        Flow { on_demand, ..Self::new(queued_bytes_max) }
     }
 
     /// Stream: accepts `tasks` more. `true`: kick the engines.
     #[must_use = "a parked engine waits for a kick"]
     pub fn add_credit(&self, tasks: u32) -> bool {
         self.credit.fetch_add(u64::from(tasks), SeqCst);
+        self.wanted.store(false, SeqCst);
         self.unpark()
     }
 
     /// Stream: these tasks left the queue. `true`: kick the engines.
     #[must_use = "a parked engine waits for a kick"]
     pub fn took(&self, tasks: &[Delivered]) -> bool {
-        let bytes = tasks.iter().map(|t| weight(&t.row)).sum();
-        self.queued_bytes.fetch_sub(bytes, SeqCst);
+        self.took_bytes(tasks.iter().map(|t| weight(&t.row)).sum())
+    }
+
+    /// The same in bytes, as [`weight`] counts.
+    #[must_use = "a parked engine waits for a kick"]
+    pub fn took_bytes(&self, bytes: usize) -> bool {
+        // Another peer's word is not believed further than what is queued here.
+        let _ = self.queued_bytes.fetch_update(SeqCst, SeqCst, |queued| Some(queued.saturating_sub(bytes)));
         self.unpark()
     }
 
@@ -96,8 +127,37 @@ impl Flow {
         }
     }
 
+    /// Credit comes on demand only.
+    pub fn is_on_demand(&self) -> bool {
+        self.on_demand
+    }
+
+    /// Deliveries come, or came, from another peer.
+    pub fn is_relayed(&self) -> bool {
+        self.relayed.load(SeqCst)
+    }
+
+    /// Deliveries come from another peer.
+    pub fn set_relayed(&self) {
+        self.relayed.store(true, SeqCst);
+    }
+
+    /// One more leader at another peer wants credit, or one less does.
+    pub fn set_wanting(&self, one_more: bool) {
+        match one_more {
+            true => self.wanting.fetch_add(1, SeqCst),
+            false => self.wanting.fetch_sub(1, SeqCst),
+        };
+    }
+
+    /// Takes what one of the leaders that want credit may have: a share, at least one if there is any.
+    pub fn take_share(&self) -> u32 {
+        let share = self.credit().div_ceil(u64::from(self.wanting.load(SeqCst).max(1)));
+        self.try_take(u32::try_from(share).unwrap_or(u32::MAX))
+    }
+
     /// Engine: queues so many bytes.
-    pub(super) fn queue(&self, bytes: usize) {
+    pub(in crate::shard) fn queue(&self, bytes: usize) {
         self.queued_bytes.fetch_add(bytes, SeqCst);
     }
 
@@ -107,14 +167,19 @@ impl Flow {
     }
 
     /// Engine: there is credit and room.
-    pub(super) fn accepts(&self) -> bool {
+    pub(in crate::shard) fn accepts(&self) -> bool {
         self.credit() > 0 && self.room() > 0
     }
 
     /// Engine: asks for a kick. `false`: there is credit and room by now, nothing to wait for.
-    pub(super) fn park(&self) -> bool {
+    pub(in crate::shard) fn park(&self) -> bool {
         self.parked.store(true, SeqCst);
         !self.accepts()
+    }
+
+    /// Engine: it has something for a consumer on demand that has room and no credit. `true`: tell, for the first time since it got some.
+    pub(in crate::shard) fn wants(&self) -> bool {
+        self.on_demand && self.credit() == 0 && self.room() > 0 && !self.wanted.swap(true, SeqCst)
     }
 
     fn unpark(&self) -> bool {

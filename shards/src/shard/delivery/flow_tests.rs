@@ -191,3 +191,29 @@ fn credit_is_shared_between_threads() {
     });
     assert_eq!(flow.credit(), 0);
 }
+
+/// A consumer at another peer has no credit here until the engine wants some: once for each time that there is something, not when there is
+/// nothing, and again when room comes back. Otherwise credit would lie idle with one group while another one has the tasks.
+#[test]
+fn credit_on_demand_is_wanted_when_there_is_something() {
+    let mut w = backlog(1, 0);
+    w.connect_flow(1, &[0], 0, Flow::remote(700, true));
+    w.pump();
+    assert!(w.wants.is_empty(), "there is nothing");
+    (0..12).for_each(|_| w.create(0, 0));
+    w.pump();
+    assert_eq!(w.wants, [1], "once");
+    w.credit(1, 2);
+    w.pump();
+    assert_eq!((w.clients[&1].inbox.len(), w.wants.len()), (2, 2), "two went, and there are more");
+    w.credit(1, 100);
+    w.pump();
+    let got = w.clients[&1].inbox.len();
+    assert!(got < 12 && w.wants.len() == 2, "{got} fit: room is what is missing");
+    let left = w.clients[&1].flow.try_take(u32::MAX);
+    assert_eq!(left as usize, 102 - got, "what could not be used goes back");
+    w.take(1, 100);
+    w.engine.kick(ConsumerId(1));
+    w.pump();
+    assert_eq!(w.wants.len(), 3, "there is room again");
+}

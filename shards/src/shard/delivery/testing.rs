@@ -97,6 +97,8 @@ pub(super) struct World {
     pub(super) scans: usize,
     /// The low-water marks that the engine proposed.
     pub(super) waters: Vec<u64>,
+    /// Consumers on demand for which credit was wanted.
+    pub(super) wants: Vec<u64>,
     /// The error texts of retries that were applied.
     pub(super) errors: Vec<Bytes>,
 }
@@ -118,12 +120,17 @@ impl World {
             gone: HashSet::new(),
             scans: 0,
             waters: Vec::new(),
+            wants: Vec::new(),
             errors: Vec::new(),
         }
     }
 
     pub(super) fn connect(&mut self, id: u64, namespaces: &[usize], lease_ms: u32, queued_bytes_max: usize) {
-        let flow = Arc::new(Flow::new(queued_bytes_max));
+        self.connect_flow(id, namespaces, lease_ms, Flow::new(queued_bytes_max));
+    }
+
+    pub(super) fn connect_flow(&mut self, id: u64, namespaces: &[usize], lease_ms: u32, flow: Flow) {
+        let flow = Arc::new(flow);
         let names: Vec<_> = namespaces.iter().map(|n| name(*n)).collect();
         self.engine.subscribe(ConsumerId(id), flow.clone(), &names, lease_ms);
         self.clients.insert(id, Client { flow, inbox: VecDeque::new(), granted: 0, delivered: 0 });
@@ -370,6 +377,7 @@ impl World {
                     self.proposals.push_back((n, Change::Claimed { ops, claims }));
                 }
                 Action::Deliver { consumer, tasks } => self.receive(consumer.0, tasks),
+                Action::Want { consumer } => self.wants.push(consumer.0),
                 Action::Damaged { key, cause, .. } => panic!("{key:?}: {cause}"),
             }
         }

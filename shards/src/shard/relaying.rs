@@ -1,0 +1,282 @@
+//! Consumers of this peer at a group that another peer leads: each has a seat at the leader, and another one at the next leader. The accounts
+//! are in `relay.rs`; here is what is said and heard.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use z4_proto::peer::{self, Subscribe, Unsubscribe};
+
+use crate::ids::{Namespace, PeerNumber};
+use crate::link::Body;
+use crate::runtime::{clock, executor};
+use crate::shard::batcher::{Route, TICK};
+use crate::shard::delivery::ConsumerId;
+use crate::shard::group::Group;
+use crate::shard::message::{Leases, Parcel};
+use crate::shard::relay::{Grant, Relay, Seat};
+use crate::shard::wire;
+
+/// A seat is answered when it is over, and that may take for ever.
+const SEAT_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// How long a leader may take until it has said its last word about a consumer that leaves.
+const LAST_WORD_MAX: Duration = Duration::from_secs(1);
+
+/// A consumer whose leader has not said its last word.
+struct Leaving {
+    consumer: ConsumerId,
+    gone: Option<oneshot::Sender<()>>,
+}
+
+/// The consumers of this peer at one group that another one leads.
+#[derive(Default)]
+pub(super) struct Relays {
+    accounts: RefCell<HashMap<ConsumerId, Relay>>,
+    /// Whose seat it is.
+    seats: RefCell<HashMap<ConsumerId, ConsumerId>>,
+    leaving: RefCell<HashMap<ConsumerId, Leaving>>,
+    seats_given: Cell<u64>,
+    /// Somebody is on the way to take the seats that are missing.
+    retrying: Cell<bool>,
+}
+
+impl Group {
+    /// A consumer has come, and this replica does not lead.
+    pub(super) fn relay(self: &Rc<Self>, consumer: ConsumerId) {
+        let relay = match self.subscriptions.borrow().get(&consumer) {
+            Some(s) => Relay::new(Arc::clone(&s.flow), s.on_demand),
+            None => return,
+        };
+        self.relays.accounts.borrow_mut().insert(consumer, relay);
+        self.sit(consumer);
+    }
+
+    /// Takes a seat at the leader for every consumer that has none.
+    pub(super) fn sit_all(self: &Rc<Self>) {
+        if let Route::Here { .. } = self.batcher.route() {
+            return;
+        }
+        let all: Vec<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
+        for consumer in all {
+            let known = self.relays.accounts.borrow().contains_key(&consumer);
+            let leaves = self.relays.leaving.borrow().values().any(|leaving| leaving.consumer == consumer);
+            match known {
+                true => self.sit(consumer),
+                false if !leaves => self.relay(consumer),
+                false => {}
+            }
+        }
+    }
+
+    fn sit(self: &Rc<Self>, consumer: ConsumerId) {
+        let Route::There { peer } = self.batcher.route() else { return };
+        let has_seat = |relay: &Relay| relay.seat().is_some();
+        if !self.links.is_up(peer) || self.relays.accounts.borrow().get(&consumer).is_none_or(has_seat) {
+            return;
+        }
+        let Some(mut subscribe) = self.subscribe_message(consumer) else { return };
+        let n = self.relays.seats_given.get().max(clock::wall_ms()) + 1;
+        self.relays.seats_given.set(n);
+        let seat = ConsumerId::new(self.me, n);
+        subscribe.consumer = seat.0;
+        if let Some(relay) = self.relays.accounts.borrow_mut().get_mut(&consumer) {
+            relay.sit(seat, peer);
+        }
+        self.relays.seats.borrow_mut().insert(seat, consumer);
+        let over = self.links.post(peer, self.id, Body::Subscribe(subscribe), SEAT_MAX);
+        let group = Rc::clone(self);
+        executor::spawn(async move {
+            let lost = over.await.is_err();
+            group.seat_over(seat, lost).await;
+        });
+        self.tell_grant(consumer);
+    }
+
+    fn subscribe_message(&self, consumer: ConsumerId) -> Option<Subscribe> {
+        let subscriptions = self.subscriptions.borrow();
+        let s = subscriptions.get(&consumer)?;
+        Some(Subscribe {
+            consumer: 0,
+            namespaces: s.namespaces.iter().map(Namespace::to_string).collect(),
+            lease_ms: s.lease_ms,
+            queued_bytes_max: s.flow.queued_bytes_max() as u64,
+            on_demand: s.on_demand,
+        })
+    }
+
+    /// Tells the leader of credit and room, if there is something to tell.
+    pub(super) fn tell_grant(self: &Rc<Self>, consumer: ConsumerId) {
+        let grant = self.relays.accounts.borrow_mut().get_mut(&consumer).and_then(Relay::grant);
+        let Some(Grant { leader, seat, tasks, taken_bytes }) = grant else { return };
+        let body = Body::Grant(peer::Grant { consumer: seat.0, tasks, taken_bytes });
+        if let Err(error) = self.links.tell(leader, self.id, body) {
+            tracing::info!(group = %self.id, peer = leader, %error, "the way to a consumer's leader is closed");
+            self.rise(consumer);
+            self.sit_later();
+        }
+    }
+
+    /// Once a second: what a kick may have missed.
+    pub(super) fn look_after_relays(self: &Rc<Self>) {
+        let all: Vec<ConsumerId> = self.relays.accounts.borrow().keys().copied().collect();
+        all.into_iter().for_each(|consumer| self.tell_grant(consumer));
+    }
+
+    /// Gives up the seat of a consumer, which keeps its credit.
+    fn rise(self: &Rc<Self>, consumer: ConsumerId) {
+        let risen = self.relays.accounts.borrow_mut().get_mut(&consumer).map(Relay::rise);
+        let Some((Some(Seat { id, leader, .. }), kick)) = risen else { return };
+        self.relays.seats.borrow_mut().remove(&id);
+        // Best effort: a leader that does not hear it hears that nobody takes its deliveries.
+        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(Unsubscribe { consumer: id.0, keep_leases: false }));
+        if kick {
+            self.kick_all(consumer);
+        }
+    }
+
+    /// Gives up every seat.
+    pub(super) fn rise_all(self: &Rc<Self>) {
+        let all: Vec<ConsumerId> = self.relays.accounts.borrow().keys().copied().collect();
+        all.into_iter().for_each(|consumer| self.rise(consumer));
+        if let Route::Here { .. } = self.batcher.route() {
+            self.relays.accounts.borrow_mut().clear();
+        }
+    }
+
+    /// This replica leads now: no other leader's last word counts.
+    pub(super) fn end_leaving(self: &Rc<Self>) {
+        let all: Vec<ConsumerId> = self.relays.leaving.borrow().keys().copied().collect();
+        all.into_iter().for_each(|seat| self.seat_ended(seat));
+    }
+
+    /// Credit came back that another group may use.
+    fn kick_all(&self, consumer: ConsumerId) {
+        let kicker = self.subscriptions.borrow().get(&consumer).and_then(|s| s.kicker.clone());
+        if let Some(kicker) = kicker {
+            kicker.kick();
+        }
+    }
+
+    /// The leader is done with a seat, or the link over which it was taken is down.
+    async fn seat_over(self: Rc<Self>, seat: ConsumerId, lost: bool) {
+        let leaves = self.relays.leaving.borrow().contains_key(&seat);
+        if leaves && !lost {
+            // Its last word comes behind the last delivery, perhaps by another connection.
+            executor::sleep(LAST_WORD_MAX).await;
+        }
+        self.seat_ended(seat);
+    }
+
+    fn seat_ended(self: &Rc<Self>, seat: ConsumerId) {
+        let left = self.relays.leaving.borrow_mut().remove(&seat);
+        if let Some(Leaving { consumer, gone }) = left {
+            self.end_subscription(consumer, Leases::Keep);
+            if let Some(gone) = gone {
+                let _ = gone.send(());
+            }
+            return;
+        }
+        let consumer = self.relays.seats.borrow().get(&seat).copied();
+        if let Some(consumer) = consumer {
+            self.rise(consumer);
+            self.sit_later();
+        }
+    }
+
+    /// Takes the seats that are missing in a while.
+    fn sit_later(self: &Rc<Self>) {
+        if self.relays.retrying.replace(true) {
+            return;
+        }
+        let group = Rc::clone(self);
+        executor::spawn(async move {
+            executor::sleep(TICK).await;
+            group.relays.retrying.set(false);
+            group.sit_all();
+        });
+    }
+
+    /// A consumer goes. Gives `gone` back unless the leader has to say a last word first.
+    pub(super) fn leave_leader(
+        self: &Rc<Self>,
+        consumer: ConsumerId,
+        leases: Leases,
+        gone: Option<oneshot::Sender<()>>,
+    ) -> Option<Option<oneshot::Sender<()>>> {
+        let relay = self.relays.accounts.borrow_mut().remove(&consumer);
+        let Some((Some(Seat { id, leader, .. }), _)) = relay.map(|mut relay| relay.rise()) else { return Some(gone) };
+        self.relays.seats.borrow_mut().remove(&id);
+        let keep_leases = leases == Leases::Keep;
+        let told = self.links.tell(leader, self.id, Body::Unsubscribe(Unsubscribe { consumer: id.0, keep_leases }));
+        match gone {
+            Some(gone) if told.is_ok() => {
+                self.relays.leaving.borrow_mut().insert(id, Leaving { consumer, gone: Some(gone) });
+                None
+            }
+            gone => Some(gone),
+        }
+    }
+
+    /// The leader says something about a consumer.
+    pub(super) fn told_by_leader(self: &Rc<Self>, leader: PeerNumber, body: Body) {
+        match body {
+            Body::Deliver(message) => self.take_deliveries(leader, message),
+            Body::Want(message) => self.with_seat(ConsumerId(message.consumer), |relay, seat| {
+                relay.wanted(seat);
+                false
+            }),
+            Body::Unused(message) => {
+                self.with_seat(ConsumerId(message.consumer), |relay, seat| relay.unused(seat, message.tasks));
+            }
+            Body::Done(message) => self.seat_ended(ConsumerId(message.consumer)),
+            _ => {}
+        }
+    }
+
+    /// Changes an account; then the leader hears what is to be told, and every group when `act` says so.
+    fn with_seat(self: &Rc<Self>, seat: ConsumerId, act: impl FnOnce(&mut Relay, ConsumerId) -> bool) {
+        let Some(consumer) = self.relays.seats.borrow().get(&seat).copied() else { return };
+        let kick = self.relays.accounts.borrow_mut().get_mut(&consumer).is_some_and(|relay| act(relay, seat));
+        self.tell_grant(consumer);
+        if kick {
+            self.kick_all(consumer);
+        }
+    }
+
+    fn take_deliveries(self: &Rc<Self>, leader: PeerNumber, message: peer::Deliver) {
+        let seat = ConsumerId(message.consumer);
+        let tasks = match wire::deliveries(message) {
+            Ok(tasks) => tasks,
+            Err(error) => {
+                tracing::warn!(group = %self.id, peer = leader, %error, "deliveries cannot be read");
+                return self.refuse(leader, seat);
+            }
+        };
+        let leaving = self.relays.leaving.borrow().get(&seat).map(|leaving| leaving.consumer);
+        let consumer = self.relays.seats.borrow().get(&seat).copied();
+        let (consumer, taken) = match (leaving, consumer) {
+            (Some(consumer), _) => (consumer, None),
+            (None, Some(consumer)) => {
+                let taken = self.relays.accounts.borrow_mut().get_mut(&consumer).and_then(|r| r.delivered(seat, &tasks));
+                if taken.is_none() {
+                    return self.refuse(leader, seat);
+                }
+                (consumer, taken)
+            }
+            (None, None) => return self.refuse(leader, seat),
+        };
+        if let Some(subscription) = self.subscriptions.borrow().get(&consumer) {
+            // A stream that has just gone: its unsubscription is on the way and ends these leases.
+            let _ = subscription.deliveries.unbounded_send(Parcel::Tasks(tasks, taken));
+        }
+    }
+
+    /// Nobody takes these deliveries: their leases must end.
+    fn refuse(self: &Rc<Self>, leader: PeerNumber, seat: ConsumerId) {
+        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(Unsubscribe { consumer: seat.0, keep_leases: false }));
+    }
+}

@@ -1,0 +1,153 @@
+//! Consumers whose stream is at another peer, at the leader: to the delivery engine they are like any other. Deliveries, and words that must
+//! not overtake them, go down over the link in their order.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::StreamExt;
+use z4_proto::peer::{self, Done, Unused, Want};
+
+use crate::ids::{Namespace, PeerNumber};
+use crate::link::{Body, LinkError};
+use crate::runtime::executor;
+use crate::shard::delivery::{ConsumerId, Flow};
+use crate::shard::group::Group;
+use crate::shard::message::{Leases, Parcel, Subscription};
+use crate::shard::wire;
+
+/// A consumer of another peer.
+struct Remote {
+    from: PeerNumber,
+    flow: Arc<Flow>,
+    down: mpsc::UnboundedSender<Parcel>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Remotes(RefCell<HashMap<ConsumerId, Remote>>);
+
+impl Remotes {
+    /// The consumer's subscription has ended.
+    pub(super) fn forget(&self, consumer: ConsumerId) {
+        self.0.borrow_mut().remove(&consumer);
+    }
+}
+
+impl Group {
+    /// A consumer of another peer comes. `answer` is sent when it has gone again, for whatever reason.
+    pub(super) fn take_consumer(self: &Rc<Self>, from: PeerNumber, message: peer::Subscribe, answer: oneshot::Sender<Body>) {
+        let names = message.namespaces.iter().map(|name| Namespace::new(name)).collect::<Result<Vec<_>, _>>();
+        let (true, true, Ok(namespaces)) = (self.leads(), self.links.is_up(from), names) else {
+            let _ = answer.send(wire::not_leading(self.id));
+            return;
+        };
+        let consumer = ConsumerId(message.consumer);
+        // The same name again: whoever had it before does not listen any more.
+        self.end_remote(consumer, Leases::End);
+        let queued_bytes_max = usize::try_from(message.queued_bytes_max).unwrap_or(usize::MAX);
+        let flow = Arc::new(Flow::remote(queued_bytes_max, message.on_demand));
+        let (down, parcels) = mpsc::unbounded();
+        let remote = Remote { from, flow: Arc::clone(&flow), down: down.clone() };
+        self.remotes.0.borrow_mut().insert(consumer, remote);
+        executor::spawn(Rc::clone(self).send_down((from, consumer), parcels, answer));
+        let on_demand = message.on_demand;
+        let lease_ms = message.lease_ms;
+        self.subscribe(Subscription { consumer, namespaces, lease_ms, flow, on_demand, deliveries: down, kicker: None });
+    }
+
+    /// Sends what is for a consumer, until it has gone.
+    async fn send_down(
+        self: Rc<Self>,
+        (to, consumer): (PeerNumber, ConsumerId),
+        mut parcels: mpsc::UnboundedReceiver<Parcel>,
+        answer: oneshot::Sender<Body>,
+    ) {
+        while let Some(parcel) = parcels.next().await {
+            let body = match parcel {
+                Parcel::Tasks(tasks, _) => Body::Deliver(wire::put_deliveries(consumer, tasks)),
+                Parcel::Word(body) => body,
+            };
+            self.links.room(to).await;
+            if let Err(error) = self.links.tell(to, self.id, body) {
+                tracing::info!(group = %self.id, peer = to, %error, "a consumer of another peer is lost");
+                self.end_remote(consumer, Leases::End);
+            }
+        }
+        // It goes after the last delivery; the answer may go by another connection.
+        let _ = self.links.tell(to, self.id, Body::Done(Done { consumer: consumer.0 }));
+        let _ = answer.send(Body::Done(Done { consumer: consumer.0 }));
+    }
+
+    /// Ends consumers of some peers: their leases end, too.
+    pub(super) fn end_remotes(self: &Rc<Self>, of: impl Fn(PeerNumber) -> bool) {
+        let ending: Vec<ConsumerId> =
+            self.remotes.0.borrow().iter().filter(|(_, remote)| of(remote.from)).map(|(id, _)| *id).collect();
+        ending.into_iter().for_each(|consumer| self.end_remote(consumer, Leases::End));
+    }
+
+    fn end_remote(self: &Rc<Self>, consumer: ConsumerId, leases: Leases) {
+        let is_here = self.remotes.0.borrow().contains_key(&consumer);
+        if is_here {
+            self.end_subscription(consumer, leases);
+        }
+    }
+
+    /// The engine has something for a consumer and no credit.
+    pub(super) fn want(&self, consumer: ConsumerId) {
+        if let Some(remote) = self.remotes.0.borrow().get(&consumer) {
+            let _ = remote.down.unbounded_send(Parcel::Word(Body::Want(Want { consumer: consumer.0 })));
+        }
+    }
+
+    /// A word about a consumer, from its peer or from its leader.
+    pub(super) fn told(self: &Rc<Self>, from: PeerNumber, body: Body) {
+        match body {
+            Body::Grant(grant) => self.take_grant(from, &grant),
+            Body::Unsubscribe(message) => {
+                let consumer = ConsumerId(message.consumer);
+                match self.is_of(consumer, from) {
+                    true => self.end_remote(consumer, if message.keep_leases { Leases::Keep } else { Leases::End }),
+                    false => self.done_with(from, consumer),
+                }
+            }
+            body => self.told_by_leader(from, body),
+        }
+    }
+
+    fn is_of(&self, consumer: ConsumerId, peer: PeerNumber) -> bool {
+        self.remotes.0.borrow().get(&consumer).is_some_and(|remote| remote.from == peer)
+    }
+
+    /// It is not here any more, which its peer seems not to know.
+    fn done_with(&self, peer: PeerNumber, consumer: ConsumerId) {
+        let lost: Result<(), LinkError> = self.links.tell(peer, self.id, Body::Done(Done { consumer: consumer.0 }));
+        if let Err(error) = lost {
+            tracing::debug!(group = %self.id, peer, %error, "a word about a consumer is lost");
+        }
+    }
+
+    fn take_grant(self: &Rc<Self>, from: PeerNumber, grant: &peer::Grant) {
+        let consumer = ConsumerId(grant.consumer);
+        if !self.is_of(consumer, from) {
+            return self.done_with(from, consumer);
+        }
+        let flow = self.remotes.0.borrow().get(&consumer).map(|remote| Arc::clone(&remote.flow));
+        let Some(flow) = flow else { return };
+        let taken_bytes = usize::try_from(grant.taken_bytes).unwrap_or(usize::MAX);
+        let more_room = flow.took_bytes(taken_bytes);
+        let more_credit = flow.add_credit(grant.tasks);
+        if more_room || more_credit || flow.is_on_demand() {
+            self.with_engine(|engine| engine.kick(consumer));
+        }
+        let left = if flow.is_on_demand() { flow.try_take(u32::MAX) } else { 0 };
+        if left > 0
+            && let Some(remote) = self.remotes.0.borrow().get(&consumer)
+        {
+            let unused = Body::Unused(Unused { consumer: consumer.0, tasks: left });
+            let _ = remote.down.unbounded_send(Parcel::Word(unused));
+        }
+    }
+}
