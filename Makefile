@@ -7,10 +7,10 @@ SHELL := bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test verify fix bench clients
+.PHONY: help build demo test verify fix bench clients compose_up compose_down compose_test
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## /\1\t/' | expand -t 14
 
 build: ## Build z4 and z4t for use
 	$(CARGO) build --release --locked --bin z4 --bin z4t
@@ -42,3 +42,12 @@ bench: ## Run the benches of the pure parts; z4-bench loads a running peer, see 
 
 clients: build ## Check the peer with clients that are not ours (Python's grpcio, in a virtual environment)
 	@BIN_DIR="$(TARGET)/release" VENV="$(TARGET)/clients-venv" tests/clients/run
+
+compose_up: ## Start a cluster of three peers in containers (deploy/docker-compose.yaml); its storage stays until compose_down
+	@deploy/compose.sh up
+
+compose_down: ## End that cluster and erase its storage
+	@deploy/compose.sh down
+
+compose_test: ## Walk with such a cluster: add peers, kill the leader, restart all, lose nothing. Wants Docker and peer1's ports
+	@tests/compose/run

@@ -21,7 +21,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 use z4::grpc::services::health;
-use z4::grpc::{ClusterView, Connections, Context, Limits, Member, NoObserver, Services, serve};
+use z4::grpc::{ClusterView, Connections, Context, Limits, Me, NoObserver, Services, serve};
 use z4_proto as proto;
 use z4_proto::admin_client::AdminClient;
 use z4_proto::collection_client::CollectionClient;
@@ -31,12 +31,8 @@ use z4_shards::shard::handle::Shards;
 struct Alone;
 
 impl ClusterView for Alone {
-    fn server_id(&self) -> String {
-        "peer-1".to_owned()
-    }
-
-    fn members(&self) -> Vec<Member> {
-        Vec::new()
+    fn me(&self) -> Me {
+        Me { id: "peer-1".to_owned(), ..Me::default() }
     }
 }
 
@@ -108,7 +104,7 @@ async fn health_is_served_and_reflection_describes_it() {
     }
     AdminClient::new(channel.clone()).check_health(proto::CheckHealthRequest::default()).await.expect("served");
     let added = AdminClient::new(channel.clone()).add_cluster_member(proto::AddClusterMemberRequest::default()).await;
-    assert_eq!(added.expect_err("not in this version").code(), Code::Unimplemented);
+    assert_eq!(added.expect_err("it belongs to no cluster").code(), Code::FailedPrecondition);
 
     let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
     let asked = [

@@ -131,7 +131,6 @@ fn wrong_configurations_end_with_their_status() {
         (&["--nonsense"][..], "--nonsense"),
         (&["--shards=1000"], "--shards is \"1000\"; it takes 0 to 256"),
         (&["--config=missing.toml"], "missing.toml cannot be read"),
-        (&[], "belongs to no cluster"),
     ] {
         let output = run(dir.path(), arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", stderr(&output));

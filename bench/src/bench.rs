@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
-use crate::cli::Common;
+use crate::cli::{Common, Enter};
 use crate::clock::Origin;
+use crate::cluster::{self, Member};
 use crate::error::{Error, Result};
 use crate::fsync::{self, RawSync};
 use crate::peer::{Peer, PeerHome};
@@ -35,6 +36,8 @@ pub struct Bench {
 struct Spawned {
     home: PeerHome,
     peer: Peer,
+    /// The other members of its cluster.
+    others: Vec<Member>,
     /// Removed with everything in it when the run is over; `None` when it is to be kept.
     _directory: Option<tempfile::TempDir>,
 }
@@ -42,14 +45,15 @@ struct Spawned {
 /// Where the peer's CPU time and memory are read.
 #[derive(Clone, Debug)]
 enum UsageFrom {
-    Pid(u32),
+    /// The sum of all.
+    Pids(Vec<u32>),
     Metrics(String),
 }
 
 impl UsageFrom {
     fn read(&self) -> Result<Usage> {
         match self {
-            Self::Pid(pid) => process::usage(*pid),
+            Self::Pids(pids) => pids.iter().try_fold(Usage::default(), |sum, pid| Ok(sum.plus(process::usage(*pid)?))),
             Self::Metrics(address) => scrape::usage(address),
         }
     }
@@ -64,10 +68,12 @@ impl Bench {
             Some(binary) => Some(spawn(binary, common).await?),
             None => None,
         };
-        let address = spawned.as_ref().map_or(&common.target, |s| &s.peer.address);
-        let channels = wire::connect(address, common.connections.into()).await?;
+        let channels = match &spawned {
+            Some(spawned) => wire::connect_all(&spawned.entrances(common.enter)?, common.connections.into()).await?,
+            None => wire::connect(&common.target, common.connections.into()).await?,
+        };
         let usage_from = match &spawned {
-            Some(spawned) => Some(UsageFrom::Pid(spawned.peer.pid())),
+            Some(spawned) => Some(UsageFrom::Pids(spawned.pids())),
             None => usage_of_running(common),
         };
         Ok(Self { channels, usage_from, raw, spawned, connections: common.connections.into() })
@@ -76,6 +82,11 @@ impl Bench {
     /// The connection for worker number `index`.
     pub fn channel(&self, index: usize) -> &Channel {
         &self.channels[index % self.channels.len()]
+    }
+
+    /// Where the first peer is.
+    pub fn address(&self) -> &str {
+        self.spawned.as_ref().map_or("", |spawned| &spawned.peer.address)
     }
 
     /// The disk alone, measured when this was opened.
@@ -113,7 +124,7 @@ impl Bench {
     /// Ends the peer, by SIGKILL if `kill`, starts it again on the same data and connects. Says how long the stop and the start took,
     /// the latter from the start of the process until the first connection. Only for a peer that this run started.
     pub async fn restart(self, kill: bool) -> Result<(Self, Duration, Duration)> {
-        let Some(Spawned { home, peer, _directory }) = self.spawned else {
+        let Some(Spawned { home, peer, others, _directory }) = self.spawned else {
             return Err(Error::Input("only a peer that was started with --spawn can be restarted".into()));
         };
         drop(self.channels);
@@ -128,8 +139,9 @@ impl Bench {
         let peer = home.start().await?;
         let channels = wire::connect(&peer.address, self.connections).await?;
         let started_in = clock.elapsed();
-        let usage_from = Some(UsageFrom::Pid(peer.pid()));
-        let spawned = Some(Spawned { home, peer, _directory });
+        let spawned = Spawned { home, peer, others, _directory };
+        let usage_from = Some(UsageFrom::Pids(spawned.pids()));
+        let spawned = Some(spawned);
         Ok((Self { channels, usage_from, raw: self.raw, spawned, connections: self.connections }, stopped_in, started_in))
     }
 
@@ -137,9 +149,32 @@ impl Bench {
     pub async fn close(self) -> Result<()> {
         drop(self.channels);
         if let Some(spawned) = self.spawned {
+            for member in spawned.others {
+                if let Some(peer) = member.peer {
+                    peer.stop().await?;
+                }
+            }
             spawned.peer.stop().await?;
         }
         Ok(())
+    }
+}
+
+impl Spawned {
+    fn pids(&self) -> Vec<u32> {
+        let others = self.others.iter().filter_map(|member| Some(member.peer.as_ref()?.pid()));
+        std::iter::once(self.peer.pid()).chain(others).collect()
+    }
+
+    /// Where the load goes.
+    fn entrances(&self, enter: Enter) -> Result<Vec<String>> {
+        let first = || Ok(self.peer.address.clone());
+        let others = || self.others.iter().map(|member| member.service().map(str::to_owned));
+        match enter {
+            Enter::All => std::iter::once(first()).chain(others()).collect(),
+            Enter::Leader => Ok(vec![first()?]),
+            Enter::Follower => others().take(1).collect(),
+        }
     }
 }
 
@@ -150,15 +185,25 @@ async fn spawn(binary: &Path, common: &Common) -> Result<Spawned> {
         .tempdir_in(parent)
         .map_err(Error::io(format!("cannot create a directory in {}", parent.display())))?;
     directory.disable_cleanup(common.keep);
-    let home = PeerHome::new(binary, directory.path(), &common.peer_arguments())?;
-    let peer = home.start().await?;
-    Ok(Spawned { home, peer, _directory: Some(directory) })
+    let arguments = common.peer_arguments();
+    if common.peers == 1 {
+        let home = PeerHome::new(binary, directory.path(), &arguments)?;
+        let peer = home.start().await?;
+        return Ok(Spawned { home, peer, others: Vec::new(), _directory: Some(directory) });
+    }
+    let mut members = cluster::start(binary, directory.path(), &arguments, common.peers.into()).await?;
+    if common.enter != Enter::All {
+        cluster::lead_at(&members[0]).await?;
+    }
+    let first = members.remove(0);
+    let peer = first.peer.ok_or_else(|| Error::Input("the first peer is down".into()))?;
+    Ok(Spawned { home: first.home, peer, others: members, _directory: Some(directory) })
 }
 
 /// For a peer that runs already: `--pid`, `--metrics`, or the usual metrics port where it answers.
 fn usage_of_running(common: &Common) -> Option<UsageFrom> {
     if let Some(pid) = common.pid {
-        return Some(UsageFrom::Pid(pid));
+        return Some(UsageFrom::Pids(vec![pid]));
     }
     if let Some(address) = &common.metrics {
         return Some(UsageFrom::Metrics(address.clone()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::runs::{all, consume, create, fill, fsync, idle, lateness, mixed, one_writer, shard, sweep};
+use crate::runs::{all, consume, create, failover, fill, fsync, idle, join, lateness, mixed, one_writer, shard, sweep};
 
 /// Loads a z4 peer and prints latency percentiles, rates, the peer's CPU and memory, and what the disk can do on its own.
 #[derive(Debug, Parser)]
@@ -31,6 +31,12 @@ pub struct Common {
     /// Arguments for the peer that --spawn starts, separated by spaces
     #[arg(long, global = true, default_value = "", allow_hyphen_values = true)]
     pub peer_args: String,
+    /// How many peers --spawn starts, as one cluster
+    #[arg(long, global = true, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub peers: u16,
+    /// To which peers of the cluster the load goes; with leader and follower, the first one leads every group
+    #[arg(long, global = true, value_enum, default_value = "all")]
+    pub enter: Enter,
     /// The directory whose disk is measured; for --spawn also where the peer keeps its data
     #[arg(long, global = true, default_value = ".")]
     pub data: PathBuf,
@@ -55,6 +61,17 @@ pub struct Common {
     /// Prints one line of JSON on stdout, and the lines for people on stderr
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// To which peers of a cluster the load goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Enter {
+    /// To all of them, in turn.
+    All,
+    /// To the one that leads every group.
+    Leader,
+    /// To one that leads no group, so that every request is forwarded.
+    Follower,
 }
 
 impl Common {
@@ -84,6 +101,10 @@ pub enum Run {
     Idle(idle::Options),
     /// Schedules many tasks far in the future: rate, memory, and with --spawn the time that a restart takes
     Fill(fill::Options),
+    /// Kills the leader of every group under load, again and again: for how long no write succeeds; needs --spawn
+    Failover(failover::Options),
+    /// Adds a peer to one with many tasks, under load: how long it takes to catch up; needs --spawn
+    Join(join::Options),
     /// The disk alone: write and fdatasync, one after another
     Fsync(fsync::Options),
     /// One shard driven in this process, without gRPC

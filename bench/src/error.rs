@@ -65,6 +65,12 @@ impl Error {
         move |source| Self::Io { what, source }
     }
 
+    /// For `map_err`: names the address.
+    pub fn connect(address: &str) -> impl FnOnce(tonic::transport::Error) -> Self {
+        let address = address.to_owned();
+        move |source| Self::Connect { address, source }
+    }
+
     /// For `map_err`: names the rpc.
     pub fn call(call: &'static str) -> impl FnOnce(tonic::Status) -> Self {
         move |status| Self::Call { call, status: Box::new(status) }

@@ -43,6 +43,13 @@ impl Latency {
         self.lock().saturating_record_n(nanos, count);
     }
 
+    /// Adds what another one has recorded.
+    pub fn merge(&self, other: &Latency) {
+        // The bounds are the same, so everything fits; another one's lock is never held by whoever waits for this one's.
+        let other = other.lock().clone();
+        let _ = self.lock().add(other);
+    }
+
     /// What has been recorded so far.
     pub fn percentiles(&self) -> Percentiles {
         let histogram = self.lock();

@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod consume;
 pub mod create;
 pub mod demo;

@@ -21,6 +21,7 @@ pub struct PeerHome {
     binary: PathBuf,
     directory: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// A running peer. Dropping it kills the process.
@@ -44,7 +45,17 @@ impl PeerHome {
             )));
         }
         fs::create_dir_all(directory).map_err(Error::io(format!("cannot create {}", directory.display())))?;
-        Ok(Self { binary: binary.to_owned(), directory: directory.to_owned(), arguments: arguments.to_vec() })
+        Ok(Self {
+            binary: binary.to_owned(),
+            directory: directory.to_owned(),
+            arguments: arguments.to_vec(),
+            environment: Vec::new(),
+        })
+    }
+
+    /// Sets a variable of the process's environment, over the ones that every peer gets.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Where the peer's output goes.
@@ -94,6 +105,7 @@ impl PeerHome {
             .args(&self.arguments)
             .env("Z4_DB_DATA_DIR", self.directory.join("data"))
             .env("Z4_PEER_DATA_DIR", self.peer_directory())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err);
@@ -126,12 +138,17 @@ impl Peer {
         self.child.id()
     }
 
+    /// Sends a signal by its name, without `SIG`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        // The shell's kill is everywhere, and sending a signal otherwise takes unsafe code or one more dependency.
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status();
+        sent.map(|_| ()).map_err(Error::io(format!("cannot send SIG{name}")))
+    }
+
     /// SIGTERM, and waits for the process to end; a status other than 0 is an error.
     pub async fn stop(mut self) -> Result<Duration> {
         let clock = Origin::start();
-        // The shell's kill is everywhere, and sending a signal otherwise takes unsafe code or one more dependency.
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.pid())).status();
-        sent.map_err(Error::io("cannot send SIGTERM"))?;
+        self.signal("TERM")?;
         while clock.elapsed() < Duration::from_secs(STOP_SECONDS) {
             match self.child.try_wait().map_err(Error::io("cannot wait for the peer"))? {
                 Some(status) if status.success() => return Ok(clock.elapsed()),

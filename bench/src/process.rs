@@ -18,6 +18,18 @@ pub struct Usage {
     pub rss_peak_bytes: u64,
 }
 
+impl Usage {
+    /// The usage of two processes together.
+    #[must_use]
+    pub fn plus(self, other: Usage) -> Usage {
+        Usage {
+            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
+            rss_bytes: self.rss_bytes + other.rss_bytes,
+            rss_peak_bytes: self.rss_peak_bytes + other.rss_peak_bytes,
+        }
+    }
+}
+
 /// Reads the usage of a process.
 pub fn usage(pid: u32) -> Result<Usage> {
     let read = |name: &str| {

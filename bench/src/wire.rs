@@ -21,6 +21,15 @@ const WINDOW_BYTES: u32 = 8 << 20;
 /// A response may carry a whole window of deliveries.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// Opens so many connections to several peers, in turn.
+pub async fn connect_all(addresses: &[String], connections: usize) -> Result<Vec<Channel>> {
+    let mut channels = Vec::with_capacity(connections);
+    for address in addresses.iter().cycle().take(connections.max(addresses.len())) {
+        channels.extend(connect(address, 1).await?);
+    }
+    Ok(channels)
+}
+
 /// Opens `connections` HTTP/2 connections, so that every shard that accepts gets some.
 pub async fn connect(address: &str, connections: usize) -> Result<Vec<Channel>> {
     let mut channels = Vec::with_capacity(connections);

@@ -90,6 +90,9 @@ pub struct Metrics {
     oldest_due_age_seconds: GaugeVec,
     partition_bytes: IntGaugeVec,
     log_bytes: IntGaugeVec,
+    replication_lag: IntGaugeVec,
+    peer_connected: IntGaugeVec,
+    peer_clock_skew_seconds: GaugeVec,
     build_info: IntGaugeVec,
     /// Entries appended to the raft logs of this peer.
     pub received_log_count: IntCounter,
@@ -172,6 +175,20 @@ impl Metrics {
             )?,
             partition_bytes: gauges(&r, "z4_partition_bytes", "Size of a group's partition on disk", &["group"])?,
             log_bytes: gauges(&r, "z4_log_bytes", "Size of a shard's raft log on disk", &["shard"])?,
+            replication_lag: gauges(
+                &r,
+                "z4_raft_replication_lag",
+                "Entries of a group's log that a peer's replica lacks, on the group's leader",
+                &["group", "peer"],
+            )?,
+            peer_connected: gauges(&r, "z4_peer_connected", "1: this peer is connected with that one", &["peer"])?,
+            peer_clock_skew_seconds: add(
+                &r,
+                GaugeVec::new(
+                    Opts::new("z4_peer_clock_skew_seconds", "That peer's clock minus this one's, as last measured"),
+                    &["peer"],
+                )?,
+            )?,
             build_info: gauges(&r, "z4_build_info", "Always 1; the label tells the version", &["version"])?,
             received_log_count: add(
                 &r,
@@ -212,6 +229,31 @@ impl Metrics {
     /// The size of a shard's raft log, bytes. Keep the result.
     pub fn log_bytes(&self, shard: usize) -> IntGauge {
         self.log_bytes.with_label_values(&[shard.to_string()])
+    }
+
+    /// How many entries a peer's replica of a group lacks; `None`: this peer does not lead the group, or that one has no replica of it.
+    pub fn set_replication_lag(&self, group: GroupId, peer: &str, entries: Option<u64>) {
+        let group = group.to_string();
+        match entries {
+            Some(entries) => self.replication_lag.with_label_values(&[group.as_str(), peer]).set(entries as i64),
+            // An error says that it is not there.
+            None => drop(self.replication_lag.remove_label_values(&[group.as_str(), peer])),
+        }
+    }
+
+    /// Whether a member is connected, and its clock minus ours, seconds, if that was measured.
+    pub fn set_peer(&self, peer: &str, connected: bool, skew_seconds: Option<f64>) {
+        self.peer_connected.with_label_values(&[peer]).set(i64::from(connected));
+        if let Some(skew) = skew_seconds {
+            self.peer_clock_skew_seconds.with_label_values(&[peer]).set(skew);
+        }
+    }
+
+    /// A peer is no member any more. There are at most as many labels as members.
+    pub fn forget_peer(&self, peer: &str) {
+        // Errors say that it is not there.
+        let _ = self.peer_connected.remove_label_values(&[peer]);
+        let _ = self.peer_clock_skew_seconds.remove_label_values(&[peer]);
     }
 
     /// What one executor thread records per task. Make it on that thread and keep it.

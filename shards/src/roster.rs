@@ -1,5 +1,10 @@
 //! Who is in the cluster, as the registry says: the desired membership of every group.
 
+pub mod change;
+mod rows;
+
+pub use rows::{Registry, RowError};
+
 use crate::ids::PeerNumber;
 
 /// A peer of the registry.

@@ -51,10 +51,7 @@ fn main() -> ExitCode {
 /// Runs the peer. Errors come with the exit status that tells them.
 fn serve(config: Config) -> Result<(), (Exit, String)> {
     let unavailable = |error: &dyn Error| (Exit::Unavailable, chain(error));
-    let directories = Directories::lock(&config.db_data_dir, &config.peer_data_dir).map_err(|e| unavailable(&e))?;
-    if !config.bootstrap_cluster && directories.are_fresh().map_err(|e| unavailable(&e))? {
-        return Err((Exit::Configuration, nothing_to_serve(&config)));
-    }
+    let _directories = Directories::lock(&config.db_data_dir, &config.peer_data_dir).map_err(|e| unavailable(&e))?;
     limits::raise(config.connections_max);
     let shards = match config.shards {
         0 => available_parallelism().map_or(1, usize::from),
@@ -62,15 +59,6 @@ fn serve(config: Config) -> Result<(), (Exit, String)> {
     };
     probe::probe(shards).map_err(|e| unavailable(&e))?;
     boot::run(config).map_err(|e| (e.exit(), chain(&e)))
-}
-
-fn nothing_to_serve(config: &Config) -> String {
-    format!(
-        "this peer belongs to no cluster: {} and {} are empty. Start a cluster of its own with Z4_BOOTSTRAP_CLUSTER=true \
-         (--bootstrap-cluster), or try z4 out with --dev",
-        config.db_data_dir.display(),
-        config.peer_data_dir.display()
-    )
 }
 
 /// An error with its causes, on one line.

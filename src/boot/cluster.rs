@@ -1,21 +1,23 @@
 //! From open logs to a serving cluster: the registry first, then the groups that it tells of.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use z4_shards::ids::{GroupId, PeerNumber, SLOTS};
+use z4_shards::machine::peer_row::PeerRow;
 use z4_shards::machine::registry;
 use z4_shards::shard::api::Rejection;
 use z4_shards::shard::handle::Shards;
 
 use super::BootError;
-use super::identity::Identity;
 use super::serving::LOOK_AGAIN;
+use crate::links::Identity;
 
 /// How long a group may take to find its leader.
 const LEADER_WAIT: Duration = Duration::from_secs(30);
 
-/// Opens the registry, writes its first rows when this peer bootstraps, and opens every group.
+/// Opens every group. A peer that bootstraps writes the registry's first rows; one that is alone waits until it leads.
 pub async fn open(shards: &Shards, identity: &Identity, address: &str, groups: u16) -> Result<(), BootError> {
     let voters: Vec<(PeerNumber, String)> = match identity.peer_number {
         1 => vec![(1, address.to_owned())],
@@ -24,17 +26,25 @@ pub async fn open(shards: &Shards, identity: &Identity, address: &str, groups: u
     shards.open(GroupId::REGISTRY, voters.clone()).await?;
     let slots = match shards.registry_get(registry::SLOTS_TABLE).await? {
         Some(slots) => slots,
-        None => bootstrap(shards, identity, address, groups).await?,
+        None if identity.peer_number == 1 => bootstrap(shards, identity, address, groups).await?,
+        // It joined, and its registry has not arrived yet: that will bring the slot table.
+        None => return open_groups(shards, (1..=identity.groups).map(GroupId)).await,
     };
     let table = registry::decode_slots(&slots).ok_or(BootError::Registry("the slot table"))?;
-    let mut owners = table.clone();
-    owners.sort_unstable();
-    owners.dedup();
-    for group in &owners {
-        shards.open(*group, voters.clone()).await?;
+    let owners: BTreeSet<GroupId> = table.iter().copied().collect();
+    for group in owners {
+        shards.open(group, voters.clone()).await?;
     }
     shards.set_slots(&table);
-    until_led(shards).await
+    until_led(shards, identity.peer_number).await
+}
+
+/// Opens the registry and these groups, which other peers lead.
+pub async fn open_groups(shards: &Shards, groups: impl IntoIterator<Item = GroupId>) -> Result<(), BootError> {
+    for group in std::iter::once(GroupId::REGISTRY).chain(groups) {
+        shards.open(group, Vec::new()).await?;
+    }
+    Ok(())
 }
 
 /// Writes the registry's first rows; a crash before leaves none of them, so the next start does it again.
@@ -44,7 +54,11 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
     let rows = || {
         vec![
             (registry::CLUSTER_ID, Bytes::from(identity.cluster_id.clone())),
-            (registry::FIRST_PEER, Bytes::from(format!("{}\n{address}", identity.peer_id))),
+            (
+                registry::FIRST_PEER,
+                PeerRow { id: identity.peer_id.clone(), address: address.to_owned(), removed: false }.encode(),
+            ),
+            (registry::PEERS_REVISION, Bytes::from_static(b"1")),
             (registry::SLOTS_TABLE, slots.clone()),
         ]
     };
@@ -60,12 +74,12 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
     }
 }
 
-/// Waits until every group is served: by this peer, as long as it is alone.
-async fn until_led(shards: &Shards) -> Result<(), BootError> {
+/// Waits until this peer serves every group of which it is the only voter.
+async fn until_led(shards: &Shards, me: PeerNumber) -> Result<(), BootError> {
     let until = tokio::time::Instant::now() + LEADER_WAIT;
     loop {
         let groups = shards.groups().await;
-        let Some(waiting) = groups.iter().find(|group| !group.serves) else { return Ok(()) };
+        let Some(waiting) = groups.iter().find(|group| !group.serves && group.voters == [me]) else { return Ok(()) };
         if tokio::time::Instant::now() >= until {
             return Err(BootError::NoLeader { group: waiting.group });
         }

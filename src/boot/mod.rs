@@ -2,10 +2,11 @@
 
 mod cluster;
 mod counting;
-mod identity;
+mod join;
 mod options;
 mod serving;
 mod shard_thread;
+mod view;
 
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -24,13 +25,14 @@ use z4_shards::shard::api::Rejection;
 use z4_shards::shard::handle::Shards;
 
 use crate::config::Config;
+use crate::links::identity::{Identity, IdentityError};
+use crate::links::{Links, Standing};
 use crate::process::exit::Exit;
 use crate::process::ready::Ready;
 use crate::process::side_thread;
 use crate::process::stop::{self, StopReason, Stopper};
 use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::health::{Health, Stage};
-use identity::{Identity, IdentityError};
 use serving::{Server, Serving};
 use shard_thread::{ShardStart, ShardThread};
 
@@ -125,32 +127,53 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let (listener, metrics_port) = bind("metrics_port", config.bind_address, config.metrics_port)?;
     let endpoint = Endpoint { metrics: metrics.clone(), health: health.clone() };
     side_thread::start(listener, endpoint, stopper.clone()).map_err(BootError::SideThread)?;
+    let (peer_listener, peer_port) = bind("peer_port", config.bind_address, config.peer_port)?;
+    let address = options::advertised(&config.peer_advertise_addr, peer_port);
 
-    let identity = identify(&config)?;
-    let (shards, threads) = start_shards(&config, &identity, &metrics, &stopper)?;
+    let (identity, count) = identify(&config)?;
+    let standing = Arc::new(Standing::default());
+    let (shards, threads) = start_shards(&config, count, &metrics, &stopper)?;
     // The boot's own waiting happens on this thread; shards have executors of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(BootError::SideThread)?;
     let (threads, serve) = runtime.block_on(opened(threads))?;
-    shards.identify(identity.peer_number, &identity.cluster_id);
-    runtime.block_on(cluster::open(&shards, &identity, &config.peer_advertise_addr, options::groups(&config)))?;
 
-    let serving = runtime.block_on(Serving::start(&config, &identity, (&shards, &metrics), serve))?;
+    let serving = runtime.block_on(Serving::start(&config, (&standing, &address), (&shards, &metrics), serve))?;
+    let links = Links {
+        shards: shards.clone(),
+        standing: Arc::clone(&standing),
+        peer_id: config.peer_id.clone(),
+        service_address: serving.address.clone(),
+        join: join::join(&config, count, &shards, &standing),
+    };
+    if let Some(identity) = &identity {
+        standing.become_member(identity.clone());
+        shards.identify(identity.peer_number, &identity.cluster_id);
+    }
+    links.start(peer_listener).map_err(BootError::SideThread)?;
+    match &identity {
+        Some(identity) => {
+            runtime.block_on(cluster::open(&shards, identity, &address, options::groups(&config)))?;
+        }
+        None => tracing::info!(address, "waiting to be added to a cluster: z4t -t ANY_MEMBER -p {address} -id ID add-peer"),
+    }
+    let peer_id = identity.map_or_else(|| config.peer_id.clone(), |identity| identity.peer_id);
     let ready = Ready {
-        peer_id: identity.peer_id.clone(),
+        peer_id: peer_id.clone(),
         pid: std::process::id(),
         bind_address: config.bind_address,
         service_port: Some(serving.port),
-        peer_port: None,
+        peer_port: Some(peer_port),
         metrics_port: Some(metrics_port),
         sql_port: None,
     };
     health.enter(Stage::Serving);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        peer = identity.peer_id,
+        peer = peer_id,
         service = %std::net::SocketAddr::new(config.bind_address, serving.port),
+        peer_port,
         metrics_port,
-        shards = identity.shards,
+        shards = count,
         db_data_dir = %config.db_data_dir.display(),
         peer_data_dir = %config.peer_data_dir.display(),
         took_ms = since.elapsed().as_millis() as u64,
@@ -177,12 +200,13 @@ pub fn run(config: Config) -> Result<(), BootError> {
     withdrawn
 }
 
-/// Who this peer is: as its directory says, or made up now.
-fn identify(config: &Config) -> Result<Identity, BootError> {
+/// Who this peer is, and how many shards it has. `None`: it belongs to no cluster yet, and does not start one.
+fn identify(config: &Config) -> Result<(Option<Identity>, usize), BootError> {
     let dir = &config.peer_data_dir;
     if let Some(identity) = Identity::read(dir)? {
         identity.check(dir, &config.peer_id, config.shards)?;
-        return Ok(identity);
+        let shards = identity.shards;
+        return Ok((Some(identity), shards));
     }
     // A new cluster over an old one's tasks would serve them without the raft log that may hold the rest.
     if holds_partitions(&config.db_data_dir) {
@@ -192,24 +216,27 @@ fn identify(config: &Config) -> Result<Identity, BootError> {
         0 => executor::allowed_cores().len().max(1),
         shards => shards,
     };
+    if !config.bootstrap_cluster {
+        return Ok((None, shards));
+    }
     let cluster_id = format!("{:032x}", rand::random::<u128>());
     let peer_id = match config.peer_id.as_str() {
         "" => format!("peer-{}", &cluster_id[..8]),
         id => id.to_owned(),
     };
-    let identity = Identity { cluster_id, peer_id, peer_number: 1, shards };
+    let identity = Identity { cluster_id, peer_id, peer_number: 1, shards, groups: options::groups(config) };
     identity.write(dir)?;
     tracing::info!(cluster = identity.cluster_id, peer = identity.peer_id, shards, "bootstrapping a new cluster");
-    Ok(identity)
+    Ok((Some(identity), shards))
 }
 
 fn start_shards(
     config: &Config,
-    identity: &Identity,
+    count: usize,
     metrics: &Metrics,
     stopper: &Stopper,
 ) -> Result<(Shards, Vec<ShardThread>), BootError> {
-    let (shards, inboxes) = Shards::new(identity.shards, config.mailbox_messages_max);
+    let (shards, inboxes) = Shards::new(count, config.mailbox_messages_max);
     let stopper = stopper.clone();
     let on_fatal = Arc::new(move |what: &str| {
         stopper.stop(StopReason::Failed { exit: Exit::Storage, what: what.to_owned() });

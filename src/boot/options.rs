@@ -7,14 +7,15 @@ use std::time::Duration;
 use z4_shards::log::LogOptions;
 use z4_shards::metrics::Metrics;
 use z4_shards::partition::PartitionOptions;
+use z4_shards::raft::Retention;
 use z4_shards::runtime::executor;
 use z4_shards::shard::{BatchLimits, ShardOptions, delivery};
 
 use crate::config::Config;
 use crate::grpc::Limits;
 
-/// Entries that stay in the log behind the last applied one. Few, because an entry may have `entry_bytes_max`: with 4 MiB these are 64 MiB.
-const TRIM_KEEP_ENTRIES: u64 = 16;
+/// The log is purged after so many bytes of a group at the latest: each time its partition is synced.
+const TRIM_BYTES_MAX: u64 = 192 << 20;
 
 /// Groups that hold tasks in a new cluster.
 pub fn groups(config: &Config) -> u16 {
@@ -46,8 +47,9 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
             total_bytes_max: config.window_bytes,
             ..delivery::Limits::default()
         },
-        trim_bytes: config.log_retained_bytes,
-        trim_keep_entries: TRIM_KEEP_ENTRIES,
+        clock_skew_warn_ms: config.clock_skew_warn_ms,
+        trim_bytes: config.log_retained_bytes.saturating_mul(3).min(TRIM_BYTES_MAX),
+        retention: Retention { retained_bytes: config.log_retained_bytes, held_bytes_max: config.log_held_bytes_max },
         metrics: metrics.clone(),
         on_fatal,
     }
@@ -106,4 +108,21 @@ pub fn grpc(config: &Config) -> Limits {
         drain_ms: config.drain_timeout_ms,
         ..Limits::default()
     }
+}
+
+/// The address under which the other peers reach this one: port 0 stands for the one that the kernel chose.
+pub fn advertised(address: &str, peer_port: u16) -> String {
+    match address.rsplit_once(':') {
+        Some((host, "0")) => format!("{host}:{peer_port}"),
+        _ => address.to_owned(),
+    }
+}
+
+/// Where clients reach this peer: as configured, or the host that it advertises to peers with the service port.
+pub fn service_address(config: &Config, advertised: &str, service_port: u16) -> String {
+    if !config.service_advertise_addr.is_empty() {
+        return config.service_advertise_addr.clone();
+    }
+    let host = advertised.rsplit_once(':').map_or(advertised, |(host, _)| host);
+    format!("{host}:{service_port}")
 }

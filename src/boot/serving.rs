@@ -1,7 +1,7 @@
 //! gRPC on every shard: one port, a listener per executor, one stop for all.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,14 @@ use z4_shards::runtime::net::Listener;
 use z4_shards::shard::handle::Shards;
 
 use super::counting::Counting;
-use super::identity::Identity;
+use super::view::View;
 use super::{BootError, options};
 use crate::config::Config;
-use crate::grpc::{self, ClusterView, Connections, Context, Member, Services};
+use crate::grpc::{self, ClusterView, Connections, Context, Services};
+use crate::links::Standing;
+
+/// Whoever listens on a port of this machine answers within this.
+const CALL_MAX: Duration = Duration::from_secs(1);
 
 /// What one shard serves.
 pub struct Server {
@@ -54,23 +58,25 @@ pub struct Serving {
     stopped: Vec<oneshot::Receiver<()>>,
     /// The port, also when the kernel chose it.
     pub port: u16,
+    /// Where clients reach this peer.
+    pub address: String,
 }
 
 impl Serving {
     /// Starts to serve on every shard. `starts` brings a server to its shard.
     pub async fn start(
         config: &Config,
-        identity: &Identity,
+        (standing, address): (&Arc<Standing>, &str),
         (shards, metrics): (&Shards, &Metrics),
         starts: Vec<oneshot::Sender<Server>>,
     ) -> Result<Self, BootError> {
         let failed =
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
-        // The shards' listeners share the port, and would share it with another process of the same user as well: this one does not.
-        drop(TcpListener::bind((config.bind_address, config.service_port)).map_err(failed)?);
-        let services = services(config, identity, shards, metrics).await?;
+        check_free(config.bind_address, config.service_port).map_err(failed)?;
+        let view = View::new(standing, shards, &config.peer_id);
+        let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
-        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port };
+        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new() };
         for start in starts {
             let (bound_tx, bound) = oneshot::channel();
             let (stop_tx, stop) = oneshot::channel();
@@ -89,6 +95,8 @@ impl Serving {
             serving.stops.push(stop_tx);
             serving.stopped.push(stopped);
         }
+        serving.address = options::service_address(config, address, serving.port);
+        view.serves_at(serving.address.clone());
         Ok(serving)
     }
 
@@ -103,32 +111,32 @@ impl Serving {
     }
 }
 
-async fn services(config: &Config, identity: &Identity, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
+async fn services(config: &Config, view: &Arc<View>, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
     let context = Context {
         shards: shards.clone(),
         limits: options::grpc(config),
         now_ms: clock::wall_ms,
         observer: Arc::new(Counting::new(metrics.clone())),
-        cluster: Arc::new(Alone { identity: identity.clone(), address: config.peer_advertise_addr.clone() }),
+        cluster: Arc::clone(view) as Arc<dyn ClusterView>,
     };
     Ok(Services::new(context, grpc::services::health(true).await)?)
 }
 
-/// A cluster of one.
-struct Alone {
-    identity: Identity,
-    address: String,
-}
-
-impl ClusterView for Alone {
-    fn server_id(&self) -> String {
-        self.identity.peer_id.clone()
-    }
-
-    fn members(&self) -> Vec<Member> {
-        let (number, id) = (self.identity.peer_number, self.identity.peer_id.clone());
-        vec![Member { number, id, address: self.address.clone() }]
-    }
+/// Refuses a port on which somebody listens. The shards' listeners share it with each other, and would share it with another process of
+/// the same user as well.
+///
+/// What lingers for a minute of the connections of an earlier process is in the way of a listener that shares nothing, but
+/// nobody listens there.
+fn check_free(address: IpAddr, port: u16) -> io::Result<()> {
+    let Err(in_use) = TcpListener::bind((address, port)) else { return Ok(()) };
+    let reachable = match address {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    let calling = TcpStream::connect_timeout(&SocketAddr::new(reachable, port), CALL_MAX);
+    let nobody = calling.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+    if in_use.kind() == io::ErrorKind::AddrInUse && nobody { Ok(()) } else { Err(in_use) }
 }
 
 /// How long the boot waits between two looks at something.

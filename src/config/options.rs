@@ -125,6 +125,8 @@ options! {
         peer_id: String = String::new(), Text("up to 64 letters, digits, '.', '_' and '-'"), Unit::None;
         /// Where other peers reach this one.
         peer_advertise_addr: String = "127.0.0.1:6356".into(), Text("host:port"), Unit::None;
+        /// Where clients reach this peer, as other peers tell them. Empty: the host of peer_advertise_addr with the service port.
+        service_advertise_addr: String = String::new(), Text("host:port"), Unit::None;
         /// Start a new cluster with this peer as its first member, when its directories are empty. Has no effect later.
         bootstrap_cluster: bool = false, BOOL, Unit::None;
         /// Where the tasks are kept: one partition per group.
@@ -152,6 +154,8 @@ options! {
         groups: u16 = 0, Range(0, 1024), Unit::None;
     }
     "Logs" {
+        /// A peer whose clock differs from this one's by more than this is named in the log, once a minute.
+        clock_skew_warn_ms: u64 = 500, Range(1, 3_600_000), Unit::Ms;
         /// Log what happens in detail.
         debug_logging_enabled: bool = false, BOOL, Unit::None;
         /// The form of the log on stderr.
@@ -224,8 +228,12 @@ options! {
         log_segment_bytes: u64 = 64 * MIB, Range(MIB, GIB), Unit::Bytes;
         /// Recent log entries kept in memory, per shard.
         log_cache_bytes: usize = 8 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
-        /// Applied log entries kept on disk for followers that are behind, per group, before the log is purged.
-        log_retained_bytes: u64 = 256 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
+        /// Applied log entries kept on disk, per group, so that a peer that was away for a moment needs no snapshot. A leader keeps
+        /// fewer when every peer has them. Between two purges up to three times as much is added, at most 192 MiB.
+        log_retained_bytes: u64 = 64 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
+        /// Log entries that a leader keeps at most for a peer that is there and catches up, per group; one that is further behind
+        /// gets a snapshot.
+        log_held_bytes_max: u64 = GIB, Range(MIB, 1024 * GIB), Unit::Bytes;
         /// Tasks that are due (or soon), read ahead from disk for consumers, per shard.
         window_bytes: usize = 32 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
         /// The same for one namespace.

@@ -29,10 +29,13 @@ impl Config {
             let takes = format!("it takes up to {PEER_ID_BYTES_MAX} letters, digits, '.', '_' and '-'");
             return rule("peer_id", format!("{:?}", self.peer_id), takes);
         }
-        let address = &self.peer_advertise_addr;
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-        if port.is_none() {
-            return rule("peer_advertise_addr", format!("{address:?}"), "it takes host:port");
+        let (peer, service) = (&self.peer_advertise_addr, &self.service_advertise_addr);
+        for (option, address) in [("peer_advertise_addr", peer), ("service_advertise_addr", service)] {
+            let port =
+                address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+            if port.is_none() && (option == "peer_advertise_addr" || !address.is_empty()) {
+                return rule(option, format!("{address:?}"), "it takes host:port");
+            }
         }
         if self.db_data_dir == self.peer_data_dir {
             return rule(
@@ -77,6 +80,10 @@ impl Config {
         }
         if !self.log_segment_bytes.is_multiple_of(BLOCK_BYTES) {
             return rule("log_segment_bytes", self.log_segment_bytes, format!("it takes a multiple of {BLOCK_BYTES}"));
+        }
+        if self.log_held_bytes_max < self.log_retained_bytes {
+            let least = format!("log_retained_bytes is more, {}", self.log_retained_bytes);
+            return rule("log_held_bytes_max", self.log_held_bytes_max, least);
         }
         if self.batch_bytes_max > self.queued_bytes_max {
             return rule("batch_bytes_max", self.batch_bytes_max, format!("queued_bytes_max is less, {}", self.queued_bytes_max));

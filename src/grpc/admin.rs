@@ -1,33 +1,17 @@
-//! `z4.Admin`: is the peer there, and what does it know of the cluster.
+//! `z4.Admin`: is the peer there, what does it know of the cluster, and what should the cluster be.
 
 use std::sync::Arc;
 
 use send_wrapper::SendWrapper;
 use tonic::{Request, Response, Status, async_trait};
 use z4_proto as proto;
-use z4_shards::ids::{GroupId, PeerNumber};
+use z4_shards::ids::GroupId;
+use z4_shards::roster::change::MemberError;
+use z4_shards::shard::members::{ChangeError, MoveError};
 
+use super::cluster_info::{self, Seen};
 use super::services::Context;
-
-/// A member of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its number inside Raft.
-    pub number: PeerNumber,
-    /// Its id, as the operator chose it.
-    pub id: String,
-    /// Where the other peers reach it, `host:port`.
-    pub address: String,
-}
-
-/// What the edge asks about the cluster.
-pub trait ClusterView: Send + Sync {
-    /// The id of this peer.
-    fn server_id(&self) -> String;
-
-    /// Every member, this peer included.
-    fn members(&self) -> Vec<Member>;
-}
+use super::status;
 
 /// The service.
 pub(super) struct Admin {
@@ -40,44 +24,87 @@ impl Admin {
     }
 
     async fn cluster_info(&self) -> proto::ClusterInfo {
-        let members = self.context.cluster.members();
-        let name = |number: PeerNumber| match members.iter().find(|m| m.number == number) {
-            Some(member) => member.id.clone(),
-            None => number.to_string(),
-        };
-        let groups = self.context.shards.groups().await;
-        let leader = groups.iter().find(|g| g.group == GroupId::REGISTRY).and_then(|g| g.leader);
-        let leader = leader.and_then(|number| members.iter().find(|m| m.number == number));
-        proto::ClusterInfo {
-            server_id: self.context.cluster.server_id(),
-            leader_address: leader.map(|m| m.address.clone()).unwrap_or_default(),
-            groups: groups
-                .into_iter()
-                .map(|g| proto::Group {
-                    id: g.group.0.into(),
-                    leader: g.leader.map(name).unwrap_or_default(),
-                    term: g.term,
-                    last_log_index: g.last_log_index.unwrap_or(0),
-                    applied_index: g.applied_index.unwrap_or(0),
-                    members: g.voters.into_iter().map(name).collect(),
-                    shard: g.shard as u32,
-                    ..Default::default()
-                })
-                .collect(),
-            members: members
-                .iter()
-                .map(|m| proto::Server { id: m.id.clone(), address: m.address.clone(), ..Default::default() })
-                .collect(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..Default::default()
+        let shards = &self.context.shards;
+        let groups = shards.groups().await;
+        let roster = shards.roster();
+        let table = shards.reach().table();
+        let reach = |number| table.get(&number).cloned();
+        cluster_info::cluster_info(self.context.cluster.me(), Seen { roster: &roster, reach: &reach, groups })
+    }
+
+    /// Refuses what only a member can do.
+    fn check_membership(&self) -> Result<(), Status> {
+        let (me, roster) = (self.context.cluster.me(), self.context.shards.roster());
+        let name = |what: &str| Status::failed_precondition(format!("peer {:?} {what}; ask another peer", me.id));
+        match cluster_info::membership(&me, &roster) {
+            proto::Membership::NotYet => Err(name("belongs to no cluster yet")),
+            proto::Membership::Removed => Err(name("was removed from the cluster")),
+            proto::Membership::Member | proto::Membership::Unspecified => Ok(()),
         }
+    }
+
+    /// The group of a request, if the cluster has it.
+    fn group(&self, group: u32) -> Result<GroupId, Status> {
+        let known = self.context.shards.all_groups();
+        let found = known.iter().find(|known| u32::from(known.0) == group);
+        found.copied().ok_or_else(|| {
+            let last = known.last().copied().unwrap_or_default();
+            Status::not_found(format!("group {group} does not exist in this cluster: it has the groups 0 to {last}"))
+        })
+    }
+
+    async fn add(&self, request: proto::AddClusterMemberRequest) -> Result<(), Status> {
+        self.check_membership()?;
+        let added = self.context.shards.add_member(&request.member_id, &request.member_address).await;
+        let number = added.map_err(changed)?;
+        tracing::info!(peer = request.member_id, number, address = request.member_address, "a peer is to be a member");
+        Ok(())
+    }
+
+    async fn remove(&self, request: proto::RemoveClusterMemberRequest) -> Result<(), Status> {
+        self.check_membership()?;
+        let number = self.context.shards.remove_member(&request.member_id).await.map_err(changed)?;
+        tracing::info!(peer = request.member_id, number, "a peer is to be a member no more");
+        Ok(())
+    }
+
+    async fn state_hash(&self, request: proto::GetStateHashRequest) -> Result<proto::StateHash, Status> {
+        let group = self.group(request.group)?;
+        let (applied, hash) = self.context.shards.state_hash(group).await.map_err(status::status)?;
+        Ok(proto::StateHash { applied_index: applied.unwrap_or(0), hash })
+    }
+
+    async fn transfer(&self, request: proto::TransferLeaderRequest) -> Result<(), Status> {
+        self.check_membership()?;
+        let group = self.group(request.group)?;
+        let moving = self.context.shards.transfer_leader(group, &request.member_id).await;
+        moving.map_err(|error| moved(&request.member_id, &error))
     }
 }
 
-fn no_membership_changes() -> Status {
-    Status::unimplemented(
-        "membership changes are not available in this version: a cluster has exactly the one peer that started it",
-    )
+fn changed(error: ChangeError) -> Status {
+    let text = error.to_string();
+    match error {
+        ChangeError::Rejected(rejection) => status::status(rejection),
+        ChangeError::Crowded => Status::aborted(text),
+        ChangeError::Member(error) => match error {
+            MemberError::MalformedId(_) | MemberError::MalformedAddress(_) => Status::invalid_argument(text),
+            MemberError::IdTaken { .. } | MemberError::AddressTaken { .. } => Status::already_exists(text),
+            MemberError::Unknown(_) => Status::not_found(text),
+            MemberError::WasRemoved(_) | MemberError::Full(_) | MemberError::Last(_) => Status::failed_precondition(text),
+        },
+    }
+}
+
+fn moved(id: &str, error: &MoveError) -> Status {
+    // Groups know peers by their numbers.
+    let text = format!("member_id {id:?}: {error}");
+    match error {
+        MoveError::UnknownGroup(_) | MoveError::UnknownMember(_) => Status::not_found(error.to_string()),
+        MoveError::Unfit(_) => Status::failed_precondition(text),
+        MoveError::TimedOut { .. } => Status::deadline_exceeded(text),
+        MoveError::NoLeader(_) | MoveError::Unreachable(_) => Status::unavailable(text),
+    }
 }
 
 #[async_trait]
@@ -90,23 +117,24 @@ impl proto::admin_server::Admin for Admin {
         Ok(Response::new(SendWrapper::new(self.cluster_info()).await))
     }
 
-    async fn add_cluster_member(&self, _: Request<proto::AddClusterMemberRequest>) -> Result<Response<()>, Status> {
-        Err(no_membership_changes())
+    async fn add_cluster_member(&self, request: Request<proto::AddClusterMemberRequest>) -> Result<Response<()>, Status> {
+        SendWrapper::new(self.add(request.into_inner())).await.map(Response::new)
     }
 
-    async fn remove_cluster_member(&self, _: Request<proto::RemoveClusterMemberRequest>) -> Result<Response<()>, Status> {
-        Err(no_membership_changes())
+    async fn remove_cluster_member(&self, request: Request<proto::RemoveClusterMemberRequest>) -> Result<Response<()>, Status> {
+        SendWrapper::new(self.remove(request.into_inner())).await.map(Response::new)
     }
 
-    async fn transfer_leader(&self, _: Request<proto::TransferLeaderRequest>) -> Result<Response<()>, Status> {
-        Err(no_membership_changes())
+    async fn transfer_leader(&self, request: Request<proto::TransferLeaderRequest>) -> Result<Response<()>, Status> {
+        SendWrapper::new(self.transfer(request.into_inner())).await.map(Response::new)
     }
 
     async fn rebalance(&self, _: Request<proto::RebalanceRequest>) -> Result<Response<()>, Status> {
-        Err(no_membership_changes())
+        self.check_membership()?;
+        self.context.shards.rebalance().map(Response::new).map_err(status::status)
     }
 
-    async fn get_state_hash(&self, _: Request<proto::GetStateHashRequest>) -> Result<Response<proto::StateHash>, Status> {
-        Err(no_membership_changes())
+    async fn get_state_hash(&self, request: Request<proto::GetStateHashRequest>) -> Result<Response<proto::StateHash>, Status> {
+        SendWrapper::new(self.state_hash(request.into_inner())).await.map(Response::new)
     }
 }

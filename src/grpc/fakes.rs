@@ -13,17 +13,13 @@ use z4_shards::shard::handle::Shards;
 
 use super::consume::Source;
 use super::services::Context;
-use super::{ClusterView, Limits, Member, NoObserver};
+use super::{ClusterView, Limits, Me, NoObserver};
 
 struct Nobody;
 
 impl ClusterView for Nobody {
-    fn server_id(&self) -> String {
-        String::new()
-    }
-
-    fn members(&self) -> Vec<Member> {
-        Vec::new()
+    fn me(&self) -> Me {
+        Me::default()
     }
 }
 

@@ -7,6 +7,7 @@
 //! tonic wants `Send` futures and streams although they never leave their thread: they are wrapped with `send_wrapper`.
 
 mod admin;
+mod cluster_info;
 mod collection;
 mod connection;
 mod consume;
@@ -33,7 +34,7 @@ mod task_stream;
 mod tasks;
 mod timestamp;
 
-pub use admin::{ClusterView, Member};
+pub use cluster_info::{ClusterView, Me};
 pub use invalid::Invalid;
 pub use limits::Limits;
 pub use observe::{NoObserver, Observer};

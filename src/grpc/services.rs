@@ -17,7 +17,8 @@ use z4_proto::collection_server::CollectionServer;
 use z4_shards::ids::Namespace;
 use z4_shards::shard::handle::Shards;
 
-use super::admin::{Admin, ClusterView};
+use super::admin::Admin;
+use super::cluster_info::ClusterView;
 use super::collection::Collection;
 use super::observe::Observer;
 use super::reflection::{Descriptors, Reflection};

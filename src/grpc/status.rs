@@ -10,6 +10,7 @@ pub(super) fn code(rejection: &Rejection) -> Code {
         Rejection::Overloaded { .. } => Code::ResourceExhausted,
         Rejection::NoLeader { .. }
         | Rejection::NotMember
+        | Rejection::Removed
         | Rejection::Unknown { .. }
         | Rejection::Behind { .. }
         | Rejection::Stopping => Code::Unavailable,

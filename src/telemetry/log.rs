@@ -13,7 +13,10 @@ use crate::config::LogFormat;
 pub fn start(format: LogFormat, debug: bool) {
     let ours = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     // "z4" is the prefix of every crate of ours.
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("z4", ours);
+    // It warns of each request that a peer does not answer, in each group, several times a second: links say that once.
+    let raft = if debug { LevelFilter::WARN } else { LevelFilter::ERROR };
+    let filter =
+        Targets::new().with_default(LevelFilter::WARN).with_target(z4_shards::raft::LOG_TARGET, raft).with_target("z4", ours);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Text => lines.with_target(debug).boxed(),

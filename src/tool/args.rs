@@ -12,13 +12,13 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the peer refused, could not be reached or did not answer in time (one line on stderr names the target, the \
 gRPC code and the reason); 2 the command line is wrong.";
 
-/// Talks to one z4 peer over gRPC: looks at the cluster, creates and consumes tasks, changes namespaces.
+/// Talks to z4 peers over gRPC: looks at the cluster and changes it, creates and consumes tasks, changes namespaces.
 #[derive(Debug, Parser)]
 #[command(name = "z4t", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Args {
-    /// The peer to talk to
-    #[arg(short, long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:6355")]
-    pub target: String,
+    /// The peer to talk to, or several, separated by commas: the next one is asked when one cannot be reached or cannot serve
+    #[arg(short, long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:6355", value_delimiter = ',')]
+    pub target: Vec<String>,
     /// The address of the peer to add: its peer port, not its service port
     #[arg(short, long, global = true, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -28,7 +28,7 @@ pub struct Args {
     /// Prints JSON, one object per line
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long to wait for the connection and for each answer: 10, 500ms, 10s, 2m
+    /// How long a request may take with its connection and all its attempts: 10, 500ms, 10s, 2m
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     pub timeout: Duration,
     #[command(subcommand)]
@@ -37,14 +37,22 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Prints the cluster as the target sees it, in JSON: its id, the leader's address, members, groups
+    /// Prints the cluster as the target sees it: whether it is a member, the members, and every group with its replicas
+    ///
+    /// How far the replicas of a group are only its leader knows; leaders that can be reached are asked, too.
     Info,
-    /// Asks the target whether it serves
+    /// Asks every target whether it serves
     Ping,
-    /// Adds the peer --peer HOST:PORT under the id --id ID to the cluster
-    AddPeer,
-    /// Removes the peer with the id --id ID from the cluster
-    RemovePeer,
+    /// Adds the peer --peer HOST:PORT under the id --id ID to the cluster, and waits until it is a voter of every group
+    AddPeer(WaitArgs),
+    /// Removes the peer with the id --id ID from the cluster, and waits until no group has a replica there
+    RemovePeer(WaitArgs),
+    /// Moves the leadership of a group to one of its voters
+    TransferLeader(TransferArgs),
+    /// Has the peers spread leadership evenly
+    Rebalance,
+    /// Prints the applied index and the state hash of the target's replica of a group
+    Hash(HashArgs),
     /// Creates, reads, lists, changes and deletes tasks
     #[command(subcommand)]
     Task(TaskCommand),
@@ -55,6 +63,34 @@ pub enum Command {
     /// Reads, changes, lists and purges namespaces
     #[command(subcommand)]
     Namespace(NamespaceCommand),
+}
+
+/// How long a change of the membership is watched.
+#[derive(Debug, ClapArgs)]
+pub struct WaitArgs {
+    /// Does not wait: the groups do the rest by themselves
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait until it is done, whatever --timeout says: 90, 30s, 10m
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_timeout)]
+    pub wait_timeout: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TransferArgs {
+    /// The group; 0 is the registry
+    #[arg(long, value_name = "N")]
+    pub group: u32,
+    /// The id of the peer that is to lead it
+    #[arg(long, value_name = "ID")]
+    pub to: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct HashArgs {
+    /// The group; 0 is the registry
+    #[arg(long, value_name = "N")]
+    pub group: u32,
 }
 
 #[derive(Debug, Subcommand)]
@@ -294,14 +330,31 @@ mod tests {
         {
             let args = parse(line).expect(line);
             assert_eq!(
-                (args.target.as_str(), args.peer.as_deref(), args.id.as_deref()),
+                (args.target.join(",").as_str(), args.peer.as_deref(), args.id.as_deref()),
                 ("h:1", Some("h:2"), Some("b")),
                 "{line}"
             );
         }
         let args = parse("z4t task get -n a 01 --json -t h:3").expect("valid");
         assert!(args.json);
-        assert_eq!(args.target, "h:3");
+        assert_eq!(args.target, ["h:3"]);
+    }
+
+    #[test]
+    fn targets_are_a_list() {
+        assert_eq!(parse("z4t info -t h:1,h:2").expect("valid").target, ["h:1", "h:2"]);
+        assert_eq!(parse("z4t info").expect("valid").target, ["127.0.0.1:6355"]);
+    }
+
+    #[test]
+    fn changes_of_the_membership_wait_unless_told_otherwise() {
+        let waits = |line| match parse(line).expect(line).command {
+            Command::AddPeer(wait) | Command::RemovePeer(wait) => (wait.no_wait, wait.wait_timeout.as_secs()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(waits("z4t -t h:1 -p h:2 -id b add-peer"), (false, 600));
+        assert_eq!(waits("z4t -id b remove-peer --wait-timeout 30s"), (false, 30));
+        assert_eq!(waits("z4t add-peer --no-wait -p h:2 -id b"), (true, 600));
     }
 
     #[test]
@@ -312,6 +365,8 @@ mod tests {
             "z4t task create",
             "z4t consume",
             "z4t namespace set a",
+            "z4t transfer-leader --group 1",
+            "z4t hash",
             "z4t task create -n a --meta novalue",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");

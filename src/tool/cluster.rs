@@ -1,66 +1,20 @@
-//! `info` and `ping`.
+//! `info`, `ping`, `transfer-leader`, `rebalance` and `hash`.
 
 use std::time::Duration;
 
 use serde::Serialize;
-use z4_proto::{CheckHealthRequest, ClusterInfo, GetClusterInfoRequest};
 
+use super::args::TransferArgs;
 use super::error::ToolError;
+use super::info::{Info, ask_leaders};
 use super::output::{Output, Show};
-use super::session::Session;
+use crate::client::Client;
 
-/// The cluster as one peer sees it. Scripts read the first three fields; they stay first.
-#[derive(Serialize)]
-struct Info {
-    server_id: String,
-    leader_address: String,
-    members: Vec<Member>,
-    groups: Vec<Group>,
-    version: String,
-}
-
-#[derive(Serialize)]
-struct Member {
-    id: String,
-    address: String,
-}
-
-#[derive(Serialize)]
-struct Group {
-    id: u32,
-    leader: String,
-    term: u64,
-    last_log_index: u64,
-    applied_index: u64,
-    members: Vec<String>,
-    shard: u32,
-}
-
-impl From<ClusterInfo> for Info {
-    fn from(info: ClusterInfo) -> Self {
-        let group = |g: z4_proto::Group| Group {
-            id: g.id,
-            leader: g.leader,
-            term: g.term,
-            last_log_index: g.last_log_index,
-            applied_index: g.applied_index,
-            members: g.members,
-            shard: g.shard,
-        };
-        Info {
-            server_id: info.server_id,
-            leader_address: info.leader_address,
-            members: info.members.into_iter().map(|m| Member { id: m.id, address: m.address }).collect(),
-            groups: info.groups.into_iter().map(group).collect(),
-            version: info.version,
-        }
-    }
-}
-
-/// Prints the cluster, as JSON always.
-pub async fn info(session: &Session, out: &mut Output) -> Result<(), ToolError> {
-    let info = session.answer(session.admin().get_cluster_info(GetClusterInfoRequest {})).await?;
-    out.json_pretty(&Info::from(info))
+/// Prints the cluster.
+pub async fn info(client: &Client, out: &mut Output) -> Result<(), ToolError> {
+    let mut info = client.info().await?;
+    ask_leaders(client, &mut info).await;
+    out.show(&Info::from(info))
 }
 
 #[derive(Serialize)]
@@ -75,14 +29,80 @@ impl Show for Pong {
     }
 }
 
-/// Asks whether the target serves.
-pub async fn ping(session: &Session, out: &mut Output) -> Result<(), ToolError> {
-    let started = tokio::time::Instant::now();
-    session.answer(session.admin().check_health(CheckHealthRequest { request_id: String::new() })).await?;
-    let round_trip = started.elapsed();
-    out.show(&Pong { target: session.target().to_owned(), round_trip_ms: milliseconds(round_trip) })
+/// Asks whether the targets serve: all of them, and fails if one does not.
+pub async fn ping(client: &Client, out: &mut Output, targets: &[String]) -> Result<(), ToolError> {
+    let mut failed = None;
+    for target in targets {
+        let started = tokio::time::Instant::now();
+        match client.check_health_at(target).await {
+            Ok(()) => out.show(&Pong { target: target.clone(), round_trip_ms: milliseconds(started.elapsed()) })?,
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1_000.0
+}
+
+#[derive(Serialize)]
+struct Leads {
+    group: u32,
+    leader: String,
+}
+
+impl Show for Leads {
+    fn human(&self) -> String {
+        format!("{} leads group {}", self.leader, self.group)
+    }
+}
+
+/// Moves the leadership of a group.
+pub async fn transfer_leader(client: &Client, out: &mut Output, transfer: TransferArgs) -> Result<(), ToolError> {
+    let TransferArgs { group, to } = transfer;
+    client.transfer_leader(group, &to).await?;
+    out.show(&Leads { group, leader: to })
+}
+
+#[derive(Serialize)]
+struct Rebalancing {
+    rebalancing: bool,
+}
+
+impl Show for Rebalancing {
+    fn human(&self) -> String {
+        "leadership is being spread".to_owned()
+    }
+}
+
+/// Has leadership spread.
+pub async fn rebalance(client: &Client, out: &mut Output) -> Result<(), ToolError> {
+    client.rebalance().await?;
+    out.show(&Rebalancing { rebalancing: true })
+}
+
+/// The hash is 16 hexadecimal digits: a JSON number would lose some of them.
+#[derive(Serialize)]
+struct Hash {
+    target: String,
+    group: u32,
+    applied_index: u64,
+    hash: String,
+}
+
+impl Show for Hash {
+    fn human(&self) -> String {
+        format!("{} group {} applied {} hash {}", self.target, self.group, self.applied_index, self.hash)
+    }
+}
+
+/// Prints applied index and state hash of every target's replica of a group, so that they can be compared.
+pub async fn hash(client: &Client, out: &mut Output, targets: &[String], group: u32) -> Result<(), ToolError> {
+    for target in targets {
+        let state = client.state_hash_at(target, group).await?;
+        let hash = format!("{:016x}", state.hash);
+        out.show(&Hash { target: target.clone(), group, applied_index: state.applied_index, hash })?;
+    }
+    Ok(())
 }

@@ -1,21 +1,23 @@
-//! `z4t`, the admin tool: one command line, one request (or stream) to one peer, over gRPC only.
+//! `z4t`, the admin tool: one command line, and what it takes of requests to the peers, over gRPC only.
 //!
-//! The way of an invocation: `argv` makes one-dash flags palatable, `args` parses them, `session` connects, the module named
-//! like the subcommand talks to the peer, and `output` prints. What goes wrong comes back as an `error::ToolError` and is
+//! The way of an invocation: `argv` makes one-dash flags palatable, `args` parses them, `connect` makes the client, the module named
+//! like the subcommand talks to the peers, and `output` prints. What goes wrong comes back as an `error::ToolError` and is
 //! printed here, once, on one line.
 
 mod args;
 mod argv;
 mod base64;
 mod cluster;
+mod connect;
 mod consume;
 mod due;
 mod error;
+mod info;
 mod members;
 mod namespace;
 mod output;
+mod progress;
 pub mod rfc3339;
-mod session;
 mod task;
 mod views;
 
@@ -27,7 +29,6 @@ use clap::Parser;
 use args::{Args, Command};
 use error::ToolError;
 use output::Output;
-use session::Session;
 
 /// Runs the tool on a command line, the program's name first, and returns its exit code: 0 done, 1 failed, 2 bad usage.
 pub fn run(argv: impl Iterator<Item = OsString>) -> ExitCode {
@@ -39,13 +40,12 @@ pub fn run(argv: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let target = args.target.clone();
     match execute(args) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader went away (`z4t consume | head`): it has seen what it wanted.
         Err(ToolError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", error.line(&target));
+            eprintln!("{}", error.line());
             error.exit_code()
         }
     }
@@ -61,23 +61,26 @@ fn execute(args: Args) -> Result<(), ToolError> {
 
 async fn dispatch(args: Args) -> Result<(), ToolError> {
     let mut out = Output::new(args.json);
-    let connect = Session::connect(&args.target, args.timeout);
+    let client = connect::connect(&args.target, args.timeout)?;
     match args.command {
-        Command::Info => cluster::info(&connect.await?, &mut out).await,
-        Command::Ping => cluster::ping(&connect.await?, &mut out).await,
-        Command::AddPeer => {
+        Command::Info => cluster::info(&client, &mut out).await,
+        Command::Ping => cluster::ping(&client, &mut out, &args.target).await,
+        Command::AddPeer(wait) => {
             let (peer, id) = members::addition(args.peer, args.id)?;
-            members::add(&connect.await?, &mut out, peer, id).await
+            members::add(&client, &mut out, &args.target, (peer, id), &wait).await
         }
-        Command::RemovePeer => {
+        Command::RemovePeer(wait) => {
             let id = members::removal(args.id)?;
-            members::remove(&connect.await?, &mut out, id).await
+            members::remove(&client, &mut out, &args.target, id, &wait).await
         }
+        Command::TransferLeader(transfer) => cluster::transfer_leader(&client, &mut out, transfer).await,
+        Command::Rebalance => cluster::rebalance(&client, &mut out).await,
+        Command::Hash(hash) => cluster::hash(&client, &mut out, &args.target, hash.group).await,
         Command::Task(command) => {
             let request = task::prepare(command)?;
-            task::execute(&connect.await?, &mut out, request).await
+            task::execute(&client, &mut out, request).await
         }
-        Command::Consume(options) => consume::execute(&connect.await?, &mut out, options).await,
-        Command::Namespace(command) => namespace::execute(&connect.await?, &mut out, command).await,
+        Command::Consume(options) => consume::execute(&client, &mut out, options).await,
+        Command::Namespace(command) => namespace::execute(&client, &mut out, command).await,
     }
 }

@@ -1,59 +1,51 @@
 //! `namespace get | set | list | purge`.
 
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
 use serde::Serialize;
-use z4_proto::{
-    GetNamespaceRequest, ListNamespacesRequest, Namespace, NamespaceSettings, PurgeNamespaceRequest, UpdateNamespaceRequest,
-};
+use z4_proto::{Namespace, NamespaceSettings};
 
 use super::args::{NamespaceCommand, SettingArgs};
 use super::error::ToolError;
 use super::output::{Output, Show};
-use super::session::Session;
 use super::views::{or_dash, printable, time};
+use crate::client::Client;
 
 /// The largest page that a peer gives.
 const PAGE_NAMESPACES_MAX: u64 = 1_000;
 
 /// Sends the request and prints the answer.
-pub async fn execute(session: &Session, out: &mut Output, command: NamespaceCommand) -> Result<(), ToolError> {
-    let mut client = session.collection();
+pub async fn execute(client: &Client, out: &mut Output, command: NamespaceCommand) -> Result<(), ToolError> {
     match command {
-        NamespaceCommand::Get(args) => {
-            let request = GetNamespaceRequest { namespace: args.namespace };
-            out.show(&NamespaceView::from(session.answer(client.get_namespace(request)).await?))
-        }
+        NamespaceCommand::Get(args) => out.show(&NamespaceView::from(client.namespace(&args.namespace).await?)),
         NamespaceCommand::Set(args) => {
-            let request = UpdateNamespaceRequest { namespace: args.namespace, settings: Some(args.settings.into()) };
-            out.show(&NamespaceView::from(session.answer(client.update_namespace(request)).await?))
+            let settings = args.settings.into();
+            out.show(&NamespaceView::from(client.set_namespace(&args.namespace, settings).await?))
         }
-        NamespaceCommand::List { limit } => list(session, out, limit).await,
+        NamespaceCommand::List { limit } => list(client, out, limit).await,
         NamespaceCommand::Purge(args) => {
-            let request = PurgeNamespaceRequest { namespace: args.namespace.clone() };
-            let removed = session.answer(client.purge_namespace(request)).await?.removed;
+            let removed = client.purge(&args.namespace).await?;
             out.show(&PurgedView { namespace: args.namespace, removed })
         }
     }
 }
 
-async fn list(session: &Session, out: &mut Output, limit: u64) -> Result<(), ToolError> {
+async fn list(client: &Client, out: &mut Output, limit: u64) -> Result<(), ToolError> {
     let mut left = if limit == 0 { u64::MAX } else { limit };
-    let mut page_token = String::new();
+    let page_size = u32::try_from(left.min(PAGE_NAMESPACES_MAX)).unwrap_or(1);
+    let mut pages = pin!(client.namespaces(page_size));
     let mut first = true;
-    while left > 0 {
-        let page_size = u32::try_from(left.min(PAGE_NAMESPACES_MAX)).unwrap_or(1);
-        let request = ListNamespacesRequest { page_size, page_token };
-        let page = session.answer(session.collection().list_namespaces(request)).await?;
+    while left > 0
+        && let Some(page) = pages.try_next().await?
+    {
         if std::mem::take(&mut first) {
             out.header(NamespaceRow::HEADER)?;
         }
-        left = left.saturating_sub(page.namespaces.len() as u64);
-        for namespace in page.namespaces {
+        for namespace in page.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+            left -= 1;
             out.show(&NamespaceRow(NamespaceView::from(namespace)))?;
         }
-        if page.next_page_token.is_empty() {
-            break;
-        }
-        page_token = page.next_page_token;
     }
     Ok(())
 }

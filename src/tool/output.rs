@@ -32,11 +32,6 @@ impl Output {
         self.line(&answer.human())
     }
 
-    /// Prints JSON over many lines, whatever the user asked for.
-    pub fn json_pretty(&mut self, answer: &impl Serialize) -> Result<(), ToolError> {
-        self.line(&serde_json::to_string_pretty(answer)?)
-    }
-
     /// Prints a table's header, in the human form only.
     pub fn header(&mut self, header: &str) -> Result<(), ToolError> {
         if self.json { Ok(()) } else { self.line(header) }

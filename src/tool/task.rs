@@ -6,15 +6,13 @@ use std::io::Read;
 use bytes::Bytes;
 use prost_types::Timestamp;
 use serde::Serialize;
-use z4_proto::{
-    CreateTaskRequest, DeleteTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse, TaskState, UpdateTaskRequest,
-};
+use z4_proto::{CreateTaskRequest, DeleteTaskRequest, GetTaskRequest, ListTasksRequest, TaskState, UpdateTaskRequest};
 
 use super::args::{CreateArgs, DueArgs, ListArgs, PayloadArgs, State, TaskCommand, UpdateArgs};
 use super::error::ToolError;
 use super::output::{Output, Show};
-use super::session::Session;
 use super::views::{TaskRow, TaskView};
+use crate::client::Client;
 
 /// The largest page that a peer gives.
 const PAGE_TASKS_MAX: u64 = 1_000;
@@ -54,20 +52,19 @@ pub fn prepare(command: TaskCommand) -> Result<Request, ToolError> {
 }
 
 /// Sends the request and prints the answer.
-pub async fn execute(session: &Session, out: &mut Output, request: Request) -> Result<(), ToolError> {
-    let mut client = session.collection();
+pub async fn execute(client: &Client, out: &mut Output, request: Request) -> Result<(), ToolError> {
     match request {
         Request::Create(request) => {
-            let answer = session.answer(client.create_task(request)).await?;
+            let answer = client.create(request).await?;
             let task = TaskView::from(answer.task.unwrap_or_default());
             out.show(&CreatedView { task, duplicate: answer.duplicate, forwarded_to: answer.forwarded_to })
         }
-        Request::Get(request) => out.show(&TaskView::from(session.answer(client.get_task(request)).await?)),
-        Request::List(args) => list(session, out, args).await,
-        Request::Update(request) => out.show(&UpdatedView(session.answer(client.update_task(request)).await?.into())),
+        Request::Get(request) => out.show(&TaskView::from(client.get(request).await?)),
+        Request::List(args) => list(client, out, args).await,
+        Request::Update(request) => out.show(&UpdatedView(client.update(request).await?.into())),
         Request::Delete(request) => {
             let deleted = request.task_id.clone();
-            session.answer(client.delete_task(request)).await?;
+            client.delete(request).await?;
             out.show(&DeletedView { deleted })
         }
     }
@@ -169,7 +166,7 @@ fn read_payload(args: PayloadArgs) -> Result<Option<Bytes>, ToolError> {
     Ok(Some(bytes.into()))
 }
 
-async fn list(session: &Session, out: &mut Output, args: ListArgs) -> Result<(), ToolError> {
+async fn list(client: &Client, out: &mut Output, args: ListArgs) -> Result<(), ToolError> {
     let page_max = if args.omit_payload { PAGE_TASKS_MAX } else { PAGE_TASKS_WITH_PAYLOAD_MAX };
     let mut left = if args.limit == 0 { u64::MAX } else { args.limit };
     let mut request = ListTasksRequest {
@@ -185,7 +182,7 @@ async fn list(session: &Session, out: &mut Output, args: ListArgs) -> Result<(),
     let mut first = true;
     while left > 0 {
         request.page_size = u32::try_from(left.min(page_max)).unwrap_or(1);
-        let page: ListTasksResponse = session.answer(session.collection().list_tasks(request.clone())).await?;
+        let page = client.list_page(request.clone()).await?;
         if std::mem::take(&mut first) {
             out.header(TaskRow::HEADER)?;
         }

@@ -96,3 +96,25 @@ async fn a_bad_option_is_refused_by_name() {
     assert_eq!(attempt.status.code(), Some(64), "an unknown option is refused:\n{}", attempt.log);
     assert!(attempt.log.contains("Z4_SERVICE_PROT"), "{}", attempt.log);
 }
+
+/// A peer that was killed comes back at once, although its clients were connected: what lingers of their connections is in nobody's way.
+#[tokio::test]
+async fn a_killed_peer_comes_back_under_its_port_at_once() {
+    let mut peer = Peer::start().await;
+    let clients = [peer.client().await, peer.client().await];
+    for client in &clients {
+        client.created(create("a", "x")).await;
+    }
+    let address = peer.address();
+    peer.kill().await;
+    peer.restart().await;
+    assert_eq!((peer.address(), peer.starts()), (address.clone(), 2), "the first attempt succeeds");
+    // And nobody else takes it while it runs.
+    let port = address.rsplit_once(':').expect("a port").1.to_owned();
+    let other = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let dirs = [("Z4_PEER_DATA_DIR", other.path().join("peer")), ("Z4_DB_DATA_DIR", other.path().join("db"))];
+    let dirs = dirs.each_ref().map(|(name, dir)| (*name, dir.to_str().expect("UTF-8")));
+    let attempt = peer.attempt_with(&[("Z4_SERVICE_PORT", &port), ("Z4_METRICS_PORT", "0"), dirs[0], dirs[1]]).await;
+    assert_eq!(attempt.status.code(), Some(69), "{}", attempt.log);
+    assert!(attempt.log.contains(&format!("service_port {port}")), "{}", attempt.log);
+}

@@ -10,7 +10,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
-use z4_proto::{AddClusterMemberRequest, CreateTaskRequest, GetClusterInfoRequest, RemoveClusterMemberRequest};
+use z4_proto::{CreateTaskRequest, GetClusterInfoRequest, Membership};
 
 use crate::harness::wait::{until, within};
 use crate::harness::{Client, ConsumeStream, Peer, create, http};
@@ -62,7 +62,7 @@ async fn reflect(client: &Client, request: MessageRequest) -> Option<MessageResp
     answer.expect("an answer").message_response
 }
 
-/// One peer that leads everything, and knows it; what needs more peers says so.
+/// One peer that leads everything, and knows it.
 #[tokio::test]
 async fn cluster_info_shows_one_leader_of_all_groups() {
     let peer = Peer::start().await;
@@ -79,10 +79,15 @@ async fn cluster_info_shows_one_leader_of_all_groups() {
         assert!(group.term >= 1 && group.applied_index <= group.last_log_index, "{group:?}");
         assert!(group.shard < 2, "{group:?}");
     }
-    let add = AddClusterMemberRequest { member_address: "127.0.0.1:1".to_owned(), member_id: "peer-2".to_owned() };
-    assert_eq!(within("add", admin.add_cluster_member(add)).await.expect_err("not yet").code(), Code::Unimplemented);
-    let remove = RemoveClusterMemberRequest { member_id: "peer-1".to_owned() };
-    assert_eq!(within("remove", admin.remove_cluster_member(remove)).await.expect_err("not yet").code(), Code::Unimplemented);
+    let me = &info.members[0];
+    assert_eq!((me.number, me.connected, me.connection_error.as_str(), me.clock_skew_ms), (1, true, "", 0.0));
+    assert_eq!(me.service_address, peer.address(), "where clients reach it");
+    assert_eq!((info.membership(), info.cluster_id.len()), (Membership::Member, 32));
+    for group in &info.groups {
+        let [replica] = &group.replicas[..] else { panic!("one replica: {group:?}") };
+        assert!(group.serves && replica.voter && replica.peer_id == "peer-1", "{group:?}");
+        assert_eq!((replica.matched_index, replica.lag), (Some(group.last_log_index), Some(0)));
+    }
 }
 
 /// The documented names are there, and they count: a dashboard that reads a name that nobody writes shows a flat line.

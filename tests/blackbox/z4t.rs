@@ -48,12 +48,14 @@ fn fails(target: &str, args: &[&str]) -> (i32, String) {
     (output.status.code().expect("an exit code"), line)
 }
 
-/// info is JSON always, with the three fields that scripts read first, and groups below.
+/// info is a table for people and JSON for scripts, with the three fields that they read first, and groups below.
 #[tokio::test]
 async fn info_and_ping() {
     let peer = Peer::start().await;
     let target = peer.address();
-    let printed = done(&target, &["info"]);
+    let table = done(&target, &["info"]);
+    assert!(table.starts_with("peer-1") && table.contains("MEMBER") && table.contains("GROUP"), "{table}");
+    let printed = done(&target, &["info", "--json"]);
     let info: Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(info["server_id"], "peer-1");
     assert_eq!(info["members"][0]["id"], "peer-1");
@@ -162,9 +164,10 @@ async fn namespaces_by_hand() {
 async fn failures_are_one_line_with_their_reason() {
     let peer = Peer::start().await;
     let target = peer.address();
-    for args in [&["-p", "127.0.0.1:7356", "-id", "b", "add-peer"][..], &["remove-peer", "-id=b"]] {
+    let nowhere = (&["-p", "nowhere", "-id", "b", "add-peer"][..], "INVALID_ARGUMENT");
+    for (args, reason) in [nowhere, (&["remove-peer", "-id=b"], "NOT_FOUND")] {
         let (code, line) = fails(&target, args);
-        assert!(code == 1 && line.contains("UNIMPLEMENTED") && line.contains(&target), "{args:?}: {line}");
+        assert!(code == 1 && line.contains(reason) && line.contains(&target), "{args:?}: {line}");
     }
     let (code, line) = fails(&target, &["add-peer"]);
     assert!(code == 2 && line.contains("--id"), "{line}");

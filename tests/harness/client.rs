@@ -125,6 +125,12 @@ impl Client {
         within("GetNamespace", self.tasks.clone().get_namespace(request)).await.expect("a namespace").into_inner()
     }
 
+    /// Reads a namespace, perhaps in vain.
+    pub async fn try_namespace(&self, namespace: &str) -> Result<Namespace, Status> {
+        let request = GetNamespaceRequest { namespace: namespace.to_owned() };
+        Ok(within("GetNamespace", self.tasks.clone().get_namespace(request)).await?.into_inner())
+    }
+
     /// Changes a namespace's settings.
     pub async fn configure(&self, namespace: &str, settings: NamespaceSettings) -> Result<Namespace, Status> {
         let request = UpdateNamespaceRequest { namespace: namespace.to_owned(), settings: Some(settings) };

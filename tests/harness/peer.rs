@@ -13,10 +13,14 @@ use super::wait::until;
 /// How much of the log is printed when a test fails, bytes.
 const LOG_TAIL_BYTES: usize = 8 << 10;
 
+/// The exit status of a peer that could not have a port (or a directory).
+const PORT_TAKEN: i32 = 69;
+
 /// The ports that a peer got from the kernel, as it writes them down once it is ready.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Ports {
     service: u16,
+    peer: u16,
     metrics: u16,
 }
 
@@ -52,19 +56,31 @@ impl Peer {
         // What an earlier process wrote tells nothing about this one.
         let ports_file = self.peer_dir().join("ports.json");
         let _ = fs::remove_file(&ports_file);
-        self.starts += 1;
-        self.child = Some(self.command(&self.log_file()).spawn().expect("the z4 binary runs"));
-        self.ports = None;
+        self.spawn();
         let ports: Ports = until("the peer writes ports.json", async || {
-            if let Some(status) = self.exited() {
-                panic!("the peer ended while it started: {status}");
+            match self.exited() {
+                // Somebody else has a port that this peer had before: an outgoing connection, most likely.
+                Some(status) if self.ports.is_some() && status.code() == Some(PORT_TAKEN) => self.spawn(),
+                Some(status) => panic!("the peer ended while it started: {status}"),
+                None => {}
             }
             serde_json::from_slice(&fs::read(&ports_file).ok()?).ok()
         })
         .await;
+        if self.ports.is_none() {
+            // A peer that comes back does so under the addresses that it had.
+            for (option, port) in [("Z4_SERVICE_PORT", ports.service), ("Z4_METRICS_PORT", ports.metrics)] {
+                self.options.push((option.to_owned(), port.to_string()));
+            }
+        }
         self.ports = Some(ports);
         until("the peer answers CheckHealth", async || Client::connect(&self.address()).await?.healthy().await.then_some(()))
             .await;
+    }
+
+    fn spawn(&mut self) {
+        self.starts += 1;
+        self.child = Some(self.command(&self.log_file()).spawn().expect("the z4 binary runs"));
     }
 
     /// Runs a process that is expected to end by itself on the same directories, and waits for that.
@@ -89,10 +105,36 @@ impl Peer {
 
     /// SIGTERM; returns how the process ended.
     pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
         let mut child = self.child.take().expect("the peer runs");
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", child.id())).status().expect("sh runs");
-        assert!(sent.success(), "SIGTERM was not sent");
         ended(&mut child).await
+    }
+
+    /// Sends a signal: `TERM`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("the peer runs").id();
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().expect("sh runs");
+        assert!(sent.success(), "SIG{name} was not sent");
+    }
+
+    /// How many processes there were, those that ended at once included.
+    pub fn starts(&self) -> u32 {
+        self.starts
+    }
+
+    /// A process was started and not ended by the test.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// How the process ended, when it did so by itself.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("the child is ours")
+    }
+
+    /// What the process has written so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
     /// A new connection.
@@ -103,6 +145,11 @@ impl Peer {
     /// `HOST:PORT` of the gRPC service.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.expect("the peer is ready").service)
+    }
+
+    /// `HOST:PORT` under which other peers reach it.
+    pub fn peer_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.expect("the peer is ready").peer)
     }
 
     /// `HOST:PORT` of the metrics.
@@ -143,6 +190,7 @@ impl Peer {
             .env("Z4_PEER_PORT", "0")
             .env("Z4_METRICS_PORT", "0")
             .env("Z4_SQL_PORT", "0")
+            .env("Z4_PEER_ADVERTISE_ADDR", "127.0.0.1:0")
             .env("Z4_PEER_ID", "peer-1")
             .env("Z4_BOOTSTRAP_CLUSTER", "true")
             .env("Z4_BIND_ADDRESS", "127.0.0.1")
@@ -158,10 +206,6 @@ impl Peer {
         command
     }
 
-    fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut()?.try_wait().expect("the child is ours")
-    }
-
     fn log_file(&self) -> PathBuf {
         self.dir.path().join(format!("start-{}.log", self.starts))
     }
@@ -170,6 +214,10 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            if std::env::var_os("Z4_TEST_KEEP").is_some() {
+                self.dir.disable_cleanup(true);
+                eprintln!("---- the peer's directory is kept: {} ----", self.dir.path().display());
+            }
             let log = fs::read(self.log_file()).unwrap_or_default();
             let tail = &log[log.len().saturating_sub(LOG_TAIL_BYTES)..];
             eprintln!("---- the peer's log, start {} ----\n{}", self.starts, String::from_utf8_lossy(tail));

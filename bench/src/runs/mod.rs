@@ -3,9 +3,11 @@
 pub mod all;
 pub mod consume;
 pub mod create;
+pub mod failover;
 pub mod fill;
 pub mod fsync;
 pub mod idle;
+pub mod join;
 pub mod lateness;
 pub mod mixed;
 pub mod one_writer;
@@ -26,6 +28,8 @@ pub async fn run(common: &Common, run: &Run) -> Result<Option<Report>> {
         Run::Lateness(options) => lateness::run(common, options).await?,
         Run::Idle(options) => idle::run(common, options).await?,
         Run::Fill(options) => fill::run(common, options).await?,
+        Run::Failover(options) => failover::run(common, options).await?,
+        Run::Join(options) => join::run(common, options).await?,
         Run::Fsync(options) => fsync::run(common, options)?,
         Run::Shard(options) => shard::run(common, options)?,
         Run::OneWriter(options) => one_writer::run(common, options).await?,

@@ -14,6 +14,7 @@ use z4_shards::log::{Log, LogOptions};
 use z4_shards::machine::record::pack_metadata;
 use z4_shards::metrics::Metrics;
 use z4_shards::partition::PartitionOptions;
+use z4_shards::raft::Retention;
 use z4_shards::runtime::executor;
 use z4_shards::shard::handle::Shards;
 use z4_shards::shard::{BatchLimits, Message, Shard, ShardOptions, delivery};
@@ -79,7 +80,8 @@ fn shard_options(dir: &Path) -> std::result::Result<ShardOptions, String> {
         batch: BatchLimits::default(),
         delivery: delivery::Limits::default(),
         trim_bytes: 256 << 20,
-        trim_keep_entries: 1_000,
+        clock_skew_warn_ms: 500,
+        retention: Retention { retained_bytes: 64 << 20, held_bytes_max: 1 << 30 },
         metrics: Metrics::new("bench").map_err(|e| e.to_string())?,
         on_fatal: Arc::new(|what| eprintln!("z4-bench: the shard failed: {what}")),
     })

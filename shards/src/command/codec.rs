@@ -12,7 +12,7 @@
 use bytes::Bytes;
 
 use super::wire::{Reader, WireError, put_bytes, put_varint};
-use super::{Command, Create, Entry, Op, SettingsPatch, Update};
+use super::{Before, Command, Create, Entry, Op, SettingsPatch, Update};
 use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
 
 /// Bytes that are no entry.
@@ -117,7 +117,10 @@ fn command_bytes_estimate(command: &Command) -> usize {
         Op::Create(create) => 56 + create.metadata.len() + create.payload.len(),
         Op::Retry { error, .. } => 48 + error.len(),
         Op::Update(update) => 64 + [&update.metadata, &update.payload].into_iter().flatten().map(Bytes::len).sum::<usize>(),
-        Op::Register { key, value, .. } => 24 + key.len() + value.len(),
+        Op::Register { key, value, before } => {
+            let expected = if let Before::Value(value) = before { value.len() } else { 0 };
+            24 + key.len() + value.len() + expected
+        }
         Op::Ack { .. } | Op::Delete { .. } | Op::Configure(_) | Op::LowWater { .. } | Op::Purge { .. } => 48,
     });
     command.namespace.as_bytes().len() + 8 + ops.sum::<usize>()
@@ -201,10 +204,14 @@ fn put_op(out: &mut Vec<u8>, op: &Op) {
             out.push(kind::PURGE);
             put_varint(out, u64::from(*limit));
         }
-        Op::Register { key, value, only_if_absent } => {
-            out.extend_from_slice(&[kind::REGISTER, Flags::new([*only_if_absent]).0]);
+        Op::Register { key, value, before } => {
+            let flags = Flags::new([*before == Before::Absent, matches!(before, Before::Value(_))]);
+            out.extend_from_slice(&[kind::REGISTER, flags.0]);
             put_bytes(out, key);
             put_bytes(out, value);
+            if let Before::Value(value) = before {
+                put_bytes(out, value);
+            }
         }
     }
 }
@@ -228,8 +235,15 @@ fn take_op(reader: &mut Reader<'_>) -> Result<Op, CodecError> {
         kind::LOW_WATER => Op::LowWater { due_ms: reader.varint()? },
         kind::PURGE => Op::Purge { limit: reader.varint_u32()? },
         kind::REGISTER => {
-            let flags = Flags::take(reader, 1)?;
-            Op::Register { key: reader.bytes()?, value: reader.bytes()?, only_if_absent: flags.has(0) }
+            let flags = Flags::take(reader, 2)?;
+            let (key, value) = (reader.bytes()?, reader.bytes()?);
+            let before = match (flags.has(0), flags.field(1, || reader.bytes())?) {
+                (false, None) => Before::Any,
+                (true, None) => Before::Absent,
+                (false, Some(value)) => Before::Value(value),
+                (true, Some(_)) => return Err(CodecError("a row must be absent and have a value")),
+            };
+            Op::Register { key, value, before }
         }
         _ => return Err(CodecError("unknown operation")),
     })

@@ -49,7 +49,8 @@ fn an_entry_is_golden() {
                     Op::Configure(patch),
                     Op::LowWater { due_ms: 9 },
                     Op::Purge { limit: 10 },
-                    Op::Register { key: a, value: b, only_if_absent: true },
+                    Op::Register { key: a.clone(), value: b.clone(), before: Before::Absent },
+                    Op::Register { key: a, value: b.clone(), before: Before::Value(b) },
                 ],
             },
         ],
@@ -64,11 +65,12 @@ fn an_entry_is_golden() {
         b"\x00\x02",
         b"\x04\x0d\x01\xac\x02\x81\x80\x04\x01\x05\x01p",
         b"\x05\x01\xac\x02\x81\x80\x04\x02",
-        b"\x01b\x04",
+        b"\x01b\x05",
         b"\x06\x49\xe8\x07\0\0\0\0\0\0\xf0\x3f\x01",
         b"\x07\x09",
         b"\x08\x0a",
         b"\x09\x01\x01a\x01b",
+        b"\x09\x02\x01a\x01b\x01b",
     ]
     .concat();
     assert_eq!(encode_entry(&entry), Bytes::from(golden));
@@ -136,6 +138,10 @@ fn patch() -> impl Strategy<Value = SettingsPatch> {
     )
 }
 
+fn before() -> impl Strategy<Value = Before> {
+    prop_oneof![Just(Before::Any), Just(Before::Absent), bytes().prop_map(Before::Value)]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         create().prop_map(Op::Create),
@@ -147,7 +153,7 @@ fn op() -> impl Strategy<Value = Op> {
         patch().prop_map(Op::Configure),
         number().prop_map(|due_ms| Op::LowWater { due_ms }),
         any::<u32>().prop_map(|limit| Op::Purge { limit }),
-        (bytes(), bytes(), any::<bool>()).prop_map(|(key, value, only_if_absent)| Op::Register { key, value, only_if_absent }),
+        (bytes(), bytes(), before()).prop_map(|(key, value, before)| Op::Register { key, value, before }),
     ]
 }
 
@@ -206,6 +212,7 @@ fn the_unknown_is_refused() {
         (b"\x01\x00\x01\x01a\x01\x0a\x00", "unknown operation"),
         (b"\x01\x00\x01\x01a\x01\x00\x00", "unknown operation"),
         (b"\x01\x00\x01\x01a\x01\x02\x04\x01\x01\x01", "unknown flag"),
+        (b"\x01\x00\x01\x01a\x01\x09\x03\x00\x00\x00", "a row must be absent and have a value"),
         (b"\x01\x00\x01\x00\x01\x07\x00", "the first command has no namespace"),
         (b"\x01\x00\x01\x01\n\x01\x07\x00", "a namespace is none"),
         (b"\x01\x00\x01\x01a\x00\x00\x00", "a command is empty"),

@@ -86,9 +86,21 @@ pub enum Op {
         key: Bytes,
         /// Its content.
         value: Bytes,
-        /// Refused when the row exists already.
-        only_if_absent: bool,
+        /// What must hold for the row as it is, or the command is refused.
+        before: Before,
     },
+}
+
+/// What a registry row must be before it is set: compare-and-set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Before {
+    /// Anything, or nothing.
+    #[default]
+    Any,
+    /// It must not be there.
+    Absent,
+    /// It must have this content.
+    Value(Bytes),
 }
 
 /// A new task.
@@ -188,8 +200,8 @@ pub enum Refusal {
         /// What the task has.
         found: u32,
     },
-    /// `only_if_absent`, and it is there.
-    #[error("the registry row exists already")]
+    /// A registry row is not what the command expects: it is there already, or somebody changed it.
+    #[error("the registry row is not what the command expects: it exists already, or somebody changed it")]
     Exists,
     /// A setting outside its range.
     #[error(transparent)]

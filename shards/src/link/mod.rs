@@ -40,7 +40,7 @@ pub trait Inbound {
     /// A link to the peer is up, the first one of this shard.
     fn up(&self, peer: PeerNumber);
 
-    /// The last link of this shard to the peer is down: what it sent will not be followed by more.
+    /// A link of this shard to the peer is down: what was on its way is gone. Followed by `up` when there is another one.
     fn down(&self, peer: PeerNumber);
 }
 
@@ -87,12 +87,19 @@ impl Links {
             (first, replaced)
         };
         self.0.reach.came_up(peer);
+        let lost = replaced.is_some();
         if let Some(old) = replaced {
             self.0.reach.went_down(peer, "replaced by a newer link");
             old.close("replaced by a newer link");
         }
-        if first && let Some(inbound) = self.inbound() {
-            inbound.up(peer);
+        if let Some(inbound) = self.inbound() {
+            if lost {
+                // What was on its way over the old one is gone, although there is a link now.
+                inbound.down(peer);
+            }
+            if first || lost {
+                inbound.up(peer);
+            }
         }
     }
 
@@ -189,8 +196,11 @@ impl Links {
         }
         tracing::info!(peer, reason, "a link went down");
         self.0.reach.went_down(peer, reason);
-        if last && let Some(inbound) = self.inbound() {
+        if let Some(inbound) = self.inbound() {
             inbound.down(peer);
+            if !last {
+                inbound.up(peer);
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ mod signal;
 mod state;
 #[cfg(test)]
 mod tests;
+mod weigh;
 mod writer;
 
 use std::cell::RefCell;

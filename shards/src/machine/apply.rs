@@ -173,7 +173,7 @@ fn plan_op<S: Store>(plan: &mut Plan<'_, S>, op: Op) -> Planned {
         Op::Configure(patch) => configure::plan(plan, &patch),
         Op::LowWater { due_ms } => low_water::plan(plan, due_ms),
         Op::Purge { limit } => purge::plan(plan, limit),
-        Op::Register { key, value, only_if_absent } => register::plan(plan, &key, value, only_if_absent),
+        Op::Register { key, value, before } => register::plan(plan, &key, value, &before),
     }
 }
 

@@ -18,6 +18,7 @@ mod low_water;
 mod meta;
 mod metadata;
 pub mod namespace;
+pub mod peer_row;
 mod plan;
 mod purge;
 pub mod record;
@@ -87,6 +88,8 @@ pub enum Effect {
         /// All of them.
         settings: Settings,
     },
+    /// A row of the registry was set. Told on every replica: each peer reads the registry again.
+    Registered,
 }
 
 #[cfg(test)]

@@ -17,8 +17,12 @@ pub fn namespace() -> Namespace {
 /// The row with the cluster's id: 32 hexadecimal digits.
 pub const CLUSTER_ID: &str = "cluster_id";
 
-/// The row of the peer that bootstrapped the cluster: its id and its address, on a line each.
+/// The row of the peer that bootstrapped the cluster, see [`peer_row`](super::peer_row).
 pub const FIRST_PEER: &str = "peer/1";
+
+/// The row that counts the changes of peers' rows, in decimal digits: each change expects the count that it read, so that two
+/// changes at a time cannot both be made.
+pub const PEERS_REVISION: &str = "peers_revision";
 
 /// The row with the slot table, see [`encode_slots`].
 pub const SLOTS_TABLE: &str = "slots";
@@ -46,6 +50,11 @@ mod tests {
         assert_eq!(decode_slots(&bytes), Some(table));
         assert_eq!(decode_slots(&bytes[2..]), None);
         assert_eq!(decode_slots(&[0; 2 * SLOTS as usize]), None);
+    }
+
+    #[test]
+    fn the_first_peer_has_number_1() {
+        assert_eq!(super::super::peer_row::name(1), FIRST_PEER);
     }
 
     #[test]

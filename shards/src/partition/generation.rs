@@ -4,8 +4,8 @@
 //! group-00001/current        text: the name of the generation that counts
 //! group-00001/generation-1/  a partition
 //! ```
-//! A path is never used again for another generation, so what still reads the old one cannot touch the new one. Generations that do not
-//! count (an install that a crash cut short, or the one before it) are removed when the group is opened.
+//! A path is never used again while something still reads what was there, so what reads the old generation cannot touch a new one.
+//! Generations that do not count go with their last reader, and those that a crash left when the group is opened.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,22 +13,19 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::draft::ImportError;
 use super::error::{PartitionError, Place};
-use super::layer::Layer;
-use super::layout::Applied;
-use super::tree::Tree;
-use super::{Partition, PartitionOptions, View};
+use super::{Partition, PartitionOptions, View, directory};
 use crate::command::LogPosition;
 use crate::ids::GroupId;
-use crate::machine::keys;
 
 /// The file that names the generation that counts.
 const CURRENT: &str = "current";
 
 const PREFIX: &str = "generation-";
 
-/// An install writes batches of about this many bytes.
-const BATCH_BYTES: usize = 4 << 20;
+/// Which generation; later ones have higher numbers.
+pub(super) type Number = u64;
 
 impl Partition {
     /// Opens the generation of `base` that counts, or creates the first one.
@@ -54,60 +51,60 @@ impl Partition {
     /// Replaces everything by the rows of `view`, as of `applied`, with this membership. A crash leaves the old state or the new one.
     ///
     /// # Errors
-    /// The old state goes on to count, unless the error came after the switch: then the next open finds the new one.
+    /// As [`Partition::adopt`].
     pub fn install(
         &mut self,
         view: &View,
         applied: Option<LogPosition>,
         membership: (Option<LogPosition>, Bytes),
     ) -> Result<(), PartitionError> {
-        let place = self.place.clone();
-        let base = place.dir.parent().map(Path::to_owned).unwrap_or_default();
-        let name = place.dir.file_name().and_then(|name| name.to_str()).and_then(number);
-        let next = name.ok_or_else(|| place.finding("the directory is no generation"))? + 1;
-        write(&path(&base, next), view, (&place, applied, membership), &self.options)?;
-        switch(&base, next).map_err(|error| place.storage(error))?;
-        // The old generation's files stay until it is next opened: views may still read them.
-        *self = Partition::open(&path(&base, next), place.group, &self.options)?;
-        Ok(())
+        let draft = self.drafts()?.begin()?;
+        let mut filling = draft.fill()?;
+        for chunk in view.chunks() {
+            filling.write(chunk?.rows).map_err(|error| match error {
+                ImportError::Partition(error) => error,
+                ImportError::Chunk(error) => self.place.damaged(error),
+            })?;
+        }
+        filling.close()?;
+        self.adopt(draft.finish(applied, membership)?)
     }
 }
 
-fn path(base: &Path, number: u64) -> PathBuf {
+/// The directory that holds the generations, of a partition in one of them.
+pub(super) fn base(place: &Place) -> Result<PathBuf, PartitionError> {
+    let is_generation = place.dir.file_name().and_then(|name| name.to_str()).and_then(number).is_some();
+    let base = place.dir.parent().filter(|_| is_generation);
+    base.map(Path::to_owned).ok_or_else(|| place.finding("the directory is no generation"))
+}
+
+/// Makes the directory of a new generation, behind all others: also those that are just being removed.
+pub(super) fn create_next(base: &Path) -> io::Result<(Number, PathBuf)> {
+    loop {
+        let mut next = 1;
+        for entry in fs::read_dir(base)? {
+            let found = entry?.file_name().to_str().and_then(number);
+            next = found.map_or(next, |found| next.max(found + 1));
+        }
+        let dir = path(base, next);
+        match fs::create_dir(&dir) {
+            // Another draft was quicker.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| (next, dir)),
+        }
+    }
+}
+
+fn path(base: &Path, number: Number) -> PathBuf {
     base.join(format!("{PREFIX}{number}"))
 }
 
-fn number(name: &str) -> Option<u64> {
+fn number(name: &str) -> Option<Number> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }
 
-/// Writes a view's rows into a new directory, and syncs it.
-fn write(
-    dir: &Path,
-    view: &View,
-    (place, applied, membership): (&Place, Option<LogPosition>, (Option<LogPosition>, Bytes)),
-    options: &PartitionOptions,
-) -> Result<(), PartitionError> {
-    fs::create_dir_all(dir).map_err(|error| place.storage(error))?;
-    let tree = Tree::open(dir, options).map_err(|error| place.fjall(error))?;
-    let mut layer = Layer::default();
-    for row in view.range(&[], &[u8::MAX]) {
-        let (key, value) = row?;
-        layer.put(key, value);
-        if layer.bytes() >= BATCH_BYTES {
-            tree.commit(&std::mem::take(&mut layer)).map_err(|error| place.fjall(error))?;
-        }
-    }
-    if let Some(position) = applied {
-        let row = Applied { group: place.group, position, membership: Some(membership) };
-        layer.put(keys::raft(), row.encode());
-    }
-    tree.commit(&layer).map_err(|error| place.fjall(error))?;
-    tree.sync().map_err(|error| place.fjall(error))
-}
-
 /// Makes a generation the one that counts, durable and at once.
-fn switch(base: &Path, number: u64) -> io::Result<()> {
+pub(super) fn switch(base: &Path, number: Number) -> io::Result<()> {
     let draft = base.join("current.draft");
     let mut file = File::create(&draft)?;
     writeln!(file, "{PREFIX}{number}")?;
@@ -116,11 +113,11 @@ fn switch(base: &Path, number: u64) -> io::Result<()> {
     File::open(base)?.sync_all()
 }
 
-fn remove_others(base: &Path, counts: u64) -> io::Result<()> {
+fn remove_others(base: &Path, counts: Number) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
         let entry = entry?;
         if entry.file_name().to_str().and_then(number).is_some_and(|found| found != counts) {
-            fs::remove_dir_all(entry.path())?;
+            directory::remove(&entry.path())?;
         }
     }
     Ok(())

@@ -10,6 +10,9 @@
 //! So whatever was lost by a crash is a whole number of runs at the end, the position says where, and the log has them again.
 
 mod audit;
+mod chunk;
+mod directory;
+mod draft;
 mod error;
 mod generation;
 mod layer;
@@ -32,6 +35,8 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 
+pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkError, Chunks};
+pub use draft::{Draft, Drafts, Filling, ImportError, Prepared};
 pub use error::{Cause, PartitionError};
 pub use options::PartitionOptions;
 pub use rows::{Due, ListPage, ListRange, Window};
@@ -40,6 +45,7 @@ pub use view::View;
 use crate::command::{LogEntry, LogPayload, LogPosition, NamespaceRow, TaskRow};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
 use crate::machine::{Machine, Outcome, Totals, keys};
+use directory::Directory;
 use error::Place;
 use layout::Applied;
 use queue::Queue;
@@ -69,10 +75,15 @@ impl Partition {
     /// [`PartitionError::Damaged`] when what is there fails a checksum or belongs to another group, [`PartitionError::Locked`] when
     /// it is open elsewhere.
     pub fn open(dir: &Path, group: GroupId, options: &PartitionOptions) -> Result<Self, PartitionError> {
+        Partition::open_in(Arc::new(Directory::kept(dir)), group, options)
+    }
+
+    fn open_in(directory: Arc<Directory>, group: GroupId, options: &PartitionOptions) -> Result<Self, PartitionError> {
+        let dir = directory.path();
         let place = Place { group, dir: Arc::from(dir) };
         std::fs::create_dir_all(dir).map_err(|error| place.storage(error))?;
         audit::audit_journals(dir, &place)?;
-        let tree = Tree::open(dir, options).map_err(|error| place.fjall(error))?;
+        let tree = Tree::open_in(directory, options).map_err(|error| place.fjall(error))?;
         let view = View::without_queue(&tree, &place);
         let found = view.applied()?;
         let applied = found.as_ref().map(|found| found.position);

@@ -5,6 +5,7 @@
 //! table could ever be moved down a level without being merged with all the others. Measured, tasks due in the order of their
 //! creation: 1.6 µs of CPU per task with two keyspaces, 2.8 µs with one. A write batch spans both atomically.
 
+#[cfg(test)]
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ use fjall::config::{
 use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
 use super::PartitionOptions;
+use super::directory::Directory;
 use super::layer::{Change, Layer};
+use super::view::Row;
 use crate::machine::keys;
 
 /// Blocks of task rows, bytes before compression: about 50 rows of a 256-byte payload.
@@ -33,12 +36,20 @@ pub(super) struct Tree {
     memtable_bytes: u64,
     memtables_sealed_max: usize,
     compaction: Arc<Leveled>,
+    /// Last, so that the database is closed when its directory may go.
+    directory: Arc<Directory>,
 }
 
 impl Tree {
     /// Creates or recovers the database in `dir`.
+    #[cfg(test)]
     pub(super) fn open(dir: &Path, options: &PartitionOptions) -> fjall::Result<Self> {
-        let db = Database::builder(dir)
+        Tree::open_in(Arc::new(Directory::kept(dir)), options)
+    }
+
+    /// The same; the directory is in use until the last clone of the tree is dropped.
+    pub(super) fn open_in(directory: Arc<Directory>, options: &PartitionOptions) -> fjall::Result<Self> {
+        let db = Database::builder(directory.path())
             .cache_size(options.cache_bytes)
             .max_cached_files(Some(options.files_max))
             // Nothing is synced per batch: what is lost is applied again from the raft log.
@@ -59,15 +70,26 @@ impl Tree {
             memtable_bytes: options.memtable_bytes,
             memtables_sealed_max: options.memtables_sealed_max,
             compaction: Arc::new(compaction),
+            directory,
         })
+    }
+
+    /// Where it is.
+    pub(super) fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Whether a key is one of task rows.
+    pub(super) fn is_task(&self, key: &[u8]) -> bool {
+        key.first() == Some(&keys::TASK)
     }
 
     /// The keyspace of a key.
     pub(super) fn keyspace(&self, key: &[u8]) -> &Keyspace {
-        if key.first() == Some(&keys::TASK) { &self.tasks } else { &self.state }
+        if self.is_task(key) { &self.tasks } else { &self.state }
     }
 
-    /// Both keyspaces, for a range of keys that may touch either.
+    /// Both keyspaces, task rows first.
     pub(super) fn keyspaces(&self) -> [&Keyspace; 2] {
         [&self.tasks, &self.state]
     }
@@ -150,6 +172,34 @@ impl Tree {
     /// Bytes on disk, journals included.
     pub(super) fn disk_bytes(&self) -> fjall::Result<u64> {
         self.db.disk_space()
+    }
+}
+
+/// Writes sorted rows of one keyspace straight into tables.
+pub(super) struct Sorted<'a>(Ingest<'a>);
+
+/// fjall's `Ingestion`, whose type has no public name: a row, or the end.
+type Ingest<'a> = Box<dyn FnMut(Option<Row>) -> fjall::Result<()> + 'a>;
+
+impl<'a> Sorted<'a> {
+    /// The keyspace must be empty.
+    pub(super) fn start(keyspace: &'a Keyspace) -> fjall::Result<Self> {
+        let mut ingestion = Some(keyspace.start_ingestion()?);
+        Ok(Sorted(Box::new(move |row| match (row, &mut ingestion) {
+            (Some((key, value)), Some(ingestion)) => ingestion.write(key, value),
+            (None, ended) => ended.take().map_or(Ok(()), |ingestion| ingestion.finish()),
+            (Some(_), None) => Ok(()),
+        })))
+    }
+
+    /// Writes a row; fjall panics when its key is not above the one before.
+    pub(super) fn write(&mut self, row: Row) -> fjall::Result<()> {
+        (self.0)(Some(row))
+    }
+
+    /// The rows are durable and can be read when this returns.
+    pub(super) fn finish(mut self) -> fjall::Result<()> {
+        (self.0)(None)
     }
 }
 

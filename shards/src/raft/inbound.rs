@@ -20,6 +20,9 @@ impl Replica {
                 Body::Append(request) => replica.append(request).await,
                 Body::Ballot(ballot) => replica.ballot(&ballot).await,
                 Body::Transfer(request) => replica.take_over(&request).await,
+                step @ (Body::SnapshotBegin(_) | Body::SnapshotChunk(_) | Body::SnapshotEnd(_)) => {
+                    replica.receiver.take(&replica, step).await
+                }
                 _ => invalid("no request to a replica"),
             };
             let _ = answer.send(body);

@@ -5,14 +5,25 @@ mod inbound;
 mod leader;
 mod log_store;
 mod membership;
+mod membership_steps;
 mod network;
 mod replica;
+mod retention;
+mod snapshot_receive;
+mod snapshot_send;
 mod state_machine;
 #[cfg(test)]
 mod suite_tests;
+#[cfg(test)]
+mod tests;
 mod types;
 mod wire;
 
 pub use leader::Leader;
+pub use membership_steps::{Members, StepError};
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
+pub use retention::Retention;
 pub use state_machine::{AppliedRun, OnApplied};
+
+/// Under this name the library behind the replicas logs.
+pub const LOG_TARGET: &str = "openraft";

@@ -12,11 +12,11 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotRespon
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse};
 use z4_proto::peer::Failure;
 
-use super::types::{RaftVote, Snapshot, TypeConfig};
-use super::wire;
+use super::retention::Sending;
+use super::types::{RaftVote, Snapshot, SnapshotData, TypeConfig};
+use super::{snapshot_send, wire};
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, LinkError, Links};
-use crate::partition::View;
 
 /// Appends to one follower that are sent and not answered.
 const APPENDS_IN_FLIGHT: usize = 8;
@@ -39,12 +39,14 @@ type AppendResult = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>
 pub struct Network {
     pub group: GroupId,
     pub links: Links,
+    pub sending: Sending,
 }
 
 /// The way to one replica.
 pub struct ReplicaLink {
     group: GroupId,
     links: Links,
+    sending: Sending,
     target: PeerNumber,
     /// Appends without entries, which leave with those of other groups.
     beats: bool,
@@ -52,7 +54,7 @@ pub struct ReplicaLink {
 
 impl Network {
     fn link(&self, target: PeerNumber, beats: bool) -> ReplicaLink {
-        ReplicaLink { group: self.group, links: self.links.clone(), target, beats }
+        ReplicaLink { group: self.group, links: self.links.clone(), sending: self.sending.clone(), target, beats }
     }
 }
 
@@ -93,7 +95,7 @@ fn unexpected() -> RPCError<TypeConfig> {
 }
 
 impl RaftNetworkV2<TypeConfig> for ReplicaLink {
-    type SnapshotData = View;
+    type SnapshotData = SnapshotData;
 
     async fn append_entries(
         &mut self,
@@ -158,12 +160,13 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
 
     async fn full_snapshot(
         &mut self,
-        _: RaftVote,
-        _: Snapshot,
-        _: impl Future<Output = ReplicationClosed> + 'static,
-        _: RPCOption,
+        vote: RaftVote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + 'static,
+        option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(StreamingError::Unreachable(Unreachable::new(&AnyError::error("snapshots are not sent yet"))))
+        let ways = (&self.links, &self.sending);
+        snapshot_send::send(ways, (self.target, self.group), vote, snapshot, cancel, option).await
     }
 
     async fn transfer_leader(

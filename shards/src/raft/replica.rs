@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -14,13 +15,19 @@ use openraft::{Raft, ServerState};
 use super::config;
 use super::log_store::LogStore;
 use super::network::Network;
+use super::retention::{Follower, Retention, Sending, Standing};
+use super::snapshot_receive::SnapshotReceiver;
 use super::state_machine::{GroupStateMachine, OnApplied};
-use super::types::{self, Callback, EntryBytes, TypeConfig, WriteResult};
+use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
 use crate::command::Reply;
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
 use crate::log::GroupLog;
+use crate::runtime::clock;
 use crate::storage::Storage;
+
+/// A follower whose last answer is older is taken for gone, and no log is kept for it alone.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a proposal has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -63,6 +70,9 @@ pub struct ReplicaStatus {
 pub struct Replica {
     group: GroupId,
     pub(super) raft: Raft<TypeConfig, GroupStateMachine>,
+    pub(super) receiver: SnapshotReceiver,
+    log: GroupLog,
+    sending: Sending,
     _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
 }
 
@@ -88,10 +98,12 @@ impl Replica {
     ) -> Result<Replica, ReplicaError> {
         let failed = |reason: String| ReplicaError { group, reason };
         let config = config::config(cluster).map_err(failed)?;
+        let receiver = SnapshotReceiver::new(group, storage.clone(), links.clone());
         let machine = GroupStateMachine::new(group, storage, on_applied);
-        let raft =
-            Raft::new(me, config, Network { group, links }, LogStore(log), machine).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Replica { group, raft, _leadership: Rc::default() })
+        let sending = Sending::default();
+        let network = Network { group, links, sending: sending.clone() };
+        let raft = Raft::new(me, config, network, LogStore(log.clone()), machine).await.map_err(|e| failed(e.to_string()))?;
+        Ok(Replica { group, raft, receiver, log, sending, _leadership: Rc::default() })
     }
 
     /// Calls `on_leading` with its term whenever this replica starts to lead, `on_following` when it no longer does; alternating.
@@ -146,21 +158,59 @@ impl Replica {
         }
     }
 
-    /// Makes everything applied durable in the partition, then lets the log up to `applied - keep` go.
-    pub async fn trim(&self, keep: u64) {
-        let Some(applied) = self.status().applied_index else { return };
+    /// Makes everything applied durable in the partition, then lets the log go that nobody needs any more. `true`: more would have
+    /// gone, were it not for a follower.
+    pub async fn trim(&self, retention: Retention) -> bool {
+        let Some(applied) = self.status().applied_index else { return false };
         let trigger = self.raft.trigger();
         // Both are requests to a running replica; an error means that it has stopped, which its watcher reports.
         if trigger.snapshot().await.is_err() {
-            return;
+            return false;
         }
-        let wait = self.raft.wait(Some(std::time::Duration::from_secs(60)));
+        let wait = self.raft.wait(Some(Duration::from_secs(60)));
         let built = wait.metrics(|m| m.snapshot.is_some_and(|s| s.index >= applied), "partition persisted").await;
-        if built.is_ok()
-            && let Some(upto) = applied.checked_sub(keep)
-        {
+        if built.is_err() {
+            return true;
+        }
+        let retained_from = self.log.first_within(applied, retention.retained_bytes).await;
+        let held_from = self.log.first_within(applied, retention.held_bytes_max).await;
+        // From here on nothing waits: what followers need is what they need when the request is made.
+        let purged = self.log.state().purged.map(|at| at.index);
+        let purge = Standing { applied, purged, retained_from, held_from }.purge(self.followers().as_deref());
+        if let Some(upto) = purge.upto {
             let _ = trigger.purge_log(upto).await;
         }
+        purge.held
+    }
+
+    /// The other replicas, as the leader knows them; `None` when this one does not lead.
+    fn followers(&self) -> Option<Vec<Follower>> {
+        let metrics = self.raft.metrics();
+        let m = metrics.borrow_watched();
+        let replication = m.replication.as_ref()?;
+        let answered = |peer: &u64| {
+            let at = m.heartbeat.as_ref().and_then(|heartbeat| *heartbeat.get(peer)?);
+            at.is_some_and(|at| at.elapsed() < ANSWERS_WITHIN)
+        };
+        let follower = |(peer, matched): (&u64, &Option<LogId>)| {
+            let matched = matched.map(|at| at.index);
+            let sending = self.sending.index(*peer, matched);
+            Follower { matched, answers: answered(peer), sending }
+        };
+        Some(replication.iter().filter(|(peer, _)| **peer != m.id).map(follower).collect())
+    }
+
+    /// While this replica leads: until when no other one can be elected, because a quorum answered heartbeats that were sent within a
+    /// lease before. `None`: it does not lead, or never heard from a quorum.
+    pub fn lease_until(&self) -> Option<Instant> {
+        let metrics = self.raft.metrics();
+        let m = metrics.borrow_watched();
+        if m.state != ServerState::Leader {
+            return None;
+        }
+        let alone = m.membership_config.voter_ids().eq([m.id]);
+        let acked = if alone { Some(clock::monotonic()) } else { m.last_quorum_acked.map(|at| *at) };
+        acked.map(|at| at + config::LEASE)
     }
 
     /// Where it stands now.

@@ -11,11 +11,11 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 
 use super::membership;
-use super::types::{self, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use super::types::{self, LogId, Replies, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::command::{LogEntry, LogPosition, Reply};
 use crate::ids::GroupId;
 use crate::machine::{Effect, Outcome};
-use crate::partition::{Partition, PartitionError, View};
+use crate::partition::{Partition, PartitionError};
 use crate::runtime::{clock, executor};
 use crate::storage::Storage;
 
@@ -30,6 +30,8 @@ pub struct AppliedRun {
     pub bytes: u64,
     /// How long the storage thread took.
     pub took: Duration,
+    /// It was no run of entries: the whole state was replaced by another peer's, without effects.
+    pub replaced: bool,
 }
 
 /// Told of each apply, in order and on the executor, before any proposer hears of its command.
@@ -78,7 +80,7 @@ impl GroupStateMachine {
             let result = match outcomes {
                 Some(Ok(outcomes)) => {
                     let (effects, replies) = split(outcomes);
-                    on_applied(AppliedRun { effects, entries, bytes, took });
+                    on_applied(AppliedRun { effects, entries, bytes, took, replaced: false });
                     answer(replies, responders);
                     Ok(())
                 }
@@ -116,7 +118,7 @@ fn stored_membership(stored: Option<(Option<LogPosition>, bytes::Bytes)>) -> io:
 }
 
 impl RaftStateMachine<TypeConfig> for GroupStateMachine {
-    type SnapshotData = View;
+    type SnapshotData = SnapshotData;
     type SnapshotBuilder = GroupStateMachine;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
@@ -151,22 +153,37 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: View) -> io::Result<()> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
         let applied = meta.last_log_id.as_ref().map(types::position);
         let membership =
             (meta.last_membership.log_id().as_ref().map(types::position), membership::encode(meta.last_membership.membership()));
-        self.call(move |partition| partition.install(&snapshot, applied, membership)).await
+        let took = self
+            .call(move |partition| {
+                let since = clock::monotonic();
+                match snapshot {
+                    // Of another partition in this process: openraft's suite does so.
+                    SnapshotData::View(view) => partition.install(&view, applied, membership),
+                    SnapshotData::Received(prepared) => partition.adopt(*prepared),
+                }?;
+                Ok(since.elapsed())
+            })
+            .await?;
+        (self.on_applied)(AppliedRun { effects: Vec::new(), entries: 0, bytes: 0, took, replaced: true });
+        Ok(())
     }
 
+    /// What a follower is sent. It need not be durable here: a quorum has the log up to it.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let snapshot = self.build_snapshot().await?;
-        Ok(snapshot.meta.last_log_id.is_some().then_some(snapshot))
+        let (applied, stored, view) =
+            self.call(|partition| Ok((partition.applied(), partition.membership(), partition.view()))).await?;
+        let meta = SnapshotMeta { last_log_id: applied.map(types::log_id), last_membership: stored_membership(stored)? };
+        Ok(meta.last_log_id.is_some().then_some(Snapshot { meta, snapshot: SnapshotData::View(view) }))
     }
 }
 
 /// A snapshot is a view of the partition that was made durable first: building one copies nothing, and the log up to it may go.
 impl RaftSnapshotBuilder<TypeConfig> for GroupStateMachine {
-    type SnapshotData = View;
+    type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         // Syncing takes tens of milliseconds: it happens beside the storage thread, which goes on to apply.
@@ -175,6 +192,6 @@ impl RaftSnapshotBuilder<TypeConfig> for GroupStateMachine {
             .await?;
         executor::run_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
         let meta = SnapshotMeta { last_log_id: applied.map(types::log_id), last_membership: stored_membership(stored)? };
-        Ok(Snapshot { meta, snapshot: view })
+        Ok(Snapshot { meta, snapshot: SnapshotData::View(view) })
     }
 }

@@ -12,6 +12,7 @@ use openraft::vote::RaftLeaderId;
 
 use super::membership;
 use crate::command::{LogEntry, LogPayload, LogPosition, Reply, Vote};
+use crate::partition::{Prepared, View};
 use crate::runtime::ExecutorRuntime;
 
 /// An encoded entry (see [`crate::command::encode_entry`]), opaque to Raft.
@@ -49,6 +50,12 @@ impl<T: 'static> Responder<TypeConfig, T> for Callback<T> {
     }
 }
 
+/// A snapshot's rows: here to be sent, or received and ready to take the old state's place.
+pub enum SnapshotData {
+    View(View),
+    Received(Box<Prepared>),
+}
+
 /// z4's choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TypeConfig;
@@ -81,7 +88,7 @@ pub type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
 pub type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
 pub type Membership = openraft::Membership<u64, BasicNode>;
 pub type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
-pub type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, crate::partition::View>;
+pub type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>;
 pub type WriteResult = ClientWriteResult<TypeConfig>;
 
 pub fn position(id: &LogId) -> LogPosition {

@@ -33,6 +33,9 @@ pub enum Rejection {
          this one later"
     )]
     NotMember,
+    /// This peer was removed from its cluster.
+    #[error("this peer was removed from its cluster; nothing was done, try another peer")]
+    Removed,
     /// Leadership or the way to the leader was lost with the request on the way, or no quorum answered in time.
     #[error("group {group} lost its leader, or its quorum, with the request on the way; it may or may not have been done")]
     Unknown {
@@ -235,4 +238,17 @@ pub struct GroupInfo {
     pub voters: Vec<u64>,
     /// The shard that hosts the replica here.
     pub shard: usize,
+    /// Every replica, in the order of the peers' numbers.
+    pub replicas: Vec<ReplicaInfo>,
+}
+
+/// What `info` tells about one replica of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaInfo {
+    /// Whose it is.
+    pub peer: u64,
+    /// Its vote counts.
+    pub voter: bool,
+    /// On the leader: up to where it is known to have the log, and how many entries it lacks.
+    pub matched: Option<(u64, u64)>,
 }

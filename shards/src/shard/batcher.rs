@@ -101,6 +101,7 @@ pub struct Batcher {
     work: Notify,
     closed: Cell<bool>,
     last_stamp_ms: Cell<u64>,
+    held: Cell<bool>,
     pub(super) more: Notify,
 }
 
@@ -130,6 +131,7 @@ impl Batcher {
             work: Notify::default(),
             closed: Cell::new(false),
             last_stamp_ms: Cell::new(0),
+            held: Cell::new(false),
             more: Notify::default(),
         })
     }
@@ -165,6 +167,17 @@ impl Batcher {
             self.work.call();
         }
         self.more.call();
+    }
+
+    /// Lets commands wait instead of proposing them, or goes on. They wait as long as it takes: whoever holds lets go.
+    pub fn hold(&self, held: bool) {
+        self.held.set(held);
+        self.more.call();
+    }
+
+    /// Entries that are proposed and not yet answered.
+    pub fn in_flight(&self) -> usize {
+        self.flights.borrow().len()
     }
 
     /// Nothing waits and nothing is on the way.
@@ -250,7 +263,7 @@ impl Batcher {
     /// The next batch, when there is one and it may leave.
     fn next(&self) -> Option<Departure> {
         let route = self.route.get();
-        if self.held_up.get() || self.judging.get() > 0 {
+        if self.held.get() || self.held_up.get() || self.judging.get() > 0 {
             return None;
         }
         let room = match route {

@@ -64,6 +64,7 @@ impl Group {
 
     /// Stops to deliver: another peer leads, or nobody.
     pub(super) fn follow(self: &Rc<Self>) {
+        self.lease_until.set(None);
         self.engines.set(self.engines.get() + 1);
         self.becoming.set(false);
         let engine = self.engine.borrow_mut().take();
@@ -99,7 +100,8 @@ impl Group {
     /// Ticks the engine when it asked for it, for as long as the group is open.
     pub(super) async fn keep_time(self: Rc<Self>) {
         loop {
-            let wake_at = self.engine.borrow().as_ref().and_then(Engine::wake_at);
+            // Without the lease nothing may be decided: who finds it again calls.
+            let wake_at = self.engine.borrow().as_ref().filter(|_| self.holds_lease()).and_then(Engine::wake_at);
             let called = self.tick.wait();
             match wake_at {
                 None => called.await,
@@ -127,7 +129,8 @@ impl Group {
 
     /// Does what the engine decides, until it has nothing more to say.
     fn decide(self: &Rc<Self>) {
-        loop {
+        // Without it [`Group::watch_quorum`] comes back here when it is there again.
+        while self.holds_lease() {
             let actions = match self.engine.borrow_mut().as_mut() {
                 Some(engine) => engine.run(clock::wall_ms(), &mut rand::random::<f64>),
                 None => return,

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use prometheus::local::LocalHistogram;
 
@@ -14,7 +15,7 @@ use crate::metrics::{GroupMetrics, Metrics};
 use crate::partition::{Due, Partition, PartitionError};
 use crate::raft::{Leader, Replica};
 use crate::runtime::notify::Notify;
-use crate::shard::api::{GroupInfo, Rejection};
+use crate::shard::api::{GroupInfo, Rejection, ReplicaInfo};
 use crate::shard::batcher::{Batcher, Route};
 use crate::shard::delivery::{self, ConsumerId, Engine};
 use crate::shard::forward::RouteWatch;
@@ -24,6 +25,7 @@ use crate::shard::queue::{Bound, Done};
 use crate::shard::relaying::Relays;
 use crate::shard::remote::Remotes;
 use crate::shard::stake::EngineStake;
+use crate::shard::steering::Steering;
 use crate::shard::worker::ShardOptions;
 use crate::storage::Storage;
 
@@ -45,6 +47,10 @@ pub struct Group {
     pub(super) elected: Cell<u64>,
     /// Some while this replica leads and has applied everything from before.
     pub(super) engine: RefCell<Option<Engine>>,
+    /// Nobody else leads until then, as last computed.
+    pub(super) lease_until: Cell<Option<Instant>>,
+    /// Looks at the quorum until a transfer of leadership counts as failed.
+    pub(super) handing_over: Cell<u32>,
     /// Counts engines: the number of the present one, or of none.
     pub(super) engines: Cell<u64>,
     /// This replica was elected, and catches up with what earlier leaders committed.
@@ -68,6 +74,8 @@ pub struct Group {
     /// Due rows, and how many seconds ago they were counted.
     pub(super) due_counted: Cell<(u64, Due)>,
     pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What is under way with its membership and its leader.
+    pub(super) steering: Steering,
 }
 
 impl Group {
@@ -93,6 +101,8 @@ impl Group {
             leader: Cell::default(),
             elected: Cell::new(0),
             engine: RefCell::default(),
+            lease_until: Cell::new(None),
+            handing_over: Cell::new(0),
             engines: Cell::new(0),
             becoming: Cell::new(false),
             route_watch: RouteWatch::default(),
@@ -106,6 +116,7 @@ impl Group {
             seconds_since_trim: Cell::new(0),
             due_counted: Cell::new((u64::MAX, Due::default())),
             on_fatal: Arc::clone(&options.on_fatal),
+            steering: Steering::default(),
         })
     }
 
@@ -187,16 +198,20 @@ impl Group {
 
     /// What `info` tells.
     pub(super) fn info(&self) -> Option<GroupInfo> {
-        let status = self.replica()?.status();
+        let replica = self.replica()?;
+        let (status, members) = (replica.status(), replica.members());
+        let told = |peer: PeerNumber| members.matched.get(&peer).copied().zip(members.lag(peer)).filter(|_| status.leads);
+        let info = |peer: &PeerNumber| ReplicaInfo { peer: *peer, voter: members.is_voter(*peer), matched: told(*peer) };
         Some(GroupInfo {
             group: self.id,
             leader: status.leader,
-            serves: self.leads(),
+            serves: self.leads() && self.holds_lease(),
             term: status.term,
             last_log_index: status.last_log_index,
             applied_index: status.applied_index,
             voters: status.voters,
             shard: self.shard,
+            replicas: members.nodes.iter().map(info).collect(),
         })
     }
 }

@@ -4,18 +4,20 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
 
-use crate::command::{Command, Created, Op, OpReply};
+use crate::command::{Before, Command, Created, Op, OpReply};
 use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
 use crate::machine::registry;
 use crate::roster::Roster;
+use crate::runtime::executor;
 use crate::runtime::mailbox::{self, SendError};
 use crate::shard::api::{
     Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
@@ -45,7 +47,12 @@ pub(super) struct Inner {
     me: AtomicU64,
     reach: Reach,
     roster: ArcSwap<Roster>,
+    /// This peer was removed from its cluster.
+    removed: AtomicBool,
 }
+
+/// A message that found a mailbox full is brought again after this.
+const FULL_AGAIN: Duration = Duration::from_millis(1);
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
 /// are not `Send` themselves.
@@ -65,6 +72,7 @@ impl Shards {
                 me: AtomicU64::new(0),
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
+                removed: AtomicBool::new(false),
             })),
             inboxes,
         )
@@ -105,12 +113,13 @@ impl Shards {
     /// The same for a request: one that belongs to no group yet must not reach the registry.
     pub(super) fn route(&self, namespace: &Namespace) -> Result<GroupId, Rejection> {
         match self.group_of(namespace) {
+            _ if self.is_removed() => Err(Rejection::Removed),
             GroupId::REGISTRY => Err(Rejection::NotMember),
             group => Ok(group),
         }
     }
 
-    fn groups_of_tasks(&self) -> Result<Vec<GroupId>, Rejection> {
+    pub(super) fn groups_of_tasks(&self) -> Result<Vec<GroupId>, Rejection> {
         let mut groups: Vec<u16> = self.0.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
         groups.sort_unstable();
         groups.dedup();
@@ -125,7 +134,7 @@ impl Shards {
         self.post_to(group.shard(self.count()), message)
     }
 
-    fn post_to(&self, index: usize, message: Message) -> Result<(), SendError<Message>> {
+    pub(super) fn post_to(&self, index: usize, message: Message) -> Result<(), SendError<Message>> {
         let here = HERE.with_borrow(|here| match here {
             Some(here) if here.index == index && Arc::ptr_eq(&here.inner, &self.0) => Some(Rc::clone(&here.shard)),
             _ => None,
@@ -149,7 +158,7 @@ impl Shards {
         }
     }
 
-    async fn ask<T>(&self, group: GroupId, message: impl FnOnce(Answer<T>) -> Message) -> Result<T, Rejection> {
+    pub(super) async fn ask<T>(&self, group: GroupId, message: impl FnOnce(Answer<T>) -> Message) -> Result<T, Rejection> {
         let (tx, rx) = oneshot::channel();
         self.post(group, message(tx)).map_err(|e| self.rejection(&e))?;
         rx.await.unwrap_or(Err(Rejection::Stopping))
@@ -276,9 +285,13 @@ impl Shards {
         let row = |(key, value): (&'static str, Bytes)| Op::Register {
             key: Bytes::from_static(key.as_bytes()),
             value,
-            only_if_absent: true,
+            before: Before::Absent,
         };
-        let command = Command { namespace: registry::namespace(), ops: rows.into_iter().map(row).collect() };
+        self.registry_write(Command { namespace: registry::namespace(), ops: rows.into_iter().map(row).collect() }).await
+    }
+
+    /// Has a command applied to the registry.
+    pub(super) async fn registry_write(&self, command: Command) -> Result<(), Rejection> {
         let group = GroupId::REGISTRY;
         self.ask(group, |answer| Message::Submit(group, command, answer)).await?.value?;
         Ok(())
@@ -294,12 +307,17 @@ impl Shards {
     }
 
     /// Brings a message to every shard; one whose mailbox is full now gets it as soon as there is room.
+    /// Called on an executor.
     pub(super) fn for_each_shard(&self, message: impl Fn() -> Message) {
         for index in 0..self.count() {
-            let mut message = message();
-            while let Err(SendError::Full(back)) = self.post_to(index, message) {
-                message = back;
-                std::thread::yield_now();
+            if let Err(SendError::Full(mut message)) = self.post_to(index, message()) {
+                let shards = self.clone();
+                executor::spawn(async move {
+                    while let Err(SendError::Full(back)) = shards.post_to(index, message) {
+                        message = back;
+                        executor::sleep(FULL_AGAIN).await;
+                    }
+                });
             }
         }
     }
@@ -330,6 +348,16 @@ impl Shards {
         let roster = Arc::new(roster);
         self.0.roster.store(Arc::clone(&roster));
         self.for_each_shard(|| Message::Roster(Arc::clone(&roster)));
+    }
+
+    /// This peer was removed from its cluster: it takes no requests any more. `false`: that was known.
+    pub fn set_removed(&self) -> bool {
+        !self.0.removed.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Shards::set_removed`].
+    pub fn is_removed(&self) -> bool {
+        self.0.removed.load(Ordering::Relaxed)
     }
 
     /// The slot table as the registry's bytes; zeros as long as it is not known.

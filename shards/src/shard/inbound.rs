@@ -1,35 +1,80 @@
 //! What other peers ask of the groups of this shard.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_channel::oneshot;
 use z4_proto::peer::{Failure, failure};
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, Inbound};
+use crate::runtime::executor;
+use crate::runtime::mailbox::SendError;
 use crate::shard::handle::Shards;
 use crate::shard::message::Message;
 use crate::shard::worker::Shard;
 
-/// The door through which links bring requests: to the shard that hosts the group, which is mostly the link's own.
-pub(super) struct Door(pub(super) Shards);
+/// The door through which links bring requests: to the shard that hosts the group, which is mostly the link's own and takes them at
+/// once. Another shard's mailbox may be full: then what wants an answer is refused, and the rest waits here, in its order.
+pub(super) struct Door {
+    shards: Shards,
+    waiting: Rc<RefCell<VecDeque<(usize, Message)>>>,
+}
+
+impl Door {
+    pub(super) fn new(shards: Shards) -> Self {
+        Door { shards, waiting: Rc::default() }
+    }
+
+    fn bring(&self, index: usize, message: Message) {
+        let first = self.waiting.borrow().is_empty();
+        let back = match first {
+            true => match self.shards.post_to(index, message) {
+                Err(SendError::Full(back)) => back,
+                _ => return,
+            },
+            false => message,
+        };
+        if let Message::Inbound(_, group, _, Some(answer)) = back {
+            let text = format!("the mailbox of the shard with group {group} is full");
+            let _ = answer.send(Body::Failure(Failure { kind: failure::Kind::Overloaded.into(), text, limit: 0 }));
+            return;
+        }
+        self.waiting.borrow_mut().push_back((index, back));
+        if first {
+            executor::spawn(drain(self.shards.clone(), Rc::clone(&self.waiting)));
+        }
+    }
+}
+
+/// Brings what waits as soon as there is room.
+async fn drain(shards: Shards, waiting: Rc<RefCell<VecDeque<(usize, Message)>>>) {
+    loop {
+        let Some((index, message)) = waiting.borrow_mut().pop_front() else { return };
+        if let Err(SendError::Full(back)) = shards.post_to(index, message) {
+            waiting.borrow_mut().push_front((index, back));
+            executor::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
 
 impl Inbound for Door {
     fn ask(&self, from: PeerNumber, group: GroupId, body: Body, answer: oneshot::Sender<Body>) {
-        // A full mailbox drops the request, and its sender is told that nothing is known of it.
-        let _ = self.0.post(group, Message::Inbound(from, group, body, Some(answer)));
+        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, body, Some(answer)));
     }
 
     fn tell(&self, from: PeerNumber, group: GroupId, body: Body) {
-        let _ = self.0.post(group, Message::Inbound(from, group, body, None));
+        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, body, None));
     }
 
     fn up(&self, peer: PeerNumber) {
-        self.0.for_each_shard(|| Message::Reached(peer, true));
+        (0..self.shards.count()).for_each(|index| self.bring(index, Message::Reached(peer, true)));
     }
 
     fn down(&self, peer: PeerNumber) {
-        self.0.for_each_shard(|| Message::Reached(peer, false));
+        (0..self.shards.count()).for_each(|index| self.bring(index, Message::Reached(peer, false)));
     }
 }
 
@@ -41,6 +86,13 @@ impl Shard {
             (body @ (Body::Append(_) | Body::Ballot(_) | Body::Transfer(_)), Some(group), Some(answer)) => {
                 if let Some(replica) = group.replica() {
                     replica.inbound(body, answer);
+                }
+            }
+            (body @ (Body::MoveLeader(_) | Body::Arm(_)), _, answer) => self.operate_for_peer(id, &body, answer),
+            (body @ (Body::SnapshotBegin(_) | Body::SnapshotChunk(_) | Body::SnapshotEnd(_)), Some(group), answer) => {
+                if let Some(replica) = group.replica() {
+                    // A sender that gives up wants no answer.
+                    replica.inbound(body, answer.unwrap_or_else(|| oneshot::channel().0));
                 }
             }
             (

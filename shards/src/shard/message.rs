@@ -8,12 +8,13 @@ use futures_channel::{mpsc, oneshot};
 use crate::command::{Command, Created, Reply};
 use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
 use crate::link::Body;
-use crate::roster::Roster;
+use crate::roster::{Registry, Roster};
 use crate::shard::api::{
     Answered, Consistency, Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
 };
 use crate::shard::consumer::Kicker;
 use crate::shard::delivery::{ConsumerId, Flow};
+use crate::shard::members::MoveError;
 use crate::shard::relay::Taken;
 
 /// Where the answer goes. Dropped unanswered: the shard is stopping.
@@ -63,6 +64,16 @@ pub enum Message {
     Identify(PeerNumber, String),
     /// The registry tells who is in the cluster.
     Roster(Arc<Roster>),
+    /// Read the registry as it is applied on this peer (group 0).
+    Registry(Answer<Registry>),
+    /// Have another peer lead the group, if this one does.
+    MoveLeader(GroupId, PeerNumber, oneshot::Sender<Result<(), MoveError>>),
+    /// Spread leaders evenly again, on every peer (group 0).
+    Rebalance,
+    /// Spread the leaders of this shard evenly again. May be dropped when the mailbox is full: it is asked for again.
+    Arm,
+    /// Read the last applied index of a replica and the hash over its state, together.
+    StateHash(GroupId, Answer<(Option<u64>, u64)>),
     /// Finish what is under way, make it durable, close everything.
     Stop(oneshot::Sender<()>),
 }

@@ -2,6 +2,7 @@
 //! through which the rest of the peer reaches all of it.
 
 pub mod api;
+mod balance;
 mod batcher;
 mod consumer;
 mod delivering;
@@ -13,12 +14,19 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod group;
+mod hand_over;
 pub mod handle;
 mod inbound;
+pub mod members;
 mod message;
 mod mint;
+mod operations;
+mod peers;
+mod publish;
 mod queue;
+mod quorum;
 mod reads;
+mod reconcile;
 mod relay;
 #[cfg(test)]
 mod relay_tests;
@@ -26,8 +34,11 @@ mod relaying;
 mod remote;
 #[cfg(test)]
 mod remote_tests;
+#[cfg(test)]
+mod replication_tests;
 mod served;
 mod stake;
+mod steering;
 #[cfg(test)]
 mod testing;
 mod upkeep;

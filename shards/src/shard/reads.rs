@@ -92,7 +92,7 @@ impl Group {
         }
     }
 
-    async fn confirm_leadership(&self) -> Result<(), Rejection> {
+    pub(super) async fn confirm_leadership(&self) -> Result<(), Rejection> {
         let replica = self.replica().filter(|_| self.leads()).ok_or_else(|| self.no_leader())?;
         replica.read_barrier().await.map_err(|e| match e {
             ProposeError::Stopped(_) => Rejection::Stopping,

@@ -13,6 +13,7 @@ use crate::link::Established;
 use crate::log::{Log, LogOptions};
 use crate::metrics::Metrics;
 use crate::partition::PartitionOptions;
+use crate::raft::Retention;
 use crate::runtime::executor;
 use crate::shard::handle::Shards;
 use crate::shard::{BatchLimits, Message, Shard, ShardOptions, delivery};
@@ -46,7 +47,8 @@ impl Peer {
             batch,
             delivery: delivery::Limits::default(),
             trim_bytes: 256 << 20,
-            trim_keep_entries: 1_000,
+            clock_skew_warn_ms: 500,
+            retention: Retention { retained_bytes: 64 << 20, held_bytes_max: 1 << 30 },
             metrics: Metrics::new("test").expect("metrics"),
             on_fatal: Arc::new(|what| eprintln!("fatal: {what}")),
         };

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::partition::Due;
+use crate::raft::Retention;
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
 
@@ -51,7 +52,7 @@ impl Group {
     }
 
     /// Makes the partition durable and lets the log go, when enough was applied or enough time has passed.
-    pub(super) async fn trim(self: &Rc<Self>, bytes: u64, keep_entries: u64) {
+    pub(super) async fn trim(self: &Rc<Self>, bytes: u64, retention: Retention) {
         let applied = self.applied_since_trim.get();
         let waited = self.seconds_since_trim.get() + 1;
         self.seconds_since_trim.set(waited);
@@ -61,8 +62,12 @@ impl Group {
         self.applied_since_trim.set(0);
         self.seconds_since_trim.set(0);
         if let Some(replica) = self.replica() {
-            replica.trim(keep_entries).await;
+            let held = replica.trim(retention).await;
             self.metrics.last_fsm_snapshot.set(clock::wall_ms() as f64 / 1e3);
+            if held {
+                // What a follower held must go once it has caught up, also when nothing more is applied.
+                self.applied_since_trim.set(self.applied_since_trim.get().max(1));
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::link::{Inbound, Links, Reach};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};
-use crate::raft::Replica;
+use crate::raft::{Replica, Retention};
 use crate::runtime::{clock, executor, mailbox};
 use crate::shard::api::{Rejection, SettleError};
 use crate::shard::batcher::BatchLimits;
@@ -24,6 +24,7 @@ use crate::shard::handle::Shards;
 use crate::shard::inbound::Door;
 use crate::shard::message::{Answer, Message, OpenError};
 use crate::shard::queue::Bound;
+use crate::shard::steering::ClusterWork;
 use crate::storage::Storage;
 
 /// Messages taken from the mailbox before other tasks run.
@@ -45,8 +46,10 @@ pub struct ShardOptions {
     pub delivery: delivery::Limits,
     /// The log is trimmed after about so many bytes of commands of one group.
     pub trim_bytes: u64,
-    /// So many applied entries stay in the log after a trim, for followers that are a little behind.
-    pub trim_keep_entries: u64,
+    /// A peer whose clock differs by more is named in the log, milliseconds.
+    pub clock_skew_warn_ms: u64,
+    /// What stays in the log after a trim, for followers that are behind.
+    pub retention: Retention,
     /// Where measurements go.
     pub metrics: Metrics,
     /// Called when durability is lost: the process must end.
@@ -55,15 +58,17 @@ pub struct ShardOptions {
 
 /// One shard, on its executor.
 pub struct Shard {
-    index: usize,
-    options: ShardOptions,
+    pub(super) index: usize,
+    pub(super) options: ShardOptions,
     log: Log,
-    storage: Storage,
-    groups: RefCell<BTreeMap<GroupId, Rc<Group>>>,
-    links: Links,
+    pub(super) storage: Storage,
+    pub(super) groups: RefCell<BTreeMap<GroupId, Rc<Group>>>,
+    pub(super) links: Links,
     /// This peer's number in the groups, and the cluster's id.
     identity: RefCell<(PeerNumber, String)>,
-    stopping: Cell<bool>,
+    pub(super) stopping: Cell<bool>,
+    /// Who is in the cluster, and what this shard does about it.
+    pub(super) cluster: ClusterWork,
 }
 
 impl Shard {
@@ -78,14 +83,17 @@ impl Shard {
             links: Links::new(reach),
             identity: RefCell::default(),
             stopping: Cell::new(false),
+            cluster: ClusterWork::new(),
         })
     }
 
     /// Serves the mailbox until it is told to stop.
     pub async fn run(self: Rc<Self>, mut inbox: mailbox::Receiver<Message>, shards: &Shards) {
-        let door: Rc<dyn Inbound> = Rc::new(Door(shards.clone()));
+        let door: Rc<dyn Inbound> = Rc::new(Door::new(shards.clone()));
         self.links.deliver_to(Rc::downgrade(&door));
+        *self.cluster.shards.borrow_mut() = Some(shards.clone());
         executor::spawn(Rc::clone(&self).keep_up());
+        executor::spawn(Rc::clone(&self).steer());
         let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
         while !self.stopping.get() && inbox.receive(&mut batch, MESSAGES_PER_TURN).await {
             self.options.metrics.mailbox_depth.observe(batch.len() as f64);
@@ -101,6 +109,11 @@ impl Shard {
             }
             executor::yield_if_needed().await;
         }
+    }
+
+    /// This peer's number.
+    pub(super) fn me(&self) -> PeerNumber {
+        self.identity.borrow().0
     }
 
     #[cfg(test)]
@@ -197,12 +210,11 @@ impl Shard {
                     let _ = answer.send(shard.open(id, voters).await);
                 });
             }
-            // The rest is handled above; a Stop only reaches the loop.
-            _ => {}
+            message => self.operate(message),
         }
     }
 
-    fn with_group<T>(&self, id: GroupId, answer: Answer<T>, act: impl FnOnce(Rc<Group>, Answer<T>)) {
+    pub(super) fn with_group<T>(&self, id: GroupId, answer: Answer<T>, act: impl FnOnce(Rc<Group>, Answer<T>)) {
         match self.group(id) {
             Some(group) => act(group, answer),
             None => {
@@ -230,15 +242,24 @@ impl Shard {
         let (me, cluster) = self.identity.borrow().clone();
         let ids = (id, self.index, me);
         let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
-        let applied = Rc::downgrade(&group);
+        let (applied, shard) = (Rc::downgrade(&group), Rc::downgrade(&self));
         let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
-            if let Some(group) = applied.upgrade() {
+            let registered = id == GroupId::REGISTRY && (run.replaced || !run.effects.is_empty());
+            if !run.replaced
+                && let Some(group) = applied.upgrade()
+            {
                 group.on_applied(run);
+            }
+            if registered && let Some(shard) = shard.upgrade() {
+                shard.publish_registry();
             }
         });
         let replica = Replica::open((id, me), &cluster, (log, self.links.clone()), self.storage.clone(), on_applied).await?;
         group.set_replica(replica.clone());
         self.groups.borrow_mut().insert(id, Rc::clone(&group));
+        if id == GroupId::REGISTRY {
+            self.publish_registry();
+        }
         let (leading, following) = (Rc::clone(&group), Rc::clone(&group));
         let watching = Rc::downgrade(&group);
         replica.watch_leader(move |leader| {
@@ -253,6 +274,7 @@ impl Shard {
         replica.watch_leadership(lead, move || following.follow());
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
+        executor::spawn(Rc::clone(&group).watch_quorum());
         executor::spawn(watch(replica.clone(), Arc::clone(&self.options.on_fatal)));
         if !voters.is_empty() {
             replica.initialize(&voters).await?;
@@ -271,7 +293,7 @@ impl Shard {
             for group in groups {
                 group.look_after_relays();
                 group.measure().await;
-                group.trim(self.options.trim_bytes, self.options.trim_keep_entries).await;
+                group.trim(self.options.trim_bytes, self.options.retention).await;
             }
         }
     }
@@ -314,7 +336,7 @@ impl Shard {
     }
 }
 
-fn reply<T: 'static>(answer: Answer<T>, work: impl Future<Output = Result<T, Rejection>> + 'static) {
+pub(super) fn reply<T: 'static>(answer: Answer<T>, work: impl Future<Output = Result<T, Rejection>> + 'static) {
     executor::spawn(async move {
         let _ = answer.send(work.await);
     });

@@ -10,3 +10,4 @@ mod model;
 mod segments;
 mod support;
 mod torn_tail;
+mod weigh;

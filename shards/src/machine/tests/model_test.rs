@@ -36,7 +36,7 @@ impl Watcher {
             Effect::Added { namespace, key, row } => assert_eq!(self.0.insert((namespace, key), row), None),
             Effect::Replaced { namespace, key, row } => assert!(self.0.insert((namespace, key), row).is_some()),
             Effect::Removed { namespace, key } => assert!(self.0.remove(&(namespace, key)).is_some()),
-            Effect::Configured { .. } => {}
+            Effect::Configured { .. } | Effect::Registered => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::command::{Command, Create, Created, Op, OpReply, Refusal, Reply, SettingsPatch, Update};
+use crate::command::{Before, Command, Create, Created, Op, OpReply, Refusal, Reply, SettingsPatch, Update};
 use crate::ids::{DUE_MS_MAX, GroupId, RequestHash, TaskId, TaskKey};
 use crate::machine::testing::{MemoryStore, command, create, entry};
 use crate::machine::{ApplyError, Effect, Machine, Outcome, RESERVED_SEQUENCE, Totals, find_task, keys, namespace, registry};
@@ -226,7 +226,7 @@ fn impossible_commands_are_refused() {
     let id = TaskId { due_ms: 5, group: GROUP, sequence: 1 };
     let elsewhere = TaskId { group: GroupId(2), ..id };
     let not_found = |id| Err(Refusal::NotFound { namespace: command("a", vec![]).namespace, id });
-    let register = Op::Register { key: Bytes::new(), value: Bytes::new(), only_if_absent: false };
+    let register = Op::Register { key: Bytes::new(), value: Bytes::new(), before: Before::Any };
     assert_eq!(replica.run(9, vec![Op::Update(change(id))]), not_found(id));
     assert_eq!(replica.run(9, vec![Op::Delete { id: elsewhere, expected_version: 0 }]), not_found(elsewhere));
     assert_eq!(replica.run(9, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new() }]), not_found(id));
@@ -254,16 +254,22 @@ fn an_entry_does_not_run_out_of_sequences_silently() {
 #[test]
 fn the_registry_keeps_rows() {
     let mut replica = Replica::new(GroupId::REGISTRY);
-    let register = |key: &'static [u8], value: &'static [u8], only_if_absent| Op::Register {
+    let register = |key: &'static [u8], value: &'static [u8], before| Op::Register {
         key: Bytes::from_static(key),
         value: Bytes::from_static(value),
-        only_if_absent,
+        before,
     };
+    let was = |value: &'static [u8]| Before::Value(Bytes::from_static(value));
     let mut run = |ops| replica.entry(5, vec![Command { namespace: registry::namespace(), ops }]).replies.remove(0);
-    assert_eq!(run(vec![register(b"peer/1", b"x", true)]), Ok(vec![OpReply::Registered]));
-    assert_eq!(run(vec![register(b"slots", b"y", false), register(b"peer/1", b"z", true)]), Err(Refusal::Exists));
-    assert_eq!(run(vec![register(b"peer/1", b"z", false)]), Ok(vec![OpReply::Registered]));
-    assert!(matches!(run(vec![register(b"k", b"", false), register(b"k", b"", true)]), Err(Refusal::Malformed(_))));
+    assert_eq!(run(vec![register(b"peer/1", b"x", was(b""))]), Err(Refusal::Exists), "nothing is not an empty value");
+    assert_eq!(run(vec![register(b"peer/1", b"x", Before::Absent)]), Ok(vec![OpReply::Registered]));
+    let both = vec![register(b"slots", b"y", Before::Any), register(b"peer/1", b"z", Before::Absent)];
+    assert_eq!(run(both), Err(Refusal::Exists));
+    assert_eq!(run(vec![register(b"peer/1", b"z", was(b"y"))]), Err(Refusal::Exists), "somebody changed it");
+    assert_eq!(run(vec![register(b"peer/1", b"y", was(b"x"))]), Ok(vec![OpReply::Registered]));
+    assert_eq!(run(vec![register(b"peer/1", b"z", Before::Any)]), Ok(vec![OpReply::Registered]));
+    let twice = vec![register(b"k", b"", Before::Any), register(b"k", b"", Before::Absent)];
+    assert!(matches!(run(twice), Err(Refusal::Malformed(_))));
     assert!(matches!(run(vec![create(0, b"")]), Err(Refusal::Malformed(_))));
     let rows = replica.store.rows();
     assert_eq!(rows.keys().collect::<Vec<_>>(), [&keys::meta(), &keys::registry(b"peer/1")]);

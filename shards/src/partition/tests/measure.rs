@@ -19,18 +19,30 @@ use crate::ids::{Namespace, TaskKey};
 use crate::machine::testing::{command, entry};
 use crate::partition::Partition;
 
-const BASE_MS: u64 = 1_800_000_000_000;
+pub(super) const BASE_MS: u64 = 1_800_000_000_000;
 
-struct Words(Vec<(String, String)>);
+pub(super) struct Words(Vec<(String, String)>);
 
 impl Words {
-    fn number(&self, name: &str, default: u64) -> u64 {
+    pub(super) fn from_environment() -> Self {
+        let text = std::env::var("Z4_MEASURE").unwrap_or_default();
+        println!("{text}");
+        Words(text.split(' ').filter_map(|w| w.split_once('=')).map(|(k, v)| (k.into(), v.into())).collect())
+    }
+
+    /// A directory, in `dir` when that is given.
+    pub(super) fn dir(&self) -> TempDir {
+        let place = self.0.iter().find(|(k, _)| k == "dir").map_or_else(std::env::temp_dir, |(_, v)| v.into());
+        tempfile::tempdir_in(place).expect("a directory")
+    }
+
+    pub(super) fn number(&self, name: &str, default: u64) -> u64 {
         self.0.iter().find(|(k, _)| k == name).map_or(default, |(_, v)| v.parse().expect("a number"))
     }
 }
 
 /// CPU of this process by thread name, seconds.
-fn cpu() -> Vec<(String, f64)> {
+pub(super) fn cpu() -> Vec<(String, f64)> {
     let mut found = Vec::<(String, f64)>::new();
     for task in fs::read_dir("/proc/self/task").expect("Linux").flatten() {
         let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
@@ -49,7 +61,7 @@ fn thread_cpu_ns() -> u64 {
     text.split(' ').next().and_then(|n| n.parse().ok()).expect("a number")
 }
 
-fn rss_mib(what: &str) -> u64 {
+pub(super) fn rss_mib(what: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with(what)).expect("it is there");
     line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1024
@@ -120,10 +132,8 @@ impl Meter {
 #[test]
 #[ignore = "takes a minute; see the top of the file"]
 fn measure() {
-    let text = std::env::var("Z4_MEASURE").unwrap_or_default();
-    let words = Words(text.split(' ').filter_map(|w| w.split_once('=')).map(|(k, v)| (k.into(), v.into())).collect());
-    let place = words.0.iter().find(|(k, _)| k == "dir").map_or_else(std::env::temp_dir, |(_, v)| v.into());
-    let dir = tempfile::tempdir_in(place).expect("a directory");
+    let words = Words::from_environment();
+    let dir = words.dir();
     let defaults = PartitionOptions::default();
     let options = PartitionOptions {
         cache_bytes: words.number("cache_bytes", defaults.cache_bytes),
@@ -137,7 +147,7 @@ fn measure() {
         (words.number("tasks", 1_000_000), words.number("per_entry", 500), words.number("entries", 2));
     let spread = words.number("spread_ms", 3_600_000);
     let namespaces = words.number("namespaces", 1);
-    println!("{text}\n{options:?}");
+    println!("{options:?}");
     let mut partition = Partition::open(dir.path(), GroupId(1), &options).expect("it opens");
     let mut random = rand::rngs::SmallRng::seed_from_u64(1);
 

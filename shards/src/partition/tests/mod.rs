@@ -5,8 +5,10 @@ mod damage;
 mod history;
 mod kill;
 mod measure;
+mod measure_transfer;
 mod partition;
 mod store;
+mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -188,8 +188,11 @@ fn namespaces_and_registry_rows_are_told_in_order() {
 
     let dir = temp();
     let mut registry = Partition::open(dir.path(), GroupId::REGISTRY, &small()).expect("it opens");
-    let register =
-        |key: &'static [u8]| Op::Register { key: Bytes::from_static(key), value: Bytes::from_static(key), only_if_absent: true };
+    let register = |key: &'static [u8]| Op::Register {
+        key: Bytes::from_static(key),
+        value: Bytes::from_static(key),
+        before: crate::command::Before::Absent,
+    };
     let commands = [&b"slot/2"[..], b"peer/1", b"slot/1"].map(|key| command("z4:registry", vec![register(key)]));
     let payload = LogPayload::Normal(entry(1, commands.to_vec()));
     registry.apply(&[LogEntry { position, payload }]).expect("it applies");

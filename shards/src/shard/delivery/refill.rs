@@ -26,6 +26,7 @@ impl Engine {
                         self.enqueue(l);
                     }
                 }
+                Effect::Registered => {}
                 Effect::Configured { namespace, settings } => {
                     if let Some(l) = self.lanes_by_name.get(&namespace).copied() {
                         self.lanes[l].settings = settings;

@@ -42,7 +42,9 @@ pub fn not_leading(group: GroupId) -> Body {
 pub fn put_failure(rejection: &Rejection) -> Failure {
     let text = || rejection.to_string();
     let (kind, text, limit) = match rejection {
-        Rejection::NoLeader { .. } | Rejection::NotMember | Rejection::Behind { .. } => (Kind::NoLeader, text(), 0),
+        Rejection::NoLeader { .. } | Rejection::NotMember | Rejection::Removed | Rejection::Behind { .. } => {
+            (Kind::NoLeader, text(), 0)
+        }
         Rejection::Unknown { .. } => (Kind::Unknown, text(), 0),
         Rejection::Overloaded { what, limit } => (Kind::Overloaded, (*what).to_owned(), *limit as u64),
         Rejection::Stopping => (Kind::Stopping, text(), 0),

@@ -21,6 +21,9 @@ pub struct Identity {
     pub peer_number: u64,
     /// How many shards its directories were made with: raft logs belong to shards.
     pub shards: usize,
+    /// How many groups of tasks the cluster has; 0: the registry tells.
+    #[serde(default)]
+    pub groups: u16,
 }
 
 /// An identity that cannot be used.
@@ -82,8 +85,8 @@ impl Identity {
     pub fn write(&self, dir: &Path) -> Result<(), IdentityError> {
         let path = dir.join(FILE);
         let text = format!(
-            "# Who this peer is. Written at its first start; never edit it.\ncluster_id = {:?}\npeer_id = {:?}\npeer_number = {}\nshards = {}\n",
-            self.cluster_id, self.peer_id, self.peer_number, self.shards
+            "# Who this peer is. Written at its first start; never edit it.\ncluster_id = {:?}\npeer_id = {:?}\npeer_number = {}\nshards = {}\ngroups = {}\n",
+            self.cluster_id, self.peer_id, self.peer_number, self.shards, self.groups
         );
         write_whole(&path, text.as_bytes()).map_err(|source| IdentityError::Io { path, source })
     }
@@ -125,7 +128,7 @@ mod tests {
     fn an_identity_is_kept_and_defended() {
         let dir = tempfile::tempdir().expect("temporary directory");
         assert_eq!(Identity::read(dir.path()).expect("no file"), None);
-        let identity = Identity { cluster_id: "00ff".into(), peer_id: "a \"b\"".into(), peer_number: 1, shards: 2 };
+        let identity = Identity { cluster_id: "00ff".into(), peer_id: "a \"b\"".into(), peer_number: 1, shards: 2, groups: 3 };
         identity.write(dir.path()).expect("write");
         assert_eq!(Identity::read(dir.path()).expect("read"), Some(identity.clone()));
         assert!(identity.check(dir.path(), "", 0).is_ok());

@@ -1,0 +1,197 @@
+//! A partition that is being made of another one's rows, beside the one that counts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::chunk::{ChunkError, take_row};
+use super::directory::{Directory, sync_names};
+use super::error::{PartitionError, Place};
+use super::generation::{self, Number};
+use super::layer::Layer;
+use super::layout::Applied;
+use super::tree::{Sorted, Tree};
+use super::{Partition, PartitionOptions};
+use crate::command::LogPosition;
+use crate::ids::GroupId;
+use crate::machine::keys;
+
+/// Why rows were not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Who sent them is wrong.
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+    /// The disk here.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+}
+
+/// Where drafts for a group are made. `Send` and cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Drafts {
+    base: Arc<Path>,
+    group: GroupId,
+    options: PartitionOptions,
+}
+
+impl Partition {
+    /// Where a replacement for this partition is made.
+    ///
+    /// # Errors
+    /// The partition is in no generation's directory.
+    pub fn drafts(&self) -> Result<Drafts, PartitionError> {
+        let base = generation::base(&self.place)?;
+        Ok(Drafts { base: base.into(), group: self.place.group, options: self.options.clone() })
+    }
+
+    /// Becomes what `prepared` holds; what it was stays readable for its views and is removed after them. A crash leaves the old
+    /// state or the new one.
+    ///
+    /// # Errors
+    /// Which of the two counts is in doubt until the next open.
+    pub fn adopt(&mut self, mut prepared: Prepared) -> Result<(), PartitionError> {
+        let base = generation::base(&self.place)?;
+        let Some(new) = prepared.partition.take() else { return Ok(()) };
+        // From here on either may be the one that counts after a crash.
+        new.tree.directory().keep();
+        generation::switch(&base, prepared.number).map_err(|error| self.place.storage(error))?;
+        self.tree.directory().doom();
+        close_aside(std::mem::replace(self, new));
+        Ok(())
+    }
+}
+
+/// Closing waits for threads, and writes what is queued.
+fn close_aside(partition: Partition) {
+    if let Err(error) = std::thread::Builder::new().name("z4-close".to_owned()).spawn(move || drop(partition)) {
+        tracing::warn!(%error, "cannot start a thread that closes a partition");
+    }
+}
+
+impl Drafts {
+    /// Begins a draft in a directory of its own. Blocks.
+    pub fn begin(&self) -> Result<Draft, PartitionError> {
+        let place = Place { group: self.group, dir: self.base.clone() };
+        let (number, dir) = generation::create_next(&self.base).map_err(|error| place.storage(error))?;
+        let place = Place { group: self.group, dir: Arc::from(dir.as_path()) };
+        let tree = Tree::open_in(Arc::new(Directory::doomed(&dir)), &self.options).map_err(|error| place.fjall(error))?;
+        Ok(Draft { place, number, tree, options: self.options.clone() })
+    }
+}
+
+/// A partition under construction. Its directory goes when it is dropped unfinished.
+pub struct Draft {
+    place: Place,
+    number: Number,
+    tree: Tree,
+    options: PartitionOptions,
+}
+
+impl Draft {
+    /// Rows may be written now, once.
+    pub fn fill(&self) -> Result<Filling<'_>, PartitionError> {
+        let [tasks, state] = self.tree.keyspaces();
+        let start = |keyspace| Sorted::start(keyspace).map_err(|error| self.place.fjall(error));
+        Ok(Filling {
+            tree: &self.tree,
+            place: &self.place,
+            tasks: start(tasks)?,
+            state: start(state)?,
+            last: Bytes::new(),
+            rows: 0,
+        })
+    }
+
+    /// Makes the rows durable as the state after `applied`, with this membership, and opens it. Blocks.
+    pub fn finish(
+        self,
+        applied: Option<LogPosition>,
+        membership: (Option<LogPosition>, Bytes),
+    ) -> Result<Prepared, PartitionError> {
+        let Draft { place, number, tree, options } = self;
+        let failed = |error| place.fjall(error);
+        if let Some(position) = applied {
+            let row = Applied { group: place.group, position, membership: Some(membership) };
+            let mut layer = Layer::default();
+            layer.put(keys::raft(), row.encode());
+            tree.commit(&layer).map_err(failed)?;
+        }
+        tree.sync().map_err(failed)?;
+        let directory = tree.directory().clone();
+        drop(tree);
+        sync_names(directory.path()).map_err(|error| place.storage(error))?;
+        // What cannot be opened again must not take the place of what can.
+        let partition = Partition::open_in(directory, place.group, &options)?;
+        Ok(Prepared { partition: Some(partition), number })
+    }
+}
+
+/// Takes a draft's rows, all keyspaces in one order of keys. They go straight into sorted tables: no journal, no memtable, no merging.
+pub struct Filling<'a> {
+    tree: &'a Tree,
+    place: &'a Place,
+    tasks: Sorted<'a>,
+    state: Sorted<'a>,
+    last: Bytes,
+    rows: u64,
+}
+
+impl Filling<'_> {
+    /// Writes a chunk's rows, which must follow those of the chunk before.
+    ///
+    /// # Errors
+    /// The draft is of no use any more.
+    pub fn write(&mut self, mut rows: Bytes) -> Result<(), ImportError> {
+        while let Some((key, value)) = take_row(&mut rows)? {
+            // fjall would panic.
+            if key <= self.last {
+                return Err(ChunkError("rows are not in the order of their keys").into());
+            }
+            if key == keys::raft() {
+                return Err(ChunkError("the partition's own row").into());
+            }
+            let keyspace = if self.tree.is_task(&key) { &mut self.tasks } else { &mut self.state };
+            keyspace.write((key.clone(), value)).map_err(|error| self.place.fjall(error))?;
+            self.last = key;
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    /// No more rows come; returns how many there were.
+    pub fn close(self) -> Result<u64, PartitionError> {
+        for keyspace in [self.tasks, self.state] {
+            keyspace.finish().map_err(|error| self.place.fjall(error))?;
+        }
+        Ok(self.rows)
+    }
+}
+
+/// A partition that is durable, open, and waits to take another one's place. Dropped instead, it is removed.
+pub struct Prepared {
+    partition: Option<Partition>,
+    number: Number,
+}
+
+impl Prepared {
+    /// Up to where the log is in it.
+    pub fn applied(&self) -> Option<LogPosition> {
+        self.partition.as_ref().and_then(Partition::applied)
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(partition) = self.partition.take() {
+            close_aside(partition);
+        }
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("number", &self.number).field("applied", &self.applied()).finish()
+    }
+}

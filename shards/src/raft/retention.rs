@@ -1,0 +1,224 @@
+//! How much of the log stays behind the last applied entry, and what of it a leader keeps for followers.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::ids::PeerNumber;
+use crate::runtime::clock;
+
+/// So many applied entries stay in any case: in this version of openraft a purge up to the last applied entry can overtake an apply
+/// that is queued, and stop the replica (databendlabs/openraft#2116).
+const MARGIN_ENTRIES: u64 = 16;
+
+/// When a snapshot was installed, the follower has so long to show that it goes on from there.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
+/// How much of the log a replica keeps, bytes of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Behind the last applied entry, for followers that were away. A leader keeps less when every replica has it already.
+    pub retained_bytes: u64,
+    /// What a leader keeps at most for a follower that is there and catches up; who is further behind gets a snapshot.
+    pub held_bytes_max: u64,
+}
+
+/// What a leader knows of a follower, voter or learner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Follower {
+    /// The last entry that it is known to have.
+    pub(super) matched: Option<u64>,
+    /// It answers.
+    pub(super) answers: bool,
+    /// A snapshot up to this entry is on its way to it.
+    pub(super) sending: Option<u64>,
+}
+
+/// Where the log stands, as far as keeping it goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) applied: u64,
+    pub(super) purged: Option<u64>,
+    /// From this entry on the applied ones take at most [`Retention::retained_bytes`].
+    pub(super) retained_from: u64,
+    /// From this entry on they take at most [`Retention::held_bytes_max`].
+    pub(super) held_from: u64,
+}
+
+/// What a trim may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Purge {
+    /// Entries up to here may go, if any.
+    pub(super) upto: Option<u64>,
+    /// More could go, were it not for a follower.
+    pub(super) held: bool,
+}
+
+fn after(index: Option<u64>) -> u64 {
+    index.map_or(0, |index| index + 1)
+}
+
+impl Standing {
+    /// What may go. `followers`: of the leader; nobody else knows any.
+    pub(super) fn purge(&self, followers: Option<&[Follower]>) -> Purge {
+        let margin_from = (self.applied + 1).saturating_sub(MARGIN_ENTRIES);
+        let first = after(self.purged);
+        let mut keep_from = self.retained_from.min(margin_from);
+        let mut held = false;
+        if let Some(followers) = followers {
+            let lacked_from = followers.iter().map(|follower| after(follower.matched)).min().unwrap_or(u64::MAX);
+            keep_from = keep_from.max(lacked_from.min(margin_from));
+            // A follower that lacks more than the log has waits for a snapshot.
+            let needs =
+                |follower: &&Follower| follower.answers && (follower.sending.is_some() || after(follower.matched) >= first);
+            let needed_from = followers.iter().filter(needs).map(|follower| after(follower.sending.or(follower.matched))).min();
+            if let Some(needed_from) = needed_from.map(|from| from.max(self.held_from)).filter(|from| *from < keep_from) {
+                keep_from = needed_from;
+                held = true;
+            }
+        }
+        Purge { upto: (keep_from > first).then(|| keep_from - 1), held }
+    }
+}
+
+/// The snapshots that a group's leader sends: to whom, and from which entry on each will need the log. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Sending(Rc<RefCell<BTreeMap<PeerNumber, Sent>>>);
+
+struct Sent {
+    index: u64,
+    /// Which attempt.
+    attempt: u64,
+    installed: Option<Instant>,
+}
+
+impl Sending {
+    /// A snapshot up to `index` is on its way, until the guard is dropped.
+    pub(super) fn begin(&self, to: PeerNumber, index: u64, attempt: u64) -> SendingGuard {
+        self.0.borrow_mut().insert(to, Sent { index, attempt, installed: None });
+        SendingGuard { sending: self.clone(), to, attempt }
+    }
+
+    /// Up to where the snapshot is that is on its way to a follower, or was installed there a moment ago.
+    pub(super) fn index(&self, to: PeerNumber, matched: Option<u64>) -> Option<u64> {
+        let mut all = self.0.borrow_mut();
+        let sent = all.get(&to)?;
+        let settled = |at: Instant| matched >= Some(sent.index) || clock::monotonic().duration_since(at) > SETTLE_MAX;
+        if sent.installed.is_some_and(settled) {
+            all.remove(&to);
+            return None;
+        }
+        Some(sent.index)
+    }
+}
+
+/// See [`Sending::begin`].
+pub(super) struct SendingGuard {
+    sending: Sending,
+    to: PeerNumber,
+    attempt: u64,
+}
+
+impl SendingGuard {
+    /// The follower installed it. What it needs next stays until it is known to have gone on.
+    pub(super) fn installed(self) {
+        if let Some(sent) = self.sending.0.borrow_mut().get_mut(&self.to).filter(|sent| sent.attempt == self.attempt) {
+            sent.installed = Some(clock::monotonic());
+        }
+    }
+}
+
+impl Drop for SendingGuard {
+    fn drop(&mut self) {
+        let mut all = self.sending.0.borrow_mut();
+        if all.get(&self.to).is_some_and(|sent| sent.attempt == self.attempt && sent.installed.is_none()) {
+            all.remove(&self.to);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Purged too much, a follower that was nearly there needs a snapshot of everything; too little, and the disk fills for a
+    //! follower that will never come back.
+    use super::*;
+
+    /// The log holds 101 to 1000; the bounds allow what is behind 900 and behind 500.
+    const STANDING: Standing = Standing { applied: 1000, purged: Some(100), retained_from: 901, held_from: 501 };
+
+    fn follower(matched: u64) -> Follower {
+        Follower { matched: Some(matched), answers: true, sending: None }
+    }
+
+    fn purge(followers: &[Follower]) -> Purge {
+        STANDING.purge(Some(followers))
+    }
+
+    fn gone(upto: u64, held: bool) -> Purge {
+        Purge { upto: Some(upto), held }
+    }
+
+    #[test]
+    fn who_does_not_lead_keeps_its_bytes() {
+        assert_eq!(STANDING.purge(None), gone(900, false));
+        let short = Standing { retained_from: 101, ..STANDING };
+        assert_eq!(short.purge(None), Purge::default());
+    }
+
+    #[test]
+    fn the_margin_stays_whatever_the_bytes_say() {
+        let large = Standing { retained_from: 1000, ..STANDING };
+        assert_eq!(large.purge(None), gone(984, false));
+        assert_eq!(large.purge(Some(&[])), gone(984, false));
+        let young = Standing { applied: 3, purged: None, retained_from: 3, held_from: 0 };
+        assert_eq!(young.purge(Some(&[])), Purge::default());
+    }
+
+    #[test]
+    fn a_leader_keeps_nothing_that_everybody_has() {
+        assert_eq!(purge(&[]), gone(984, false));
+        assert_eq!(purge(&[follower(1000), follower(950)]), gone(950, false));
+        assert_eq!(purge(&[follower(1000), follower(999)]), gone(984, false));
+    }
+
+    #[test]
+    fn a_follower_that_catches_up_holds_the_log_up_to_the_bound() {
+        assert_eq!(purge(&[follower(700), follower(1000)]), gone(700, true));
+        assert_eq!(purge(&[follower(300)]), gone(500, true));
+        let fresh = Standing { purged: None, held_from: 0, ..STANDING };
+        let learner = Follower { matched: None, ..follower(0) };
+        assert_eq!(fresh.purge(Some(&[learner])), Purge { upto: None, held: true });
+    }
+
+    #[test]
+    fn a_follower_that_is_not_there_or_waits_for_a_snapshot_holds_nothing() {
+        assert_eq!(purge(&[Follower { answers: false, ..follower(700) }]), gone(900, false));
+        assert_eq!(purge(&[follower(50)]), gone(900, false));
+        assert_eq!(purge(&[Follower { matched: None, ..follower(0) }]), gone(900, false));
+    }
+
+    #[test]
+    fn a_snapshot_on_its_way_holds_what_follows_it() {
+        let receiving = |index| Follower { sending: Some(index), ..follower(50) };
+        assert_eq!(purge(&[receiving(600)]), gone(600, true));
+        assert_eq!(purge(&[receiving(990)]), gone(900, false));
+        assert_eq!(purge(&[Follower { answers: false, ..receiving(600) }]), gone(900, false));
+    }
+
+    /// The hold lasts from the begin of a transfer until the follower is known to have gone on, and ends with a failure at once; the
+    /// end of an earlier attempt says nothing of a later one.
+    #[test]
+    fn a_hold_lasts_until_the_follower_went_on() {
+        let sending = Sending::default();
+        let first = sending.begin(2, 600, 1);
+        let second = sending.begin(2, 700, 2);
+        drop(first);
+        assert_eq!(sending.index(2, Some(50)), Some(700));
+        second.installed();
+        assert_eq!(sending.index(2, Some(50)), Some(700), "its progress is not known yet");
+        assert_eq!(sending.index(2, Some(700)), None);
+        drop(sending.begin(2, 800, 3));
+        assert_eq!(sending.index(2, Some(50)), None);
+    }
+}

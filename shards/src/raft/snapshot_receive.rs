@@ -1,0 +1,344 @@
+//! Snapshots that arrive: at most one at a time for each replica. Rows go to a thread of their own, which writes them into a draft
+//! beside the partition; the last step only switches to it.
+//!
+//! Memory is bounded by what the sender may have unanswered: a chunk is answered when it was written. A transfer ends, and its draft
+//! goes, at the first thing that is wrong, when a newer one begins, when the sender is not reached any more, or says nothing for a while.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam::channel;
+use futures_channel::oneshot;
+use openraft::async_runtime::WatchReceiver;
+use z4_proto::peer::{self, Failure, SnapshotInstalled, SnapshotTaken, failure::Kind};
+
+use super::membership::{self, MembershipError};
+use super::replica::Replica;
+use super::snapshot_send::GIVEN_UP;
+use super::types::{RaftVote, Snapshot, SnapshotData, SnapshotMeta, StoredMembership};
+use super::wire::{self, WireError};
+use crate::command::LogPosition;
+use crate::ids::{GroupId, PeerNumber};
+use crate::link::{Body, Links};
+use crate::partition::{Draft, Drafts, ImportError, PartitionError, Prepared};
+use crate::runtime::{clock, executor};
+use crate::storage::Storage;
+
+/// Chunks that wait to be written; a sender that sends more does not keep to the protocol.
+pub(super) const QUEUED_CHUNKS_MAX: usize = 16;
+
+/// A transfer of which nothing was heard for so long is over.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How often that is looked at, and whether the sender is still reached.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// After the disk here refused a transfer the next one may begin so much later.
+const DISK_REST: Duration = Duration::from_secs(10);
+
+/// How long what was committed before may take to be applied, in front of an install.
+const QUIET_MAX: Duration = Duration::from_secs(30);
+
+/// Why a transfer ended.
+#[derive(Debug, thiserror::Error)]
+enum ReceiveError {
+    #[error("no such transfer; it was ended, or another one has begun")]
+    Unknown,
+    #[error("a transfer of a later leader is under way")]
+    Outdated,
+    #[error("chunk {found} came instead of {expected}")]
+    Order { expected: u64, found: u64 },
+    #[error("the checksum of chunk {0} is wrong")]
+    Checksum(u64),
+    #[error("{expected} {what} were announced, {found} came")]
+    Incomplete { what: &'static str, expected: u64, found: u64 },
+    #[error("more than {QUEUED_CHUNKS_MAX} chunks wait to be written")]
+    TooMany,
+    #[error("the sender has given up")]
+    GivenUp,
+    #[error("the transfer was ended while it waited")]
+    Ended,
+    #[error("the disk refused an earlier transfer a moment ago")]
+    Resting,
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error("the replica has stopped: {0}")]
+    Stopped(String),
+}
+
+impl From<PartitionError> for ReceiveError {
+    fn from(error: PartitionError) -> Self {
+        ReceiveError::Import(error.into())
+    }
+}
+
+impl ReceiveError {
+    fn is_of_the_disk(&self) -> bool {
+        matches!(self, ReceiveError::Import(ImportError::Partition(_)))
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            ReceiveError::Resting => Kind::Storage,
+            ReceiveError::TooMany => Kind::Overloaded,
+            ReceiveError::Stopped(_) => Kind::Stopping,
+            error if error.is_of_the_disk() => Kind::Storage,
+            _ => Kind::Invalid,
+        }
+    }
+}
+
+/// What a replica receives. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct SnapshotReceiver {
+    group: GroupId,
+    storage: Storage,
+    links: Links,
+    incoming: Rc<RefCell<Option<Incoming>>>,
+    disk_failed: Rc<Cell<Option<Instant>>>,
+}
+
+/// A transfer under way.
+struct Incoming {
+    transfer: u64,
+    vote: RaftVote,
+    meta: SnapshotMeta,
+    /// The number of the chunk that comes next.
+    next: u64,
+    heard: Instant,
+    orders: channel::Sender<Order>,
+}
+
+/// What the writing thread is told. Without anybody to tell it more it removes the draft and ends.
+enum Order {
+    Chunk(Bytes, oneshot::Sender<Result<(), ImportError>>),
+    Finish(Finish),
+}
+
+struct Finish {
+    applied: Option<LogPosition>,
+    membership: (Option<LogPosition>, Bytes),
+    rows: u64,
+    done: oneshot::Sender<Result<Prepared, Unfinished>>,
+}
+
+enum Unfinished {
+    Rows(u64),
+    Import(ImportError),
+}
+
+impl SnapshotReceiver {
+    pub(super) fn new(group: GroupId, storage: Storage, links: Links) -> Self {
+        SnapshotReceiver { group, storage, links, incoming: Rc::default(), disk_failed: Rc::default() }
+    }
+
+    /// Answers one step of a transfer. Steps are taken in the order in which these futures are first polled.
+    pub(super) async fn take(&self, replica: &Replica, body: Body) -> Body {
+        let (transfer, answer) = match body {
+            Body::SnapshotBegin(begin) => (begin.transfer, self.begin(replica, begin).await),
+            Body::SnapshotChunk(chunk) => (chunk.transfer, self.chunk(chunk).await),
+            Body::SnapshotEnd(end) => (end.transfer, self.end(replica, end).await),
+            _ => (0, Err(ReceiveError::Unknown)),
+        };
+        answer.unwrap_or_else(|error| self.failed(transfer, &error))
+    }
+
+    fn failed(&self, transfer: u64, error: &ReceiveError) -> Body {
+        if error.is_of_the_disk() {
+            self.disk_failed.set(Some(clock::monotonic()));
+        }
+        if self.remove(transfer).is_some() || error.is_of_the_disk() {
+            tracing::warn!(group = %self.group, transfer, error = error as &dyn std::error::Error, "a snapshot was not received");
+        }
+        Body::Failure(Failure { kind: error.kind().into(), text: error.to_string(), limit: 0 })
+    }
+
+    fn remove(&self, transfer: u64) -> Option<Incoming> {
+        self.incoming.borrow_mut().take_if(|incoming| incoming.transfer == transfer)
+    }
+
+    async fn begin(&self, replica: &Replica, begin: peer::SnapshotBegin) -> Result<Body, ReceiveError> {
+        let vote = wire::vote(begin.vote.as_ref())?;
+        let ours = replica.vote();
+        if ours > vote {
+            return Ok(installed(&ours));
+        }
+        if self.incoming.borrow().as_ref().is_some_and(|incoming| incoming.vote > vote) {
+            return Err(ReceiveError::Outdated);
+        }
+        if self.disk_failed.get().is_some_and(|at| at.elapsed() < DISK_REST) {
+            return Err(ReceiveError::Resting);
+        }
+        let membership = membership::decode(&begin.membership)?;
+        let meta = SnapshotMeta {
+            last_log_id: begin.last.as_ref().map(wire::log_id),
+            last_membership: StoredMembership::new(begin.membership_at.as_ref().map(wire::log_id), membership),
+        };
+        let (orders, todo) = channel::bounded(QUEUED_CHUNKS_MAX);
+        let leader = vote.leader_id.node_id;
+        let incoming = Incoming { transfer: begin.transfer, vote, meta, next: 0, heard: clock::monotonic(), orders };
+        // The one before ends here: its thread hears of it by its channel.
+        self.incoming.replace(Some(incoming));
+        let group = self.group;
+        let drafts = self.storage.call(move |partitions| partitions.get(&group).map(crate::partition::Partition::drafts)).await;
+        let drafts = drafts.flatten().ok_or_else(|| ReceiveError::Stopped("the partition is closed".to_owned()))??;
+        let (ready, begun) = oneshot::channel();
+        executor::spawn(async move {
+            if let Err(error) = executor::run_blocking(move || write(&drafts, &todo, ready)).await {
+                tracing::error!(%error, "the thread that writes a snapshot failed");
+            }
+        });
+        begun.await.map_err(|_| ReceiveError::Ended)??;
+        executor::spawn(self.clone().watch(begin.transfer, leader));
+        tracing::info!(group = %self.group, peer = leader, "receiving a snapshot");
+        Ok(taken())
+    }
+
+    async fn chunk(&self, chunk: peer::SnapshotChunk) -> Result<Body, ReceiveError> {
+        let written = {
+            let mut incoming = self.incoming.borrow_mut();
+            let incoming =
+                incoming.as_mut().filter(|incoming| incoming.transfer == chunk.transfer).ok_or(ReceiveError::Unknown)?;
+            if chunk.number != incoming.next {
+                return Err(ReceiveError::Order { expected: incoming.next, found: chunk.number });
+            }
+            if crc32c::crc32c(&chunk.rows) != chunk.crc {
+                return Err(ReceiveError::Checksum(chunk.number));
+            }
+            incoming.next += 1;
+            incoming.heard = clock::monotonic();
+            let (tx, rx) = oneshot::channel();
+            incoming.orders.try_send(Order::Chunk(chunk.rows, tx)).map_err(|refused| match refused {
+                channel::TrySendError::Full(_) => ReceiveError::TooMany,
+                channel::TrySendError::Disconnected(_) => ReceiveError::Ended,
+            })?;
+            rx
+        };
+        written.await.map_err(|_| ReceiveError::Ended)??;
+        if let Some(incoming) = self.incoming.borrow_mut().as_mut().filter(|incoming| incoming.transfer == chunk.transfer) {
+            incoming.heard = clock::monotonic();
+        }
+        Ok(taken())
+    }
+
+    async fn end(&self, replica: &Replica, end: peer::SnapshotEnd) -> Result<Body, ReceiveError> {
+        let incoming = self.remove(end.transfer).ok_or(ReceiveError::Unknown)?;
+        if end.chunks == GIVEN_UP {
+            tracing::info!(group = %self.group, "the sender of a snapshot has given up");
+            return Err(ReceiveError::GivenUp);
+        }
+        if end.chunks != incoming.next {
+            return Err(ReceiveError::Incomplete { what: "chunks", expected: end.chunks, found: incoming.next });
+        }
+        let meta = incoming.meta.clone();
+        let (done, prepared) = oneshot::channel();
+        let last_membership = &meta.last_membership;
+        let finish = Finish {
+            applied: meta.last_log_id.as_ref().map(super::types::position),
+            membership: (
+                last_membership.log_id().as_ref().map(super::types::position),
+                membership::encode(last_membership.membership()),
+            ),
+            rows: end.rows,
+            done,
+        };
+        incoming.orders.try_send(Order::Finish(finish)).map_err(|_| ReceiveError::Ended)?;
+        let prepared = prepared.await.map_err(|_| ReceiveError::Ended)?.map_err(|unfinished| match unfinished {
+            Unfinished::Rows(found) => ReceiveError::Incomplete { what: "rows", expected: end.rows, found },
+            Unfinished::Import(error) => error.into(),
+        })?;
+        let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(Box::new(prepared)) };
+        replica.quiet(QUIET_MAX).await;
+        let answer = replica.raft.install_full_snapshot(incoming.vote, snapshot).await;
+        let answer = answer.map_err(|fatal| ReceiveError::Stopped(fatal.to_string()))?;
+        tracing::info!(group = %self.group, "a snapshot was received and installed");
+        Ok(installed(&answer.vote))
+    }
+
+    /// Ends the transfer when its sender is gone.
+    async fn watch(self, transfer: u64, leader: PeerNumber) {
+        loop {
+            executor::sleep(LOOK_AGAIN).await;
+            let heard = self.incoming.borrow().as_ref().filter(|incoming| incoming.transfer == transfer).map(|i| i.heard);
+            let Some(heard) = heard else { return };
+            if heard.elapsed() > SILENCE_MAX || !self.links.reach().is_up(leader) {
+                tracing::info!(group = %self.group, peer = leader, "the sender of a snapshot is gone");
+                self.remove(transfer);
+                return;
+            }
+        }
+    }
+}
+
+impl Replica {
+    fn vote(&self) -> RaftVote {
+        self.raft.metrics().borrow_watched().vote
+    }
+
+    /// Waits until everything that was committed is applied: an install must not overtake it (databendlabs/openraft#2116).
+    async fn quiet(&self, within: Duration) {
+        let wait = self.raft.wait(Some(within));
+        // When it stays busy, or has stopped, the install says so.
+        let _ = wait.metrics(|m| m.last_applied >= m.local_committed, "what was committed is applied").await;
+    }
+}
+
+fn taken() -> Body {
+    Body::SnapshotTaken(SnapshotTaken {})
+}
+
+fn installed(vote: &RaftVote) -> Body {
+    Body::SnapshotInstalled(SnapshotInstalled { vote: Some(wire::put_vote(vote)) })
+}
+
+/// The writing thread.
+fn write(drafts: &Drafts, orders: &channel::Receiver<Order>, ready: oneshot::Sender<Result<(), PartitionError>>) {
+    let begun = drafts.begin();
+    let draft = match begun {
+        Ok(draft) => draft,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let _ = ready.send(Ok(()));
+    let Some((Finish { applied, membership, rows, done }, written)) = write_rows(&draft, orders) else { return };
+    let result = match written {
+        Ok(written) if written == rows => draft.finish(applied, membership).map_err(|error| Unfinished::Import(error.into())),
+        Ok(written) => Err(Unfinished::Rows(written)),
+        Err(error) => Err(Unfinished::Import(error.into())),
+    };
+    // Who waited may have gone; what was prepared goes then.
+    let _ = done.send(result);
+}
+
+/// Writes chunks until the end; `None`: the transfer was ended.
+fn write_rows(draft: &Draft, orders: &channel::Receiver<Order>) -> Option<(Finish, Result<u64, PartitionError>)> {
+    let mut filling = Some(draft.fill());
+    for order in orders {
+        match order {
+            Order::Chunk(rows, answer) => {
+                let result = match filling.as_mut()? {
+                    Ok(filling) => filling.write(rows),
+                    Err(error) => Err(error.clone().into()),
+                };
+                let failed = result.is_err();
+                let _ = answer.send(result);
+                if failed {
+                    return None;
+                }
+            }
+            Order::Finish(finish) => {
+                let written = filling.take()?.and_then(crate::partition::Filling::close);
+                return Some((finish, written));
+            }
+        }
+    }
+    None
+}

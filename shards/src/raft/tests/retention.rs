@@ -1,0 +1,91 @@
+//! What the log keeps, with real followers: one that catches up is not outrun by a purge, one that is gone holds nothing.
+
+use super::*;
+
+/// Story: while a snapshot is on its way its leader goes on writing and trims again and again. The follower installs it and finds every
+/// entry that comes after it, so no second snapshot is needed.
+#[test]
+fn entries_after_a_snapshot_on_its_way_are_kept() {
+    let dir = temp();
+    run(async {
+        let leader = Peer::lead(dir.path()).await;
+        leader.write(60).await;
+        leader.trim(NOTHING).await;
+        until("the log is purged", async || leader.purged()).await;
+        let learner = Peer::start(2, dir.path()).await;
+        connect(&leader, &learner);
+        learner.door.watch(|body| match body {
+            Body::SnapshotChunk(chunk) if chunk.number >= 1 => Fate::Hold,
+            _ => Fate::Pass,
+        });
+        leader.add_learner(2).await;
+        until("chunks are held", async || (!learner.door.held.borrow().is_empty()).then_some(())).await;
+        for _ in 0..4 {
+            leader.write(20).await;
+            assert!(leader.trim(NOTHING).await, "the follower holds the log");
+        }
+        learner.door.release();
+        until_equal(&leader, &learner).await;
+        assert_eq!(learner.door.begins.get(), 1, "the log was purged under the follower");
+
+        // Now it holds nothing any more.
+        until("the log is purged", async || (!leader.trim(NOTHING).await).then_some(())).await;
+        let applied = leader.state().await.0;
+        until("the log is short", async || leader.purged().filter(|at| at + 20 > applied.expect("some"))).await;
+        learner.stop().await;
+        leader.stop().await;
+    });
+}
+
+/// Story: a follower is gone. The leader writes more than it may hold for anybody, and purges; when the follower is back it gets a
+/// snapshot.
+#[test]
+fn a_follower_that_is_gone_does_not_keep_the_log() {
+    let dir = temp();
+    run(async {
+        let leader = Peer::lead(dir.path()).await;
+        let learner = Peer::start(2, dir.path()).await;
+        connect(&leader, &learner);
+        leader.add_learner(2).await;
+        leader.write(5).await;
+        until_equal(&leader, &learner).await;
+        leader.links.close();
+        leader.write(60).await;
+        // A fifth of what was written since, whether the follower is already seen to be gone or not.
+        let little = Retention { retained_bytes: 200 << 10, held_bytes_max: 300 << 10 };
+        let purged = until("the log is purged", async || {
+            leader.trim(little).await;
+            leader.purged().filter(|at| *at > 40)
+        });
+        purged.await;
+        connect(&leader, &learner);
+        until_equal(&leader, &learner).await;
+        assert_eq!(learner.door.begins.get(), 1);
+        learner.stop().await;
+        leader.stop().await;
+    });
+}
+
+/// A follower that was away while little was written is brought up from the log: that much stays for it.
+#[test]
+fn a_short_absence_needs_no_snapshot() {
+    let dir = temp();
+    run(async {
+        let leader = Peer::lead(dir.path()).await;
+        let learner = Peer::start(2, dir.path()).await;
+        connect(&leader, &learner);
+        leader.add_learner(2).await;
+        leader.write(60).await;
+        until_equal(&leader, &learner).await;
+        leader.links.close();
+        leader.write(40).await;
+        let enough = Retention { retained_bytes: 2 << 20, held_bytes_max: 2 << 20 };
+        leader.trim(enough).await;
+        until("what everybody has is purged", async || leader.purged().filter(|at| *at > 10)).await;
+        connect(&leader, &learner);
+        until_equal(&leader, &learner).await;
+        assert_eq!(learner.door.begins.get(), 0);
+        learner.stop().await;
+        leader.stop().await;
+    });
+}

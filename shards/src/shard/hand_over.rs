@@ -1,0 +1,81 @@
+//! A leader hands over to another voter, with as little as possible on the way.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::ids::PeerNumber;
+use crate::raft::Replica;
+use crate::runtime::{clock, executor};
+use crate::shard::group::Group;
+use crate::shard::members::MoveError;
+
+/// A voter that lacks more entries than these is not asked to lead.
+pub(super) const LAG_MAX: u64 = 256;
+
+/// How long the group takes no commands while the voter gets the rest of the log. Then it goes on as before.
+const CATCH_UP_MAX: Duration = Duration::from_millis(1_000);
+
+/// How long the voter may take to lead.
+const TAKE_OVER_MAX: Duration = Duration::from_secs(5);
+
+impl Group {
+    /// Has another voter lead; returns when it does. Commands that come meanwhile wait, and are refused (nothing was done) once the
+    /// other one leads.
+    pub(super) async fn hand_over(self: &Rc<Self>, to: PeerNumber) -> Result<(), MoveError> {
+        let replica = self.replica().filter(|_| self.leads()).ok_or(MoveError::NoLeader(self.id))?;
+        if to == self.me {
+            return Ok(());
+        }
+        self.check_fit(&replica, to)?;
+        if self.steering.busy.replace(true) {
+            return Err(MoveError::Unfit(format!("group {} is changing its members or its leader; try again", self.id)));
+        }
+        self.batcher.hold(true);
+        self.steering.moved.set(Some(clock::monotonic()));
+        let moved = self.move_to(&replica, to).await;
+        self.batcher.hold(false);
+        self.steering.busy.set(false);
+        moved
+    }
+
+    async fn move_to(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
+        // A voter that lacks an entry when it is asked does nothing, and the group is without a leader until the next election.
+        let until = clock::monotonic() + CATCH_UP_MAX;
+        while self.batcher.in_flight() > 0 || replica.members().lag(to) != Some(0) {
+            if clock::monotonic() >= until {
+                return Err(MoveError::Unfit(format!(
+                    "peer {to} does not catch up with the log of group {}; try again",
+                    self.id
+                )));
+            }
+            executor::sleep(Duration::from_millis(1)).await;
+        }
+        if !replica.status().leads {
+            return Err(MoveError::NoLeader(self.id));
+        }
+        tracing::info!(group = %self.id, to, "handing over");
+        self.step_aside();
+        replica.ask_to_lead(to).await.map_err(|e| MoveError::Unreachable(e.to_string()))?;
+        match replica.other_leader(TAKE_OVER_MAX).await {
+            Some(leader) if leader == to => Ok(()),
+            Some(leader) => Err(MoveError::Unfit(format!("group {}: peer {leader} was elected instead of peer {to}", self.id))),
+            None => Err(MoveError::TimedOut { group: self.id, to: format!("peer {to}"), seconds: TAKE_OVER_MAX.as_secs() }),
+        }
+    }
+
+    fn check_fit(&self, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
+        let members = replica.members();
+        let unfit = |what: String| Err(MoveError::Unfit(format!("peer {to} cannot lead group {}: {what}", self.id)));
+        if !members.voters().contains(&to) {
+            return unfit("it is not a voter there".to_owned());
+        }
+        if !self.links.reach().is_up(to) {
+            return unfit(format!("peer {} is not connected with it", self.me));
+        }
+        match members.lag(to) {
+            Some(lag) if lag <= LAG_MAX => Ok(()),
+            Some(lag) => unfit(format!("it lacks {lag} entries of the log; {LAG_MAX} are allowed")),
+            None => unfit("it is not known what it has of the log".to_owned()),
+        }
+    }
+}

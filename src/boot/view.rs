@@ -1,0 +1,47 @@
+//! Who this peer is, for whoever asks `info`.
+
+use std::sync::{Arc, OnceLock};
+
+use z4_shards::shard::handle::Shards;
+
+use crate::grpc::{ClusterView, Me};
+use crate::links::Standing;
+
+/// What this peer knows of itself.
+pub struct View {
+    standing: Arc<Standing>,
+    shards: Shards,
+    /// The id that the configuration gives it; empty: any.
+    peer_id: String,
+    service_address: OnceLock<String>,
+}
+
+impl View {
+    /// A peer that does not listen to clients yet.
+    pub fn new(standing: &Arc<Standing>, shards: &Shards, peer_id: &str) -> Arc<Self> {
+        Arc::new(View {
+            standing: Arc::clone(standing),
+            shards: shards.clone(),
+            peer_id: peer_id.to_owned(),
+            service_address: OnceLock::new(),
+        })
+    }
+
+    /// Says where clients reach it; the first word counts.
+    pub fn serves_at(&self, address: String) {
+        self.service_address.get_or_init(|| address);
+    }
+}
+
+impl ClusterView for View {
+    fn me(&self) -> Me {
+        let identity = self.standing.identity();
+        Me {
+            id: identity.as_ref().map_or_else(|| self.peer_id.clone(), |identity| identity.peer_id.clone()),
+            number: identity.as_ref().map(|identity| identity.peer_number),
+            cluster_id: identity.map(|identity| identity.cluster_id.clone()).unwrap_or_default(),
+            removed: self.shards.is_removed(),
+            service_address: self.service_address.get().cloned().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Consuming tasks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use z4_proto::ConsumeOpen;
+
+use super::Client;
+use super::attempt::{Attempts, Repeat};
+use super::consuming::{CALL, Consuming};
+use super::delivery::Delivery;
+use super::error::Error;
+use super::ledger::Ledger;
+
+/// Settings of a [`Consumer`]; made with [`Client::consumer`].
+#[derive(Clone, Debug)]
+pub struct ConsumerBuilder {
+    client: Client,
+    namespaces: Vec<String>,
+    credit: u32,
+    limit: u64,
+    lease: Option<Duration>,
+    lease_ms: u32,
+}
+
+impl ConsumerBuilder {
+    /// How many deliveries it holds at most, those included that wait in [`Consumer::next`]: 100.
+    pub fn credit(mut self, tasks: u32) -> Self {
+        self.credit = tasks.max(1);
+        self
+    }
+
+    /// How many deliveries it takes in all: no limit. Then [`Consumer::next`] waits for ever.
+    pub fn limit(mut self, tasks: u64) -> Self {
+        self.limit = tasks;
+        self
+    }
+
+    /// How long a lease is, 100 ms to 12 h: 30 s. It is extended when half of it is over, as long as the delivery is held; so it says how
+    /// soon another consumer gets the tasks of one that died.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
+        (self.lease, self.lease_ms) = (Some(lease), lease_ms);
+        self
+    }
+
+    /// Leases are as long as this, milliseconds, 0: as the namespace's setting says, and are not extended.
+    pub fn fixed_lease_ms(mut self, lease_ms: u32) -> Self {
+        (self.lease, self.lease_ms) = (None, lease_ms);
+        self
+    }
+
+    /// The consumer, which begins at once.
+    pub fn open(self) -> Consumer {
+        let ledger = Ledger::new(self.credit, self.limit, self.lease);
+        let open = ConsumeOpen { namespaces: self.namespaces, lease_ms: self.lease_ms };
+        let stream = Arc::new(AtomicU64::new(0));
+        let (deliveries, incoming) = mpsc::unbounded_channel();
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let consuming = Consuming::new(self.client, open, ledger, stream.clone(), deliveries, orders.downgrade(), ordered);
+        tokio::spawn(consuming.run());
+        Consumer { incoming, stream, ended: None, _orders: orders }
+    }
+}
+
+/// Tasks that are due, as they come.
+///
+/// When its stream ends it opens another one, to another peer if need be. Deliveries that are held then have most likely lost their leases:
+/// [`Delivery::is_lost`] tells after a moment. Acks without an answer are said again.
+///
+/// Dropped, it takes no more tasks; deliveries that are still held can be settled, and then its stream ends.
+#[derive(Debug)]
+pub struct Consumer {
+    incoming: mpsc::UnboundedReceiver<Result<Delivery, Error>>,
+    /// The number of the present stream.
+    stream: Arc<AtomicU64>,
+    ended: Option<Error>,
+    /// Keeps the background task: it ends with the last one who may give orders.
+    _orders: mpsc::UnboundedSender<super::delivery::Order>,
+}
+
+impl Client {
+    /// A consumer of these namespaces, 1 to 1,000. They need not exist yet.
+    pub fn consumer<N: Into<String>>(&self, namespaces: impl IntoIterator<Item = N>) -> ConsumerBuilder {
+        let namespaces = namespaces.into_iter().map(Into::into).collect();
+        let lease = Duration::from_secs(30);
+        ConsumerBuilder { client: self.clone(), namespaces, credit: 100, limit: u64::MAX, lease: Some(lease), lease_ms: 30_000 }
+    }
+}
+
+impl Consumer {
+    /// The next delivery, however long it takes. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The peers refuse the consumer: it has ended, and says so again whenever it is asked. Or there was no peer to consume from for as
+    /// long as the client's timeout: it goes on trying, and may be asked again.
+    pub async fn next(&mut self) -> Result<Delivery, Error> {
+        while let Some(next) = self.incoming.recv().await {
+            match next {
+                // Its stream is gone, its lease with it, and nobody has worked on it: it comes again.
+                Ok(delivery) if delivery.stream != self.stream.load(Ordering::Acquire) => delivery.discard(),
+                Ok(delivery) => return Ok(delivery),
+                Err(error) => {
+                    self.ended = Some(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        Err(self.ended.clone().unwrap_or_else(|| Attempts::new(Repeat::Read).error(CALL)))
+    }
+}

@@ -1,0 +1,98 @@
+//! What `GetClusterInfo` answers: the roster, what this peer sees of the others, and its replicas.
+
+use z4_proto as proto;
+use z4_shards::ids::{GroupId, PeerNumber};
+use z4_shards::link::Reachability;
+use z4_shards::roster::{Member, Roster};
+use z4_shards::shard::api::{GroupInfo, ReplicaInfo};
+
+/// The peer that answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Me {
+    /// Its id; empty: it has none yet.
+    pub id: String,
+    /// Its number inside Raft; `None`: it waits to be added to a cluster.
+    pub number: Option<PeerNumber>,
+    /// 32 hexadecimal digits; empty: it belongs to no cluster yet.
+    pub cluster_id: String,
+    /// It was removed from it.
+    pub removed: bool,
+    /// Where clients reach it, `host:port`.
+    pub service_address: String,
+}
+
+/// What the edge asks about the peer itself; the rest is in the registry.
+pub trait ClusterView: Send + Sync {
+    /// Who this peer is now.
+    fn me(&self) -> Me;
+}
+
+/// What this peer knows of the cluster besides itself.
+pub(super) struct Seen<'a> {
+    pub(super) roster: &'a Roster,
+    /// What is known of the way to a peer.
+    pub(super) reach: &'a dyn Fn(PeerNumber) -> Option<Reachability>,
+    pub(super) groups: Vec<GroupInfo>,
+}
+
+/// Whether this peer belongs to the cluster.
+pub(super) fn membership(me: &Me, roster: &Roster) -> proto::Membership {
+    let Some(number) = me.number else { return proto::Membership::NotYet };
+    let removed = me.removed || roster.member(number).is_some_and(|member| member.removed);
+    if removed { proto::Membership::Removed } else { proto::Membership::Member }
+}
+
+/// The whole answer.
+pub(super) fn cluster_info(me: Me, seen: Seen<'_>) -> proto::ClusterInfo {
+    let roster = seen.roster;
+    let leader = seen.groups.iter().find(|g| g.group == GroupId::REGISTRY).and_then(|g| g.leader);
+    let leader = leader.and_then(|number| roster.member(number));
+    proto::ClusterInfo {
+        leader_address: leader.map(|member| member.address.clone()).unwrap_or_default(),
+        members: roster.present().map(|member| server(&me, member, (seen.reach)(member.number))).collect(),
+        groups: seen.groups.into_iter().map(|info| group(roster, info)).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        membership: membership(&me, roster).into(),
+        server_id: me.id,
+        cluster_id: me.cluster_id,
+    }
+}
+
+fn server(me: &Me, member: &Member, reach: Option<Reachability>) -> proto::Server {
+    let (number, id, address) = (member.number, member.id.clone(), member.address.clone());
+    if me.number == Some(number) {
+        let service_address = me.service_address.clone();
+        return proto::Server { id, address, service_address, number, connected: true, ..Default::default() };
+    }
+    let reach = reach.unwrap_or_default();
+    proto::Server {
+        id,
+        address,
+        number,
+        connected: reach.links > 0,
+        connection_error: if reach.links > 0 { String::new() } else { reach.error },
+        service_address: reach.service_address,
+        clock_skew_ms: reach.skew_ms,
+    }
+}
+
+fn group(roster: &Roster, info: GroupInfo) -> proto::Group {
+    let name = |number: PeerNumber| roster.member(number).map_or_else(|| number.to_string(), |member| member.id.clone());
+    let replica = |replica: ReplicaInfo| proto::Replica {
+        peer_id: name(replica.peer),
+        voter: replica.voter,
+        matched_index: replica.matched.map(|(index, _)| index),
+        lag: replica.matched.map(|(_, lag)| lag),
+    };
+    proto::Group {
+        id: info.group.0.into(),
+        leader: info.leader.map(name).unwrap_or_default(),
+        term: info.term,
+        last_log_index: info.last_log_index.unwrap_or(0),
+        applied_index: info.applied_index.unwrap_or(0),
+        members: info.voters.into_iter().map(name).collect(),
+        shard: info.shard as u32,
+        replicas: info.replicas.into_iter().map(replica).collect(),
+        serves: info.serves,
+    }
+}

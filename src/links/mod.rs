@@ -1,0 +1,107 @@
+//! Who dials whom, and what two peers say to each other first. It runs on an ordinary tokio thread, because names are looked up and
+//! strangers are waited for here; a connection whose ends know each other goes to a shard, which never sees another kind.
+//!
+//! Each shard has one connection to each other peer. The peer with the lower number dials; the other one dials only when nothing
+//! came for a while (the first does not know it yet, or cannot reach it).
+
+mod accept;
+mod dial;
+mod hello;
+pub mod identity;
+mod standing;
+mod words;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+
+use futures_channel::oneshot;
+use tokio::net::TcpStream;
+use tokio::task::LocalSet;
+use z4_proto::peer::Hello;
+use z4_shards::ids::PeerNumber;
+use z4_shards::link::Established;
+use z4_shards::shard::handle::Shards;
+
+pub use hello::VERSION;
+pub use identity::Identity;
+pub use standing::Standing;
+
+/// Makes this peer, which belongs to no cluster yet, the member that a caller takes it for.
+pub type Join = Box<dyn Fn(Hello) -> Pin<Box<dyn Future<Output = Result<(), String>>>> + Send>;
+
+/// What links need to know.
+pub struct Links {
+    /// The handle to this peer's shards.
+    pub shards: Shards,
+    /// Who this peer is.
+    pub standing: Arc<Standing>,
+    /// The id that the configuration gives it; empty: any.
+    pub peer_id: String,
+    /// Where clients reach it.
+    pub service_address: String,
+    /// How it becomes a member.
+    pub join: Join,
+}
+
+/// The links' state, on their thread.
+struct State {
+    links: Links,
+    /// Connections per peer and shard of this one.
+    up: RefCell<HashMap<(PeerNumber, usize), usize>>,
+    joining: Cell<bool>,
+}
+
+impl Links {
+    /// Starts the thread; it runs until the process ends. It listens when this returns.
+    pub fn start(self, listener: TcpListener) -> io::Result<()> {
+        let (started, outcome) = mpsc::sync_channel(1);
+        let run = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let state = Rc::new(State { links: self, up: RefCell::default(), joining: Cell::new(false) });
+            LocalSet::new().block_on(&runtime, async {
+                let ready = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
+                let listener = match ready {
+                    Ok(listener) => listener,
+                    Err(error) => return drop(started.send(Err(error))),
+                };
+                drop(started.send(Ok(())));
+                tokio::join!(Rc::clone(&state).accept(listener), Rc::clone(&state).dial());
+            });
+        };
+        std::thread::Builder::new().name("z4-links".into()).spawn(run)?;
+        outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the thread of the links ended before it started")))
+    }
+}
+
+impl State {
+    /// Gives a connection to a shard, and remembers it for as long as it lasts.
+    fn hand_over(self: &Rc<Self>, peer: PeerNumber, remote_shard: u32, shard: usize, stream: TcpStream) -> io::Result<()> {
+        let stream = stream.into_std()?;
+        let (open, closed) = oneshot::channel::<()>();
+        *self.up.borrow_mut().entry((peer, shard)).or_default() += 1;
+        self.links.shards.adopt(shard, Established { peer, remote_shard, stream, open });
+        let state = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            // Never sent: the sender goes with the connection.
+            let _ = closed.await;
+            let mut up = state.up.borrow_mut();
+            if let Some(count) = up.get_mut(&(peer, shard)) {
+                *count -= 1;
+            }
+        });
+        Ok(())
+    }
+
+    fn is_up(&self, peer: PeerNumber, shard: usize) -> bool {
+        self.up.borrow().get(&(peer, shard)).is_some_and(|count| *count > 0)
+    }
+}

@@ -1,0 +1,25 @@
+//! Where this peer stands: in no cluster yet, or a member of one.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::identity::Identity;
+
+/// Shared by everything that asks who this peer is.
+#[derive(Debug, Default)]
+pub struct Standing {
+    identity: ArcSwapOption<Identity>,
+}
+
+impl Standing {
+    /// Who this peer is; `None`: it waits to be added to a cluster.
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.load_full()
+    }
+
+    /// From now on it is this one.
+    pub fn become_member(&self, identity: Identity) {
+        self.identity.store(Some(Arc::new(identity)));
+    }
+}

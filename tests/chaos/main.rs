@@ -1,0 +1,6 @@
+//! Chaos.
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod checker;
+mod history;

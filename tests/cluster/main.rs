@@ -1,0 +1,13 @@
+//! Black-box tests of clusters: real z4 processes, and a network between them that can be disturbed.
+//!
+//! One binary, because linking is what costs; one module per subject. Every test has a cluster of its own.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod failover;
+mod forming;
+mod network;
+mod quorum;
+mod spreading;
+mod strangers;
