@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,12 @@ use openraft_rt::AsyncRuntime;
 use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot, TokioWatch};
 
 use super::clock;
+
+/// The common beat of long sleeps. Short beside the heartbeat interval, long beside what a wake costs.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// Beats are counted from here.
+static EPOCH: LazyLock<Instant> = LazyLock::new(clock::monotonic);
 
 /// The executor as openraft's `AsyncRuntime`.
 #[derive(Debug)]
@@ -71,8 +78,15 @@ impl AsyncRuntime for ExecutorRuntime {
         Box::pin(glommio::timer::sleep(duration))
     }
 
+    /// A long sleep ends on a common beat: openraft spreads the ticks of its groups over time, and each would wake the executor, and
+    /// send its heartbeats, by itself.
     fn sleep_until(deadline: Instant) -> Self::Sleep {
-        Self::sleep(deadline.saturating_duration_since(clock::monotonic()))
+        let wait = deadline.saturating_duration_since(clock::monotonic());
+        if wait < BEAT {
+            return Self::sleep(wait);
+        }
+        let past = deadline.saturating_duration_since(*EPOCH).as_micros() % BEAT.as_micros();
+        Self::sleep(wait + BEAT - Duration::from_micros(past as u64))
     }
 
     fn timeout<R, F: Future<Output = R>>(duration: Duration, future: F) -> Self::Timeout<R, F> {

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::machine::Totals;
 use crate::partition::Due;
 use crate::raft::Retention;
 use crate::runtime::{clock, executor};
@@ -18,16 +19,14 @@ const COUNT_DUE_SECONDS: u64 = 5;
 const DUE_ROWS_MAX: u64 = 200_000;
 
 impl Group {
-    /// Sets the group's gauges.
-    pub(super) async fn measure(self: &Rc<Self>) {
+    /// Sets the group's gauges, from what its partition holds and takes on disk.
+    pub(super) async fn measure(self: &Rc<Self>, (totals, bytes): (Totals, u64)) {
         self.lateness.borrow_mut().flush();
-        let measured = self.read(|partition| Ok((partition.totals(), partition.disk_bytes()?))).await;
-        let Ok((totals, bytes)) = measured else { return };
         self.gauges.partition_bytes.set(bytes as i64);
         self.gauges.dead.set(totals.dead as i64);
         let leased = self.engine.borrow().as_ref().map(|engine| engine.counts().leased as u64);
         let Some(leased) = leased else { return };
-        let due = self.count_due().await;
+        let due = if totals.live == 0 { Due::default() } else { self.count_due().await };
         let ready = due.rows.saturating_sub(leased);
         self.gauges.leased.set(leased as i64);
         self.gauges.ready.set(ready as i64);

@@ -290,9 +290,18 @@ impl Shard {
             executor::sleep(Duration::from_secs(1)).await;
             log_bytes.set(self.log.bytes() as i64);
             let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+            // One visit to the storage thread for all of them.
+            let measured = self.storage.call(|partitions| {
+                let measure =
+                    |(id, partition): (&GroupId, &mut Partition)| Some((*id, (partition.totals(), partition.disk_bytes().ok()?)));
+                partitions.iter_mut().filter_map(measure).collect::<BTreeMap<_, _>>()
+            });
+            let measured = measured.await.unwrap_or_default();
             for group in groups {
                 group.look_after_relays();
-                group.measure().await;
+                if let Some(measured) = measured.get(&group.id) {
+                    group.measure(*measured).await;
+                }
                 group.trim(self.options.trim_bytes, self.options.retention).await;
             }
         }
