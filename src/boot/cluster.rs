@@ -77,9 +77,11 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
 /// Waits until this peer serves every group of which it is the only voter.
 async fn until_led(shards: &Shards, me: PeerNumber) -> Result<(), BootError> {
     let until = tokio::time::Instant::now() + LEADER_WAIT;
+    // The groups of the peer that bootstrapped have voters, also when a replica that has just been opened does not say so yet.
+    let alone = |voters: &[PeerNumber]| voters == [me] || (voters.is_empty() && me == 1);
     loop {
         let groups = shards.groups().await;
-        let Some(waiting) = groups.iter().find(|group| !group.serves && group.voters == [me]) else { return Ok(()) };
+        let Some(waiting) = groups.iter().find(|group| !group.serves && alone(&group.voters)) else { return Ok(()) };
         if tokio::time::Instant::now() >= until {
             return Err(BootError::NoLeader { group: waiting.group });
         }
