@@ -7,7 +7,7 @@ SHELL := bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test verify fix bench clients compose_up compose_down compose_test
+.PHONY: help build demo test chaos verify fix bench clients compose_up compose_down compose_test
 
 help: ## List the targets
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## /\1\t/' | expand -t 14
@@ -23,6 +23,10 @@ test: ## Run every test; the last line is the runner's summary
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
 	then $(CARGO) nextest run --workspace --locked; \
 	else $(CARGO) test --workspace --locked --lib --bins --tests; fi
+
+chaos: ## Three peers under load while everything happens to them: SECONDS=60 SEED=random; or judge the file HISTORY again
+	@Z4_CHAOS_SECONDS=$(or $(SECONDS),60) Z4_TEST_SEED=$(SEED) Z4_CHAOS_HISTORY=$(abspath $(HISTORY)) Z4_TEST_KEEP=1 \
+	$(CARGO) test --locked --quiet -p z4 --test chaos promises_are_kept_whatever_happens -- --nocapture
 
 verify: ## Check form, lints, docs, dependencies and the rules of the tree; changes nothing
 	$(CARGO) fmt --all --check

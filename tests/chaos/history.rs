@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,15 +71,13 @@ pub enum Verdict {
 /// Keeps the events, in memory and in a file with one JSON object a line.
 pub struct Recorder {
     pub events: Vec<Event>,
-    pub path: PathBuf,
     file: BufWriter<File>,
 }
 
 impl Recorder {
     /// An empty history.
-    pub fn new(path: PathBuf) -> Self {
-        let file = BufWriter::new(File::create(&path).expect("a file"));
-        Recorder { events: Vec::new(), path, file }
+    pub fn new(path: &Path) -> Self {
+        Recorder { events: Vec::new(), file: BufWriter::new(File::create(path).expect("a file")) }
     }
 
     /// Something happens now.

@@ -53,7 +53,7 @@ async fn promises_are_kept_whatever_happens() {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.jsonl"));
     println!("seed {seed}: make chaos SECONDS={seconds} SEED={seed}\nhistory: {}", path.display());
     let mut rng = StdRng::seed_from_u64(seed);
-    let load = Load::new(&mut rng, Recorder::new(path.clone()));
+    let load = Load::new(&mut rng, Recorder::new(&path));
     let mut injector = Injector { cluster: Cluster::of_three(&OPTIONS).await, load: &load };
     injector.aim();
     load.configure().await;

@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod catching_up;
 mod failover;
 mod forming;
 mod network;

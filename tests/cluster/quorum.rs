@@ -16,6 +16,9 @@ use crate::harness::wait::{until, within};
 use crate::harness::{Client, ConsumeStream, ack_of};
 use crate::harness::{create, due_at, now_ms};
 
+/// A request is refused when it has waited for a leader for so long.
+const IMPATIENT: [(&str, &str); 1] = [("Z4_FORWARD_TIMEOUT_MS", "3000")];
+
 async fn stale(client: &Client, task: &Task) -> Result<Task, Status> {
     let request = GetTaskRequest {
         namespace: task.namespace.clone(),
@@ -28,7 +31,7 @@ async fn stale(client: &Client, task: &Task) -> Result<Task, Status> {
 
 #[tokio::test]
 async fn without_a_quorum_writes_are_refused_and_stale_reads_go_on() {
-    let cluster = Cluster::of_three(&[]).await;
+    let cluster = Cluster::of_three(&IMPATIENT).await;
     let namespace = cluster.namespace_of(1, "mail").await;
     let task = cluster.members[0].client.created(due_at(&namespace, "1", now_ms() + 3_600_000)).await;
     cluster.until_equal().await;
@@ -68,7 +71,7 @@ async fn without_a_quorum_writes_are_refused_and_stale_reads_go_on() {
 
 #[tokio::test]
 async fn a_leader_that_is_alone_steps_down_and_its_group_goes_on_without_it() {
-    let cluster = Cluster::of_three(&[]).await;
+    let cluster = Cluster::of_three(&IMPATIENT).await;
     let namespace = cluster.namespace_of(1, "mail").await;
     let old = cluster.leader(1).await;
     let alone = cluster.client(&old);

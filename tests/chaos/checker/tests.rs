@@ -230,7 +230,7 @@ fn equal_indexes_have_equal_states() {
 fn a_file_keeps_a_history() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let path = dir.path().join("history.jsonl");
-    let mut recorder = crate::history::Recorder::new(path.clone());
+    let mut recorder = crate::history::Recorder::new(&path);
     for what in then(vec![delivered(7, "a", u64::MAX), settle("a", u64::MAX, Ack), What::Ended, failed(9, 14)]) {
         recorder.record("peer-1", what);
     }
