@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
 use crate::command::{Command, Op};
-use crate::ids::{GroupId, Namespace, TaskId};
+use crate::ids::{Namespace, TaskId};
 use crate::runtime::clock;
 use crate::shard::delivery::{Claim, Engine, Finish};
 use crate::shard::group::Group;
@@ -23,8 +23,8 @@ pub(super) struct EngineStake {
 }
 
 enum What {
-    /// Deliveries that the command ends. An engine that came later holds the tasks instead.
-    Claims(Vec<Claim>, Cell<bool>),
+    /// Deliveries that the command ends. Only the engine that proposed it knows them, and none begins before its proposals are over.
+    Claims(Vec<Claim>),
     /// Tasks that the command changes or removes.
     Tasks(Vec<TaskId>),
     /// It removes whatever there is.
@@ -37,7 +37,7 @@ impl EngineStake {
         if claims.is_empty() {
             return None;
         }
-        Some(Self::boxed(group, namespace, What::Claims(claims, Cell::new(false)), group.engines.get()))
+        Some(Self::boxed(group, namespace, What::Claims(claims), group.engines.get()))
     }
 
     /// A command of somebody else: takes the tasks that it touches from their consumers, so that no ack can overtake it.
@@ -63,23 +63,17 @@ impl EngineStake {
 impl Stake for EngineStake {
     fn renew(&self, engine: &mut Engine) {
         let Some(group) = self.group.upgrade() else { return };
-        hold(engine, &self.namespace, &self.what);
-        if let What::Claims(_, held) = &self.what {
-            held.set(true);
+        if !matches!(self.what, What::Claims(_)) {
+            hold(engine, &self.namespace, &self.what);
+            self.engine.set(group.engines.get());
         }
-        self.engine.set(group.engines.get());
     }
 
     fn over(&self, finish: Finish) {
         let Some(group) = self.group.upgrade().filter(|group| group.engines.get() == self.engine.get()) else { return };
         let now_ms = clock::wall_ms();
         group.with_engine(|engine| match &self.what {
-            What::Claims(claims, held) if !held.get() => {
-                claims.iter().for_each(|claim| engine.finished(*claim, finish, now_ms));
-            }
-            What::Claims(claims, _) => {
-                claims.iter().for_each(|claim| engine.release(&self.namespace, task(claim), now_ms));
-            }
+            What::Claims(claims) => claims.iter().for_each(|claim| engine.finished(*claim, finish, now_ms)),
             What::Tasks(ids) => ids.iter().for_each(|id| engine.release(&self.namespace, *id, now_ms)),
             What::All => engine.release_all(&self.namespace),
         });
@@ -88,15 +82,10 @@ impl Stake for EngineStake {
 
 fn hold(engine: &mut Engine, namespace: &Namespace, what: &What) {
     match what {
-        What::Claims(claims, _) => claims.iter().for_each(|claim| engine.revoke(task(claim))),
+        What::Claims(_) => {}
         What::Tasks(ids) => ids.iter().for_each(|id| engine.revoke(*id)),
         What::All => engine.revoke_all(namespace),
     }
-}
-
-/// The task of a delivery, as far as holds tell tasks apart: by their sequence.
-fn task(claim: &Claim) -> TaskId {
-    TaskId { due_ms: claim.key.due_ms, group: GroupId::REGISTRY, sequence: claim.key.sequence }
 }
 
 /// The task that an operation takes from its consumer.
