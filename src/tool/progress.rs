@@ -91,7 +91,8 @@ fn reached(goal: Goal, id: &str, group: &Group) -> bool {
     let voter_by_name = || group.members.iter().any(|member| member == id);
     match goal {
         Goal::Added if group.replicas.is_empty() => voter_by_name(),
-        Goal::Added => replicas.any(|replica| replica.voter),
+        // A short log makes a voter of a replica that has nothing of it yet.
+        Goal::Added => replicas.any(|replica| replica.voter && replica.matched_index != Some(0)),
         Goal::Removed => replicas.next().is_none() && !voter_by_name(),
     }
 }
@@ -130,6 +131,15 @@ mod tests {
         assert!(!progress.is_done());
         let b = info("b", vec![group(1, 4, "b", &[("a", Some(0)), ("c", Some(0))])]);
         assert!(Progress::of(Goal::Added, "c", &[a, b]).is_done());
+    }
+
+    #[test]
+    fn a_voter_that_has_nothing_yet_does_not_count() {
+        let mut a = info("a", vec![group(0, 3, "a", &[("a", Some(0)), ("c", Some(2))])]);
+        a.groups[0].replicas[1].matched_index = Some(0);
+        assert_eq!(Progress::of(Goal::Added, "c", &[a.clone()]).missing, [0]);
+        a.groups[0].replicas[1].matched_index = Some(1);
+        assert!(Progress::of(Goal::Added, "c", &[a]).is_done());
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! The Rust client against a real peer: what it promises must hold where nothing is played.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use tokio::net::{TcpListener, TcpStream};
 use z4::client::{Client, ErrorKind};
 use z4_proto::{GetTaskRequest, ListTasksRequest, NamespaceSettings, UpdateTaskRequest};
 
@@ -40,47 +37,13 @@ async fn the_life_of_a_task() {
     assert_eq!(client.info().await.expect("served").server_id, "peer-1");
 }
 
-/// An address that stays while the peer behind it comes back on another port: a port that nobody listens on may be taken by anyone.
-struct Front {
-    address: SocketAddr,
-    target: Arc<Mutex<String>>,
-}
-
-impl Front {
-    async fn before(peer: &Peer) -> Front {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let target = Arc::new(Mutex::new(peer.address()));
-        let behind = target.clone();
-        tokio::spawn(async move {
-            loop {
-                let (mut client, _) = listener.accept().await.expect("a connection");
-                let target = behind.lock().expect("no test panics with it").clone();
-                tokio::spawn(async move {
-                    // Without a peer the connection is closed at once.
-                    let Ok(mut peer) = TcpStream::connect(target).await else { return };
-                    client.set_nodelay(true).and(peer.set_nodelay(true)).expect("an option");
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut peer).await;
-                });
-            }
-        });
-        Front { address, target }
-    }
-
-    fn move_to(&self, peer: &Peer) {
-        *self.target.lock().expect("no test panics with it") = peer.address();
-    }
-}
-
 /// The peer is killed while tasks are produced and consumed, and comes back: every creation becomes a task, once, and every task is
 /// consumed. Nobody but the client does anything about it.
 #[tokio::test]
 async fn producer_and_consumer_outlive_a_kill() {
     const TASKS: u64 = 1_000;
     let mut peer = Peer::start().await;
-    let front = Front::before(&peer).await;
-    let builder = Client::builder().timeout(Duration::from_secs(60)).learn_addresses(false);
-    let client = builder.connect([front.address.to_string()]).expect("an address");
+    let client = Client::builder().timeout(Duration::from_secs(60)).connect([peer.address()]).expect("an address");
     let settings = NamespaceSettings { backoff_first_ms: Some(0), ..NamespaceSettings::default() };
     client.set_namespace("a", settings).await.expect("set");
 
@@ -117,7 +80,6 @@ async fn producer_and_consumer_outlive_a_kill() {
     until("a part is created", async || progress.namespace("a").await.ok().filter(|a| a.live + a.leased > 20).map(drop)).await;
     peer.kill().await;
     peer.restart().await;
-    front.move_to(&peer);
 
     let ids = within("everything is created", producing).await.expect("no panic");
     assert_eq!(ids.len() as u64, TASKS, "each creation is a task of its own");

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::harness::Peer;
+use crate::harness::wait::until;
 
 /// Runs `z4t` against a peer, with flags where an operator would put them, and some input.
 fn z4t(target: &str, args: &[&str], stdin: &[u8]) -> Output {
@@ -159,15 +160,59 @@ async fn namespaces_by_hand() {
     assert!(code == 1 && line.contains("INVALID_ARGUMENT") && line.contains("lease_ms is 99"), "{line}");
 }
 
-/// Members cannot be changed yet, and the tool says so; flags with one dash are understood. A peer that is not there is named.
+/// A second peer is added, asked, given leadership, and removed, all by hand; flags with one dash are understood.
+#[tokio::test]
+async fn a_cluster_by_hand() {
+    let peer = Peer::start().await;
+    let other = Peer::start_with(&[("Z4_BOOTSTRAP_CLUSTER", "false"), ("Z4_PEER_ID", "b")]).await;
+    let target = peer.address();
+    assert!(done(&other.address(), &["info"]).starts_with("b is not a member of a cluster yet"));
+    assert_eq!(done(&target, &["-p", &other.peer_address(), "-id", "b", "add-peer"]), "peer added\n");
+    // The new peer hears a moment later that it votes.
+    until("the new peer shows two voters in each of four groups", async || {
+        let info = json(&other.address(), &["info"]).remove(0);
+        assert_eq!((&info["server_id"], &info["membership"]), (&"b".into(), &"member".into()));
+        let voters = |group: &Value| {
+            group["replicas"].as_array().expect("replicas").iter().filter(|replica| replica["voter"] == true).count()
+        };
+        let groups = info["groups"].as_array().expect("groups");
+        (groups.len() == 4 && groups.iter().all(|group| voters(group) == 2)).then_some(())
+    })
+    .await;
+    // Leaders spread by themselves at the same time, so it may have to be asked for again.
+    until("b leads group 1", async || {
+        let transfer = z4t(&target, &["transfer-leader", "--group", "1", "--to", "b"], b"");
+        transfer.status.success().then(|| assert_eq!(text(&transfer.stdout), "b leads group 1\n"))
+    })
+    .await;
+    let both = format!("{target},{}", other.address());
+    assert_eq!(done(&both, &["ping"]).lines().count(), 2);
+    let hashes = json(&both, &["hash", "--group", "0"]);
+    assert_eq!(hashes.iter().map(|hash| hash["hash"].as_str().map(str::len)).collect::<Vec<_>>(), [Some(16), Some(16)]);
+    assert_eq!(done(&target, &["rebalance"]), "leadership is being spread\n");
+    let table = done(&target, &["info"]);
+    assert!(table.starts_with("peer-1 is a member of cluster") && table.contains(&other.peer_address()), "{table}");
+    // Even the peer that is asked can be the one that goes.
+    assert_eq!(done(&other.address(), &["remove-peer", "-id=b"]), "peer removed\n");
+    until("the removed peer says so", async || {
+        done(&other.address(), &["info"]).starts_with("b was removed from cluster").then_some(())
+    })
+    .await;
+}
+
+/// What is refused comes back as one line. A peer that is not there is named.
 #[tokio::test]
 async fn failures_are_one_line_with_their_reason() {
     let peer = Peer::start().await;
     let target = peer.address();
-    let nowhere = (&["-p", "nowhere", "-id", "b", "add-peer"][..], "INVALID_ARGUMENT");
-    for (args, reason) in [nowhere, (&["remove-peer", "-id=b"], "NOT_FOUND")] {
+    for (args, says) in [
+        (&["-p", "127.0.0.1:9", "-id", "peer-1", "add-peer"][..], "ALREADY_EXISTS"),
+        (&["remove-peer", "-id=b"], "NOT_FOUND"),
+        (&["remove-peer", "-id=peer-1"], "FAILED_PRECONDITION"),
+        (&["transfer-leader", "--group", "77", "--to", "peer-1"], "group 77"),
+    ] {
         let (code, line) = fails(&target, args);
-        assert!(code == 1 && line.contains(reason) && line.contains(&target), "{args:?}: {line}");
+        assert!(code == 1 && line.contains(says) && line.contains(&target), "{args:?}: {line}");
     }
     let (code, line) = fails(&target, &["add-peer"]);
     assert!(code == 2 && line.contains("--id"), "{line}");

@@ -68,7 +68,7 @@ async fn a_create_says_where_it_was_forwarded_to() {
                 return None;
             }
             let servers = info(&member.client).await.members;
-            let address = servers.into_iter().find(|server| server.id == before).expect("a member").service_address;
+            let address = servers.into_iter().find(|server| server.id == before).expect("a member").address;
             let expected = if before == member.id { String::new() } else { address };
             assert_eq!(answer.forwarded_to, expected, "asked {}, {before} leads", member.id);
             Some(())

@@ -3,14 +3,17 @@
 //!
 //! What would be wrong: a write that hangs, a leader that believes to be one for ever, two leaders that both deliver.
 
-use tonic::{Code, Status};
-use z4_proto::{Consistency, GetTaskRequest, Task};
+use std::collections::BTreeSet;
 
-use crate::harness::Client;
+use futures_util::future::join_all;
+use tonic::{Code, Status};
+use z4_proto::{Consistency, ConsumeRequest, GetTaskRequest, Task};
+
 use crate::harness::cluster::{Cluster, serves};
 use crate::harness::members::info;
 use crate::harness::network::{Passage, Way};
 use crate::harness::wait::{until, within};
+use crate::harness::{Client, ConsumeStream, ack_of};
 use crate::harness::{create, due_at, now_ms};
 
 async fn stale(client: &Client, task: &Task) -> Result<Task, Status> {
@@ -33,15 +36,19 @@ async fn without_a_quorum_writes_are_refused_and_stale_reads_go_on() {
         for id in cluster.ids() {
             cluster.network.set_around(&id, &cluster.ids(), Way::with(passage));
         }
-        for member in &cluster.members {
+        // Each of them takes its time to give up, so all at once.
+        join_all(cluster.members.iter().map(async |member| {
+            let (creating, reading) =
+                tokio::join!(member.client.create(create(&namespace, "nobody")), member.client.get(&namespace, &task.id));
             // Whoever leads may have taken it: that is unknown, and said so, in time.
-            let refused = member.client.create(create(&namespace, "nobody")).await.expect_err("there is no quorum");
+            let refused = creating.expect_err("there is no quorum");
             assert_eq!(refused.code(), Code::Unavailable, "{}: {refused}", member.id);
             assert!(refused.message().contains("group 1"), "{}: {refused}", member.id);
-            assert_eq!(stale(&member.client, &task).await.expect("it was applied").payload, task.payload);
-            let refused = member.client.get(&namespace, &task.id).await.expect_err("a quorum would have to be asked");
+            let refused = reading.expect_err("a quorum would have to be asked");
             assert_eq!(refused.code(), Code::Unavailable, "{}: {refused}", member.id);
-        }
+            assert_eq!(stale(&member.client, &task).await.expect("it was applied").payload, task.payload);
+        }))
+        .await;
         until("nobody serves any more", async || {
             for member in &cluster.members {
                 if info(&member.client).await.groups.iter().any(|group| group.serves) {
@@ -94,4 +101,48 @@ async fn a_leader_that_hears_nobody_does_not_block_its_group() {
     cluster.network.heal();
     until("it takes writes again", async || cluster.client(&old).create(create(&namespace, "y")).await.ok()).await;
     cluster.until_equal().await;
+}
+
+/// Acks that are on their way while the quorum is lost and found again end their tasks, or are refused; never both, and no task whose ack
+/// was accepted comes again. (The leader may stop to serve and begin again in the same term, with those acks still in its log.)
+#[tokio::test]
+async fn acks_on_their_way_through_a_loss_of_quorum_are_done_once() {
+    const TASKS: usize = 50;
+    let cluster = Cluster::of_three(&[]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    let leader = cluster.client(&cluster.leader(1).await);
+    leader.without_backoff(&namespace).await;
+    leader.created_all((0..TASKS).map(|n| create(&namespace, &n.to_string())).collect()).await;
+    let mut stream = ConsumeStream::open(&leader, &[&namespace], 1_000).await;
+    let mut deliveries = Vec::new();
+    while deliveries.len() < TASKS {
+        deliveries.push(stream.next().await);
+    }
+    for id in cluster.ids() {
+        cluster.network.set_around(&id, &cluster.ids(), Way::with(Passage::Lost));
+    }
+    let acks = deliveries.iter().map(ack_of).collect();
+    stream.send(ConsumeRequest { acks, ..ConsumeRequest::default() }).await;
+    until("the leader serves no more", async || (!serves(&info(&leader).await, 1)).then_some(())).await;
+    cluster.network.heal();
+    // Whoever leads now: everything is delivered again, or done.
+    let mut done = BTreeSet::new();
+    let emptied = until("all tasks are done", async || (leader.try_namespace(&namespace).await.ok()?.live == 0).then_some(()));
+    let consuming = async {
+        loop {
+            let (deliveries, results) = stream.next_batch().await;
+            for delivery in &deliveries {
+                let id = &delivery.task.as_ref().expect("a task").id;
+                assert!(!done.contains(id), "{id} came again after its ack was accepted");
+            }
+            let accepted = results.into_iter().filter(|result| result.status == 0);
+            accepted.for_each(|result| assert!(done.insert(result.task_id.clone()), "{} was acked twice", result.task_id));
+            let acks = deliveries.iter().map(ack_of).collect();
+            stream.send(ConsumeRequest { acks, ..ConsumeRequest::default() }).await;
+        }
+    };
+    tokio::select! {
+        () = emptied => {}
+        () = consuming => {}
+    }
 }

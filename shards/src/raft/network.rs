@@ -113,6 +113,7 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
     }
 
     /// Several appends are on their way at a time; the link keeps their order.
+    #[allow(clippy::async_yields_async, reason = "what is on its way is awaited apart, so that the next one can leave")]
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,

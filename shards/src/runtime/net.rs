@@ -61,6 +61,9 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Stream> {
         let inner = self.inner.accept().await?;
         inner.set_nodelay(true)?;
+        // A connection outlives a process that is killed, until its client goes or a minute has passed. Without this, the process that
+        // is started again finds the port taken meanwhile.
+        socket2::SockRef::from(&inner).set_reuse_address(true)?;
         Ok(Stream::new(inner))
     }
 }

@@ -216,6 +216,11 @@ impl Batcher {
         }
     }
 
+    /// Entries of this replica are on their way through its log.
+    pub fn has_proposals(&self) -> bool {
+        self.flights.borrow().iter().any(|flight| matches!(flight.to, Route::Here { .. }))
+    }
+
     /// A new leadership begins with these commands on their way.
     pub fn renew(&self, engine: &mut Engine) {
         self.queue.renew(engine);

@@ -23,6 +23,9 @@ use crate::shard::stake::EngineStake;
 /// A new leader without an answer from a quorum asks again after this.
 const BARRIER_AGAIN: Duration = Duration::from_millis(50);
 
+/// And whether the proposals of an earlier leadership are done, so often.
+const PROPOSALS_AGAIN: Duration = Duration::from_millis(5);
+
 impl Group {
     /// Starts to deliver, in the term in which this replica was elected, once everything that earlier leaders committed was applied.
     /// [`Group::follow`] ends it, also before it has begun.
@@ -37,6 +40,14 @@ impl Group {
                 return;
             }
             executor::sleep(BARRIER_AGAIN).await;
+        }
+        // What this replica proposed when it led before, perhaps in this very term, may still be applied: an ack says nothing of the row
+        // that is gone, so an engine that had seen the row would deliver it again.
+        while self.batcher.has_proposals() {
+            executor::sleep(PROPOSALS_AGAIN).await;
+            if self.engines.get() != attempt {
+                return;
+            }
         }
         let stamp = self.read(|partition| Ok(partition.last_stamp_ms())).await;
         let Ok(stamp) = stamp else { return };

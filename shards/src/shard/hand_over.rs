@@ -19,8 +19,7 @@ const CATCH_UP_MAX: Duration = Duration::from_millis(1_000);
 const TAKE_OVER_MAX: Duration = Duration::from_secs(5);
 
 impl Group {
-    /// Has another voter lead; returns when it does. Commands that come meanwhile wait, and are refused (nothing was done) once the
-    /// other one leads.
+    /// Has another voter lead; returns when it does. Commands that come meanwhile wait, and go to the other one once it leads.
     pub(super) async fn hand_over(self: &Rc<Self>, to: PeerNumber) -> Result<(), MoveError> {
         let replica = self.replica().filter(|_| self.leads()).ok_or(MoveError::NoLeader(self.id))?;
         if to == self.me {

@@ -62,11 +62,11 @@ async fn drain(shards: Shards, waiting: Rc<RefCell<VecDeque<(usize, Message)>>>)
 
 impl Inbound for Door {
     fn ask(&self, from: PeerNumber, group: GroupId, body: Body, answer: oneshot::Sender<Body>) {
-        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, body, Some(answer)));
+        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, Box::new(body), Some(answer)));
     }
 
     fn tell(&self, from: PeerNumber, group: GroupId, body: Body) {
-        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, body, None));
+        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, Box::new(body), None));
     }
 
     fn up(&self, peer: PeerNumber) {

@@ -85,13 +85,8 @@ impl Shards {
 
     /// The registry, linearizable.
     pub async fn registry(&self) -> Result<Registry, Rejection> {
-        self.registry_barrier().await?;
+        self.read_barrier(GroupId::REGISTRY).await?;
         self.ask(GroupId::REGISTRY, Message::Registry).await
-    }
-
-    /// Returns when everything that was committed to the registry before is applied on this peer.
-    async fn registry_barrier(&self) -> Result<(), Rejection> {
-        self.read_barrier(GroupId::REGISTRY).await
     }
 
     /// Every group of the cluster, the registry first.

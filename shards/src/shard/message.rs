@@ -55,7 +55,7 @@ pub enum Message {
     /// Open a replica; with `voters`, make them the first voters of the group.
     Open(GroupId, Vec<(PeerNumber, String)>, oneshot::Sender<Result<(), OpenError>>),
     /// From another peer's link, for a group of this shard. Without an answer's sender, none is expected.
-    Inbound(PeerNumber, GroupId, Body, Option<oneshot::Sender<Body>>),
+    Inbound(PeerNumber, GroupId, Box<Body>, Option<oneshot::Sender<Body>>),
     /// A connection to another peer, for this shard.
     Link(crate::link::Established),
     /// A link to a peer is up, or none is left, on some shard.

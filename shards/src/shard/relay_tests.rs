@@ -214,8 +214,11 @@ impl World {
                 return;
             }
             for side in 0..self.sides.len() {
-                self.step(&Step::Up(side));
-                self.step(&Step::Down(side));
+                // The first side has said that it wants more by the time that another one gives back what it cannot use.
+                for _ in 0..3 {
+                    self.step(&Step::Up(side));
+                    self.step(&Step::Down(side));
+                }
             }
             self.step(&Step::Take);
             self.check();
@@ -269,4 +272,29 @@ fn a_leader_that_delivers_more_than_it_was_granted_is_not_believed() {
     assert!(relay.delivered(ConsumerId(1), &[delivered(), delivered()]).is_none());
     assert!(relay.delivered(ConsumerId(2), &[delivered()]).is_none(), "nor one that has no seat");
     assert!(relay.delivered(ConsumerId(1), &[delivered()]).is_some());
+}
+
+/// What one group could not use is for another that waits: it must hear of it at once, for the consumer itself has nothing more to say.
+#[test]
+fn unused_credit_goes_to_the_group_that_waits_for_it() {
+    let flow = Arc::new(Flow::new(QUEUED_BYTES_MAX));
+    let (mut a, mut b) = (Relay::new(Arc::clone(&flow), true), Relay::new(Arc::clone(&flow), true));
+    let (at_a, at_b) = (ConsumerId(1), ConsumerId(2));
+    a.sit(at_a, LEADER);
+    b.sit(at_b, LEADER);
+    a.wanted(at_a);
+    b.wanted(at_b);
+    let _ = flow.add_credit(2);
+    let tasks = |grant: Option<Grant>| grant.map(|grant| grant.tasks);
+    assert_eq!((tasks(a.grant()), tasks(b.grant())), (Some(1), Some(1)), "a share each");
+    assert!(a.delivered(at_a, &[delivered()]).is_some());
+    a.wanted(at_a);
+    assert_eq!(a.grant(), None);
+    assert!(b.unused(at_b, 1), "kick");
+    assert_eq!(tasks(a.grant()), Some(1));
+    b.wanted(at_b);
+    assert_eq!(b.grant(), None);
+    let (risen, kick) = a.rise();
+    assert!(risen.is_some() && kick, "the same when a seat ends with credit");
+    assert_eq!(tasks(b.grant()), Some(1), "all of it: nobody else waits any more");
 }

@@ -51,7 +51,7 @@ impl Group {
                     Body::Settle(message) => group.take_settles(message).await,
                     _ => Err(unreadable(WireError("no request to a leader"))),
                 };
-                let _ = answer.send(body.unwrap_or_else(|failure| Body::Failure(failure)));
+                let _ = answer.send(body.unwrap_or_else(Body::Failure));
             }),
         }
     }

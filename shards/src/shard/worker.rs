@@ -159,7 +159,7 @@ impl Shard {
             Message::Register(id, key, answer) => self.with_group(id, answer, |group, answer| {
                 reply(answer, async move { group.read(move |partition| partition.registered(&key)).await });
             }),
-            Message::Inbound(from, id, body, answer) => self.inbound(from, id, body, answer),
+            Message::Inbound(from, id, body, answer) => self.inbound(from, id, *body, answer),
             message => self.dispatch_delivery(message),
         }
     }
