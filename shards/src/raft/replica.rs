@@ -213,6 +213,11 @@ impl Replica {
         acked.map(|at| at + config::LEASE)
     }
 
+    /// This replica leads.
+    pub fn leads(&self) -> bool {
+        self.raft.metrics().borrow_watched().state == ServerState::Leader
+    }
+
     /// Where it stands now.
     pub fn status(&self) -> ReplicaStatus {
         let metrics = self.raft.metrics();

@@ -49,6 +49,10 @@ pub struct Group {
     pub(super) engine: RefCell<Option<Engine>>,
     /// Nobody else leads until then, as last computed.
     pub(super) lease_until: Cell<Option<Instant>>,
+    /// Something could not be done for want of the lease.
+    pub(super) lease_missed: Cell<bool>,
+    /// Looks at the quorum since it last answered.
+    pub(super) alone: Cell<u32>,
     /// Looks at the quorum until a transfer of leadership counts as failed.
     pub(super) handing_over: Cell<u32>,
     /// Counts engines: the number of the present one, or of none.
@@ -102,6 +106,8 @@ impl Group {
             elected: Cell::new(0),
             engine: RefCell::default(),
             lease_until: Cell::new(None),
+            lease_missed: Cell::new(false),
+            alone: Cell::new(0),
             handing_over: Cell::new(0),
             engines: Cell::new(0),
             becoming: Cell::new(false),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
+use crate::shard::worker::Shard;
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(100);
@@ -29,7 +30,11 @@ impl Group {
         }
         let until = self.replica().and_then(|replica| replica.lease_until());
         self.lease_until.set(until);
-        until.is_some_and(|until| now < until)
+        let holds = until.is_some_and(|until| now < until);
+        if !holds {
+            self.lease_missed.set(true);
+        }
+        holds
     }
 
     /// Stops to deliver before another replica is asked to lead: it may be elected without a lease's wait. Serves again when
@@ -39,34 +44,43 @@ impl Group {
         self.handing_over.set(HAND_OVER_LOOKS);
     }
 
-    /// Looks after the quorum, for as long as the group is open.
-    pub(super) async fn watch_quorum(self: Rc<Self>) {
-        let mut alone = 0;
-        loop {
-            executor::sleep(LOOK).await;
-            let Some(replica) = self.replica() else { continue };
-            if !replica.status().leads {
-                (alone, _) = (0, self.handing_over.take());
-                continue;
-            }
-            if self.holds_lease() {
-                alone = 0;
-                if self.handing_over.get() > 0 {
-                    self.handing_over.set(self.handing_over.get() - 1);
-                    continue;
-                }
-                // Deliveries that waited for the quorum.
-                self.drive();
-                if !self.leads() && !self.becoming.get() {
-                    executor::spawn(Rc::clone(&self).lead());
-                }
-                continue;
-            }
-            alone += 1;
-            if alone == LOOKS_MAX && self.leads() {
+    /// Looks after the quorum.
+    fn look_at_quorum(self: &Rc<Self>) {
+        let Some(replica) = self.replica() else { return };
+        if !replica.leads() {
+            self.alone.set(0);
+            self.handing_over.set(0);
+            return;
+        }
+        if !self.holds_lease() {
+            self.alone.set(self.alone.get() + 1);
+            if self.alone.get() == LOOKS_MAX && self.leads() {
                 tracing::warn!(group = %self.id, "no quorum answers; not serving until one does");
                 self.follow();
             }
+            return;
+        }
+        self.alone.set(0);
+        if self.handing_over.get() > 0 {
+            return self.handing_over.set(self.handing_over.get() - 1);
+        }
+        if self.lease_missed.take() {
+            // Deliveries that waited for the quorum.
+            self.drive();
+        }
+        if !self.leads() && !self.becoming.get() {
+            executor::spawn(Rc::clone(self).lead());
+        }
+    }
+}
+
+impl Shard {
+    /// Looks after the quorums of its groups, for as long as it runs.
+    pub(super) async fn watch_quorums(self: Rc<Self>) {
+        while !self.stopping.get() {
+            executor::sleep(LOOK).await;
+            let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+            groups.iter().for_each(Group::look_at_quorum);
         }
     }
 }

@@ -94,6 +94,7 @@ impl Shard {
         *self.cluster.shards.borrow_mut() = Some(shards.clone());
         executor::spawn(Rc::clone(&self).keep_up());
         executor::spawn(Rc::clone(&self).steer());
+        executor::spawn(Rc::clone(&self).watch_quorums());
         let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
         while !self.stopping.get() && inbox.receive(&mut batch, MESSAGES_PER_TURN).await {
             self.options.metrics.mailbox_depth.observe(batch.len() as f64);
@@ -274,7 +275,6 @@ impl Shard {
         replica.watch_leadership(lead, move || following.follow());
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
-        executor::spawn(Rc::clone(&group).watch_quorum());
         executor::spawn(watch(replica.clone(), Arc::clone(&self.options.on_fatal)));
         if !voters.is_empty() {
             replica.initialize(&voters).await?;
