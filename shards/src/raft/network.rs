@@ -12,7 +12,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotRespon
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse};
 use z4_proto::peer::Failure;
 
-use super::retention::Sending;
+use super::retention::{Outrun, Sending};
 use super::types::{RaftVote, Snapshot, SnapshotData, TypeConfig};
 use super::{snapshot_send, wire};
 use crate::ids::{GroupId, PeerNumber};
@@ -40,6 +40,7 @@ pub struct Network {
     pub group: GroupId,
     pub links: Links,
     pub sending: Sending,
+    pub outrun: Outrun,
 }
 
 /// The way to one replica.
@@ -47,6 +48,7 @@ pub struct ReplicaLink {
     group: GroupId,
     links: Links,
     sending: Sending,
+    outrun: Outrun,
     target: PeerNumber,
     /// Appends without entries, which leave with those of other groups.
     beats: bool,
@@ -54,7 +56,8 @@ pub struct ReplicaLink {
 
 impl Network {
     fn link(&self, target: PeerNumber, beats: bool) -> ReplicaLink {
-        ReplicaLink { group: self.group, links: self.links.clone(), sending: self.sending.clone(), target, beats }
+        let (links, sending, outrun) = (self.links.clone(), self.sending.clone(), self.outrun.clone());
+        ReplicaLink { group: self.group, links, sending, outrun, target, beats }
     }
 }
 
@@ -136,7 +139,12 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
                 futures_util::future::Either::Right(links.post(target, group, body, APPEND_MAX))
             }
         });
-        let answers = sent.buffered(APPENDS_IN_FLIGHT).map(|answer| match answered(answer)? {
+        let outrun = self.outrun.clone();
+        let answers = sent.buffered(APPENDS_IN_FLIGHT).map(move |answer| match answered(answer)? {
+            // What it says is learned again, behind the snapshot.
+            Body::Appended(_) if !beats && outrun.take(target) => {
+                Err(network_error(AnyError::error("the entries that it needs next are to be purged")))
+            }
             Body::Appended(answer) => wire::appended(&answer).map_err(|e| network_error(AnyError::new(&e))),
             _ => Err(unexpected()),
         });

@@ -15,7 +15,7 @@ use openraft::{Raft, ServerState};
 use super::config;
 use super::log_store::LogStore;
 use super::network::Network;
-use super::retention::{Follower, Retention, Sending, Standing};
+use super::retention::{Follower, Outrun, Retention, Sending, Standing};
 use super::snapshot_receive::SnapshotReceiver;
 use super::state_machine::{GroupStateMachine, OnApplied};
 use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
@@ -73,6 +73,7 @@ pub struct Replica {
     pub(super) receiver: SnapshotReceiver,
     log: GroupLog,
     sending: Sending,
+    outrun: Outrun,
     _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
 }
 
@@ -101,9 +102,10 @@ impl Replica {
         let receiver = SnapshotReceiver::new(group, storage.clone(), links.clone());
         let machine = GroupStateMachine::new(group, storage, on_applied);
         let sending = Sending::default();
-        let network = Network { group, links, sending: sending.clone() };
+        let outrun = Outrun::default();
+        let network = Network { group, links, sending: sending.clone(), outrun: outrun.clone() };
         let raft = Raft::new(me, config, network, LogStore(log.clone()), machine).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Replica { group, raft, receiver, log, sending, _leadership: Rc::default() })
+        Ok(Replica { group, raft, receiver, log, sending, outrun, _leadership: Rc::default() })
     }
 
     /// Calls `on_leading` with its term whenever this replica starts to lead, `on_following` when it no longer does; alternating.
@@ -176,10 +178,12 @@ impl Replica {
         let held_from = self.log.first_within(applied, retention.held_bytes_max).await;
         // From here on nothing waits: what followers need is what they need when the request is made.
         let purged = self.log.state().purged.map(|at| at.index);
-        let purge = Standing { applied, purged, retained_from, held_from }.purge(self.followers().as_deref());
+        let (standing, followers) = (Standing { applied, purged, retained_from, held_from }, self.followers());
+        let purge = standing.purge(followers.as_deref());
         if let Some(upto) = purge.upto {
             let _ = trigger.purge_log(upto).await;
         }
+        self.outrun.set(standing.outrun(&followers.unwrap_or_default(), purge));
         purge.held
     }
 
@@ -195,7 +199,7 @@ impl Replica {
         let follower = |(peer, matched): (&u64, &Option<LogId>)| {
             let matched = matched.map(|at| at.index);
             let sending = self.sending.index(*peer, matched);
-            Follower { matched, answers: answered(peer), sending }
+            Follower { peer: *peer, matched, answers: answered(peer), sending }
         };
         Some(replication.iter().filter(|(peer, _)| **peer != m.id).map(follower).collect())
     }

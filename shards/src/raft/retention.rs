@@ -1,7 +1,7 @@
 //! How much of the log stays behind the last applied entry, and what of it a leader keeps for followers.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ pub struct Retention {
 /// What a leader knows of a follower, voter or learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Follower {
+    pub(super) peer: PeerNumber,
     /// The last entry that it is known to have.
     pub(super) matched: Option<u64>,
     /// It answers.
@@ -59,7 +60,21 @@ fn after(index: Option<u64>) -> u64 {
     index.map_or(0, |index| index + 1)
 }
 
+impl Follower {
+    /// It answers, and the log has what comes next for it, but that goes: it lacks more than may be kept.
+    fn is_outrun(&self, standing: &Standing, upto: u64) -> bool {
+        let next = after(self.matched);
+        self.answers && self.sending.is_none() && next >= after(standing.purged) && next <= upto
+    }
+}
+
 impl Standing {
+    /// To whom no more entries may be sent, or nothing of the log can go.
+    pub(super) fn outrun(&self, followers: &[Follower], purge: Purge) -> impl Iterator<Item = PeerNumber> {
+        let upto = purge.upto.unwrap_or_default();
+        followers.iter().filter(move |follower| follower.is_outrun(self, upto)).map(|follower| follower.peer)
+    }
+
     /// What may go. `followers`: of the leader; nobody else knows any.
     pub(super) fn purge(&self, followers: Option<&[Follower]>) -> Purge {
         let margin_from = (self.applied + 1).saturating_sub(MARGIN_ENTRIES);
@@ -79,6 +94,26 @@ impl Standing {
             }
         }
         Purge { upto: (keep_from > first).then(|| keep_from - 1), held }
+    }
+}
+
+/// Followers to whom entries must not be sent any more, because the log that they need is to be purged. openraft postpones a purge,
+/// the whole of it, for as long as it streams entries of it to anybody; a stream that fails lets go, and a snapshot follows. Cheap to
+/// clone.
+#[derive(Clone, Default)]
+pub(super) struct Outrun(Rc<RefCell<BTreeSet<PeerNumber>>>);
+
+impl Outrun {
+    /// These are, and no others.
+    pub(super) fn set(&self, peers: impl Iterator<Item = PeerNumber>) {
+        let mut outrun = self.0.borrow_mut();
+        outrun.clear();
+        outrun.extend(peers);
+    }
+
+    /// Whether the stream to a peer has to fail; once.
+    pub(super) fn take(&self, peer: PeerNumber) -> bool {
+        self.0.borrow_mut().remove(&peer)
     }
 }
 
@@ -148,7 +183,7 @@ mod tests {
     const STANDING: Standing = Standing { applied: 1000, purged: Some(100), retained_from: 901, held_from: 501 };
 
     fn follower(matched: u64) -> Follower {
-        Follower { matched: Some(matched), answers: true, sending: None }
+        Follower { peer: 2, matched: Some(matched), answers: true, sending: None }
     }
 
     fn purge(followers: &[Follower]) -> Purge {
@@ -189,6 +224,18 @@ mod tests {
         let fresh = Standing { purged: None, held_from: 0, ..STANDING };
         let learner = Follower { matched: None, ..follower(0) };
         assert_eq!(fresh.purge(Some(&[learner])), Purge { upto: None, held: true });
+    }
+
+    /// openraft purges nothing while it sends entries of it to anybody: for that bound to hold the sending has to end.
+    #[test]
+    fn a_follower_behind_the_bound_is_outrun() {
+        let outrun = |followers: &[Follower]| STANDING.outrun(followers, purge(followers)).collect::<Vec<_>>();
+        assert_eq!(outrun(&[follower(300), Follower { peer: 3, ..follower(1000) }]), [2]);
+        assert_eq!(outrun(&[follower(700)]), []);
+        assert_eq!(outrun(&[Follower { answers: false, ..follower(300) }]), [], "it fails by itself");
+        assert_eq!(outrun(&[follower(50)]), [], "a snapshot is on its way, or will be");
+        assert_eq!(outrun(&[Follower { sending: Some(300), ..follower(200) }]), []);
+        assert_eq!(STANDING.outrun(&[follower(300)], Purge::default()).count(), 0);
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub async fn send(
             let error = std::io::Error::other(error);
             Err(StorageError::from_io_error(ErrorSubject::StateMachine, ErrorVerb::Read, error).into())
         }
+        // It is tried five times a second for as long as the peer is away, which others tell.
+        Err(error @ SendError::Link(LinkError::Down { .. })) => Err(Unreachable::new(&error).into()),
         Err(error) => {
             tracing::warn!(%group, peer = to, %error, "a snapshot could not be sent; it will be tried again");
             Err(Unreachable::new(&error).into())

@@ -89,3 +89,53 @@ fn a_short_absence_needs_no_snapshot() {
         leader.stop().await;
     });
 }
+
+/// Story: a follower answers, but takes entries more slowly than they are written. Once it lacks more than may be kept for it, the log
+/// goes all the same, and the follower gets a snapshot; else one slow disk would fill the others.
+#[test]
+fn a_follower_that_is_too_slow_does_not_keep_the_log() {
+    let dir = temp();
+    run(async {
+        let leader = Peer::lead(dir.path()).await;
+        let learner = Peer::start(2, dir.path()).await;
+        connect(&leader, &learner);
+        leader.add_learner(2).await;
+        leader.write(5).await;
+        until_equal(&leader, &learner).await;
+        let log = learner.log.group(GROUP);
+        learner.door.watch(move |body| match body {
+            // What is empty and known passes: heartbeats. The rest stays in its order.
+            Body::Append(append) => {
+                let has = log.state().last.map(|at| at.index);
+                let known = append.entries.is_empty() && append.prev.as_ref().map(|at| at.index) <= has;
+                if known { Fate::Pass } else { Fate::Hold }
+            }
+            _ => Fate::Pass,
+        });
+        let slow = Rc::clone(&learner.door);
+        executor::spawn(async move {
+            while slow.watch.borrow().is_some() {
+                executor::sleep(Duration::from_secs(1)).await;
+                let waits = !slow.held.borrow().is_empty();
+                if waits {
+                    let (body, answer) = slow.held.borrow_mut().remove(0);
+                    slow.pass(body, answer);
+                }
+            }
+        });
+        for _ in 0..100 {
+            leader.write(1).await;
+        }
+        let little = Retention { retained_bytes: 200 << 10, held_bytes_max: 300 << 10 };
+        let outrun = until("the log is purged", async || {
+            leader.trim(little).await;
+            (leader.purged() > learner.state().await.0.map(|at| at + 20)).then_some(())
+        });
+        outrun.await;
+        learner.door.release();
+        until_equal(&leader, &learner).await;
+        assert_eq!(learner.door.begins.get(), 1);
+        learner.stop().await;
+        leader.stop().await;
+    });
+}
