@@ -31,7 +31,7 @@ async fn from_the_log() {
         }
         cluster.restart(id).await;
         cluster.until_equal().await;
-        assert!(!cluster.member(id).peer.log().contains("snapshot"), "it was not away for long");
+        assert!(!cluster.member(id).peer.log().contains(SNAPSHOT), "it was not away for long");
     }
 }
 
