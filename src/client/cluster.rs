@@ -52,7 +52,8 @@ impl Client {
             let request = request.clone();
             async move { self.admin(channel).add_cluster_member(request).await }
         };
-        Ok(self.call(Call::safe("AddClusterMember", None), send).await?.0)
+        self.call(Call::safe("AddClusterMember", None), send).await?;
+        Ok(())
     }
 
     /// Wishes a peer out of the cluster. Answers when the wish is stored.
@@ -62,7 +63,8 @@ impl Client {
             let request = request.clone();
             async move { self.admin(channel).remove_cluster_member(request).await }
         };
-        Ok(self.call(Call::safe("RemoveClusterMember", None), send).await?.0)
+        self.call(Call::safe("RemoveClusterMember", None), send).await?;
+        Ok(())
     }
 
     /// Moves the leadership of a group to a voter of it. Answers when that peer leads.
@@ -72,13 +74,15 @@ impl Client {
             let request = request.clone();
             async move { self.admin(channel).transfer_leader(request).await }
         };
-        Ok(self.call(Call::safe("TransferLeader", None), send).await?.0)
+        self.call(Call::safe("TransferLeader", None), send).await?;
+        Ok(())
     }
 
     /// Has the peers spread leadership evenly.
     pub async fn rebalance(&self) -> Result<(), Error> {
         let send = |channel| async move { self.admin(channel).rebalance(RebalanceRequest {}).await };
-        Ok(self.call(Call::safe("Rebalance", None), send).await?.0)
+        self.call(Call::safe("Rebalance", None), send).await?;
+        Ok(())
     }
 
     /// Applied index and state hash of the replica that the peer at one address has of a group: asked once.

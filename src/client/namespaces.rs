@@ -42,7 +42,7 @@ impl Client {
             };
             let (page, _) = client.call(Call::read("ListNamespaces", None), send).await?;
             let more = !page.next_page_token.is_empty();
-            let next = more.then(|| ListNamespacesRequest { page_size: request.page_size, page_token: page.next_page_token });
+            let next = more.then_some(ListNamespacesRequest { page_size: request.page_size, page_token: page.next_page_token });
             Ok(Some((page.namespaces, (client, next))))
         })
     }

@@ -145,7 +145,7 @@ impl Client {
             let Some(request) = request else { return Ok(None) };
             let page = client.list_page(request.clone()).await?;
             let more = !page.next_page_token.is_empty();
-            let next = more.then(|| ListTasksRequest { page_token: page.next_page_token, ..request });
+            let next = more.then_some(ListTasksRequest { page_token: page.next_page_token, ..request });
             Ok(Some((page.tasks, (client, next))))
         })
     }

@@ -351,5 +351,7 @@ mod tests {
         assert_eq!(state_filter(0), Ok(None));
         assert_eq!(state_filter(4), Ok(Some(TaskState::Dead)));
         assert_eq!(state_filter(5).expect_err("unknown").to_string(), "state is 5; it takes 0 to 4");
+        assert_eq!(consistency(1), Ok(Consistency::Stale));
+        assert_eq!(consistency(2).expect_err("unknown").to_string(), "consistency is 2; it takes 0 to 1");
     }
 }

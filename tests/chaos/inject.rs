@@ -130,6 +130,8 @@ impl Injector<'_> {
         self.cluster.ask_to_add(&id, 0).await;
         self.note(format!("  {id} is to be a member"));
         self.until_settled().await;
+        let snapshots = self.cluster.member(&id).peer.log().matches("a snapshot was received and installed").count();
+        self.note(format!("  {id} is one, with snapshots of {snapshots} groups"));
         self.aim();
     }
 

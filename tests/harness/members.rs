@@ -6,10 +6,10 @@ use z4_proto::*;
 use super::client::Client;
 use super::wait::{until, within};
 
-/// GetClusterInfo.
+/// GetClusterInfo, which is never refused. The first call after a restart of the peer may still go to the connection of before.
 pub async fn info(client: &Client) -> ClusterInfo {
-    let answer = within("GetClusterInfo", client.admin.clone().get_cluster_info(GetClusterInfoRequest {})).await;
-    answer.expect("info").into_inner()
+    let answer = async || client.admin.clone().get_cluster_info(GetClusterInfoRequest {}).await.ok();
+    until("GetClusterInfo is answered", answer).await.into_inner()
 }
 
 /// AddClusterMember.

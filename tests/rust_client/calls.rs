@@ -95,7 +95,8 @@ async fn a_refusal_is_final() {
 #[tokio::test]
 async fn nobody_there() {
     let (mut a, mut b, _) = two().await;
-    (a.kill(), b.kill());
+    a.kill();
+    b.kill();
     let hasty = Client::builder().wait_for_peers(false).connect([a.address(), b.address()]).expect("addresses");
     let error = within("no waiting", hasty.check_health()).await.expect_err("nobody is there");
     assert_eq!((error.kind(), error.attempts(), error.code()), (ErrorKind::Unreachable, 2, Code::Unavailable));

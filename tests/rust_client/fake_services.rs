@@ -99,8 +99,9 @@ impl Collection for Stage {
     async fn consume(&self, request: Request<Streaming<ConsumeRequest>>) -> Answer<Answers<ConsumeResponse>> {
         let (answers, outgoing) = tokio::sync::mpsc::channel(64);
         let consuming = Consuming { requests: request.into_inner(), answers };
-        let play = self.fate("Consume", |stage| stage.consumers.send(consuming)).await?;
-        play.map_err(|_| Status::unavailable("the test is over"))?;
+        if !self.fate("Consume", |stage| stage.consumers.send(consuming).is_ok()).await? {
+            return Err(Status::unavailable("the test is over"));
+        }
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
 

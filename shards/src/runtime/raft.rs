@@ -14,7 +14,7 @@ use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot, TokioWatch};
 
 use super::clock;
 
-/// The common beat of long sleeps. Short beside the heartbeat interval, long beside what a wake costs.
+/// The common beat of openraft's ticks. Short beside the heartbeat interval, long beside what a wake costs.
 const BEAT: Duration = Duration::from_millis(50);
 
 /// Beats are counted from here.
@@ -78,13 +78,10 @@ impl AsyncRuntime for ExecutorRuntime {
         Box::pin(glommio::timer::sleep(duration))
     }
 
-    /// A long sleep ends on a common beat: openraft spreads the ticks of its groups over time, and each would wake the executor, and
-    /// send its heartbeats, by itself.
+    /// Ends on a common beat: openraft spreads the ticks of its groups over time (a tick each 40 ms), and each would wake the executor,
+    /// and send its heartbeats, by itself.
     fn sleep_until(deadline: Instant) -> Self::Sleep {
         let wait = deadline.saturating_duration_since(clock::monotonic());
-        if wait < BEAT {
-            return Self::sleep(wait);
-        }
         let past = deadline.saturating_duration_since(*EPOCH).as_micros() % BEAT.as_micros();
         Self::sleep(wait + BEAT - Duration::from_micros(past as u64))
     }

@@ -104,10 +104,10 @@ impl Queue {
         let order = inner.next_order;
         let pending = Pending { order, bytes, born, bound, uncertain: false, stake, done: Some(done) };
         let over = if inner.waiting.len() >= limits.waiting_max {
-            let what = "the group's queue of commands (queue_commands_max)";
+            let what = "the group's queue of commands (queued_commands_max)";
             Rejection::Overloaded { what, limit: limits.waiting_max }
         } else if inner.bytes + bytes > limits.waiting_bytes_max {
-            let what = "the group's queue of commands in bytes (queue_bytes_max)";
+            let what = "the group's queue of commands in bytes (queued_bytes_max)";
             Rejection::Overloaded { what, limit: limits.waiting_bytes_max }
         } else {
             inner.next_order += 1;

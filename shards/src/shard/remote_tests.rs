@@ -81,6 +81,7 @@ fn a_consumer_at_a_follower_gets_what_it_asks_for_and_settles_it() {
         consumer.add_credit(5);
         let five = take(&mut consumer, 5).await;
         assert!(next(&mut consumer).await.is_empty(), "its credit is used up");
+        assert!(consumer.is_relayed() && !first.shards.consume(vec![name()], 0, BYTES).expect("consumes").is_relayed());
         assert_eq!(five.iter().map(|task| task.id).collect::<Vec<_>>(), made[..5], "in due order");
         assert_eq!(state(other, five[0].id).await, Some(TaskState::Leased), "a follower knows it, too");
 

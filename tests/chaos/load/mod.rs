@@ -169,8 +169,8 @@ impl Load {
                 (namespace, due_ms)
             }
         };
-        // Some are large, so that the log fills.
-        let padding = "-".repeat(if self.chance(4) == 0 { self.chance(6_000) as usize } else { 0 });
+        // Some are large, so that the log is purged every few seconds.
+        let padding = "-".repeat(if self.chance(3) == 0 { self.chance(60_000) as usize } else { 0 });
         let payload = format!("{number}:{padding}");
         let request_id = if self.chance(3) == 0 { String::new() } else { format!("request-{number}") };
         let request = match due_ms {

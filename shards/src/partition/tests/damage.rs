@@ -83,17 +83,31 @@ fn a_flipped_byte_in_a_table_is_never_served() {
     assert!(refused > 0, "no flip was noticed");
 }
 
+/// Copies a directory that may be in use. A file that goes meanwhile makes it start again: a crash would not see half of a removal.
 pub(super) fn copy_dir(from: &Path, to: &Path) {
-    for file in files_below(from) {
-        let target = to.join(file.strip_prefix(from).expect("it is below"));
-        fs::create_dir_all(target.parent().expect("it has one")).expect("created");
-        // Holes stay holes: the journal is 64 MiB of unused space.
-        if file.extension().is_some_and(|e| e == "jnl") {
-            let bytes = fs::read(&file).expect("read");
-            let end = bytes.chunks(4096).rposition(|block| block != &[0; 4096][..block.len()]).map_or(0, |end| end + 1);
-            fs::write(&target, &bytes[..bytes.len().min(end * 4096)]).expect("written");
-        } else {
-            fs::copy(&file, &target).expect("copied");
+    for _ in 0..100 {
+        match try_copy_dir(from, to) {
+            Ok(()) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => fs::remove_dir_all(to).expect("removed"),
+            Err(error) => panic!("{}: {error}", from.display()),
         }
     }
+    panic!("{} changes all the time", from.display());
+}
+
+fn try_copy_dir(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for file in files_below(from) {
+        let target = to.join(file.strip_prefix(from).expect("it is below"));
+        fs::create_dir_all(target.parent().expect("it has one"))?;
+        // Holes stay holes: the journal is 64 MiB of unused space.
+        if file.extension().is_some_and(|e| e == "jnl") {
+            let bytes = fs::read(&file)?;
+            let end = bytes.chunks(4096).rposition(|block| block != &[0; 4096][..block.len()]).map_or(0, |end| end + 1);
+            fs::write(&target, &bytes[..bytes.len().min(end * 4096)])?;
+        } else {
+            fs::copy(&file, &target)?;
+        }
+    }
+    Ok(())
 }

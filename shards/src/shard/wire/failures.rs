@@ -23,8 +23,8 @@ const MALFORMED: [&str; 9] = [
 
 /// Bounds of the other peer, by the names of their options.
 const BOUNDS: [&str; 4] = [
-    "the group's queue of commands (queue_commands_max)",
-    "the group's queue of commands in bytes (queue_bytes_max)",
+    "the group's queue of commands (queued_commands_max)",
+    "the group's queue of commands in bytes (queued_bytes_max)",
     "a shard's mailbox (mailbox_messages_max)",
     "a queue of the group's leader",
 ];
