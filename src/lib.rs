@@ -6,5 +6,6 @@ pub mod config;
 pub mod grpc;
 pub mod links;
 pub mod process;
+pub mod sql;
 pub mod telemetry;
 pub mod tool;

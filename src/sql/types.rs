@@ -1,0 +1,46 @@
+//! The types of columns and expressions, as MySQL names them, and how SQLite carries their values.
+
+/// The type of a column or an expression. SQLite's values are dynamic; what is written here is what each type's values are inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SqlType {
+    /// Always NULL.
+    Null,
+    /// BIGINT: INTEGER. Booleans, too.
+    Int,
+    /// BIGINT UNSIGNED: INTEGER, never negative.
+    UInt,
+    /// DOUBLE: REAL.
+    Double,
+    /// DECIMAL with so many digits behind the point: REAL or INTEGER, rounded and padded when it is shown.
+    Decimal(u8),
+    /// VARCHAR, LONGTEXT; utf8mb4_bin: TEXT.
+    Text,
+    /// LONGBLOB: BLOB.
+    Blob,
+    /// JSON: TEXT that holds a JSON document.
+    Json,
+    /// DATETIME with 0 to 6 digits of fraction: INTEGER, microseconds since 1970-01-01 UTC. The session's time zone counts when it
+    /// becomes text and when text becomes one.
+    DateTime(u8),
+    /// DATE: TEXT, `YYYY-MM-DD`, in the session's time zone.
+    Date,
+    /// TIME with 0 to 6 digits of fraction: TEXT, `[-]HH:MM:SS[.ffffff]`.
+    Time(u8),
+}
+
+/// A value on its own: a parameter, a setting, a folded constant. Dates are `Text` in the session's time zone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Datum {
+    /// NULL.
+    Null,
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer.
+    UInt(u64),
+    /// A number with a fraction.
+    Double(f64),
+    /// A string.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
