@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::runs::{all, consume, create, failover, fill, fsync, idle, join, lateness, mixed, one_writer, shard, sweep};
+use crate::runs::{all, consume, create, failover, fill, fsync, idle, join, lateness, mixed, one_writer, rows, shard, sweep};
 
 /// Loads a z4 peer and prints latency percentiles, rates, the peer's CPU and memory, and what the disk can do on its own.
 #[derive(Debug, Parser)]
@@ -101,6 +101,8 @@ pub enum Run {
     Idle(idle::Options),
     /// Schedules many tasks far in the future: rate, memory, and with --spawn the time that a restart takes
     Fill(fill::Options),
+    /// Fills a peer with the rows that bench/sql measures SQL on
+    Rows(rows::Options),
     /// Kills the leader of every group under load, again and again: for how long no write succeeds; needs --spawn
     Failover(failover::Options),
     /// Adds a peer to one with many tasks, under load: how long it takes to catch up; needs --spawn

@@ -145,7 +145,7 @@ pub fn stamp_of(payload: &[u8]) -> Option<u64> {
 
 /// A number below `span` for each index, in an order that looks random, the same in every run and evenly spread however many are
 /// taken: Weyl's sequence with the golden ratio.
-fn scatter(index: u64, span: u64) -> u64 {
+pub(crate) fn scatter(index: u64, span: u64) -> u64 {
     let fraction = index.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((u128::from(fraction) * u128::from(span)) >> 64) as u64
 }

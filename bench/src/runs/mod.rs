@@ -11,6 +11,7 @@ pub mod join;
 pub mod lateness;
 pub mod mixed;
 pub mod one_writer;
+pub mod rows;
 pub mod shard;
 pub mod sweep;
 
@@ -28,6 +29,7 @@ pub async fn run(common: &Common, run: &Run) -> Result<Option<Report>> {
         Run::Lateness(options) => lateness::run(common, options).await?,
         Run::Idle(options) => idle::run(common, options).await?,
         Run::Fill(options) => fill::run(common, options).await?,
+        Run::Rows(options) => rows::run(common, options).await?,
         Run::Failover(options) => failover::run(common, options).await?,
         Run::Join(options) => join::run(common, options).await?,
         Run::Fsync(options) => fsync::run(common, options)?,

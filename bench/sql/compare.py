@@ -1,0 +1,167 @@
+"""z4's SQL beside MariaDB's: the same rows, the same queries, warm, in one run."""
+
+import argparse
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+
+import pymysql.cursors
+
+from servers import MariaDB, Z4, memory
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+
+def stamp(ms):
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(ms // 1000)) + f".{ms % 1000:03}"
+
+
+def queries(namespaces, from_ms, tasks):
+    """Name, SQL, how often it is asked."""
+    until = stamp(from_ms + 365 * DAY_MS)
+    year = f"deliver_at >= '{stamp(from_ms)}' AND deliver_at < '{until}'"
+    noon = from_ms + 100 * DAY_MS + 12 * HOUR_MS
+    hour = f"deliver_at >= '{stamp(noon)}' AND deliver_at < '{stamp(noon + HOUR_MS)}'"
+    all_of_them = ", ".join(f"'tenant-{n:04}'" for n in range(namespaces))
+    one, some = "namespace = 'tenant-0042'", f"namespace IN ({all_of_them})"
+    user = "JSON_EXTRACT(metadata, '$.user_id') = 'user000042@example.com'"
+    mail = "JSON_EXTRACT(metadata, '$.channel') = 'mail'"
+    few = max(3, min(9, 20_000_000 // tasks))
+    return [
+        ("one namespace, one hour, JSON filter", f"SELECT * FROM tasks WHERE {one} AND {hour} AND {user}", 400),
+        ("one namespace, one day, all columns", f"SELECT namespace, state, deliver_at, metadata, payload FROM tasks WHERE {one} AND "
+         f"deliver_at >= '{stamp(noon)}' AND deliver_at < '{stamp(noon + DAY_MS)}' ORDER BY deliver_at", 200),
+        ("one namespace, a year: count by state", f"SELECT state, COUNT(*) FROM tasks WHERE {one} AND {year} GROUP BY state", 100),
+        ("one namespace, a year: JSON filter", f"SELECT COUNT(*) FROM tasks WHERE {one} AND {year} AND {mail}", 50),
+        ("one namespace: the last ten", f"SELECT deliver_at FROM tasks WHERE {one} AND {year} ORDER BY deliver_at DESC LIMIT 10", 200),
+        ("all namespaces, one hour: count", f"SELECT COUNT(*) FROM tasks WHERE {some} AND {hour}", 20),
+        ("all namespaces, a year: count by state", f"SELECT state, COUNT(*) FROM tasks WHERE {some} AND {year} GROUP BY state", few),
+        ("all namespaces, a year: count by namespace and state",
+         f"SELECT namespace, state, COUNT(*) FROM tasks WHERE {some} AND {year} GROUP BY namespace, state ORDER BY 1, 2", few),
+        ("all namespaces, a year: JSON filter", f"SELECT COUNT(*) FROM tasks WHERE {some} AND {year} AND {mail}", few),
+    ]
+
+
+def ask(connection, sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+def milliseconds(connection, sql, times):
+    """Each of `times` answers: how long it took."""
+    took = []
+    for _ in range(times):
+        start = time.perf_counter()
+        ask(connection, sql)
+        took.append((time.perf_counter() - start) * 1e3)
+    return took
+
+
+def without_ids(rows, sql):
+    return rows if "SELECT *" not in sql else len(rows)
+
+
+def compare(servers, asked):
+    print("| query | z4 p50 | z4 p90 | MariaDB p50 | MariaDB p90 | z4 / MariaDB |\n|---|---|---|---|---|---|")
+    for name, sql, times in asked:
+        found, figures = [], {server.name: [] for server in servers}
+        connections = [server.connect() for server in servers]
+        for connection in connections:
+            if connection.server_version.startswith("8.0"):
+                ask(connection, "SET SESSION max_execution_time = 600000")
+            found.append(without_ids(ask(connection, sql), sql))
+        if found[0] != found[1]:
+            print(f"| {name} | different answers: {str(found[0])[:120]} and {str(found[1])[:120]} |")
+        # In turns, so that a slow minute of the machine is shared.
+        for part in range(0, times, max(1, times // 4)):
+            for server, connection in zip(servers, connections):
+                figures[server.name] += milliseconds(connection, sql, min(max(1, times // 4), times - part))
+        for connection in connections:
+            connection.close()
+        p50 = [statistics.median(figures[server.name]) for server in servers]
+        p90 = [sorted(figures[server.name])[int(len(figures[server.name]) * 0.9)] for server in servers]
+        print(f"| {name} | {p50[0]:.2f} ms | {p90[0]:.2f} ms | {p50[1]:.2f} ms | {p90[1]:.2f} ms | {p50[0] / p50[1]:.2f} |", flush=True)
+
+
+def stream(servers, namespaces, from_ms):
+    """An unlimited SELECT: the first row, all rows, and the memory of the server meanwhile."""
+    some = ", ".join(f"'tenant-{n:04}'" for n in range(namespaces))
+    sql = (f"SELECT id, namespace, state, deliver_at, created_at, attempts, metadata, payload FROM tasks WHERE namespace IN ({some}) "
+           f"AND deliver_at >= '{stamp(from_ms)}' AND deliver_at < '{stamp(from_ms + 365 * DAY_MS)}'")
+    print("\n| unlimited SELECT | first row p50 | rows | all rows | memory before | most above it |\n|---|---|---|---|---|---|")
+    for server in servers:
+        firsts = []
+        for _ in range(5):
+            with server.connect(cursorclass=pymysql.cursors.SSCursor) as connection:
+                cursor = connection.cursor()
+                start = time.perf_counter()
+                cursor.execute(sql)
+                cursor.fetchone()
+                firsts.append((time.perf_counter() - start) * 1e3)
+                connection._force_close()
+        time.sleep(2)
+        before, most, done = memory(server.process.pid), [0], threading.Event()
+
+        def watch(pid=server.process.pid, most=most, done=done):
+            while not done.wait(0.02):
+                most[0] = max(most[0], memory(pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        start, rows = time.perf_counter(), 0
+        # A client in C, so that it is not what is waited for.
+        limits = ["--init-command=SET SESSION max_execution_time = 600000"] if server.name == "z4" else []
+        client = subprocess.Popen(
+            ["mariadb", "--no-defaults", "--host=127.0.0.1", f"--port={server.port}", "--user=root", "--quick", "--skip-ssl", "--batch",
+             "--skip-column-names", *limits, "z4", "-e", sql], stdout=subprocess.PIPE)
+        for block in iter(lambda: client.stdout.read(1 << 20), b""):
+            rows += block.count(b"\n")
+        took = time.perf_counter() - start
+        done.set()
+        watcher.join()
+        client.wait()
+        print(f"| {server.name} | {statistics.median(firsts):.1f} ms | {rows:,} | {took:.1f} s | {before / 2**20:.0f} MiB | "
+              f"{(most[0] - before) / 2**20:.0f} MiB |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bin", type=pathlib.Path, required=True)
+    parser.add_argument("--tasks", type=int, default=5_000_000)
+    parser.add_argument("--namespaces", type=int, default=1_000)
+    parser.add_argument("--data", default=None)
+    parser.add_argument("--z4-args", default="")
+    parser.add_argument("--only", default="", help="queries whose names hold this")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="z4-bench-sql-", dir=options.data) as directory:
+        directory = pathlib.Path(directory)
+        from_ms = (int(time.time() * 1000) // DAY_MS + 2) * DAY_MS
+        tsv = directory / "rows.tsv"
+        z4 = Z4(options.bin / "z4", directory, options.z4_args.split())
+        mariadb = None
+        try:
+            subprocess.run([options.bin / "z4-bench", "--target", z4.service, "--pid", str(z4.process.pid), "--data", directory, "rows",
+                            "--tasks", str(options.tasks), "--namespaces", str(options.namespaces), "--from", str(from_ms),
+                            "--tsv", tsv], check=True)
+            mariadb = MariaDB(directory)
+            start = time.monotonic()
+            mariadb.load(tsv)
+            print(f"MariaDB loaded the rows in {time.monotonic() - start:.0f} s\n", flush=True)
+            tsv.unlink()
+            servers = [z4, mariadb]
+            asked = [query for query in queries(options.namespaces, from_ms, options.tasks) if options.only in query[0]]
+            compare(servers, asked)
+            if not options.only:
+                stream(servers, options.namespaces, from_ms)
+        finally:
+            for server in (z4, mariadb):
+                if server:
+                    server.close()
+
+
+if __name__ == "__main__":
+    main()
