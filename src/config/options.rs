@@ -147,6 +147,26 @@ options! {
         /// MySQL's protocol, for SQL. 0: the kernel chooses.
         sql_port: u16 = 3306, PORT, Unit::None;
     }
+    "SQL" {
+        /// Listen for MySQL clients, which may only read.
+        sql_enabled: bool = true, BOOL, Unit::None;
+        /// Who may ask: one `name:hash` per line, made by `z4t sql-user`. Empty: anybody, without a password, from this machine alone.
+        sql_users: PathBuf = PathBuf::new(), Text("a file"), Unit::None;
+        /// Connections of MySQL clients at a time.
+        sql_connections_max: usize = 200, Range(1, 10_000), Unit::None;
+        /// Queries that run at a time; more of them wait.
+        sql_queries_max: usize = 4, Range(1, 256), Unit::None;
+        /// Memory that one query may hold to sort, group and read ahead.
+        sql_query_memory_bytes_max: usize = 64 * MIB as usize, Range(4 * MIB, 64 * GIB), Unit::Bytes;
+        /// The same for all queries together.
+        sql_memory_bytes_max: usize = 128 * MIB as usize, Range(4 * MIB, 256 * GIB), Unit::Bytes;
+        /// A query is ended after this, unless its session sets max_execution_time.
+        sql_execution_ms_max: u64 = 30_000, Range(1, 86_400_000), Unit::Ms;
+        /// What a MySQL client may send in one statement.
+        sql_packet_bytes_max: usize = 16 * MIB as usize, Range(64 * KIB, GIB), Unit::Bytes;
+        /// A MySQL connection that asks nothing for so long is closed.
+        sql_idle_timeout_ms: u64 = 28_800_000, Range(1_000, 604_800_000), Unit::Ms;
+    }
     "Shards" {
         /// Executors, each pinned to a core. 0: one per core.
         shards: usize = 0, Range(0, 256), Unit::None;

@@ -88,6 +88,10 @@ impl Config {
         if self.batch_bytes_max > self.queued_bytes_max {
             return rule("batch_bytes_max", self.batch_bytes_max, format!("queued_bytes_max is less, {}", self.queued_bytes_max));
         }
+        if self.sql_query_memory_bytes_max > self.sql_memory_bytes_max {
+            let least = format!("sql_memory_bytes_max is less, {}", self.sql_memory_bytes_max);
+            return rule("sql_query_memory_bytes_max", self.sql_query_memory_bytes_max, least);
+        }
         if self.window_namespace_bytes > self.window_bytes {
             return rule(
                 "window_namespace_bytes",

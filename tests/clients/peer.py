@@ -27,13 +27,14 @@ class Peer:
             "Z4_PEER_ID": "peer-1",
             "Z4_BOOTSTRAP_CLUSTER": "true",
             "Z4_BIND_ADDRESS": "127.0.0.1",
-            "Z4_SHARDS": "1",
+            "Z4_SHARDS": "2",
         }
         self._log = root / "log"
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            self.address = f"127.0.0.1:{self._ports(root / 'peer' / 'ports.json')['service']}"
+            ports = self._ports(root / "peer" / "ports.json")
+            self.address, self.sql = f"127.0.0.1:{ports['service']}", ports["sql"]
         except BaseException:
             self.close()
             raise
