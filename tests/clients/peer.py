@@ -13,7 +13,7 @@ START_SECONDS_MAX = 60
 class Peer:
     """Starts a peer and waits until it has written down its ports; kills it when closed."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, **options):
         self._directory = tempfile.TemporaryDirectory(prefix="z4-clients-")
         root = pathlib.Path(self._directory.name)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("Z4_")}
@@ -28,6 +28,7 @@ class Peer:
             "Z4_BOOTSTRAP_CLUSTER": "true",
             "Z4_BIND_ADDRESS": "127.0.0.1",
             "Z4_SHARDS": "2",
+            **options,
         }
         self._log = root / "log"
         with open(self._log, "wb") as log:

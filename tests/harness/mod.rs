@@ -13,6 +13,7 @@ pub mod cluster;
 mod consumer;
 pub mod http;
 pub mod members;
+pub mod mysql;
 pub mod network;
 mod peer;
 mod proxy;

@@ -22,6 +22,7 @@ struct Ports {
     service: u16,
     peer: u16,
     metrics: u16,
+    sql: u16,
 }
 
 /// A peer in temporary directories. It is killed, and its directories are removed, when it is dropped.
@@ -155,6 +156,11 @@ impl Peer {
     /// `HOST:PORT` of the metrics.
     pub fn metrics_address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.expect("the peer is ready").metrics)
+    }
+
+    /// `HOST:PORT` for MySQL clients.
+    pub fn sql_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.expect("the peer is ready").sql)
     }
 
     /// The directory of the raft logs.
