@@ -59,7 +59,8 @@ impl View {
         }
         let over = self.overlay().between(&from, &until);
         let tree = self.rows_of_tree(&from, &until);
-        let mut page = Page { view: self, key_bytes: from.len(), rows_left: rows_max.max(1), bytes_left: bytes_max, last: None, into };
+        let mut page =
+            Page { view: self, key_bytes: from.len(), rows_left: rows_max.max(1), bytes_left: bytes_max, last: None, into };
         let all_read = match (over, span.backwards) {
             ([], false) => page.take(tree),
             ([], true) => page.take(tree.rev()),

@@ -54,9 +54,7 @@ impl Group {
         let (mut leased, mut from, engine) = (Leased::default(), 0, self.engines.get());
         loop {
             let next = match self.engine.borrow().as_ref() {
-                Some(now) if self.engines.get() == engine => {
-                    now.leased_keys(namespaces, from, SLOTS_PER_TURN, &mut leased.keys)
-                }
+                Some(now) if self.engines.get() == engine => now.leased_keys(namespaces, from, SLOTS_PER_TURN, &mut leased.keys),
                 _ => return Err(self.no_leader()),
             };
             leased.truncated = leased.keys.len() > KEYS_MAX;

@@ -10,8 +10,8 @@ use super::*;
 use crate::command::{Command, Created, NamespaceRow, Op, OpReply, Refusal, Reply, Settings, SettingsPatch, TaskRow};
 use crate::machine::record::TaskRecord;
 use crate::shard::api::{
-    Consistency, Delivered, Leased, ListCursor, ListQuery, NamespaceView, Rejection, Settle, SettleError, TaskPage, TaskState, TaskView,
-    Verdict,
+    Consistency, Delivered, Leased, ListCursor, ListQuery, NamespaceView, Rejection, Settle, SettleError, TaskPage, TaskState,
+    TaskView, Verdict,
 };
 use crate::shard::delivery::ConsumerId;
 
