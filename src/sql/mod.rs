@@ -15,6 +15,7 @@ pub mod context;
 pub mod data;
 pub mod dialect;
 pub mod error;
+pub mod peer;
 pub mod result;
 pub mod signatures;
 pub mod sqlite;

@@ -53,11 +53,14 @@ impl Partition {
     /// Which of the two counts is in doubt until the next open.
     pub fn adopt(&mut self, mut prepared: Prepared) -> Result<(), PartitionError> {
         let base = generation::base(&self.place)?;
-        let Some(new) = prepared.partition.take() else { return Ok(()) };
+        let Some(mut new) = prepared.partition.take() else { return Ok(()) };
         // From here on either may be the one that counts after a crash.
         new.tree.directory().keep();
         generation::switch(&base, prepared.number).map_err(|error| self.place.storage(error))?;
         self.tree.directory().doom();
+        // Who makes views of this partition makes them of the new one from here on.
+        std::mem::swap(&mut self.viewer, &mut new.viewer);
+        new.viewer.show(new.source());
         close_aside(std::mem::replace(self, new));
         Ok(())
     }

@@ -109,6 +109,11 @@ impl Layer {
         }
     }
 
+    /// The writes, in no order that means anything.
+    pub(super) fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
     /// The writes in the order of keys.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Write> {
         self.sorted().iter().map(|at| &self.writes[*at as usize])

@@ -20,10 +20,12 @@ mod layout;
 mod options;
 mod queue;
 mod rows;
+mod span;
 mod store;
 mod tree;
 mod upkeep;
 mod view;
+mod viewer;
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +42,9 @@ pub use draft::{Draft, Drafts, Filling, ImportError, Prepared};
 pub use error::{Cause, PartitionError};
 pub use options::PartitionOptions;
 pub use rows::{Due, ListPage, ListRange, Window};
+pub use span::Span;
 pub use view::View;
+pub use viewer::Viewer;
 
 use crate::command::{LogEntry, LogPayload, LogPosition, NamespaceRow, TaskRow};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
@@ -52,6 +56,7 @@ use queue::Queue;
 use store::BatchStore;
 use tree::Tree;
 use upkeep::Upkeep;
+use viewer::Source;
 
 /// A replica's durable state. `Send`; owned by the storage thread of its shard. Dropping it writes what is queued, unsynced.
 pub struct Partition {
@@ -62,6 +67,7 @@ pub struct Partition {
     queue: Arc<Queue>,
     upkeep: Arc<Upkeep>,
     threads: Vec<JoinHandle<()>>,
+    viewer: Viewer,
     applied: Option<LogPosition>,
     membership: Option<(Option<LogPosition>, Bytes)>,
 }
@@ -99,11 +105,17 @@ impl Partition {
             queue,
             upkeep: Arc::default(),
             threads: Vec::new(),
+            viewer: Viewer::default(),
             applied,
             membership,
         };
         partition.start_threads()?;
+        partition.viewer.show(partition.source());
         Ok(partition)
+    }
+
+    fn source(&self) -> Source {
+        Source { tree: self.tree.clone(), queue: self.queue.clone(), place: self.place.clone() }
     }
 
     fn start_threads(&mut self) -> Result<(), PartitionError> {
@@ -187,6 +199,11 @@ impl Partition {
         View::new(&self.tree, &self.queue, &self.place)
     }
 
+    /// Makes views from other threads, of this partition and of what takes its place by [`Partition::adopt`], until it is dropped.
+    pub fn viewer(&self) -> Viewer {
+        self.viewer.clone()
+    }
+
     /// See [`View::get`].
     pub fn get(&self, namespace: &Namespace, id: TaskId) -> Result<Option<TaskRow>, PartitionError> {
         self.view().get(namespace, id)
@@ -257,6 +274,7 @@ impl Partition {
 
 impl Drop for Partition {
     fn drop(&mut self) {
+        self.viewer.close();
         self.queue.close();
         self.upkeep.close();
         for thread in self.threads.drain(..) {

@@ -30,6 +30,14 @@ pub(super) struct Queue {
     bytes_max: usize,
 }
 
+/// What was queued at one moment.
+pub(super) struct Look {
+    /// Newest first.
+    pub(super) layers: Vec<Arc<Layer>>,
+    /// How many had ever been pushed.
+    pushed: u64,
+}
+
 #[derive(Default)]
 struct State {
     /// Oldest first. The first stays here while it is being written, so that readers see it in one place or the other.
@@ -91,10 +99,25 @@ impl Queue {
         Ok(())
     }
 
-    /// The layers that fjall may not have yet, newest first. Take them before the fjall snapshot: a layer that was written between
-    /// the two is then seen twice, which changes nothing, and never missed.
+    /// The layers that fjall may not have yet. Take them before the fjall snapshot: a layer that was written between the two is then
+    /// seen twice, which changes nothing, and never missed. Afterwards ask whether they [stand](Queue::stands).
+    pub(super) fn look(&self) -> Look {
+        let state = self.lock();
+        Look { layers: state.layers.iter().rev().cloned().collect(), pushed: state.pushed }
+    }
+
+    /// Layers and a snapshot that was taken after them belong together: no layer that was pushed after the look was being written
+    /// to fjall when the snapshot was taken. Its rows would hide below older layers, or show without the rest of their run. Where pushes
+    /// happen, on the storage thread, that cannot be.
+    pub(super) fn stands(&self, look: &Look) -> bool {
+        let state = self.lock();
+        // Layers are written in their order, and the next one begins when this counter says that the one before is done.
+        state.pushed == look.pushed || state.written < look.pushed
+    }
+
+    #[cfg(test)]
     pub(super) fn layers(&self) -> Vec<Arc<Layer>> {
-        self.lock().layers.iter().rev().cloned().collect()
+        self.look().layers
     }
 
     /// Waits until everything queued by now is in fjall; returns the position that is there.

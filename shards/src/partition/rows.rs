@@ -185,6 +185,11 @@ impl View {
         .collect()
     }
 
+    /// The last applied index as of this view; `None`: nothing was ever applied here.
+    pub fn applied_index(&self) -> Result<Option<u64>, PartitionError> {
+        Ok(self.applied()?.map(|applied| applied.position.index))
+    }
+
     /// What of the raft log is applied; `None`: nothing.
     pub(super) fn applied(&self) -> Result<Option<Applied>, PartitionError> {
         let Some(row) = self.value(&keys::raft())? else { return Ok(None) };
@@ -208,7 +213,7 @@ impl View {
         Ok(TaskRow { id: record.id(self.place.group, key), key, dead, record })
     }
 
-    fn malformed(&self, what: &str, bytes: &Bytes) -> PartitionError {
+    pub(super) fn malformed(&self, what: &str, bytes: &[u8]) -> PartitionError {
         self.place.finding(format!("{what} is malformed: {bytes:02x?}"))
     }
 }

@@ -1,7 +1,7 @@
 //! A consistent view of a partition: fjall's snapshot below, the layers that fjall may not have yet above.
 
 use std::iter::{Map, Peekable};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use fjall::Readable;
@@ -9,6 +9,7 @@ use fjall::Readable;
 use super::error::{PartitionError, Place};
 use super::layer::{Layer, Write};
 use super::queue::Queue;
+use super::span::Overlay;
 use super::tree::Tree;
 
 /// What a partition held at one moment, whatever is applied later. Cheap to make and to clone; `Send`. While it lives the space of
@@ -19,6 +20,8 @@ pub struct View {
     snapshot: fjall::Snapshot,
     /// Newest first; usually there are none.
     layers: Vec<Arc<Layer>>,
+    /// `layers` as one, made when it is first asked for.
+    overlay: OnceLock<Arc<Overlay>>,
     pub(super) place: Place,
 }
 
@@ -27,15 +30,31 @@ pub(super) type Row = (Bytes, Bytes);
 
 impl View {
     pub(super) fn new(tree: &Tree, queue: &Queue, place: &Place) -> Self {
-        // In this order: see `Queue::layers`.
-        let layers = queue.layers();
-        let snapshot = tree.snapshot();
-        View { tree: tree.clone(), snapshot, layers, place: place.clone() }
+        loop {
+            // In this order: see `Queue::look`.
+            let look = queue.look();
+            let snapshot = tree.snapshot();
+            if queue.stands(&look) {
+                let layers = look.layers;
+                return View { tree: tree.clone(), snapshot, layers, overlay: OnceLock::new(), place: place.clone() };
+            }
+        }
     }
 
     /// A view of what fjall has, before there is a queue.
     pub(super) fn without_queue(tree: &Tree, place: &Place) -> Self {
-        View { tree: tree.clone(), snapshot: tree.snapshot(), layers: Vec::new(), place: place.clone() }
+        let (layers, overlay) = (Vec::new(), OnceLock::new());
+        View { tree: tree.clone(), snapshot: tree.snapshot(), layers, overlay, place: place.clone() }
+    }
+
+    /// What the layers do to task rows.
+    pub(super) fn overlay(&self) -> &Overlay {
+        self.overlay.get_or_init(|| Arc::new(Overlay::of(self.layers.iter().map(Arc::as_ref))))
+    }
+
+    /// What fjall has of task rows with `from <= key < until`, which must be a range.
+    pub(super) fn rows_of_tree(&self, from: &[u8], until: &[u8]) -> fjall::Iter {
+        self.snapshot.range(self.tree.keyspace(from), from..until)
     }
 
     /// The value at `key`.

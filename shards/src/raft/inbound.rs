@@ -1,14 +1,14 @@
 //! What another replica of the group asks of this one.
 
 use futures_channel::oneshot;
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use z4_proto::peer::{self, Failure, failure};
 
 use super::replica::Replica;
 use super::types::TypeConfig;
 use super::wire;
 use crate::link::Body;
-use crate::runtime::executor;
+use crate::runtime::{clock, executor};
 
 impl Replica {
     /// Answers a raft request. Appends of one follower are taken in the order of these calls.
@@ -37,7 +37,13 @@ impl Replica {
         let prev = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id).or(prev);
         match self.raft.append_entries(request).await {
-            Ok(response) => Body::Appended(wire::put_appended(response, prev, last)),
+            Ok(response) => {
+                // Whoever has another leader by now has not heard from it.
+                if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+                    self.heard.set(Some(clock::monotonic()));
+                }
+                Body::Appended(wire::put_appended(response, prev, last))
+            }
             Err(e) => stopped(&e),
         }
     }

@@ -59,6 +59,8 @@ pub struct ReplicaStatus {
     pub last_log_index: Option<u64>,
     /// The last applied index.
     pub applied_index: Option<u64>,
+    /// The last index that is committed, as far as this replica has heard.
+    pub committed_index: Option<u64>,
     /// The last purged index.
     pub purged_index: Option<u64>,
     /// The voters.
@@ -74,6 +76,8 @@ pub struct Replica {
     log: GroupLog,
     sending: Sending,
     outrun: Outrun,
+    /// When a leader last appended to the log here, or said that it lives.
+    pub(super) heard: Rc<Cell<Option<Instant>>>,
     _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
 }
 
@@ -105,7 +109,7 @@ impl Replica {
         let outrun = Outrun::default();
         let network = Network { group, links, sending: sending.clone(), outrun: outrun.clone() };
         let raft = Raft::new(me, config, network, LogStore(log.clone()), machine).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Replica { group, raft, receiver, log, sending, outrun, _leadership: Rc::default() })
+        Ok(Replica { group, raft, receiver, log, sending, outrun, heard: Rc::default(), _leadership: Rc::default() })
     }
 
     /// Calls `on_leading` with its term whenever this replica starts to lead, `on_following` when it no longer does; alternating.
@@ -217,6 +221,17 @@ impl Replica {
         acked.map(|at| at + config::LEASE)
     }
 
+    /// How long ago this replica heard from its leader. As the leader: nothing as long as no other one can have been elected, then since a
+    /// quorum was heard of. `None`: it never heard.
+    pub fn silence(&self) -> Option<Duration> {
+        let now = clock::monotonic();
+        if !self.leads() {
+            return self.heard.get().map(|heard| now.saturating_duration_since(heard));
+        }
+        let silence = self.lease_until().map(|until| (now + config::LEASE).saturating_duration_since(until));
+        silence.map(|silence| if silence < config::LEASE { Duration::ZERO } else { silence })
+    }
+
     /// This replica leads.
     pub fn leads(&self) -> bool {
         self.raft.metrics().borrow_watched().state == ServerState::Leader
@@ -232,6 +247,7 @@ impl Replica {
             term: m.current_term,
             last_log_index: m.last_log_index,
             applied_index: m.last_applied.map(|id| id.index),
+            committed_index: m.local_committed.max(m.cluster_committed).map(|id| id.index),
             purged_index: m.purged.map(|id| id.index),
             voters: m.membership_config.voter_ids().collect(),
         }

@@ -69,6 +69,15 @@ pub enum TaskState {
     Dead,
 }
 
+/// Tasks that are with consumers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leased {
+    /// Their positions, in no order.
+    pub keys: Vec<TaskKey>,
+    /// There are more than an answer may have.
+    pub truncated: bool,
+}
+
 /// A task and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskView {
@@ -234,6 +243,13 @@ pub struct GroupInfo {
     pub last_log_index: Option<u64>,
     /// The last applied index.
     pub applied_index: Option<u64>,
+    /// The last index that is committed, as far as this replica has heard; what is between the two is about to be applied.
+    pub committed_index: Option<u64>,
+    /// Milliseconds since this replica heard from its leader; as the leader: 0, or since it heard from a quorum when it could have lost its
+    /// leadership meanwhile. `None`: it never did.
+    pub stale_ms: Option<u64>,
+    /// Bytes of the replica's partition on disk, as measured a second ago.
+    pub bytes: u64,
     /// The voters' numbers.
     pub voters: Vec<u64>,
     /// The shard that hosts the replica here.

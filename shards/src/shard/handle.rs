@@ -2,6 +2,7 @@
 //! caller's own shard, straight.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use crate::command::{Before, Command, Created, Op, OpReply};
 use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
 use crate::machine::registry;
+use crate::partition::Viewer;
 use crate::roster::Roster;
 use crate::runtime::executor;
 use crate::runtime::mailbox::{self, SendError};
@@ -49,6 +51,8 @@ pub(super) struct Inner {
     roster: ArcSwap<Roster>,
     /// This peer was removed from its cluster.
     removed: AtomicBool,
+    /// Makes views of the groups' partitions, also of those that are closed by now.
+    pub(super) viewers: ArcSwap<BTreeMap<GroupId, Viewer>>,
 }
 
 /// A message that found a mailbox full is brought again after this.
@@ -73,6 +77,7 @@ impl Shards {
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
                 removed: AtomicBool::new(false),
+                viewers: ArcSwap::default(),
             })),
             inboxes,
         )
@@ -100,6 +105,15 @@ impl Shards {
         }
     }
 
+    /// How many slots each group has; group 0 has those of which nothing is known yet.
+    pub fn slots_by_group(&self) -> BTreeMap<GroupId, u64> {
+        let mut counts = BTreeMap::new();
+        for slot in &self.0.slots {
+            *counts.entry(GroupId(slot.load(Ordering::Relaxed))).or_default() += 1;
+        }
+        counts
+    }
+
     /// How many shards this peer has.
     pub fn count(&self) -> usize {
         self.0.mailboxes.len()
@@ -111,7 +125,7 @@ impl Shards {
     }
 
     /// The same for a request: one that belongs to no group yet must not reach the registry.
-    pub(super) fn route(&self, namespace: &Namespace) -> Result<GroupId, Rejection> {
+    pub fn route(&self, namespace: &Namespace) -> Result<GroupId, Rejection> {
         match self.group_of(namespace) {
             _ if self.is_removed() => Err(Rejection::Removed),
             GroupId::REGISTRY => Err(Rejection::NotMember),
@@ -119,7 +133,8 @@ impl Shards {
         }
     }
 
-    pub(super) fn groups_of_tasks(&self) -> Result<Vec<GroupId>, Rejection> {
+    /// The groups that hold tasks, in order.
+    pub fn groups_of_tasks(&self) -> Result<Vec<GroupId>, Rejection> {
         let mut groups: Vec<u16> = self.0.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
         groups.sort_unstable();
         groups.dedup();

@@ -99,6 +99,7 @@ impl Shard {
                 body @ (Body::Submit(_)
                 | Body::Reserve(_)
                 | Body::ReadIndex(_)
+                | Body::ListLeases(_)
                 | Body::ListTasks(_)
                 | Body::ListNamespaces(_)
                 | Body::Settle(_)),

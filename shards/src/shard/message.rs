@@ -10,7 +10,7 @@ use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
 use crate::link::Body;
 use crate::roster::{Registry, Roster};
 use crate::shard::api::{
-    Answered, Consistency, Delivered, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
+    Answered, Consistency, Delivered, GroupInfo, Leased, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
 };
 use crate::shard::consumer::Kicker;
 use crate::shard::delivery::{ConsumerId, Flow};
@@ -36,6 +36,8 @@ pub enum Message {
     Namespace(GroupId, Namespace, Answer<NamespaceView>),
     /// Read the group's namespaces after a name, in order, at most so many.
     Namespaces(GroupId, Option<Namespace>, usize, Answer<Vec<NamespaceView>>),
+    /// Tell which tasks of these namespaces are with consumers; none named: of all.
+    Leased(GroupId, Vec<Namespace>, Answer<Leased>),
     /// Remove all tasks of a namespace.
     Purge(GroupId, Namespace, Answer<u64>),
     /// Read one registry row (group 0).

@@ -17,6 +17,9 @@ mod group;
 mod hand_over;
 pub mod handle;
 mod inbound;
+mod leases;
+#[cfg(test)]
+mod leases_tests;
 pub mod members;
 mod message;
 mod mint;
@@ -42,6 +45,9 @@ mod steering;
 #[cfg(test)]
 mod testing;
 mod upkeep;
+mod views;
+#[cfg(test)]
+mod views_tests;
 mod wire;
 mod worker;
 

@@ -46,6 +46,7 @@ impl Group {
             body => executor::spawn(async move {
                 let body = match body {
                     Body::ReadIndex(message) => group.tell_index(&message).await,
+                    Body::ListLeases(message) => group.tell_leases(&message).await,
                     Body::ListTasks(message) => group.tell_tasks(&message).await,
                     Body::ListNamespaces(message) => group.tell_namespaces(&message).await,
                     Body::Settle(message) => group.take_settles(message).await,
@@ -127,7 +128,7 @@ impl Group {
     }
 }
 
-fn unreadable(error: WireError) -> peer::Failure {
+pub(super) fn unreadable(error: WireError) -> peer::Failure {
     tracing::warn!(%error, "a request of another peer cannot be read");
     peer::Failure { kind: peer::failure::Kind::Invalid.into(), text: error.to_string(), limit: 0 }
 }

@@ -154,6 +154,9 @@ impl Shard {
             Message::Namespaces(id, after, limit, answer) => {
                 self.with_group(id, answer, |group, answer| reply(answer, group.namespaces(after, limit)));
             }
+            Message::Leased(id, namespaces, answer) => {
+                self.with_group(id, answer, |group, answer| reply(answer, group.leased(namespaces)));
+            }
             Message::Purge(id, namespace, answer) => {
                 self.with_group(id, answer, |group, answer| reply(answer, group.purge(namespace)));
             }
@@ -236,10 +239,11 @@ impl Shard {
             if applied < purged {
                 return Err(OpenError::Behind { group: id, dir, applied, purged });
             }
+            let viewer = partition.viewer();
             partitions.insert(id, partition);
-            Ok(())
+            Ok(viewer)
         });
-        opened.await.unwrap_or(Err(OpenError::Stopping))?;
+        let viewer = opened.await.unwrap_or(Err(OpenError::Stopping))?;
         let (me, cluster) = self.identity.borrow().clone();
         let ids = (id, self.index, me);
         let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
@@ -258,6 +262,9 @@ impl Shard {
         let replica = Replica::open((id, me), &cluster, (log, self.links.clone()), self.storage.clone(), on_applied).await?;
         group.set_replica(replica.clone());
         self.groups.borrow_mut().insert(id, Rc::clone(&group));
+        if let Some(shards) = self.shards() {
+            shards.show(id, viewer);
+        }
         if id == GroupId::REGISTRY {
             self.publish_registry();
         }

@@ -5,8 +5,10 @@ mod damage;
 mod history;
 mod kill;
 mod measure;
+mod measure_span;
 mod measure_transfer;
 mod partition;
+mod span;
 mod store;
 mod transfer;
 

@@ -13,7 +13,7 @@ use crate::partition::store::BatchStore;
 
 /// What happens between two runs.
 #[derive(Clone, Copy, Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// The layer stays in the queue.
     Queued,
     /// The layer, and all before it, reach the memtable.
@@ -43,7 +43,7 @@ impl Parts {
         }
     }
 
-    fn finish(&self, layer: Layer, fate: Fate) {
+    pub(super) fn finish(&self, layer: Layer, fate: Fate) {
         self.queue.push(layer, None).expect("there is room");
         if !matches!(fate, Fate::Queued) {
             self.write_queued();

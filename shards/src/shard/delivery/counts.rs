@@ -1,5 +1,7 @@
 //! What the engine tells about itself.
 
+use std::collections::HashSet;
+
 use super::engine::Engine;
 use crate::ids::{Namespace, TaskId, TaskKey};
 
@@ -45,6 +47,17 @@ impl Engine {
     /// Deliveries of this namespace that are not over.
     pub fn leased(&self, namespace: &Namespace) -> u64 {
         self.lanes_by_name.get(namespace).map_or(0, |l| u64::from(self.lanes[*l].leases.len))
+    }
+
+    /// Appends the positions of tasks that are with consumers: of these namespaces, or none named, of all. Looks at `slots_max` slots from
+    /// `from` on, and returns where to go on; `None`: that was all. What comes or goes between two calls may be seen or not.
+    pub fn leased_keys(&self, of: &[Namespace], from: u32, slots_max: u32, into: &mut Vec<TaskKey>) -> Option<u32> {
+        let lanes: HashSet<u32> = of.iter().filter_map(|name| self.lanes_by_name.get(name).copied()).collect();
+        let slots = self.leases.slots();
+        let until = from.saturating_add(slots_max).min(slots);
+        let found = (from..until).filter_map(|slot| self.leases.get(slot));
+        into.extend(found.filter(|lease| of.is_empty() || lanes.contains(&lease.lane)).map(|lease| lease.key));
+        (until < slots).then_some(until)
     }
 
     /// The task is with a consumer, wherever its row is.

@@ -112,6 +112,11 @@ impl Leases {
         self.slab.len()
     }
 
+    /// Leases have smaller numbers than this.
+    pub(super) fn slots(&self) -> u32 {
+        self.slab.slots()
+    }
+
     pub(super) fn get(&self, slot: u32) -> Option<&Lease> {
         self.slab.get(slot)
     }

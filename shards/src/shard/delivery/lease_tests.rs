@@ -1,7 +1,7 @@
 //! How deliveries end: acks, nacks, deadlines, lost consumers, failed proposals, changes of a leased task.
 
 use super::Limits;
-use super::testing::{Change, World};
+use super::testing::{Change, World, name};
 use crate::command::Settings;
 use crate::shard::api::{Delivered, SettleError, Verdict};
 
@@ -35,6 +35,24 @@ fn an_acked_task_is_gone_and_its_token_is_spent() {
     w.pump();
     assert!(is_lost(w.ack(&got[0])), "after it was applied");
     assert_eq!((w.live(), w.engine.counts().leased), (0, 0));
+}
+
+/// Whoever asks what is leased is told every lease, in however small steps.
+#[test]
+fn leases_are_told_in_steps() {
+    let (mut w, got) = leased(10);
+    w.ack(&got[3]).expect("leased");
+    w.pump();
+    let mut want: Vec<_> = got.iter().map(|task| task.key).collect();
+    want.remove(3);
+    for (of, want) in [(vec![], want.clone()), (vec![got[0].namespace.clone()], want), (vec![name(7)], vec![])] {
+        let (mut keys, mut from) = (Vec::new(), Some(0));
+        while let Some(at) = from {
+            from = w.engine.leased_keys(&of, at, 3, &mut keys);
+        }
+        keys.sort_unstable();
+        assert_eq!(keys, want, "{of:?}");
+    }
 }
 
 /// Three leases expire; after the third the attempts are used up and the task is dead, not delivered any more and not lost.

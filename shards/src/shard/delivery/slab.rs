@@ -51,6 +51,11 @@ impl<T> Slab<T> {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
+    /// How many slots there are, used or free.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().flatten()
     }

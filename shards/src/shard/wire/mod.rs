@@ -16,7 +16,8 @@ use z4_proto::peer;
 pub use consumers::{deliveries, put_deliveries, put_settle, put_settled, settle, settled};
 pub use failures::{failure, not_leading, put_failure};
 pub use reads::{
-    Namespaces, list, listed, namespace_views, namespaces, put_list, put_listed, put_namespace_views, put_namespaces,
+    Namespaces, leased, leased_of, list, listed, namespace_views, namespaces, put_leased, put_leased_of, put_list, put_listed,
+    put_namespace_views, put_namespaces,
 };
 pub use writes::{commands, outcome, put_commands, put_outcome, put_reserved, reserved};
 

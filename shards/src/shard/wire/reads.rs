@@ -1,14 +1,14 @@
 //! Tasks, namespaces and what is asked about them.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use z4_proto::peer;
 
 use super::{WireError, id, key, namespace, put_id, put_key};
 use crate::command::{NamespaceRow, TaskRow};
-use crate::ids::{GroupId, Namespace};
+use crate::ids::{GroupId, Namespace, TaskKey};
 use crate::machine;
 use crate::machine::record::TaskRecord;
-use crate::shard::api::{Consistency, ListCursor, ListQuery, NamespaceView, TaskPage, TaskState, TaskView};
+use crate::shard::api::{Consistency, Leased, ListCursor, ListQuery, NamespaceView, TaskPage, TaskState, TaskView};
 
 pub(super) fn put_row(row: &TaskRow) -> peer::TaskRow {
     peer::TaskRow { id: Some(put_id(row.id)), key: Some(put_key(row.key)), dead: row.dead, record: row.record.encode() }
@@ -145,4 +145,37 @@ pub fn namespace_views(group: GroupId, message: &peer::ListedNamespaces) -> Resu
         Ok(NamespaceView { name: namespace(&view.name)?, group, row, leased: view.leased })
     };
     message.namespaces.iter().map(view).collect()
+}
+
+/// Asks what is leased, of these namespaces; none named: of all.
+pub fn put_leased_of(namespaces: &[Namespace]) -> peer::ListLeases {
+    peer::ListLeases { namespaces: namespaces.iter().map(Namespace::to_string).collect() }
+}
+
+pub fn leased_of(message: &peer::ListLeases) -> Result<Vec<Namespace>, WireError> {
+    message.namespaces.iter().map(|name| namespace(name)).collect()
+}
+
+/// Bytes of a position.
+const KEY_BYTES: usize = 16;
+
+pub fn put_leased(leased: &Leased) -> peer::ListedLeases {
+    let mut keys = BytesMut::with_capacity(leased.keys.len() * KEY_BYTES);
+    for key in &leased.keys {
+        keys.put_u64(key.due_ms);
+        keys.put_u64(key.sequence);
+    }
+    peer::ListedLeases { keys: keys.freeze(), truncated: leased.truncated }
+}
+
+pub fn leased(message: &peer::ListedLeases) -> Result<Leased, WireError> {
+    let (positions, rest) = message.keys.as_chunks::<KEY_BYTES>();
+    if !rest.is_empty() {
+        return Err(WireError("positions of leases are cut"));
+    }
+    let key = |position: &[u8; KEY_BYTES]| {
+        let position = u128::from_be_bytes(*position);
+        TaskKey { due_ms: (position >> 64) as u64, sequence: position as u64 }
+    };
+    Ok(Leased { keys: positions.iter().map(key).collect(), truncated: message.truncated })
 }

@@ -10,8 +10,8 @@ use super::*;
 use crate::command::{Command, Created, NamespaceRow, Op, OpReply, Refusal, Reply, Settings, SettingsPatch, TaskRow};
 use crate::machine::record::TaskRecord;
 use crate::shard::api::{
-    Consistency, Delivered, ListCursor, ListQuery, NamespaceView, Rejection, Settle, SettleError, TaskPage, TaskState, TaskView,
-    Verdict,
+    Consistency, Delivered, Leased, ListCursor, ListQuery, NamespaceView, Rejection, Settle, SettleError, TaskPage, TaskState,
+    TaskView, Verdict,
 };
 use crate::shard::delivery::ConsumerId;
 
@@ -206,6 +206,15 @@ proptest! {
     }
 
     #[test]
+    fn leases_round_trip(keys in proptest::collection::vec(keys(), 0..4), truncated: bool) {
+        let given = Leased { keys, truncated };
+        prop_assert_eq!(leased(&sent(put_leased(&given))), Ok(given));
+        for asked in [vec![], vec![name("a"), name("b")]] {
+            prop_assert_eq!(leased_of(&sent(put_leased_of(&asked))), Ok(asked));
+        }
+    }
+
+    #[test]
     fn settles_round_trip(all in proptest::collection::vec(settles(), 0..4), refused in refusals(), rejected in rejections()) {
         prop_assert_eq!(settle(sent(put_settle(&name("a"), &all))), Ok((name("a"), all.clone())));
         let answers: Vec<_> = all.iter().enumerate().map(|(n, asked)| match n {
@@ -232,6 +241,8 @@ proptest! {
         let _ = peer::Reply::decode(bytes.clone()).map(|m| outcome(GROUP, m).is_ok());
         let _ = peer::Reserved::decode(bytes.clone()).map(|m| reserved(&m).is_ok());
         let _ = peer::ListTasks::decode(bytes.clone()).map(|m| list(&m).is_ok());
+        let _ = peer::ListLeases::decode(bytes.clone()).map(|m| leased_of(&m).is_ok());
+        let _ = peer::ListedLeases::decode(bytes.clone()).map(|m| leased(&m).is_ok());
         let _ = peer::ListedTasks::decode(bytes.clone()).map(|m| listed(m).is_ok());
         let _ = peer::ListedNamespaces::decode(bytes.clone()).map(|m| namespace_views(GROUP, &m).is_ok());
         let _ = peer::Settle::decode(bytes.clone()).map(|m| settle(m).is_ok());
@@ -261,6 +272,7 @@ fn what_no_peer_sends_is_an_error() {
         (listed(peer::ListedTasks { tasks: vec![peer::TaskView::default()], next: None }).is_err(), "no state"),
         (list(&peer::ListTasks { namespace: "a".into(), state: 9, ..Default::default() }).is_err(), "a state that is none"),
         (namespaces(&peer::ListNamespaces { one: "\n".into(), ..Default::default() }).is_err(), "a name that is none"),
+        (leased(&peer::ListedLeases { keys: Bytes::from_static(b"x"), truncated: false }).is_err(), "half a position"),
         (settle(peer::Settle { namespace: "a".into(), settles: vec![peer::Said::default()] }).is_err(), "no verdict"),
         (settled(GROUP, &[], &peer::Settled { results: vec![peer::SettleResult::default()] }).is_err(), "too many answers"),
     ];
