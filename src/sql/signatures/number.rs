@@ -1,0 +1,55 @@
+//! Functions of numbers, and aggregates of them.
+
+use super::Returns::{Average, Common, Is, Like, Rounded, Strings, Sum, Whole};
+use super::Want::{Int, Number as N, Raw, Text};
+use super::{MANY, Signature, aggregate, f};
+use crate::sql::types::SqlType::{Double, Int as I, UInt};
+
+pub(super) const TABLE: &[Signature] = &[
+    f("ABS", "my_abs", 1, 1, &[N], Like(0)),
+    f("SIGN", "my_sign", 1, 1, &[N], Is(I)),
+    f("CEIL", "my_ceil", 1, 1, &[N], Whole(0)),
+    f("CEILING", "my_ceil", 1, 1, &[N], Whole(0)),
+    f("FLOOR", "my_floor", 1, 1, &[N], Whole(0)),
+    f("ROUND", "my_round", 1, 2, &[N, Int], Rounded),
+    f("TRUNCATE", "my_truncate", 2, 2, &[N, Int], Rounded),
+    f("MOD", "z4_mod", 2, 2, &[N], Common(0)),
+    f("POW", "my_pow", 2, 2, &[N], Is(Double)),
+    f("POWER", "my_pow", 2, 2, &[N], Is(Double)),
+    f("SQRT", "my_sqrt", 1, 1, &[N], Is(Double)),
+    f("EXP", "my_exp", 1, 1, &[N], Is(Double)),
+    f("LN", "my_ln", 1, 1, &[N], Is(Double)),
+    f("LOG", "my_log", 1, 2, &[N], Is(Double)),
+    f("LOG2", "my_log2", 1, 1, &[N], Is(Double)),
+    f("LOG10", "my_log10", 1, 1, &[N], Is(Double)),
+    f("PI", "my_pi", 0, 0, &[N], Is(Double)),
+    f("SIN", "my_sin", 1, 1, &[N], Is(Double)),
+    f("COS", "my_cos", 1, 1, &[N], Is(Double)),
+    f("TAN", "my_tan", 1, 1, &[N], Is(Double)),
+    f("COT", "my_cot", 1, 1, &[N], Is(Double)),
+    f("ASIN", "my_asin", 1, 1, &[N], Is(Double)),
+    f("ACOS", "my_acos", 1, 1, &[N], Is(Double)),
+    f("ATAN", "my_atan", 1, 2, &[N], Is(Double)),
+    f("ATAN2", "my_atan", 1, 2, &[N], Is(Double)),
+    f("DEGREES", "my_degrees", 1, 1, &[N], Is(Double)),
+    f("RADIANS", "my_radians", 1, 1, &[N], Is(Double)),
+    f("RAND", "my_rand", 0, 1, &[Int], Is(Double)),
+    f("BIT_COUNT", "my_bit_count", 1, 1, &[Int], Is(I)),
+    aggregate("COUNT", "count", MANY, &[Raw], Is(I)),
+    aggregate("SUM", "sum", 1, &[N], Sum),
+    aggregate("AVG", "avg", 1, &[N], Average),
+    aggregate("MIN", "min", 1, &[Raw], Like(0)),
+    aggregate("MAX", "max", 1, &[Raw], Like(0)),
+    // MySQL's separator is the dialect's to find; without one SQLite's is a comma, too.
+    aggregate("GROUP_CONCAT", "group_concat", MANY, &[Text], Strings),
+    aggregate("BIT_AND", "my_bit_and", 1, &[Int], Is(UInt)),
+    aggregate("BIT_OR", "my_bit_or", 1, &[Int], Is(UInt)),
+    aggregate("BIT_XOR", "my_bit_xor", 1, &[Int], Is(UInt)),
+    aggregate("STD", "my_stddev_pop", 1, &[N], Is(Double)),
+    aggregate("STDDEV", "my_stddev_pop", 1, &[N], Is(Double)),
+    aggregate("STDDEV_POP", "my_stddev_pop", 1, &[N], Is(Double)),
+    aggregate("STDDEV_SAMP", "my_stddev_samp", 1, &[N], Is(Double)),
+    aggregate("VAR_POP", "my_var_pop", 1, &[N], Is(Double)),
+    aggregate("VARIANCE", "my_var_pop", 1, &[N], Is(Double)),
+    aggregate("VAR_SAMP", "my_var_samp", 1, &[N], Is(Double)),
+];
