@@ -13,6 +13,7 @@
 pub mod catalog;
 pub mod context;
 pub mod data;
+pub mod datetime;
 pub mod dialect;
 pub mod error;
 pub mod result;

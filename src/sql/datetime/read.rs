@@ -1,0 +1,197 @@
+//! Reading dates as MySQL does: relaxed delimiters, two-digit years, digits in one go, fractions, zones.
+
+use super::{Civil, days_in_month, from_civil};
+
+/// The moment that a text names, in any of MySQL's forms; `zone_seconds` counts where the text names no zone of its own.
+/// `None`: it is no date (a month 0 or a day 0 is none, either), or something follows that belongs to no date.
+pub fn parse(text: &str, zone_seconds: i32) -> Option<i64> {
+    let (civil, zone) = parse_civil(text)?;
+    Some(from_civil(&civil, zone.unwrap_or(zone_seconds)))
+}
+
+/// What a text says, and its zone where it names one (`Z`, `+02:00`).
+pub fn parse_civil(text: &str) -> Option<(Civil, Option<i32>)> {
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    if let Some((rest, zone)) = split_zone(text)
+        && let Some((civil, Clock::Shown)) = read(rest)
+    {
+        return carried(civil).map(|civil| (civil, Some(zone)));
+    }
+    read(text).and_then(|(civil, _)| carried(civil)).map(|civil| (civil, None))
+}
+
+/// The moment that a number names: YYMMDD, YYYYMMDD, YYMMDDhhmmss or YYYYMMDDhhmmss.
+pub fn parse_number(number: i64, zone_seconds: i32) -> Option<i64> {
+    let full = match number {
+        101..=691_231 => (number + 20_000_000) * 1_000_000,
+        700_101..=991_231 => (number + 19_000_000) * 1_000_000,
+        10_000_101..=99_991_231 => number * 1_000_000,
+        101_000_000..=691_231_235_959 => number + 20_000_000_000_000,
+        700_101_000_000..=991_231_235_959 => number + 19_000_000_000_000,
+        10_000_101_000_000..=99_991_231_235_959 => number,
+        _ => return None,
+    };
+    let two = |divisor: i64| (full / divisor % 100) as u8;
+    let civil = Civil {
+        year: (full / 10_000_000_000) as i32,
+        month: two(100_000_000),
+        day: two(1_000_000),
+        hour: two(10_000),
+        minute: two(100),
+        second: two(1),
+        micros: 0,
+    };
+    checked(civil).map(|civil| from_civil(&civil, zone_seconds))
+}
+
+/// Whether a text has a time of day.
+#[derive(PartialEq, Eq)]
+enum Clock {
+    Shown,
+    Missing,
+}
+
+/// Takes `Z`, or `+hh:mm`, from the end.
+fn split_zone(text: &str) -> Option<(&str, i32)> {
+    if let Some(rest) = text.strip_suffix(['Z', 'z']) {
+        return Some((rest, 0));
+    }
+    let at = text.rfind(['+', '-'])?;
+    let (rest, zone) = text.split_at(at);
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    if !(1..=2).contains(&hours.len()) || minutes.len() != 2 || !is_digits(hours) || !is_digits(minutes) {
+        return None;
+    }
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let seconds = hours * 3600 + minutes * 60;
+    let seconds = if zone.starts_with('-') { -seconds } else { seconds };
+    (minutes < 60 && (-50_340..=50_400).contains(&seconds)).then_some((rest, seconds))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A place in a text, and steps over it.
+struct Cursor<'a> {
+    left: &'a [u8],
+}
+
+impl Cursor<'_> {
+    /// The digits here, at most `max` of them: their value and how many.
+    fn digits(&mut self, max: usize) -> Option<(u32, usize)> {
+        let length = self.left.iter().take(max).take_while(|b| b.is_ascii_digit()).count();
+        let value = self.left.iter().take(length).fold(0, |value, b| value * 10 + u32::from(b - b'0'));
+        self.left = self.left.get(length..).unwrap_or_default();
+        (length > 0).then_some((value, length))
+    }
+
+    /// One or two digits.
+    fn two(&mut self) -> Option<u8> {
+        self.digits(2).map(|(value, _)| value as u8)
+    }
+
+    /// Skips what `what` takes; whether there was any.
+    fn skip(&mut self, what: impl Fn(u8) -> bool) -> bool {
+        let length = self.left.iter().take_while(|b| what(**b)).count();
+        self.left = self.left.get(length..).unwrap_or_default();
+        length > 0
+    }
+
+    /// A fraction after a point, in millionths, rounded; more than 999,999 when it rounds up to a whole second.
+    fn fraction(&mut self) -> Option<u32> {
+        if self.left.first() != Some(&b'.') {
+            return Some(0);
+        }
+        self.skip(|b| b == b'.');
+        let Some((value, length)) = self.digits(6) else { return self.left.is_empty().then_some(0) };
+        let value = value * 10_u32.pow(6 - length as u32);
+        let up = self.left.first().is_some_and(|b| (b'5'..=b'9').contains(b));
+        self.skip(|b| b.is_ascii_digit());
+        Some(value + u32::from(up))
+    }
+}
+
+fn read(text: &str) -> Option<(Civil, Clock)> {
+    let run = text.bytes().take_while(u8::is_ascii_digit).count();
+    let mut cursor = Cursor { left: text.as_bytes() };
+    if run >= 5 { read_run(&mut cursor, run) } else { read_parts(&mut cursor) }
+}
+
+/// `YYYYMMDDhhmmss`, `YYYYMMDD`, `YYMMDDhhmmss` or `YYMMDD`, the long ones with a fraction, the short ones with a time behind them.
+fn read_run(cursor: &mut Cursor<'_>, run: usize) -> Option<(Civil, Clock)> {
+    let long_year = matches!(run, 8 | 14);
+    if !long_year && !matches!(run, 6 | 12) {
+        return None;
+    }
+    let (year, length) = cursor.digits(if long_year { 4 } else { 2 })?;
+    let mut civil = Civil { year: whole_year(year, length), month: cursor.two()?, day: cursor.two()?, ..Civil::default() };
+    if run <= 8 {
+        return read_clock(cursor, civil);
+    }
+    (civil.hour, civil.minute, civil.second) = (cursor.two()?, cursor.two()?, cursor.two()?);
+    civil.micros = cursor.fraction()?;
+    cursor.left.is_empty().then_some((civil, Clock::Shown))
+}
+
+/// `Y-M-D`, with any punctuation, and a time behind it.
+fn read_parts(cursor: &mut Cursor<'_>) -> Option<(Civil, Clock)> {
+    let (year, length) = cursor.digits(4)?;
+    if !cursor.skip(|b| b.is_ascii_punctuation()) {
+        return None;
+    }
+    let month = cursor.two()?;
+    if !cursor.skip(|b| b.is_ascii_punctuation()) {
+        return None;
+    }
+    let day = cursor.two()?;
+    read_clock(cursor, Civil { year: whole_year(year, length), month, day, ..Civil::default() })
+}
+
+/// Nothing, or ` h`, ` h:m`, ` h:m:s`, ` h:m:s.f`, with `T` for the space, with any punctuation between the parts; or `Thhmmss`.
+fn read_clock(cursor: &mut Cursor<'_>, mut civil: Civil) -> Option<(Civil, Clock)> {
+    if cursor.left.is_empty() {
+        return Some((civil, Clock::Missing));
+    }
+    let apart = cursor.skip(|b| b.is_ascii_whitespace())
+        || matches!(cursor.left.first(), Some(b'T' | b't')) && {
+            cursor.left = cursor.left.get(1..).unwrap_or_default();
+            true
+        }
+        || cursor.skip(|b| b.is_ascii_punctuation() && b != b'+' && b != b'-');
+    if !apart {
+        return None;
+    }
+    let run = cursor.left.iter().take_while(|b| b.is_ascii_digit()).count();
+    civil.hour = cursor.two()?;
+    let between = |cursor: &mut Cursor<'_>| if matches!(run, 4 | 6) { true } else { cursor.skip(|b| b.is_ascii_punctuation()) };
+    if !cursor.left.is_empty() {
+        civil.minute = between(cursor).then(|| cursor.two())??;
+    }
+    if !cursor.left.is_empty() {
+        civil.second = between(cursor).then(|| cursor.two())??;
+        civil.micros = cursor.fraction()?;
+    }
+    cursor.left.is_empty().then_some((civil, Clock::Shown))
+}
+
+/// MySQL's rule for years of two digits: 70 to 99 are 1970 to 1999, 00 to 69 are 2000 to 2069.
+fn whole_year(year: u32, digits: usize) -> i32 {
+    let century = match (digits, year) {
+        (1..=2, 70..) => 1900,
+        (1..=2, _) => 2000,
+        _ => 0,
+    };
+    year as i32 + century
+}
+
+fn checked(civil: Civil) -> Option<Civil> {
+    let day = (1..=days_in_month(civil.year, civil.month)).contains(&civil.day);
+    (day && civil.hour < 24 && civil.minute < 60 && civil.second < 60).then_some(civil)
+}
+
+/// Checks the parts, and carries a fraction that was rounded up to a second.
+fn carried(civil: Civil) -> Option<Civil> {
+    let checked = checked(Civil { micros: 0, ..civil })?;
+    Some(super::civil(from_civil(&checked, 0) + i64::from(civil.micros), 0))
+}
