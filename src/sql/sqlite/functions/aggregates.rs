@@ -24,8 +24,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
 /// Name, value of no rows, step.
 type BitRow = (&'static str, i64, fn(i64, i64) -> i64);
 
-const BITS: &[BitRow] =
-    &[("my_bit_and", -1, |a, b| a & b), ("my_bit_or", 0, |a, b| a | b), ("my_bit_xor", 0, |a, b| a ^ b)];
+const BITS: &[BitRow] = &[("my_bit_and", -1, |a, b| a & b), ("my_bit_or", 0, |a, b| a | b), ("my_bit_xor", 0, |a, b| a ^ b)];
 
 struct Bits(i64, fn(i64, i64) -> i64);
 
@@ -47,12 +46,8 @@ impl Aggregate<i64, i64> for Bits {
 }
 
 /// Name, of a sample, the root of it.
-const SPREADS: &[(&str, bool, bool)] = &[
-    ("my_var_pop", false, false),
-    ("my_var_samp", true, false),
-    ("my_stddev_pop", false, true),
-    ("my_stddev_samp", true, true),
-];
+const SPREADS: &[(&str, bool, bool)] =
+    &[("my_var_pop", false, false), ("my_var_samp", true, false), ("my_stddev_pop", false, true), ("my_stddev_samp", true, true)];
 
 struct Spread {
     sample: bool,
@@ -89,7 +84,7 @@ impl Aggregate<Moments, Out> for Spread {
             return Ok(Out::Null);
         }
         let variance = moments.squares / by;
-        Ok(Out::of(Out::finite(if self.root { variance.sqrt() } else { variance })))
+        Ok(Out::of(Out::finite(if self.root { variance.sqrt() } else { variance }), 0))
     }
 }
 

@@ -48,8 +48,9 @@ impl Number {
 }
 
 impl Out {
-    pub(super) fn of(result: Option<Out>) -> Out {
-        result.unwrap_or(Out::Null)
+    /// What goes to SQLite: `None` is NULL, and so is an argument that a call does not have.
+    pub(super) fn of(result: Option<Out>, arguments: usize) -> Out {
+        result.filter(|out| !matches!(out, Out::Arg(at) if *at >= arguments)).unwrap_or(Out::Null)
     }
 
     /// A string, a BLOB or a text.

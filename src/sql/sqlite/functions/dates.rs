@@ -2,7 +2,7 @@
 
 use super::Body::Plain;
 use super::args::{Args, Number, Out};
-use super::civil::{self, civil, date_text, day_text, days};
+use super::civil::{self, civil, day_text, days};
 use super::{Table, clock, format, session};
 use crate::sql::datetime::{self, Civil, DAY, FIRST_DAY, SECOND};
 

@@ -32,9 +32,7 @@ fn hex(args: &Args<'_>) -> Option<Out> {
         ValueRef::Null => None,
         ValueRef::Integer(value) => Some(format!("{value:X}").into()),
         ValueRef::Real(value) => Some(format!("{:X}", value.round() as i64).into()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            (bytes.len() <= PACKET_MAX / 2).then(|| hex_of(bytes, true).into())
-        }
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => (bytes.len() <= PACKET_MAX / 2).then(|| hex_of(bytes, true).into()),
     }
 }
 
@@ -108,9 +106,10 @@ fn in_base(args: &Args<'_>, from: i64, to: i64) -> Option<Out> {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let value = digits.chars().map_while(|digit| digit.to_digit(from_digits as u32)).fold(0_u64, |value, digit| {
-        value.saturating_mul(from_digits).saturating_add(u64::from(digit))
-    });
+    let value = digits
+        .chars()
+        .map_while(|digit| digit.to_digit(from_digits as u32))
+        .fold(0_u64, |value, digit| value.saturating_mul(from_digits).saturating_add(u64::from(digit)));
     let value = if negative { value.wrapping_neg() } else { value };
     let (sign, mut left) = if to < 0 && (value as i64) < 0 { ("-", (value as i64).unsigned_abs()) } else { ("", value) };
     let mut reversed = Vec::new();

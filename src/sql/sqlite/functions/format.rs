@@ -10,9 +10,8 @@ use crate::sql::datetime::{self, Civil, SECOND};
 
 pub(super) const TABLE: Table = &[("my_format", Plain(number))];
 
-const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
-];
+const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// The English name of a month, 1 to 12.
@@ -56,16 +55,14 @@ pub(super) fn time(us: i64, format: &str) -> Option<String> {
         ..Civil::default()
     };
     let mut dated = false;
-    let text = each(format, |specifier, text| {
-        match specifier {
-            'H' => _ = write!(text, "{}{hours:02}", if negative { "-" } else { "" }),
-            'k' => _ = write!(text, "{}{hours}", if negative { "-" } else { "" }),
-            'a' | 'b' | 'D' | 'j' | 'M' | 'U' | 'u' | 'V' | 'v' | 'W' | 'w' | 'X' | 'x' => dated = true,
-            'c' | 'e' => text.push('0'),
-            'd' | 'm' | 'y' => text.push_str("00"),
-            'Y' => text.push_str("0000"),
-            _ => date_part(&civil, specifier, text),
-        }
+    let text = each(format, |specifier, text| match specifier {
+        'H' => _ = write!(text, "{}{hours:02}", if negative { "-" } else { "" }),
+        'k' => _ = write!(text, "{}{hours}", if negative { "-" } else { "" }),
+        'a' | 'b' | 'D' | 'j' | 'M' | 'U' | 'u' | 'V' | 'v' | 'W' | 'w' | 'X' | 'x' => dated = true,
+        'c' | 'e' => text.push('0'),
+        'd' | 'm' | 'y' => text.push_str("00"),
+        'Y' => text.push_str("0000"),
+        _ => date_part(&civil, specifier, text),
     })?;
     (!dated).then_some(text)
 }

@@ -80,10 +80,14 @@ fn register_one(connection: &Connection, name: &str, body: Body) -> rusqlite::Re
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
     let same = flags | FunctionFlags::SQLITE_DETERMINISTIC;
     match body {
-        Body::Plain(run) => connection.create_scalar_function(name, -1, same, move |call: &Call<'_>| Ok(Out::of(run(&Args(call))))),
-        Body::Random(run) => connection.create_scalar_function(name, -1, flags, move |call: &Call<'_>| Ok(Out::of(run(&Args(call))))),
+        Body::Plain(run) => {
+            connection.create_scalar_function(name, -1, same, move |call: &Call<'_>| Ok(Out::of(run(&Args(call)), call.len())))
+        }
+        Body::Random(run) => {
+            connection.create_scalar_function(name, -1, flags, move |call: &Call<'_>| Ok(Out::of(run(&Args(call)), call.len())))
+        }
         Body::Fallible(run) => connection.create_scalar_function(name, -1, same, move |call: &Call<'_>| {
-            run(&Args(call)).map(Out::of).map_err(|error| args::fault(&error))
+            run(&Args(call)).map(|out| Out::of(out, call.len())).map_err(|error| args::fault(&error))
         }),
     }
 }

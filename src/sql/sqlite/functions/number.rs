@@ -42,7 +42,9 @@ fn out_of_range(kind: &str, what: &str) -> SqlError {
 fn abs(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     match args.number(0) {
         None => Ok(None),
-        Some(Number::Int(value)) => value.checked_abs().map(|value| Some(Out::Int(value))).ok_or_else(|| out_of_range("BIGINT", "abs")),
+        Some(Number::Int(value)) => {
+            value.checked_abs().map(|value| Some(Out::Int(value))).ok_or_else(|| out_of_range("BIGINT", "abs"))
+        }
         Some(Number::Real(value)) => Ok(Some(Out::Real(value.abs()))),
     }
 }

@@ -43,7 +43,7 @@ fn pad(args: &Args<'_>, before: bool) -> Option<Out> {
     }
     let each = count(&with, blob);
     if each == 0 {
-        return Some(Out::string(Vec::new(), blob));
+        return None;
     }
     // MySQL's bound is of characters of four bytes.
     if length > PACKET_MAX / if blob { 1 } else { 4 } {
@@ -57,7 +57,8 @@ fn pad(args: &Args<'_>, before: bool) -> Option<Out> {
 
 /// Compared as numbers when the first is one, else as text.
 fn field(args: &Args<'_>) -> Option<Out> {
-    let all = |numbers: bool| (0..args.len()).all(|at| matches!(args.value(at), ValueRef::Integer(_) | ValueRef::Real(_)) == numbers);
+    let all =
+        |numbers: bool| (0..args.len()).all(|at| matches!(args.value(at), ValueRef::Integer(_) | ValueRef::Real(_)) == numbers);
     let texts = (0..args.len()).all(|at| matches!(args.value(at), ValueRef::Text(_) | ValueRef::Blob(_) | ValueRef::Null));
     let same = |at: usize| {
         if args.is_null(at) || args.is_null(0) {

@@ -63,7 +63,9 @@ fn compile(pattern: &str, kind: &str) -> Result<Regex, SqlError> {
             'm' => lines = true,
             'n' => dots = true,
             'u' => {}
-            _ => return Err(SqlError::new(1210, "HY000", "Incorrect arguments to regexp: the match type is of the letters cimnu")),
+            _ => {
+                return Err(SqlError::new(1210, "HY000", "Incorrect arguments to regexp: the match type is of the letters cimnu"));
+            }
         }
     }
     RegexBuilder::new(pattern)

@@ -169,7 +169,10 @@ impl Reader<'_> {
                 _ => None,
             };
         }
-        let end = self.left.find(|letter: char| !(letter.is_alphanumeric() || matches!(letter, '_' | '$' | '-'))).unwrap_or(self.left.len());
+        let end = self
+            .left
+            .find(|letter: char| !(letter.is_alphanumeric() || matches!(letter, '_' | '$' | '-')))
+            .unwrap_or(self.left.len());
         let (name, rest) = self.left.split_at_checked(end)?;
         self.left = rest;
         (!name.is_empty()).then(|| name.to_owned())

@@ -1,6 +1,6 @@
 //! Functions that look for something in documents.
 
-use super::super::args::{Args, Out};
+use super::super::args::Args;
 use super::super::like;
 use super::flat;
 use super::path::Path;
@@ -83,8 +83,7 @@ pub(super) fn overlaps(args: &Args<'_>) -> Answer {
 
 /// JSON_SEARCH(doc, one or all, pattern, escape, path, …).
 pub(super) fn search(args: &Args<'_>) -> Answer {
-    let (Some(json), Some(one), Some(pattern)) =
-        (document(args, 0, "json_search")?, one_of(args, "json_search")?, args.text(2))
+    let (Some(json), Some(one), Some(pattern)) = (document(args, 0, "json_search")?, one_of(args, "json_search")?, args.text(2))
     else {
         return Ok(None);
     };
@@ -97,12 +96,18 @@ pub(super) fn search(args: &Args<'_>) -> Answer {
     }
     let mut found = Vec::new();
     let inside = below.contains(&std::ptr::from_ref(&json));
-    walk(&json, "$", inside, &mut |text, path, root| {
-        let wanted = root && like::matches(text, &pattern, escape, false) && !(one && !found.is_empty());
-        if wanted {
-            found.push(Json::String(path.to_owned()));
-        }
-    }, &below);
+    walk(
+        &json,
+        "$",
+        inside,
+        &mut |text, path, root| {
+            let wanted = root && like::matches(text, &pattern, escape, false) && !(one && !found.is_empty());
+            if wanted {
+                found.push(Json::String(path.to_owned()));
+            }
+        },
+        &below,
+    );
     Ok(match found.len() {
         0 => None,
         1 => found.first().map(|path| path.to_string().into()),

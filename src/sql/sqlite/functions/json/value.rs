@@ -265,7 +265,8 @@ impl Reader<'_> {
                     return self.bad();
                 }
                 let second = self.four()?;
-                let letter = second.checked_sub(0xdc00).filter(|low| *low < 0x400).map(|low| 0x1_0000 + ((first - 0xd800) << 10) + low);
+                let letter =
+                    second.checked_sub(0xdc00).filter(|low| *low < 0x400).map(|low| 0x1_0000 + ((first - 0xd800) << 10) + low);
                 return letter.and_then(char::from_u32).map_or_else(|| self.bad(), Ok);
             }
             _ => {

@@ -95,9 +95,7 @@ fn append(json: &mut Json, new: Json) {
 /// What a step leads to; a value that is no array is its own first element.
 fn child<'a>(json: &'a mut Json, leg: &Leg) -> Option<&'a mut Json> {
     match (leg, json) {
-        (Leg::Member(name), Json::Object(members)) => {
-            members.iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
-        }
+        (Leg::Member(name), Json::Object(members)) => members.iter_mut().find(|(known, _)| known == name).map(|(_, value)| value),
         (Leg::Element(place), Json::Array(elements)) => {
             let at = place.of(elements.len())?;
             elements.get_mut(at)
