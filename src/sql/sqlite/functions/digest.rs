@@ -74,7 +74,7 @@ fn to_base64(bytes: &[u8]) -> Option<Out> {
 
 fn from_base64(bytes: &[u8]) -> Option<Vec<u8>> {
     let letters: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-    if letters.len() % 4 != 0 {
+    if !letters.len().is_multiple_of(4) {
         return None;
     }
     let padding = letters.iter().rev().take_while(|b| **b == b'=').count();

@@ -87,7 +87,7 @@ fn each(format: &str, mut part: impl FnMut(char, &mut String)) -> Option<String>
 }
 
 fn date_part(moment: &Civil, specifier: char, text: &mut String) {
-    let twelve = if moment.hour % 12 == 0 { 12 } else { moment.hour % 12 };
+    let twelve = if moment.hour.is_multiple_of(12) { 12 } else { moment.hour % 12 };
     let day_half = if moment.hour < 12 { "AM" } else { "PM" };
     let (minute, second) = (moment.minute, moment.second);
     let weekday_of = || datetime::weekday(days(moment));

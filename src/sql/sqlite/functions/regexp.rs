@@ -64,7 +64,11 @@ fn compile(pattern: &str, kind: &str) -> Result<Regex, SqlError> {
             'n' => dots = true,
             'u' => {}
             _ => {
-                return Err(SqlError::new(1210, "HY000", "Incorrect arguments to regexp: the match type is of the letters cimnu"));
+                return Err(SqlError::new(
+                    1210,
+                    "HY000",
+                    "Incorrect arguments to regexp: the match type is of the letters cimnu",
+                ));
             }
         }
     }

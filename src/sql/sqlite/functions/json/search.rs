@@ -101,7 +101,7 @@ pub(super) fn search(args: &Args<'_>) -> Answer {
         "$",
         inside,
         &mut |text, path, root| {
-            let wanted = root && like::matches(text, &pattern, escape, false) && !(one && !found.is_empty());
+            let wanted = root && like::matches(text, &pattern, escape, false) && (!one || found.is_empty());
             if wanted {
                 found.push(Json::String(path.to_owned()));
             }

@@ -42,7 +42,7 @@ fn no_wildcards(path: &Path) -> Result<(), SqlError> {
 
 fn change(args: &Args<'_>, mode: Mode, function: &str) -> Answer {
     let Some(mut json) = document(args, 0, function)? else { return Ok(None) };
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         let message = format!("Incorrect parameter count in the call to native function '{function}'");
         return Err(SqlError::new(1582, "42000", message));
     }
