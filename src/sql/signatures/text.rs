@@ -59,7 +59,6 @@ pub(super) const TABLE: &[Signature] = &[
     f("SHA", "my_sha1", 1, 1, &[T], Is(Text)),
     f("SHA1", "my_sha1", 1, 1, &[T], Is(Text)),
     f("SHA2", "my_sha2", 2, 2, &[T, Int], Is(Text)),
-    f("MD5", "my_md5", 1, 1, &[T], Is(Text)),
     f("CRC32", "my_crc32", 1, 1, &[T], Is(UInt)),
     f("UUID", "my_uuid", 0, 0, &[Any], Is(Text)),
     // The last argument of these four is MySQL's match type: letters of "cimnu".

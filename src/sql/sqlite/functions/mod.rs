@@ -1,16 +1,107 @@
-//! MySQL's functions, registered with SQLite.
+//! MySQL's functions, registered with SQLite. Each file has a table of its functions: a name inside SQLite and a pure body.
+//!
+//! A body sees its arguments as [`args::Args`] and gives an [`args::Out`]; `None` is NULL, and so is a missing argument. No body
+//! panics, whatever it is given: a panic ends the process. Nothing is allocated for a result over [`args::PACKET_MAX`] bytes.
+
+mod aggregates;
+mod args;
+mod civil;
+mod clock;
+mod coercions;
+mod dates;
+mod digest;
+mod format;
+mod interval;
+mod json;
+mod like;
+mod misc;
+mod number;
+mod pad;
+mod print;
+mod regexp;
+mod session;
+mod str_to_date;
+#[cfg(test)]
+mod tests;
+mod text;
+mod times;
+
+use std::cmp::Ordering;
 
 use rusqlite::Connection;
+use rusqlite::functions::{Context as Call, FunctionFlags};
 
 use crate::sql::context::Context;
+use args::{Args, Out};
+
+use crate::sql::error::SqlError;
+
+/// What a function does.
+#[derive(Clone, Copy)]
+enum Body {
+    /// It cannot fail.
+    Plain(fn(&Args<'_>) -> Option<Out>),
+    /// It may.
+    Fallible(fn(&Args<'_>) -> Result<Option<Out>, SqlError>),
+    /// Two calls with the same arguments differ.
+    Random(fn(&Args<'_>) -> Option<Out>),
+}
+
+/// Names inside SQLite, and bodies.
+type Table = &'static [(&'static str, Body)];
+
+const TABLES: &[Table] = &[
+    coercions::TABLE,
+    text::TABLE,
+    pad::TABLE,
+    digest::TABLE,
+    format::TABLE,
+    number::TABLE,
+    misc::TABLE,
+    like::TABLE,
+    regexp::TABLE,
+    dates::TABLE,
+    times::TABLE,
+    interval::TABLE,
+    str_to_date::TABLE,
+    json::TABLE,
+];
 
 /// Registers every function of [`signatures`](crate::sql::signatures) and every coercion with a connection.
 pub fn register(connection: &Connection) -> rusqlite::Result<()> {
-    let _ = connection;
-    Ok(())
+    for (name, body) in TABLES.iter().copied().flatten() {
+        register_one(connection, name, *body)?;
+    }
+    aggregates::register(connection)?;
+    connection.create_collation("z4_ci", |a: &str, b: &str| compare_ci(a, b))
+}
+
+fn register_one(connection: &Connection, name: &str, body: Body) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+    let same = flags | FunctionFlags::SQLITE_DETERMINISTIC;
+    match body {
+        Body::Plain(run) => {
+            connection.create_scalar_function(name, -1, same, move |call: &Call<'_>| Ok(Out::of(run(&Args(call)), call.len())))
+        }
+        Body::Random(run) => {
+            connection.create_scalar_function(name, -1, flags, move |call: &Call<'_>| Ok(Out::of(run(&Args(call)), call.len())))
+        }
+        Body::Fallible(run) => connection.create_scalar_function(name, -1, same, move |call: &Call<'_>| {
+            run(&Args(call)).map(|out| Out::of(out, call.len())).map_err(|error| args::fault(&error))
+        }),
+    }
+}
+
+/// Compares texts as MySQL's `_ci` collations do, as far as case goes: letters with accents stay different.
+fn compare_ci(a: &str, b: &str) -> Ordering {
+    let folded = |text: &str| text.chars().map(args::upper_char).collect::<Vec<_>>();
+    if a.is_ascii() && b.is_ascii() {
+        return a.bytes().map(|b| b.to_ascii_uppercase()).cmp(b.bytes().map(|b| b.to_ascii_uppercase()));
+    }
+    folded(a).cmp(&folded(b))
 }
 
 /// Says which statement runs on this thread from now on: its clock and time zone.
 pub fn enter(context: &Context) {
-    let _ = context;
+    session::set(context.now_us, context.zone_seconds);
 }

@@ -1,0 +1,118 @@
+//! The coercions that the dialect puts around operands (see `types.rs` for how values travel).
+
+use rusqlite::types::ValueRef;
+
+use super::Body::{self, Fallible, Plain};
+use super::args::{Args, Number, Out, text_of};
+use super::{Table, civil, json, print, session};
+use crate::sql::datetime;
+use crate::sql::error::SqlError;
+
+pub(super) const TABLE: Table = &[
+    ("z4_dt", Plain(|args| read(args.value(0)).map(Out::Int))),
+    ("z4_dt_strict", Fallible(strict)),
+    ("z4_dt_text", Plain(|args| Some(datetime::format(args.moment(0)?, session::zone(), digits(args)).into()))),
+    ("z4_dt_num", Plain(|args| Some(as_number(args.moment(0)?)))),
+    ("z4_num", Plain(|args| args.number(0).map(Out::from))),
+    ("z4_int", Plain(|args| args.int(0).map(Out::Int))),
+    ("z4_text", Plain(text)),
+    ("z4_dec", Plain(|args| decimal(args, false))),
+    ("z4_dec_text", Plain(|args| decimal(args, true))),
+    ("z4_json", Plain(|args| json::of_value(args.value(0)))),
+    ("z4_div", Plain(divide)),
+    ("z4_intdiv", Fallible(divide_whole)),
+    ("z4_mod", Plain(modulo)),
+    ("z4_xor", Plain(|args| Some((truth(args.number(0)?) != truth(args.number(1)?)).into()))),
+    ("z4_now", Plain(|args| Some(Out::Int(civil::cut(session::now_us(), args.int_or(0, 0)?))))),
+    ("z4_today", Body::Plain(|_| Some(datetime::format_date(session::now_us(), session::zone()).into()))),
+    ("z4_date", Plain(|args| Some(civil::date_text(args.moment(0)?)?.into()))),
+    ("z4_time", Plain(|args| Some(datetime::format(args.moment(0)?, session::zone(), digits(args)).get(11..)?.into()))),
+];
+
+/// The digits of a fraction, 0 to 6, in the second argument.
+fn digits(args: &Args<'_>) -> u8 {
+    args.int(1).unwrap_or(0).clamp(0, 6) as u8
+}
+
+/// A date in any of MySQL's forms; a number is YYYYMMDD or YYYYMMDDhhmmss.
+fn read(value: ValueRef<'_>) -> Option<i64> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => datetime::parse_number(number, session::zone()),
+        ValueRef::Real(number) => {
+            let whole = datetime::parse_number(number.trunc() as i64, session::zone())?;
+            Some(whole + (number.fract().abs() * 1e6).round() as i64)
+        }
+        ValueRef::Text(_) | ValueRef::Blob(_) => datetime::parse(&text_of(value)?, session::zone()),
+    }
+}
+
+fn strict(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    if args.is_null(0) {
+        return Ok(None);
+    }
+    match read(args.value(0)) {
+        Some(us) => Ok(Some(Out::Int(us))),
+        None => {
+            let text: String = args.text(0).unwrap_or_default().chars().take(100).collect();
+            Err(SqlError::new(1525, "HY000", format!("Incorrect DATETIME value: '{text}'")))
+        }
+    }
+}
+
+/// 20220416000000, with a fraction when there is one.
+fn as_number(us: i64) -> Out {
+    let civil = datetime::civil(us, session::zone());
+    let day = i64::from(civil.year) * 10_000 + i64::from(civil.month) * 100 + i64::from(civil.day);
+    let clock = i64::from(civil.hour) * 10_000 + i64::from(civil.minute) * 100 + i64::from(civil.second);
+    let whole = day.saturating_mul(1_000_000).saturating_add(clock);
+    if civil.micros == 0 { Out::Int(whole) } else { Out::Real(whole as f64 + f64::from(civil.micros) / 1e6) }
+}
+
+fn text(args: &Args<'_>) -> Option<Out> {
+    match args.value(0) {
+        ValueRef::Text(_) => Some(Out::Arg(0)),
+        _ => Some(Out::Text(args.bytes(0)?.into_owned())),
+    }
+}
+
+fn decimal(args: &Args<'_>, as_text: bool) -> Option<Out> {
+    let (value, scale) = (args.number(0)?, args.int_or(1, 0)?.clamp(0, 38));
+    Some(match (value, as_text) {
+        (Number::Int(value), false) => Out::Int(value),
+        (Number::Int(value), true) if scale == 0 => value.to_string().into(),
+        (Number::Int(value), true) => format!("{value}.{:0<1$}", "", scale as usize).into(),
+        (Number::Real(value), false) => Out::Real(print::round(value, scale)),
+        (Number::Real(value), true) => print::fixed(value, scale).into(),
+    })
+}
+
+fn divide(args: &Args<'_>) -> Option<Out> {
+    let (a, b) = (args.real(0)?, args.real(1)?);
+    if b == 0.0 { None } else { Out::finite(a / b) }
+}
+
+fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    let (Some(a), Some(b)) = (args.number(0), args.number(1)) else { return Ok(None) };
+    if b.is_zero() {
+        return Ok(None);
+    }
+    let out_of_range = || SqlError::new(1690, "22003", "BIGINT value is out of range in DIV");
+    if let (Number::Int(a), Number::Int(b)) = (a, b) {
+        return a.checked_div(b).map(|whole| Some(Out::Int(whole))).ok_or_else(out_of_range);
+    }
+    let whole = (a.real() / b.real()).trunc();
+    if whole.abs() < 9.2e18 { Ok(Some(Out::Int(whole as i64))) } else { Err(out_of_range()) }
+}
+
+fn modulo(args: &Args<'_>) -> Option<Out> {
+    match (args.number(0)?, args.number(1)?) {
+        (_, b) if b.is_zero() => None,
+        (Number::Int(a), Number::Int(b)) => Some(Out::Int(a.checked_rem(b).unwrap_or(0))),
+        (a, b) => Out::finite(a.real() % b.real()),
+    }
+}
+
+fn truth(value: Number) -> bool {
+    !value.is_zero()
+}
