@@ -62,7 +62,13 @@ impl Engine {
     }
 
     /// Starts a query. Never blocks. Dropping the receiver interrupts it.
-    pub fn start_query(&self, query: Arc<Query>, params: Vec<Datum>, context: Arc<Context>, what: What) -> mpsc::Receiver<Progress> {
+    pub fn start_query(
+        &self,
+        query: Arc<Query>,
+        params: Vec<Datum>,
+        context: Arc<Context>,
+        what: What,
+    ) -> mpsc::Receiver<Progress> {
         let _ = (query, params, context, what);
         mpsc::channel(1).1
     }
