@@ -65,6 +65,7 @@ impl Gate {
         }
         if self.stage == Stage::Switched && self.line.is_logged_in() {
             self.stage = Stage::Commands;
+            self.waits = false;
         }
         if !self.waits && self.stage == Stage::Commands {
             self.waits = true;

@@ -45,6 +45,15 @@ mod shim;
 pub mod users;
 mod variables;
 
+#[cfg(test)]
+mod command_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod login_tests;
+
 pub use connections::Connections;
 pub use listener::{Server, start};
 pub use options::Options;

@@ -73,11 +73,16 @@ pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<War
     }
 }
 
-/// Does it, unless somebody wants the connection to stop.
-pub(super) async fn unless_interrupted<T>(line: &Line, work: impl Future<Output = T>) -> Result<T, Fault> {
+/// Does it, unless somebody wants the statement or the connection to stop.
+async fn unless_interrupted<T>(line: &Line, work: impl Future<Output = T>) -> Result<T, Fault> {
+    unless(line, Interrupt::Query, work).await
+}
+
+/// Does it, unless somebody wants so much or more.
+pub(super) async fn unless<T>(line: &Line, least: Interrupt, work: impl Future<Output = T>) -> Result<T, Fault> {
     let mut interrupts = line.entry.interrupts();
     let interrupted = async {
-        let why = interrupts.wait_for(|why| *why != Interrupt::None).await;
+        let why = interrupts.wait_for(|why| *why >= least).await;
         why.map_or(Interrupt::Connection, |why| *why)
     };
     tokio::select! {

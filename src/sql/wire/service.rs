@@ -51,7 +51,8 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(backend: Arc<dyn Backend>, users: Users, connections: Arc<Connections>, options: Options) -> Arc<Service> {
-        let budget = || Budget::new(options.packets_bytes_max);
+        // One packet of the largest kind always fits.
+        let budget = || Budget::new(options.packets_bytes_max.max(2 * options.packet_bytes_max));
         Arc::new(Service { backend, users, connections, options, packets: budget(), kept: budget() })
     }
 }

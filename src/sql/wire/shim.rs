@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use opensrv_mysql::{AsyncMysqlShim, InitWriter, ParamParser, QueryResultWriter, StatementMetaWriter};
 
 use super::answer::Answerer;
+use super::connections::Interrupt;
 use super::fault::Fault;
 use super::handshake::Response;
 use super::line::Line;
 use super::outlet::Outlet;
 use super::reply;
+use super::run::unless;
 use super::users::{NATIVE, SHA2};
 use super::variables::VERSION;
 use crate::sql::context::Warning;
@@ -35,20 +37,23 @@ impl Shim {
         let result = self.answerer.answer(command).await;
         drop(share);
         self.line.entry.ends(&self.line.service.connections.counters);
-        let over = match result {
-            Ok(()) => Ok(()),
+        match result {
+            Ok(()) => {}
             Err(Fault::Told(error)) => {
                 self.line.refuse(&error);
                 self.answerer.session.warnings = vec![Warning { level: "Error", error }];
-                Ok(())
             }
             Err(Fault::Last(error)) => {
+                // It is written when the connection ends, if the client takes it.
                 self.line.refuse(&error);
-                Err(io::Error::other(error))
+                return Err(io::Error::other(error));
             }
             Err(Fault::Gone(error)) => return Err(error),
-        };
-        self.line.drain().await.and(over)
+        }
+        match unless(&self.line, Interrupt::Gone, self.line.drain()).await {
+            Ok(drained) => drained,
+            Err(_) => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
     }
 }
 
