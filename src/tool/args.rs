@@ -63,6 +63,17 @@ pub enum Command {
     /// Reads, changes, lists and purges namespaces
     #[command(subcommand)]
     Namespace(NamespaceCommand),
+    /// Prints a user's line for the file that a peer's --sql-users names; the password comes from stdin, or is asked for
+    ///
+    /// The line holds the password's hashes for mysql_native_password and caching_sha2_password. No peer is asked.
+    SqlUser(SqlUserArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SqlUserArgs {
+    /// The user's name: 1 to 32 characters, no colon
+    #[arg(value_name = "NAME")]
+    pub name: String,
 }
 
 /// How long a change of the membership is watched.

@@ -34,6 +34,9 @@ pub enum ToolError {
         /// Why.
         source: io::Error,
     },
+    /// A user's password.
+    #[error("cannot read the password: {0}")]
+    Password(#[source] io::Error),
     /// Standard output.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),

@@ -18,6 +18,7 @@ mod namespace;
 mod output;
 mod progress;
 pub mod rfc3339;
+mod sql_user;
 mod task;
 mod views;
 
@@ -61,6 +62,9 @@ fn execute(args: Args) -> Result<(), ToolError> {
 
 async fn dispatch(args: Args) -> Result<(), ToolError> {
     let mut out = Output::new(args.json);
+    if let Command::SqlUser(user) = &args.command {
+        return sql_user::execute(&mut out, &user.name);
+    }
     let client = connect::connect(&args.target, args.timeout)?;
     match args.command {
         Command::Info => cluster::info(&client, &mut out).await,
@@ -82,5 +86,7 @@ async fn dispatch(args: Args) -> Result<(), ToolError> {
         }
         Command::Consume(options) => consume::execute(&client, &mut out, options).await,
         Command::Namespace(command) => namespace::execute(&client, &mut out, command).await,
+        // Done above: it needs no client.
+        Command::SqlUser(_) => Ok(()),
     }
 }

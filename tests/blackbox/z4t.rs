@@ -220,3 +220,20 @@ async fn failures_are_one_line_with_their_reason() {
     let (code, line) = fails("127.0.0.1:1", &["ping"]);
     assert!(code == 1 && line.contains("127.0.0.1:1: UNAVAILABLE") && line.contains("refused"), "{line}");
 }
+
+/// A user's line for the SQL port is made without any peer, from the first line of the input, and holds both hashes but no password.
+#[test]
+fn a_users_line() {
+    let output = z4t("127.0.0.1:1", &["sql-user", "grafana"], b"secret\n");
+    let line = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        line.starts_with("grafana:*14E65567ABDB5135D0CFD9A70B3032C179A49EE7:$sha2$") && line.trim_end().len() == 120,
+        "{line}"
+    );
+    assert!(!line.contains("secret"));
+    for (name, password) in [("a:b", &b"x"[..]), ("a", b""), ("", b"x")] {
+        let output = z4t("127.0.0.1:1", &["sql-user", name], password);
+        assert_eq!(output.status.code(), Some(2), "{name:?}: {}", text(&output.stderr));
+    }
+}

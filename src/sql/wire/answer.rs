@@ -1,0 +1,305 @@
+//! Answers commands.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::bytes::Input;
+use super::columns::expression;
+use super::command::Command;
+use super::fault::Fault;
+use super::handshake::capability;
+use super::line::Line;
+use super::prepared::Prepared;
+use super::reply::{self, Manner};
+use super::run::{Job, explain_columns, run};
+use super::session::Session;
+use crate::sql::context::Context;
+use crate::sql::error::SqlError;
+use crate::sql::sqlite::What;
+use crate::sql::statement::{Query, Statement};
+use crate::sql::types::{Datum, SqlType};
+
+/// A longer statement is compiled beside the thread that serves all connections.
+const LONG_STATEMENT_BYTES: usize = 32 << 10;
+/// Parameters and columns are counted in two bytes.
+const COUNTED_MAX: usize = u16::MAX as usize;
+
+/// A session and its line.
+pub(super) struct Answerer {
+    pub(super) line: Arc<Line>,
+    pub(super) session: Session,
+    manner: Option<Manner>,
+}
+
+impl Answerer {
+    pub(super) fn new(line: Arc<Line>) -> Answerer {
+        let session = Session::new(line.entry.id, line.peer().to_string(), &line.service.options);
+        Answerer { line, session, manner: None }
+    }
+
+    /// Carries out a command and answers it, but for an error.
+    pub(super) async fn answer(&mut self, command: Command) -> Result<(), Fault> {
+        self.meet();
+        let name = match &command {
+            Command::Query(_) => "Query",
+            Command::Prepare(_) => "Prepare",
+            Command::Execute(_) => "Execute",
+            Command::Database(_) => "Init DB",
+            Command::Ping => "Ping",
+            _ => "Query",
+        };
+        match command {
+            Command::Query(text) => return self.query(text).await,
+            Command::Prepare(text) => return self.prepare(text).await,
+            Command::Execute(payload) => return self.execute(&payload).await,
+            Command::LongData { statement, param, data } => self.long_data(statement, param, &data),
+            Command::Close(id) => drop(self.session.prepared.remove(&id)),
+            _ => {
+                self.line.entry.begins(name, None);
+                self.small(command)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Before the first command: who it is, now that it has logged in.
+    fn meet(&mut self) {
+        if self.manner.is_none() {
+            let response = self.line.response();
+            self.session.user = String::from_utf8_lossy(&response.user).into_owned();
+            self.line.entry.is_of(&self.session.user, self.session.database.as_deref());
+            let deprecate_eof = response.capabilities & capability::DEPRECATE_EOF != 0;
+            self.manner = Some(Manner { deprecate_eof, status: reply::AUTOCOMMIT });
+        }
+    }
+
+    fn manner(&self) -> Manner {
+        let status = if self.session.number("autocommit") == 0 { 0 } else { reply::AUTOCOMMIT };
+        Manner { deprecate_eof: self.manner.is_some_and(|manner| manner.deprecate_eof), status }
+    }
+
+    fn ok(&self) {
+        reply::ok(&mut self.line.outgoing(), self.manner().status, self.session.warnings.len());
+    }
+
+    fn end(&self) {
+        let Manner { deprecate_eof, status } = self.manner();
+        reply::end(&mut self.line.outgoing(), deprecate_eof, status, self.session.warnings.len());
+    }
+
+    /// Commands that wait for nothing.
+    fn small(&mut self, command: Command) -> Result<(), Fault> {
+        match command {
+            Command::Database(name) => {
+                self.enter(&text(name)?)?;
+                self.session.warnings.clear();
+                self.ok();
+            }
+            Command::Ping => self.ok(),
+            Command::Reset => {
+                self.session.reset();
+                self.line.set_idle(self.session.number("wait_timeout"));
+                self.ok();
+            }
+            // No columns: there is nothing to complete names with.
+            Command::FieldList => self.end(),
+            // Several statements in one text are refused all the same.
+            Command::Option(0 | 1) => self.end(),
+            Command::Statistics => {
+                let summary = self.line.service.connections.summary();
+                reply::sentence(&mut self.line.outgoing(), &summary);
+            }
+            Command::Kill(id) => {
+                self.kill(id, true)?;
+                self.ok();
+            }
+            Command::ResetStatement(id) => {
+                self.prepared(id, "mysqld_stmt_reset")?.forget();
+                self.ok();
+            }
+            Command::Fetch(id) => {
+                self.prepared(id, "mysqld_stmt_fetch")?;
+                return Err(SqlError::new(1421, "HY000", format!("The statement ({id}) has no open cursor.")).into());
+            }
+            Command::Broken(error) => return Err(Fault::Last(error)),
+            Command::Malformed => return Err(SqlError::new(1835, "HY000", "Malformed communication packet.").into()),
+            _ => return Err(SqlError::new(1047, "08S01", "Unknown command").into()),
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, database: &str) -> Result<(), SqlError> {
+        self.session.enter(database)?;
+        self.line.entry.is_of(&self.session.user, self.session.database.as_deref());
+        Ok(())
+    }
+
+    fn kill(&self, id: u32, connection: bool) -> Result<(), SqlError> {
+        let found = self.line.service.connections.kill(id, connection);
+        if found { Ok(()) } else { Err(SqlError::new(1094, "HY000", format!("Unknown thread id: {id}"))) }
+    }
+
+    fn prepared(&mut self, id: u32, caller: &str) -> Result<&mut Prepared, SqlError> {
+        let unknown = || SqlError::new(1243, "HY000", format!("Unknown prepared statement handler ({id}) given to {caller}"));
+        self.session.prepared.get_mut(&id).ok_or_else(unknown)
+    }
+
+    /// Understands a statement.
+    async fn compile(&self, text: &str) -> Result<(Statement, Arc<Context>), SqlError> {
+        let context = Arc::new(self.session.context());
+        let backend = &self.line.service.backend;
+        if text.len() <= LONG_STATEMENT_BYTES {
+            return Ok((backend.compile(text, &context)?, context));
+        }
+        let (backend, text, shared) = (backend.clone(), text.to_owned(), context.clone());
+        let compiled = tokio::task::spawn_blocking(move || backend.compile(&text, &shared)).await;
+        let statement = compiled.map_err(|_| SqlError::new(1053, "08S01", "Server shutdown in progress"))??;
+        Ok((statement, context))
+    }
+
+    async fn query(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
+        self.line.service.connections.counters.statements.fetch_add(1, Relaxed);
+        let text = text(text_bytes)?;
+        self.line.entry.begins("Query", Some(&text));
+        let (statement, context) = self.compile(&text).await?;
+        if let Statement::Query(query) | Statement::Explain(query) = &statement
+            && query.params > 0
+        {
+            return Err(SqlError::syntax("A parameter ('?') can only stand in a prepared statement").into());
+        }
+        self.carry_out(statement, Vec::new(), context, &text, false).await
+    }
+
+    async fn carry_out(
+        &mut self,
+        statement: Statement,
+        params: Vec<Datum>,
+        context: Arc<Context>,
+        text: &str,
+        binary: bool,
+    ) -> Result<(), Fault> {
+        let (query, what) = match statement {
+            Statement::Query(query) => (query, What::Run),
+            Statement::Explain(query) => (query, What::Explain),
+            other => return self.change(other),
+        };
+        let job = Job { query: Arc::new(query), params, context, what, binary };
+        let warnings = run(&self.line, job, self.manner()).await?;
+        if !asks_for_warnings(text) {
+            self.session.warnings = warnings;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Statements without rows.
+    fn change(&mut self, statement: Statement) -> Result<(), Fault> {
+        match statement {
+            Statement::Set(assignments) => {
+                self.session.set(assignments)?;
+                self.line.set_idle(self.session.number("wait_timeout"));
+            }
+            Statement::Use(database) => self.enter(&database)?,
+            Statement::Kill { id, connection } => self.kill(id, connection)?,
+            Statement::Nothing | Statement::Query(_) | Statement::Explain(_) => {}
+        }
+        self.session.warnings.clear();
+        self.ok();
+        Ok(())
+    }
+
+    async fn prepare(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
+        let text = text(text_bytes)?;
+        self.line.entry.begins("Prepare", Some(&text));
+        let service = self.line.service.clone();
+        let max = service.options.statements_max;
+        if self.session.prepared.len() >= max {
+            let told = format!("Can't create more than max_prepared_stmt_count statements (current value: {max})");
+            return Err(SqlError::new(1461, "42000", told).into());
+        }
+        let (statement, context) = self.compile(&text).await?;
+        let (params, columns, check) = match statement {
+            Statement::Query(query) => (query.params, query.columns.clone(), Some(query)),
+            Statement::Explain(query) => (query.params, explain_columns(), Some(query)),
+            _ => (0, Vec::new(), None),
+        };
+        if params > COUNTED_MAX || columns.len() > COUNTED_MAX {
+            return Err(SqlError::new(1390, "HY000", "Prepared statement contains too many placeholders").into());
+        }
+        let mut warnings = Vec::new();
+        if let Some(query) = check {
+            warnings = self.check(query, context).await?;
+        }
+        let kept = Prepared::new(text, params, &service.kept);
+        let kept =
+            kept.ok_or_else(|| SqlError::new(1041, "HY000", "Out of memory for prepared statements of all connections"))?;
+        let id = self.next_id();
+        self.session.prepared.insert(id, kept);
+        self.session.warnings = warnings;
+        let shapes: Vec<_> = (0..params).map(|_| expression("?", SqlType::Text)).collect();
+        let (manner, count) = (self.manner(), self.session.warnings.len());
+        reply::prepared(&mut self.line.outgoing(), id, &shapes, &columns, manner, count);
+        Ok(())
+    }
+
+    async fn check(&self, query: Query, context: Arc<Context>) -> Result<Vec<crate::sql::context::Warning>, Fault> {
+        let params = vec![Datum::Null; query.params];
+        let job = Job { query: Arc::new(query), params, context, what: What::Check, binary: true };
+        run(&self.line, job, self.manner()).await
+    }
+
+    fn next_id(&mut self) -> u32 {
+        let mut id = self.session.last_prepared.wrapping_add(1).max(1);
+        while self.session.prepared.contains_key(&id) {
+            id = id.wrapping_add(1).max(1);
+        }
+        self.session.last_prepared = id;
+        id
+    }
+
+    async fn execute(&mut self, payload: &[u8]) -> Result<(), Fault> {
+        self.line.service.connections.counters.statements.fetch_add(1, Relaxed);
+        let mut input = Input(payload.get(1..).unwrap_or_default());
+        let id = input.u32().ok_or_else(|| SqlError::new(1835, "HY000", "Malformed communication packet."))?;
+        let prepared = self.prepared(id, "mysqld_stmt_execute")?;
+        let text = prepared.text.clone();
+        let decoded = match prepared.fault() {
+            Some(_) => Ok(Vec::new()),
+            None => prepared.bound.decode(input),
+        };
+        // Long values are for one execution, even for one that fails.
+        if let Some(fault) = prepared.forget() {
+            return Err(fault.into());
+        }
+        let params = decoded?;
+        self.line.entry.begins("Execute", Some(&text));
+        let (statement, context) = self.compile(&text).await?;
+        self.carry_out(statement, params, context, &text, true).await
+    }
+
+    /// There is no answer to it, whatever is wrong.
+    fn long_data(&mut self, id: u32, param: u16, data: &[u8]) {
+        let service = self.line.service.clone();
+        let others: usize = self.session.prepared.iter().filter(|(other, _)| **other != id).map(|(_, p)| p.long_bytes()).sum();
+        let left = service.options.packet_bytes_max.saturating_sub(others);
+        if let Some(prepared) = self.session.prepared.get_mut(&id) {
+            prepared.append(param, data, left, &service.kept);
+        }
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, SqlError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        SqlError::new(1300, "HY000", format!("Invalid utf8mb4 character string: the statement is no UTF-8 from its byte {at} on"))
+    })
+}
+
+/// What a statement before this one warned of stays.
+fn asks_for_warnings(text: &str) -> bool {
+    let start: String = text.trim_start().chars().take(40).collect::<String>().to_ascii_lowercase();
+    let mut words = start.split_whitespace();
+    let shows = words.next() == Some("show")
+        && words.next().is_some_and(|word| ["warnings", "errors", "count"].iter().any(|w| word.starts_with(w)));
+    shows || start.contains("@@warning_count") || start.contains("@@error_count")
+}

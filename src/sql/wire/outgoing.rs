@@ -1,0 +1,125 @@
+//! Packets on their way to the client: one buffer, written to the socket when it is full or when the answer is complete.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncWrite;
+
+use super::connections::Connections;
+
+/// From so many bytes on, the buffer is written before more is put into it.
+pub(super) const FULL_BYTES: usize = 64 << 10;
+/// The longest payload of one packet; a payload of this length or more goes in several.
+pub(super) const PART_BYTES: usize = 0xff_ffff;
+/// A buffer that one large row has made large is not kept.
+const KEPT_BYTES: usize = 4 * FULL_BYTES;
+
+/// The write half and what waits for it.
+pub(super) struct Outgoing {
+    socket: Box<dyn AsyncWrite + Send + Unpin>,
+    buffer: Vec<u8>,
+    written: usize,
+    sequence: u8,
+    connections: Arc<Connections>,
+}
+
+/// A packet that is being written: where its header is.
+#[derive(Clone, Copy)]
+#[must_use]
+pub(super) struct Open(usize);
+
+impl Outgoing {
+    pub(super) fn new(socket: Box<dyn AsyncWrite + Send + Unpin>, connections: Arc<Connections>) -> Self {
+        Outgoing { socket, buffer: Vec::new(), written: 0, sequence: 0, connections }
+    }
+
+    /// The number of the next packet: one more than the client's last.
+    pub(super) fn answers(&mut self, sequence: u8) {
+        self.sequence = sequence.wrapping_add(1);
+    }
+
+    /// Starts a packet; its payload goes to [`Outgoing::payload`].
+    pub(super) fn open(&mut self) -> Open {
+        let at = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; 4]);
+        Open(at)
+    }
+
+    /// Where the payload of the open packet is appended.
+    pub(super) fn payload(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Ends the packet.
+    pub(super) fn close(&mut self, Open(at): Open) {
+        let length = self.buffer.len().saturating_sub(at + 4);
+        if length >= PART_BYTES {
+            return self.split(at);
+        }
+        let header = self.header(length);
+        self.buffer[at..at + 4].copy_from_slice(&header);
+    }
+
+    /// A whole packet.
+    pub(super) fn packet(&mut self, payload: &[u8]) {
+        let open = self.open();
+        self.buffer.extend_from_slice(payload);
+        self.close(open);
+    }
+
+    fn header(&mut self, length: usize) -> [u8; 4] {
+        let [a, b, c, _] = (length as u32).to_le_bytes();
+        let header = [a, b, c, self.sequence];
+        self.sequence = self.sequence.wrapping_add(1);
+        header
+    }
+
+    fn split(&mut self, at: usize) {
+        let payload = self.buffer.split_off(at + 4);
+        self.buffer.truncate(at);
+        let mut rest = payload.as_slice();
+        loop {
+            let (part, after) = rest.split_at(rest.len().min(PART_BYTES));
+            let header = self.header(part.len());
+            self.buffer.extend_from_slice(&header);
+            self.buffer.extend_from_slice(part);
+            // A full part is always followed by another, be it empty.
+            if part.len() < PART_BYTES {
+                return;
+            }
+            rest = after;
+        }
+    }
+
+    /// The buffer should be written before more is added.
+    pub(super) fn is_full(&self) -> bool {
+        self.buffer.len() >= FULL_BYTES
+    }
+
+    /// Writes all of the buffer.
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.buffer.len() {
+            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.buffer[self.written..]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written;
+            self.connections.counters.bytes_out.fetch_add(written as u64, Relaxed);
+        }
+        self.written = 0;
+        if self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new()
+        } else {
+            self.buffer.clear()
+        }
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    /// Tells the client that nothing more comes.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,159 @@
+//! Cells become the client's text or binary form by their column's type. SQLite's values are dynamic: one that is not of its column's
+//! type is converted; what cannot be converted is NULL in the binary form and shown as it is in the text form.
+
+use super::bytes::push_string;
+use super::moments::{Clock, Moment};
+use super::numbers::{finite, integer, prefix, push_decimal, push_decimal_int, push_double, push_int};
+use super::outgoing::Outgoing;
+use crate::sql::result::{Batch, Cell};
+use crate::sql::types::SqlType;
+
+const NULL: u8 = 0xfb;
+
+/// How rows are written.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    /// The columns' types.
+    pub(super) types: Vec<SqlType>,
+    /// The binary protocol of prepared statements, or the text protocol.
+    pub(super) binary: bool,
+    /// Of DATETIMEs.
+    pub(super) zone_seconds: i32,
+}
+
+impl Form {
+    /// Appends rows of a batch, from one on, until the buffer is full; returns the first row that is left.
+    pub(super) fn push(&self, outgoing: &mut Outgoing, batch: &Batch, from: usize) -> Option<usize> {
+        let width = self.types.len().max(1);
+        for (at, row) in batch.cells.chunks_exact(width).enumerate().skip(from) {
+            if outgoing.is_full() {
+                return Some(at);
+            }
+            let open = outgoing.open();
+            if self.binary {
+                self.push_binary(outgoing.payload(), batch, row)
+            } else {
+                self.push_text(outgoing.payload(), batch, row)
+            }
+            outgoing.close(open);
+        }
+        None
+    }
+
+    fn push_text(&self, into: &mut Vec<u8>, batch: &Batch, row: &[Cell]) {
+        for (cell, ty) in row.iter().zip(&self.types) {
+            match cell {
+                Cell::Null => into.push(NULL),
+                Cell::Bytes { from, until } if !is_number(*ty) => push_string(into, bytes(batch, *from, *until)),
+                // Anything else is short: its length is put in front of it afterwards.
+                _ => {
+                    let at = into.len();
+                    into.push(0);
+                    self.push_short(into, batch, *cell, *ty);
+                    let length = into.len() - at - 1;
+                    if let Ok(length @ ..=250) = u8::try_from(length) {
+                        into[at] = length;
+                    } else {
+                        let text = into.split_off(at + 1);
+                        into.truncate(at);
+                        push_string(into, &text);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A value as text, without its length.
+    fn push_short(&self, into: &mut Vec<u8>, batch: &Batch, cell: Cell, ty: SqlType) {
+        match (ty, cell) {
+            (SqlType::Decimal(scale), Cell::Int(value)) => push_decimal_int(into, value, scale),
+            (SqlType::Decimal(scale), cell) => push_decimal(into, double(batch, cell), scale),
+            (SqlType::Int | SqlType::UInt, cell) => push_int(into, int(batch, cell)),
+            (SqlType::Double, cell) => push_double(into, double(batch, cell)),
+            (SqlType::DateTime(digits), cell) => Moment::from_us(int(batch, cell), self.zone_seconds).push(into, digits),
+            (_, Cell::Double(value)) => push_double(into, value),
+            (_, cell) => push_int(into, int(batch, cell)),
+        }
+    }
+
+    fn push_binary(&self, into: &mut Vec<u8>, batch: &Batch, row: &[Cell]) {
+        into.push(0);
+        let nulls = into.len();
+        into.resize(nulls + (row.len() + 2).div_ceil(8), 0);
+        for (at, (cell, ty)) in row.iter().zip(&self.types).enumerate() {
+            let there = *cell != Cell::Null && self.push_value(into, batch, *cell, *ty);
+            if !there {
+                into[nulls + (at + 2) / 8] |= 1 << ((at + 2) % 8);
+            }
+        }
+    }
+
+    /// A value in binary; false: it has none, and nothing was appended.
+    fn push_value(&self, into: &mut Vec<u8>, batch: &Batch, cell: Cell, ty: SqlType) -> bool {
+        match ty {
+            SqlType::Null => return false,
+            SqlType::Int | SqlType::UInt => into.extend_from_slice(&int(batch, cell).to_le_bytes()),
+            SqlType::Double => into.extend_from_slice(&finite(double(batch, cell)).to_le_bytes()),
+            SqlType::DateTime(digits) => {
+                let moment = match cell {
+                    Cell::Bytes { from, until } => Moment::parse(bytes(batch, from, until)),
+                    cell => Some(Moment::from_us(int(batch, cell), self.zone_seconds)),
+                };
+                let Some(moment) = moment else { return false };
+                moment.push_binary(into, false, digits);
+            }
+            SqlType::Date => {
+                let Some(moment) = text(batch, cell).and_then(Moment::parse) else { return false };
+                moment.push_binary(into, true, 0);
+            }
+            SqlType::Time(digits) => {
+                let Some(clock) = text(batch, cell).and_then(Clock::parse) else { return false };
+                clock.push_binary(into, digits);
+            }
+            SqlType::Decimal(_) | SqlType::Text | SqlType::Blob | SqlType::Json => match cell {
+                Cell::Bytes { from, until } if !is_number(ty) => push_string(into, bytes(batch, from, until)),
+                cell => {
+                    let mut short = Vec::new();
+                    self.push_short(&mut short, batch, cell, ty);
+                    push_string(into, &short);
+                }
+            },
+        }
+        true
+    }
+}
+
+/// Text is no value of it.
+fn is_number(ty: SqlType) -> bool {
+    matches!(ty, SqlType::Int | SqlType::UInt | SqlType::Double | SqlType::Decimal(_))
+}
+
+fn bytes(batch: &Batch, from: u32, until: u32) -> &[u8] {
+    batch.arena.get(from as usize..until as usize).unwrap_or_default()
+}
+
+fn text(batch: &Batch, cell: Cell) -> Option<&[u8]> {
+    match cell {
+        Cell::Bytes { from, until } => Some(bytes(batch, from, until)),
+        _ => None,
+    }
+}
+
+fn int(batch: &Batch, cell: Cell) -> i64 {
+    match cell {
+        Cell::Null => 0,
+        Cell::Int(value) => value,
+        // The cast keeps to the limits.
+        Cell::Double(value) => value.round() as i64,
+        Cell::Bytes { from, until } => integer(bytes(batch, from, until)),
+    }
+}
+
+fn double(batch: &Batch, cell: Cell) -> f64 {
+    match cell {
+        Cell::Null => 0.0,
+        Cell::Int(value) => value as f64,
+        Cell::Double(value) => value,
+        Cell::Bytes { from, until } => prefix(bytes(batch, from, until)),
+    }
+}

@@ -1,0 +1,93 @@
+//! Runs a query and streams its rows: a batch is taken when the one before is with the kernel, so a slow client slows the query down.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::error::TryRecvError;
+
+use super::columns::expression;
+use super::connections::Interrupt;
+use super::fault::Fault;
+use super::line::Line;
+use super::reply::{self, Manner};
+use super::rows::Form;
+use crate::sql::context::{Context, Warning};
+use crate::sql::error::SqlError;
+use crate::sql::result::Progress;
+use crate::sql::sqlite::{EXPLAIN_COLUMNS, What};
+use crate::sql::statement::{OutColumn, Query};
+use crate::sql::types::Datum;
+
+/// What is to be run.
+pub(super) struct Job {
+    pub(super) query: Arc<Query>,
+    pub(super) params: Vec<Datum>,
+    pub(super) context: Arc<Context>,
+    pub(super) what: What,
+    /// Rows go in the binary form.
+    pub(super) binary: bool,
+}
+
+/// The columns of EXPLAIN.
+pub(super) fn explain_columns() -> Vec<OutColumn> {
+    EXPLAIN_COLUMNS.iter().map(|(name, ty)| expression(name, *ty)).collect()
+}
+
+/// Runs a query to its end; its rows, if it has any, are answered, but for the packet that ends them. Returns its warnings.
+pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<Warning>, Fault> {
+    let columns = if job.what == What::Explain { explain_columns() } else { job.query.columns.clone() };
+    let types = columns.iter().map(|column| column.ty).collect();
+    let form = Form { types, binary: job.binary, zone_seconds: job.context.zone_seconds };
+    let mut progress = line.service.backend.start_query(job.query, job.params, job.context, job.what);
+    // The header waits for the first word of the engine: a query that is refused has none.
+    let mut header = job.what != What::Check;
+    loop {
+        let next = match progress.try_recv() {
+            Ok(next) => Some(next),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                unless_interrupted(line, line.drain()).await??;
+                unless_interrupted(line, progress.recv()).await?
+            }
+        };
+        let rows = match next {
+            Some(Progress::Failed(error)) => return Err(error.into()),
+            None => return Err(SqlError::other("the query ended without a word; the server's log may tell why").into()),
+            Some(Progress::Rows(batch)) => Some(batch),
+            Some(Progress::Done { warnings }) if !header => return Ok(warnings),
+            Some(Progress::Done { warnings }) => {
+                reply::header(&mut line.outgoing(), &columns, manner);
+                return Ok(warnings);
+            }
+        };
+        if std::mem::take(&mut header) {
+            reply::header(&mut line.outgoing(), &columns, manner);
+        }
+        let Some(batch) = rows else { continue };
+        let mut at = 0;
+        loop {
+            let left = form.push(&mut line.outgoing(), &batch, at);
+            let Some(row) = left else { break };
+            at = row;
+            unless_interrupted(line, line.drain()).await??;
+        }
+    }
+}
+
+/// Does it, unless somebody wants the statement or the connection to stop.
+async fn unless_interrupted<T>(line: &Line, work: impl Future<Output = T>) -> Result<T, Fault> {
+    unless(line, Interrupt::Query, work).await
+}
+
+/// Does it, unless somebody wants so much or more.
+pub(super) async fn unless<T>(line: &Line, least: Interrupt, work: impl Future<Output = T>) -> Result<T, Fault> {
+    let mut interrupts = line.entry.interrupts();
+    let interrupted = async {
+        let why = interrupts.wait_for(|why| *why >= least).await;
+        why.map_or(Interrupt::Connection, |why| *why)
+    };
+    tokio::select! {
+        biased;
+        why = interrupted => Err(why.into()),
+        result = work => Ok(result),
+    }
+}
