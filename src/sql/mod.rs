@@ -19,5 +19,7 @@ pub mod result;
 pub mod signatures;
 pub mod sqlite;
 pub mod statement;
+#[cfg(test)]
+pub mod testing;
 pub mod types;
 pub mod wire;
