@@ -114,6 +114,11 @@ pub fn end() {
     EXCEEDED.set(None);
 }
 
+/// The thread ends: gives back what it took of the common bound.
+pub fn leave() {
+    TAKEN.fetch_sub(HELD.replace(0), Ordering::Relaxed);
+}
+
 /// The bound that the query of this thread has passed.
 pub fn exceeded() -> Option<Bound> {
     EXCEEDED.get()

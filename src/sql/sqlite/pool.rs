@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::connection;
 use super::readers::Readers;
-use super::{Options, What};
+use super::{Options, What, memory};
 use crate::sql::context::Context;
 use crate::sql::data::{Data, Live};
 use crate::sql::error::SqlError;
@@ -75,6 +75,7 @@ impl Pool {
             std::thread::Builder::new().name(format!("z4-sql-{i}")).spawn(move || {
                 lower_priority();
                 connection::serve(connection, &shared);
+                memory::leave();
             })?;
         }
         Ok(pool)

@@ -81,6 +81,16 @@ impl Plan {
         Some(Plan { roles, order, columns: u64::from_str_radix(parts.next()?, 16).ok()? })
     }
 
+    /// For people.
+    pub fn describe(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.order.iter().map(|sort| sort.describe()).collect();
+        let says = |wanted: &dyn Fn(&Role) -> bool, word: &str| self.roles.iter().any(wanted).then(|| word.to_owned());
+        words.extend(says(&|role| matches!(role, Role::State { .. }), "states cut the ranges"));
+        words.extend(says(&|role| matches!(role, Role::Id { .. }), "ids looked up"));
+        words.extend(says(&|role| *role == Role::Limit, "limit known"));
+        words
+    }
+
     /// Whether a column is used.
     pub fn uses(&self, column: usize) -> bool {
         self.columns & (1 << column.min(63)) != 0

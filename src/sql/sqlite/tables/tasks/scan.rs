@@ -15,7 +15,7 @@ use super::chunk::{Chunk, Reader};
 use super::feed::{Feed, Merge, Work};
 use super::filter::{Wanted, wanted};
 use super::metadata::write_json;
-use super::plan::{Plan, Role};
+use super::plan::Plan;
 use super::rule::Reading;
 use super::segments::{Origin, Request, Segment, SortBy, States, segments};
 use crate::sql::catalog::task;
@@ -323,9 +323,4 @@ fn shown(segment: &Segment) -> String {
     let kind = if segment.origin.dead { "dead" } else { "tasks" };
     let time = crate::sql::sqlite::explain::utc;
     format!("{kind}/{}/[{}, {}]", segment.origin.namespace, time(segment.first), time(segment.last))
-}
-
-/// Whether a plan has a hint of how many rows are wanted.
-pub fn is_limited(plan: &Plan) -> bool {
-    plan.roles.contains(&Role::Limit)
 }

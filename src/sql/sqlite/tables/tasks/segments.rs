@@ -37,6 +37,16 @@ impl Sort {
         [by, if self.descending { '-' } else { '+' }]
     }
 
+    /// For people.
+    pub fn describe(self) -> String {
+        let by = match self.by {
+            SortBy::Due => "due time",
+            SortBy::Namespace => "namespace",
+            SortBy::State => "state",
+        };
+        format!("read in order of {by}{}", if self.descending { ", backwards" } else { "" })
+    }
+
     pub(super) fn from_letters(letters: &[char]) -> Option<Sort> {
         let [by, direction] = letters else { return None };
         let by = match by {
