@@ -21,5 +21,7 @@ pub mod result;
 pub mod signatures;
 pub mod sqlite;
 pub mod statement;
+#[cfg(test)]
+pub mod testing;
 pub mod types;
 pub mod wire;

@@ -1,7 +1,18 @@
 //! Runs queries: a bounded pool of plain threads, each with a SQLite connection over the virtual tables.
 
+mod authorizer;
+mod connection;
+mod execute;
+mod explain;
+mod fault;
 mod functions;
+mod memory;
+mod pool;
+mod readers;
+mod running;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -50,26 +61,32 @@ pub const EXPLAIN_COLUMNS: &[(&str, SqlType)] = &[
     ("extra", SqlType::Text),
 ];
 
+/// Batches between a query and its receiver; a query that is further ahead waits.
+const BATCHES: usize = 4;
+
 /// The pool. Cheap to clone; when the last clone goes, its threads end.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine {
+    pool: Arc<pool::Pool>,
+}
 
 impl Engine {
     /// Starts the threads.
+    ///
+    /// # Errors
+    /// A thread cannot be started, or SQLite was used before, so that its memory cannot be bounded.
     pub fn start(data: Arc<dyn Data>, live: Arc<dyn Live>, options: Options) -> io::Result<Engine> {
-        let _ = (data, live, options);
-        Ok(Engine {})
+        memory::install(options.memory_bytes_max).map_err(io::Error::other)?;
+        Ok(Engine { pool: Arc::new(pool::Pool::start(data, live, options)?) })
     }
 
     /// Starts a query. Never blocks. Dropping the receiver interrupts it.
-    pub fn start_query(
-        &self,
-        query: Arc<Query>,
-        params: Vec<Datum>,
-        context: Arc<Context>,
-        what: What,
-    ) -> mpsc::Receiver<Progress> {
-        let _ = (query, params, context, what);
-        mpsc::channel(1).1
+    pub fn start_query(&self, query: Arc<Query>, params: Vec<Datum>, context: Arc<Context>, what: What) -> mpsc::Receiver<Progress> {
+        let (out, progress) = mpsc::channel(BATCHES);
+        if let Err((job, error)) = self.pool.submit(pool::Job { query, params, context, what, out }) {
+            // The channel is new: it has room.
+            let _ = job.out.try_send(Progress::Failed(error));
+        }
+        progress
     }
 }

@@ -1,1 +1,41 @@
 //! The virtual tables.
+
+pub mod bridge;
+mod server;
+mod small;
+pub mod tasks;
+
+use rusqlite::Connection;
+
+use crate::sql::catalog::{self, Table};
+use crate::sql::types::SqlType;
+
+/// Registers every table of the catalog.
+pub fn register(connection: &Connection) -> rusqlite::Result<()> {
+    for table in catalog::TABLES {
+        if **table == catalog::TASKS {
+            bridge::register(connection, &table.virtual_name(), tasks::Tasks)?;
+        } else {
+            bridge::register(connection, &table.virtual_name(), small::Small { table })?;
+        }
+    }
+    Ok(())
+}
+
+/// `CREATE TABLE`, with the affinities that values have inside SQLite: bounds that are text would else become numbers.
+fn declaration(table: &Table) -> String {
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| {
+            let ty = match column.ty {
+                SqlType::Int | SqlType::UInt | SqlType::DateTime(_) => "INTEGER",
+                SqlType::Double | SqlType::Decimal(_) => "REAL",
+                SqlType::Text | SqlType::Json | SqlType::Date | SqlType::Time(_) => "TEXT",
+                SqlType::Blob | SqlType::Null => "BLOB",
+            };
+            format!("\"{}\" {ty}", column.name)
+        })
+        .collect();
+    format!("CREATE TABLE x({})", columns.join(", "))
+}

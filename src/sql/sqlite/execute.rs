@@ -1,0 +1,182 @@
+//! Runs one query: prepares, binds, steps, and sends its rows in batches.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::Statement;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use z4_shards::runtime::clock;
+
+use super::connection::Statements;
+use super::pool::{Job, Shared};
+use super::running::{Running, Start};
+use super::{What, authorizer, explain, fault, functions, memory};
+use crate::sql::error::SqlError;
+use crate::sql::result::{Batch, Cell, Progress};
+use crate::sql::statement::Query;
+use crate::sql::types::Datum;
+
+/// Rows of the first batches: the first row is on its way at once.
+const ROWS_EARLY: [usize; 2] = [1, 16];
+/// Rows of a batch.
+const ROWS_MAX: usize = 1000;
+/// Bytes of a batch, about.
+const BYTES_MAX: usize = 64 << 10;
+/// A row waits no longer for others to fill its batch (when a row follows).
+const WAIT: Duration = Duration::from_millis(20);
+
+/// Runs a query to its end.
+pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
+    if job.out.is_closed() {
+        return;
+    }
+    let running = Running::new(Start {
+        data: Arc::clone(&shared.data),
+        live: Arc::clone(&shared.live),
+        context: Arc::clone(&job.context),
+        readers: Arc::clone(&shared.readers),
+        explain: job.what == What::Explain,
+        out: job.out.clone(),
+    });
+    let entered = running.enter();
+    memory::start(shared.options.query_memory_bytes_max);
+    functions::enter(&job.context);
+    let done = match job.what {
+        What::Run => rows(&job, statements, &running),
+        What::Explain => explain::explain(&job, statements, &running),
+        What::Check => prepare(&job.query, statements, &running).map(|statement| statements.put(&job.query.sqlite, statement)),
+    };
+    let last = match done {
+        Ok(()) => Progress::Done { warnings: running.take_warnings() },
+        Err(error) => Progress::Failed(running.stopped().unwrap_or(error)),
+    };
+    memory::end();
+    drop(entered);
+    running.send(last);
+}
+
+/// Prepares; says which rule or right is missing when it cannot be.
+pub fn prepare<'a>(query: &Query, statements: &mut Statements<'a>, running: &Running) -> Result<Statement<'a>, SqlError> {
+    authorizer::take_denied();
+    let statement = statements.take(&query.sqlite).map_err(|error| prepare_error(&error, running))?;
+    if !statement.readonly() {
+        return Err(SqlError::read_only("such a statement"));
+    }
+    if statement.parameter_count() > query.params {
+        return Err(SqlError::other("the statement has more parameters than its query"));
+    }
+    Ok(statement)
+}
+
+/// Why a statement cannot be prepared.
+pub fn prepare_error(error: &rusqlite::Error, running: &Running) -> SqlError {
+    if let Some(denied) = authorizer::take_denied() {
+        return denied;
+    }
+    if error.to_string().contains("no query solution") {
+        return running.seen.borrow().refusal();
+    }
+    fault::from_sqlite(error)
+}
+
+/// Binds the parameters.
+pub fn bind(statement: &mut Statement<'_>, params: &[Datum], query: &Query) -> Result<(), SqlError> {
+    if params.len() != query.params {
+        return Err(SqlError::new(1210, "HY000", format!("Incorrect arguments to EXECUTE: {} given, {} wanted", params.len(), query.params)));
+    }
+    for (i, param) in params.iter().enumerate().take(statement.parameter_count()) {
+        statement.raw_bind_parameter(i + 1, value(param)).map_err(|error| fault::from_sqlite(&error))?;
+    }
+    Ok(())
+}
+
+fn value(param: &Datum) -> ToSqlOutput<'_> {
+    match param {
+        Datum::Null => ToSqlOutput::Owned(Value::Null),
+        Datum::Int(n) => ToSqlOutput::Owned(Value::Integer(*n)),
+        // What SQLite makes of a literal of this size.
+        Datum::UInt(n) => ToSqlOutput::Owned(i64::try_from(*n).map_or(Value::Real(*n as f64), Value::Integer)),
+        Datum::Double(x) => ToSqlOutput::Owned(Value::Real(*x)),
+        Datum::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        Datum::Blob(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+    }
+}
+
+fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result<(), SqlError> {
+    let query = &job.query;
+    let mut statement = prepare(query, statements, running)?;
+    if statement.column_count() != query.columns.len() {
+        return Err(SqlError::other("the statement has another number of columns than its query"));
+    }
+    bind(&mut statement, &job.params, query)?;
+    let stepped = step(&mut statement, running, query.columns.len());
+    // A statement that failed is not worth a second thought about its state.
+    if stepped.is_ok() {
+        statement.clear_bindings();
+        statements.put(&query.sqlite, statement);
+    }
+    stepped
+}
+
+fn step(statement: &mut Statement<'_>, running: &Running, columns: usize) -> Result<(), SqlError> {
+    let mut rows = statement.raw_query();
+    let mut out = Out { running, batch: Batch::default(), rows: 0, batches: 0, last: clock::monotonic() };
+    loop {
+        let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? else { break };
+        {
+            let _lenient = memory::lenient();
+            for column in 0..columns {
+                out.push(row.get_ref(column).map_err(|error| fault::from_sqlite(&error))?);
+            }
+        }
+        running.check()?;
+        out.row_is_complete()?;
+    }
+    out.flush()
+}
+
+struct Out<'a> {
+    running: &'a Running,
+    batch: Batch,
+    rows: usize,
+    batches: usize,
+    last: Instant,
+}
+
+impl Out<'_> {
+    fn push(&mut self, value: ValueRef<'_>) {
+        match value {
+            ValueRef::Null => self.batch.cells.push(Cell::Null),
+            ValueRef::Integer(n) => self.batch.cells.push(Cell::Int(n)),
+            ValueRef::Real(x) => self.batch.cells.push(Cell::Double(x)),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => self.batch.push_bytes(bytes),
+        }
+    }
+
+    fn row_is_complete(&mut self) -> Result<(), SqlError> {
+        self.rows += 1;
+        let full = ROWS_EARLY.get(self.batches).copied().unwrap_or(ROWS_MAX);
+        if self.rows >= full || self.batch.arena.len() >= BYTES_MAX || self.rows.is_multiple_of(8) && self.is_late() {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    fn is_late(&self) -> bool {
+        clock::monotonic().duration_since(self.last) >= WAIT
+    }
+
+    fn flush(&mut self) -> Result<(), SqlError> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch);
+        self.rows = 0;
+        self.batches += 1;
+        if !self.running.send(Progress::Rows(batch)) {
+            return Err(fault::interrupted());
+        }
+        self.last = clock::monotonic();
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Threads that run queries, one at a time each, and the queries that wait for them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::connection;
+use super::readers::Readers;
+use super::{Options, What, memory};
+use crate::sql::context::Context;
+use crate::sql::data::{Data, Live};
+use crate::sql::error::SqlError;
+use crate::sql::result::Progress;
+use crate::sql::statement::Query;
+use crate::sql::types::Datum;
+
+/// SQL waits for delivery, never the other way round.
+const NICE: i32 = 15;
+
+/// A query that waits.
+pub struct Job {
+    /// What is asked.
+    pub query: Arc<Query>,
+    /// Its parameters.
+    pub params: Vec<Datum>,
+    /// Its session.
+    pub context: Arc<Context>,
+    /// What is to be done.
+    pub what: What,
+    /// Where rows go.
+    pub out: mpsc::Sender<Progress>,
+}
+
+/// What every thread of the pool has.
+pub struct Shared {
+    /// The peer.
+    pub data: Arc<dyn Data>,
+    /// The server.
+    pub live: Arc<dyn Live>,
+    /// Bounds.
+    pub options: Options,
+    /// Threads that read ahead.
+    pub readers: Arc<Readers>,
+    queue: Mutex<Queue>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    closed: bool,
+}
+
+/// Ends the threads when it goes.
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+impl Pool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// A thread cannot be started, or SQLite cannot.
+    pub fn start(data: Arc<dyn Data>, live: Arc<dyn Live>, options: Options) -> io::Result<Pool> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let readers = Readers::start(cores)?;
+        let shared = Arc::new(Shared { data, live, options, readers, queue: Mutex::default(), work: Condvar::new() });
+        let pool = Pool { shared };
+        for i in 0..options.queries_max.max(1) {
+            let connection = connection::open().map_err(io::Error::other)?;
+            let shared = Arc::clone(&pool.shared);
+            std::thread::Builder::new().name(format!("z4-sql-{i}")).spawn(move || {
+                lower_priority();
+                connection::serve(connection, &shared);
+                memory::leave();
+            })?;
+        }
+        Ok(pool)
+    }
+
+    /// Queues a query, or says why not.
+    pub fn submit(&self, job: Job) -> Result<(), (Job, SqlError)> {
+        let options = self.shared.options;
+        let mut queue = self.shared.lock();
+        if queue.jobs.len() >= queue.idle + options.waiting_max {
+            drop(queue);
+            let text = format!(
+                "Too many queries: {} run and {} wait, as many as may (sql_queries_max, sql_waiting_max); try again later",
+                options.queries_max, options.waiting_max
+            );
+            return Err((job, SqlError::new(1040, "08004", text)));
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.shared.work.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_all();
+        self.shared.readers.close();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next query; `None`: the pool is closed.
+    pub fn take(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        queue.idle += 1;
+        loop {
+            if queue.closed {
+                return None;
+            }
+            if let Some(job) = queue.jobs.pop_front() {
+                queue.idle -= 1;
+                return Some(job);
+            }
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Lowers the priority of this thread alone: on Linux a thread's id stands for the thread here.
+pub fn lower_priority() {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::warn!(%error, "a thread of SQL keeps its priority: queries may slow delivery down");
+    }
+}

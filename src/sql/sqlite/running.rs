@@ -1,0 +1,241 @@
+//! The query that runs on this thread: what its virtual tables and SQLite's callbacks share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use z4_shards::ids::{GroupId, Namespace, TaskKey};
+use z4_shards::runtime::clock;
+
+use super::fault;
+use super::memory;
+use super::readers::Readers;
+use super::tables::tasks::Seen;
+use crate::sql::context::{Consistency, Context, Warning};
+use crate::sql::data::{Data, Live, Rows};
+use crate::sql::error::SqlError;
+use crate::sql::result::Progress;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Running>>> = const { RefCell::new(None) };
+}
+
+/// A query while it runs.
+pub struct Running {
+    /// The peer.
+    pub data: Arc<dyn Data>,
+    /// The server.
+    pub live: Arc<dyn Live>,
+    /// The session.
+    pub context: Arc<Context>,
+    /// Threads that read ahead.
+    pub readers: Arc<Readers>,
+    /// What the planner asked of `tasks`, for the rule's error and for EXPLAIN.
+    pub seen: RefCell<Seen>,
+    /// Virtual tables tell their ranges in `seen` and give no rows.
+    pub explain: bool,
+    out: mpsc::Sender<Progress>,
+    deadline: Option<Instant>,
+    why: Cell<Option<Why>>,
+    ticks: Cell<u32>,
+    groups: RefCell<HashMap<GroupId, Group>>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+/// What a query knows of a group.
+struct Group {
+    rows: Arc<dyn Rows>,
+    leased: Arc<HashSet<TaskKey>>,
+    asked: HashSet<Namespace>,
+    unknown: bool,
+}
+
+/// Why a query was stopped from within.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    Gone,
+    Late,
+    Memory(memory::Bound),
+}
+
+/// What a query is started with.
+pub struct Start {
+    /// See [`Running`].
+    pub data: Arc<dyn Data>,
+    /// See [`Running`].
+    pub live: Arc<dyn Live>,
+    /// See [`Running`].
+    pub context: Arc<Context>,
+    /// See [`Running`].
+    pub readers: Arc<Readers>,
+    /// See [`Running`].
+    pub explain: bool,
+    /// Where its rows go.
+    pub out: mpsc::Sender<Progress>,
+}
+
+/// Clears the thread when the query is over.
+pub struct Entered(());
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.with_borrow_mut(Option::take);
+    }
+}
+
+impl Running {
+    /// A query that starts now.
+    pub fn new(start: Start) -> Rc<Running> {
+        let Start { data, live, context, readers, explain, out } = start;
+        let deadline = match context.max_execution_ms {
+            0 => None,
+            ms => clock::monotonic().checked_add(Duration::from_millis(ms)),
+        };
+        Rc::new(Running {
+            data,
+            live,
+            context,
+            readers,
+            seen: RefCell::default(),
+            explain,
+            out,
+            deadline,
+            why: Cell::new(None),
+            ticks: Cell::new(0),
+            groups: RefCell::default(),
+            warnings: RefCell::default(),
+        })
+    }
+
+    /// Makes it the query of this thread until the guard goes.
+    pub fn enter(self: &Rc<Self>) -> Entered {
+        CURRENT.with_borrow_mut(|current| *current = Some(Rc::clone(self)));
+        Entered(())
+    }
+
+    /// The query of this thread.
+    pub fn current() -> Result<Rc<Running>, SqlError> {
+        CURRENT.with_borrow(Clone::clone).ok_or_else(|| SqlError::other("a table is read and no query runs"))
+    }
+
+    /// Whether it must end; remembers why. Cheap: the clock is read once in many calls.
+    pub fn must_stop(&self) -> bool {
+        if self.why.get().is_some() {
+            return true;
+        }
+        if let Some(bound) = memory::exceeded() {
+            self.why.set(Some(Why::Memory(bound)));
+            return true;
+        }
+        let tick = self.ticks.get().wrapping_add(1);
+        self.ticks.set(tick);
+        if tick.is_multiple_of(32) {
+            self.look_at_the_world();
+        }
+        self.why.get().is_some()
+    }
+
+    fn look_at_the_world(&self) {
+        if self.out.is_closed() {
+            self.why.set(Some(Why::Gone));
+        } else if self.deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
+            self.why.set(Some(Why::Late));
+        }
+    }
+
+    /// The same for a table that reads: an error when the query must end.
+    pub fn check(&self) -> Result<(), SqlError> {
+        if self.must_stop() { Err(self.stopped().unwrap_or_else(fault::interrupted)) } else { Ok(()) }
+    }
+
+    /// The same at once, with the clock: before anything that may take long.
+    pub fn check_now(&self) -> Result<(), SqlError> {
+        self.look_at_the_world();
+        self.check()
+    }
+
+    /// Why it was stopped, when it was.
+    pub fn stopped(&self) -> Option<SqlError> {
+        Some(match self.why.get()? {
+            Why::Gone => fault::interrupted(),
+            Why::Late => fault::too_long(),
+            Why::Memory(bound) => bound.error(),
+        })
+    }
+
+    /// Sends; `false`: nobody listens any more.
+    pub fn send(&self, progress: Progress) -> bool {
+        let sent = self.out.blocking_send(progress).is_ok();
+        if !sent {
+            self.why.set(Some(Why::Gone));
+        }
+        sent
+    }
+
+    /// The rows of these groups, taken once and kept for the query.
+    ///
+    /// # Errors
+    /// What the peer says.
+    pub fn rows(&self, wanted: &[GroupId]) -> Result<Vec<Arc<dyn Rows>>, SqlError> {
+        let new: Vec<GroupId> = {
+            let known = self.groups.borrow();
+            wanted.iter().filter(|group| !known.contains_key(group)).copied().collect()
+        };
+        if !new.is_empty() {
+            self.check_now()?;
+            if self.context.consistency == Consistency::Linearizable {
+                self.data.barrier(&new)?;
+            }
+            for group in new {
+                let rows = self.data.rows(group)?;
+                let group_row = Group { rows, leased: Arc::default(), asked: HashSet::new(), unknown: false };
+                self.groups.borrow_mut().insert(group, group_row);
+            }
+        }
+        let known = self.groups.borrow();
+        wanted
+            .iter()
+            .map(|group| known.get(group).map(|g| Arc::clone(&g.rows)).ok_or_else(|| SqlError::other("a group's rows are missing")))
+            .collect()
+    }
+
+    /// What is leased in a group, of these namespaces at least; each is asked for once in a query. Its rows were taken before.
+    ///
+    /// # Errors
+    /// What the peer says.
+    pub fn leased(&self, group: GroupId, namespaces: &[Namespace]) -> Result<Arc<HashSet<TaskKey>>, SqlError> {
+        let mut groups = self.groups.borrow_mut();
+        let known = groups.get_mut(&group).ok_or_else(|| SqlError::other("a group's rows are missing"))?;
+        let new: Vec<Namespace> = namespaces.iter().filter(|name| !known.asked.contains(*name)).cloned().collect();
+        if new.is_empty() {
+            return Ok(Arc::clone(&known.leased));
+        }
+        self.check_now()?;
+        let answer = self.data.leases(group, &new)?;
+        known.asked.extend(new);
+        if known.leased.is_empty() {
+            known.leased = answer.keys;
+        } else if !answer.keys.is_empty() {
+            Arc::make_mut(&mut known.leased).extend(answer.keys.iter().copied());
+        }
+        if answer.unknown && !known.unknown {
+            known.unknown = true;
+            let text = format!("The leases of group {group} are not known, because its leader did not answer: leased tasks are shown as ready");
+            self.warnings.borrow_mut().push(Warning { level: "Warning", error: SqlError::other(text) });
+        }
+        Ok(Arc::clone(&known.leased))
+    }
+
+    /// For SHOW WARNINGS.
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        self.warnings.take()
+    }
+
+    /// What is ready and what is scheduled is told by this, milliseconds; the same as NOW().
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.context.now_us / 1000).unwrap_or(0)
+    }
+}

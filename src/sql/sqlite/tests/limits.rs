@@ -1,0 +1,152 @@
+//! A query must not take more than it may: memory, time, statements of SQLite's that touch more than rows; and a client that goes, or
+//! does not read, ends or stops its query.
+
+use super::*;
+use crate::sql::testing::row;
+
+const B: &str = "deliver_at BETWEEN 0 AND 900000000000";
+const ENDLESS: &str = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT";
+
+fn many() -> Fake {
+    let rows: Vec<_> = (0..30_000).map(|i| row(["a", "b", "c"][i as usize % 3], false, i, i + 1)).collect();
+    Fake::new(3, NOW, &rows)
+}
+
+#[test]
+fn sorting_more_than_the_bound_is_an_error() {
+    let options = Options { query_memory_bytes_max: 2 << 20, ..options() };
+    let bench = bench_with(many(), options);
+    let sql = format!("SELECT payload FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B} ORDER BY payload DESC");
+    let error = bench.error(&sql, 1);
+    assert_eq!(error.code, 1038, "{error}");
+    assert!(error.message.contains("2097152 bytes (sql_query_memory_bytes_max)"), "{error}");
+    let sql = format!("SELECT metadata, count(*) FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B} GROUP BY metadata");
+    assert_eq!(bench.error(&sql, 2).code, 1038);
+    for sql in [
+        "SELECT length(hex(zeroblob(30000000)) || hex(zeroblob(30000000)))",
+        "SELECT replace(hex(zeroblob(100000)), '0', hex(zeroblob(200)))",
+        "SELECT substr(hex(zeroblob(20000000)), 2), 'x'",
+    ] {
+        let columns = if sql.ends_with("'x'") { 2 } else { 1 };
+        assert!(matches!(bench.error(sql, columns).code, 1038 | 1301), "{sql}");
+    }
+    // The same threads go on with other queries.
+    for _ in 0..4 {
+        assert_eq!(bench.rows(&format!("SELECT count(*) FROM tasks WHERE namespace = 'a' AND {B}"), 1), [[Datum::Int(10_000)]]);
+    }
+}
+
+#[test]
+fn all_queries_have_a_bound_together() {
+    let bench = bench_with(many(), Options { memory_bytes_max: 1 << 20, ..options() });
+    let sql = format!("SELECT payload FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B} ORDER BY payload DESC");
+    let error = bench.error(&sql, 1);
+    assert_eq!(error.code, 1041, "{error}");
+    assert!(error.message.contains("sql_memory_bytes_max"), "{error}");
+}
+
+#[test]
+fn a_query_that_takes_too_long_ends() {
+    let mut bench = bench(many());
+    bench.context.max_execution_ms = 30;
+    let error = bench.error(&format!("{ENDLESS} count(*) FROM c"), 1);
+    assert_eq!((error.code, error.state), (3024, "HY000"), "{error}");
+    let sql = format!("SELECT count(*) FROM tasks x, tasks y, tasks z WHERE x.namespace = 'a' AND x.{B} AND y.namespace = 'b' AND y.{B} AND z.namespace = 'c' AND z.{B}");
+    assert_eq!(bench.error(&sql, 1).code, 3024);
+}
+
+#[test]
+fn a_client_that_goes_ends_its_query() {
+    let mut bench = bench_with(many(), Options { queries_max: 1, ..options() });
+    bench.context.max_execution_ms = 0;
+    for columns in ["count(*)", "n"] {
+        let mut progress = bench.start(&format!("{ENDLESS} {columns} FROM c"), 1, Vec::new(), What::Run);
+        if columns == "n" {
+            assert!(matches!(progress.blocking_recv(), Some(Progress::Rows(_))));
+        }
+        drop(progress);
+        // There is one thread: it is free again.
+        assert_eq!(bench.rows("SELECT 1", 1), [[Datum::Int(1)]]);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_its_query() {
+    let bench = bench(many());
+    let mut progress = bench.start(&format!("SELECT id FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B}"), 1, Vec::new(), What::Run);
+    let Some(Progress::Rows(first)) = progress.blocking_recv() else { panic!("rows") };
+    assert_eq!(first.cells.len(), 1, "the first row comes at once");
+    assert_eq!(bench.rows("SELECT 1", 1), [[Datum::Int(1)]]);
+    let (rest, _) = collect(progress, 1).expect("the rest");
+    assert_eq!(rest.len(), 29_999);
+}
+
+#[test]
+fn queries_that_find_no_place_are_told_so() {
+    let mut bench = bench_with(many(), Options { queries_max: 1, waiting_max: 1, ..options() });
+    bench.context.max_execution_ms = 0;
+    let endless = format!("{ENDLESS} n FROM c");
+    let mut running = bench.start(&endless, 1, Vec::new(), What::Run);
+    assert!(matches!(running.blocking_recv(), Some(Progress::Rows(_))));
+    let waiting = bench.start("SELECT 2", 1, Vec::new(), What::Run);
+    let refused = bench.error("SELECT 3", 1);
+    assert_eq!(refused.code, 1040, "{refused}");
+    drop(running);
+    assert_eq!(collect(waiting, 1).expect("rows").0, [[Datum::Int(2)]]);
+}
+
+#[test]
+fn nothing_but_reading_is_allowed() {
+    let bench = bench(many());
+    for (sql, code) in [
+        ("ATTACH 'x' AS y", 1290),
+        ("PRAGMA user_version = 3", 1290),
+        ("PRAGMA table_list", 1290),
+        ("CREATE TABLE x(y)", 1290),
+        ("CREATE TEMP TABLE x(y)", 1290),
+        ("DROP TABLE tasks", 1290),
+        ("INSERT INTO tasks(id) VALUES (1)", 1290),
+        ("DELETE FROM tasks", 1290),
+        ("UPDATE tasks SET id = 1", 1290),
+        ("BEGIN", 1290),
+        ("SAVEPOINT x", 1290),
+        ("VACUUM", 1290),
+        ("SELECT * FROM sqlite_master", 1142),
+        ("SELECT count(*) FROM sqlite_schema", 1142),
+        ("SELECT * FROM sqlite_temp_master", 1142),
+        ("SELECT * FROM pragma_function_list", 1142),
+        ("SELECT count(*) FROM pragma_table_list", 1142),
+        ("SELECT * FROM dbstat", 1142),
+        ("SELECT load_extension('x')", 1305),
+        ("SELECT readfile('/etc/passwd')", 1305),
+        ("SELECT fts3_tokenizer('simple')", 1305),
+        ("SELECT sqlite_compileoption_get(1)", 1305),
+        ("SELECT randomblob(10)", 1305),
+        ("SELECT * FROM nothing", 1146),
+        ("SELECT nothing", 1054),
+        ("SELECT nothing(1)", 1305),
+        ("SELECT 9223372036854775807 + abs(-9223372036854775807 - 1)", 1690),
+    ] {
+        let error = bench.error(sql, 1);
+        assert_eq!(error.code, code, "{sql}: {error}");
+    }
+    assert_eq!(bench.rows("SELECT value FROM json_each('[1, 2]')", 1).len(), 2);
+}
+
+#[test]
+fn wrong_parameters_are_an_error() {
+    let bench = bench(many());
+    let progress = bench.engine.start_query(query("SELECT ?1", 1, 1), Vec::new(), Arc::new(bench.context.clone()), What::Run);
+    assert_eq!(collect(progress, 1).expect_err("no parameter").code, 1210);
+}
+
+#[test]
+fn a_pool_whose_owner_goes_ends_its_threads() {
+    let bench = bench(many());
+    let fake = Arc::downgrade(&bench.fake);
+    drop(bench);
+    // The threads hold the peer; each lets go when it ends.
+    while fake.strong_count() > 0 {
+        std::thread::yield_now();
+    }
+}
