@@ -1,14 +1,66 @@
 //! MySQL's SQL, made into statements for SQLite. Pure.
+//!
+//! A statement is read into tokens (`source`), its first words say what it is (`first`), SHOW and its kin become queries over
+//! information_schema (`show`), and queries are parsed and compiled: names are resolved (`scope`), every expression gets MySQL's type
+//! (`typed`), and coercions are put around what does not fit.
+
+mod aggregate;
+mod call;
+mod cast;
+mod compare;
+mod compiler;
+mod dates;
+mod errors;
+mod expression;
+mod first;
+mod from;
+mod grammar;
+mod literal;
+mod operate;
+mod query;
+mod scope;
+mod select;
+mod source;
+mod typed;
+
+#[cfg(test)]
+mod tests;
+
+use sqlparser::ast::Statement as Parsed;
+use sqlparser::parser::{Parser, ParserError};
 
 use super::context::Context;
 use super::error::SqlError;
-use super::statement::Statement;
+use super::statement::{Query, Statement};
+use compiler::Compiler;
+use grammar::Grammar;
+use source::Source;
+
+/// Levels that the parser recurses.
+const RECURSION_MAX: usize = 160;
 
 /// Reads one statement.
 ///
 /// # Errors
 /// What is wrong with it, in MySQL's codes.
 pub fn compile(sql: &str, context: &Context) -> Result<Statement, SqlError> {
-    let _ = (sql, context);
-    Err(SqlError::unsupported("SQL is not there yet"))
+    let source = Source::read(sql)?;
+    first::statement(&source, context)
+}
+
+/// Compiles the query that begins at a token; `outermost` applies the session's limit.
+fn query(source: &Source, from: usize, context: &Context, outermost: bool) -> Result<Query, SqlError> {
+    let grammar = Grammar::default();
+    let mut parser = Parser::new(&grammar).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(source.edited(from));
+    let parsed = parser.parse_statements().map_err(|wrong| match wrong {
+        ParserError::RecursionLimitExceeded => errors::too_deep(&format!("more than {RECURSION_MAX} levels")),
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => source.syntax_of(&message),
+    })?;
+    let [Parsed::Query(parsed)] = parsed.as_slice() else {
+        return Err(source.syntax_at(from, "a query is expected"));
+    };
+    let mut compiler = Compiler::new(context, source);
+    let compiled = compiler.query(parsed, outermost)?;
+    let Compiler { tasks, uses, .. } = compiler;
+    Ok(Query { sqlite: compiled.sql, columns: compiled.columns, params: source.params(), tasks, uses })
 }

@@ -1,0 +1,159 @@
+//! Aggregates and window functions.
+
+use sqlparser::ast::{FunctionArg, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowType};
+
+use super::call::{Arguments, is_star, returns};
+use super::compiler::Compiler;
+use super::errors::wrong_count;
+use super::literal::{self, name as quoted};
+use super::typed::{Typed, common};
+use crate::sql::error::SqlError;
+use crate::sql::signatures::{self, Want};
+use crate::sql::types::SqlType::{Double, Int, Text, UInt};
+
+impl Compiler<'_> {
+    /// COUNT, SUM, AVG, MIN, MAX, GROUP_CONCAT.
+    pub(super) fn aggregate(&mut self, name: &str, arguments: &Arguments<'_>) -> Result<Typed, SqlError> {
+        self.aggregates();
+        let distinct = if arguments.distinct { "DISTINCT " } else { "" };
+        if name == "GROUP_CONCAT" {
+            return self.group_concat(arguments);
+        }
+        if !arguments.order.is_empty() || arguments.separator.is_some() {
+            return Err(SqlError::syntax(format!("{name} takes no ORDER BY and no SEPARATOR")));
+        }
+        if name == "COUNT" {
+            if is_star(arguments.list) {
+                return Ok(Typed::new("count(*)", Int).never_null());
+            }
+            let values = self.values_of(name, arguments.list)?;
+            return match values.as_slice() {
+                [value] => Ok(Typed::new(format!("count({distinct}{})", value.sql), Int).never_null()),
+                [_, ..] if arguments.distinct => Ok(Typed::new(format!("count(DISTINCT {})", row(&values)), Int).never_null()),
+                _ => Err(wrong_count(name)),
+            };
+        }
+        let [value] = <[Typed; 1]>::try_from(self.values_of(name, arguments.list)?).map_err(|_| wrong_count(name))?;
+        let signature = signatures::signature(name).ok_or_else(|| SqlError::no_function(name))?;
+        let value = if matches!(name, "MIN" | "MAX") { value } else { value.wanted(Want::Number, self.zone()) };
+        let ty = returns(signature, std::slice::from_ref(&value));
+        Ok(Typed { ci: value.ci, ..Typed::new(format!("{}({distinct}{})", signature.sqlite, value.sql), ty) })
+    }
+
+    fn group_concat(&mut self, arguments: &Arguments<'_>) -> Result<Typed, SqlError> {
+        let values = self.values_of("GROUP_CONCAT", arguments.list)?;
+        let value = match values.len() {
+            0 => return Err(wrong_count("GROUP_CONCAT")),
+            1 => values.into_iter().next().map(|value| value.wanted(Want::Text, 0)).unwrap_or_else(Typed::null),
+            _ => self.call("CONCAT", values)?,
+        };
+        let order = self.order_terms(arguments.order, false)?;
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let separator = arguments.separator.unwrap_or(",");
+        let sql = match (arguments.distinct, separator) {
+            (false, _) => format!("group_concat({}, {}{order})", value.sql, literal::quoted(separator)),
+            (true, ",") => format!("group_concat(DISTINCT {}{order})", value.sql),
+            // SQLite takes no separator beside DISTINCT: commas in values are hidden while it puts its own.
+            (true, _) => format!(
+                "replace(replace(group_concat(DISTINCT replace({}, ',', char(1)){order}), ',', {}), char(1), ',')",
+                value.sql,
+                literal::quoted(separator)
+            ),
+        };
+        Ok(Typed::new(sql, Text))
+    }
+
+    /// `f(…) OVER …`.
+    pub(super) fn windowed(&mut self, name: &str, arguments: &Arguments<'_>, over: &WindowType) -> Result<Typed, SqlError> {
+        let aggregates = self.scope().is_some_and(|scope| scope.aggregates);
+        let function = self.window_function(name, arguments)?;
+        // An aggregate over a window groups nothing.
+        if let Some(scope) = self.scope() {
+            scope.aggregates = aggregates;
+        }
+        let over = match over {
+            WindowType::NamedWindow(name) => quoted(&name.value),
+            WindowType::WindowSpec(spec) => self.window(spec)?,
+        };
+        Ok(Typed { sql: format!("{} OVER {over}", function.sql), ..function })
+    }
+
+    fn window_function(&mut self, name: &str, arguments: &Arguments<'_>) -> Result<Typed, SqlError> {
+        let list: &[FunctionArg] = arguments.list;
+        let (least, most) = match name {
+            "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "PERCENT_RANK" | "CUME_DIST" => (0, 0),
+            "NTILE" | "FIRST_VALUE" | "LAST_VALUE" => (1, 1),
+            "NTH_VALUE" => (2, 2),
+            "LAG" | "LEAD" => (1, 3),
+            "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" if arguments.distinct => {
+                return Err(SqlError::unsupported(format!("{name}(DISTINCT …) OVER is not done by z4")));
+            }
+            "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" => return self.aggregate(name, arguments),
+            _ => match signatures::signature(name) {
+                Some(signature) if signature.aggregate => {
+                    let args = self.values_of(name, list)?;
+                    return self.call(name, args);
+                }
+                Some(_) => return Err(SqlError::syntax(format!("{name} is no window function"))),
+                None => return Err(SqlError::no_function(name)),
+            },
+        };
+        if !(least..=most).contains(&list.len()) {
+            return Err(wrong_count(name));
+        }
+        let mut args = self.values_of(name, list)?;
+        let sqlite = name.to_ascii_lowercase();
+        let ty = match name {
+            "PERCENT_RANK" | "CUME_DIST" => Double,
+            "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "NTILE" => UInt,
+            _ => {
+                let types = args.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, arg)| arg.ty);
+                let ty = types.reduce(common).unwrap_or(Int);
+                let zone = self.zone();
+                args = args
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, arg)| if at == 1 { arg.to_int() } else { arg.fitted(ty, zone) })
+                    .collect();
+                ty
+            }
+        };
+        let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
+        Ok(Typed::new(format!("{sqlite}({})", list.join(", ")), ty).null_if(most != 0))
+    }
+
+    pub(super) fn frame(&mut self, frame: &WindowFrame) -> Result<String, SqlError> {
+        let units = match frame.units {
+            WindowFrameUnits::Rows => "ROWS",
+            WindowFrameUnits::Range => "RANGE",
+            WindowFrameUnits::Groups => return Err(SqlError::unsupported("GROUPS in a window is not done by MySQL")),
+        };
+        let start = self.bound(&frame.start_bound)?;
+        match &frame.end_bound {
+            Some(end) => Ok(format!("{units} BETWEEN {start} AND {}", self.bound(end)?)),
+            None => Ok(format!("{units} {start}")),
+        }
+    }
+
+    fn bound(&mut self, bound: &WindowFrameBound) -> Result<String, SqlError> {
+        let (amount, word) = match bound {
+            WindowFrameBound::CurrentRow => return Ok("CURRENT ROW".to_owned()),
+            WindowFrameBound::Preceding(amount) => (amount, "PRECEDING"),
+            WindowFrameBound::Following(amount) => (amount, "FOLLOWING"),
+        };
+        match amount.as_deref() {
+            None => Ok(format!("UNBOUNDED {word}")),
+            Some(sqlparser::ast::Expr::Interval(_)) => {
+                Err(SqlError::unsupported("INTERVAL in a window's frame is not done by z4"))
+            }
+            Some(amount) => Ok(format!("{} {word}", self.expression(amount)?.to_int().sql)),
+        }
+    }
+}
+
+/// Several values as one, NULL when one of them is: COUNT(DISTINCT a, b).
+fn row(values: &[Typed]) -> String {
+    let nulls: Vec<String> = values.iter().map(|value| format!("{} IS NULL", value.sql)).collect();
+    let texts: Vec<String> = values.iter().map(|value| format!("quote({})", value.sql)).collect();
+    format!("CASE WHEN {} THEN NULL ELSE {} END", nulls.join(" OR "), texts.join(" || ',' || "))
+}

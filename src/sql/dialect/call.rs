@@ -1,0 +1,260 @@
+//! Functions: by the table of signatures.
+
+use sqlparser::ast::{
+    DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, OrderByExpr, Value,
+};
+
+use super::compiler::Compiler;
+use super::errors::wrong_count;
+use super::literal;
+use super::source::edits;
+use super::typed::{Typed, common, is_number};
+use crate::sql::error::SqlError;
+use crate::sql::signatures::{self, Returns, Signature, Want};
+use crate::sql::types::SqlType::{self, Blob, DateTime, Decimal, Double, Int, Null, Text, Time, UInt};
+
+/// What stands in a function's parentheses.
+#[derive(Default)]
+pub(super) struct Arguments<'a> {
+    pub(super) distinct: bool,
+    pub(super) list: &'a [FunctionArg],
+    pub(super) order: &'a [OrderByExpr],
+    pub(super) separator: Option<&'a str>,
+}
+
+impl Compiler<'_> {
+    /// A function as it is written.
+    pub(super) fn function(&mut self, function: &Function) -> Result<Typed, SqlError> {
+        let name = Self::function_name(function);
+        let arguments = arguments(function)?;
+        if let Some(over) = &function.over {
+            return self.windowed(&name, &arguments, over);
+        }
+        if let Some(done) = self.special(&name, &arguments)? {
+            return Ok(done);
+        }
+        if matches!(name.as_str(), "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT") {
+            return self.aggregate(&name, &arguments);
+        }
+        let args = self.values_of(&name, arguments.list)?;
+        let signature = signatures::signature(&name);
+        if signature.is_some_and(|signature| signature.aggregate) {
+            self.aggregates();
+        } else if arguments.distinct || !arguments.order.is_empty() || arguments.separator.is_some() {
+            return Err(SqlError::syntax(format!("{name} takes no DISTINCT, ORDER BY or SEPARATOR")));
+        }
+        let distinct = arguments.distinct;
+        let mut done = self.call(&name, args)?;
+        if distinct && let Some((head, tail)) = done.sql.split_once('(') {
+            done.sql = format!("{head}(DISTINCT {tail}");
+        }
+        Ok(done)
+    }
+
+    /// Says that the SELECT has an aggregate.
+    pub(super) fn aggregates(&mut self) {
+        if let Some(scope) = self.scope() {
+            scope.aggregates = true;
+        }
+    }
+
+    /// Arguments that are expressions.
+    pub(super) fn values_of(&mut self, name: &str, list: &[FunctionArg]) -> Result<Vec<Typed>, SqlError> {
+        let mut values = Vec::with_capacity(list.len());
+        for arg in list {
+            match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => values.push(self.expression(expr)?),
+                _ => return Err(SqlError::syntax(format!("{arg} is no argument of {name}"))),
+            }
+        }
+        Ok(values)
+    }
+
+    /// Functions that are more than a signature.
+    fn special(&mut self, name: &str, arguments: &Arguments<'_>) -> Result<Option<Typed>, SqlError> {
+        let list = arguments.list;
+        let done = match name {
+            edits::EXTRACT => {
+                let args = self.values_of("EXTRACT", list)?;
+                self.call("EXTRACT", args)?
+            }
+            edits::INTERVAL => {
+                let args = self.values_of("INTERVAL", list)?;
+                self.call("INTERVAL", args)?
+            }
+            "DATE_ADD" | "ADDDATE" => self.date_add(name, list, false)?,
+            "DATE_SUB" | "SUBDATE" => self.date_add(name, list, true)?,
+            "TIMESTAMPADD" | "TIMESTAMPDIFF" | "GET_FORMAT" => self.with_unit(name, list)?,
+            "DATABASE" | "SCHEMA" => {
+                self.context.database.clone().map_or_else(|| Typed { ty: Text, ..Typed::null() }, Typed::text)
+            }
+            "USER" | "CURRENT_USER" | "SESSION_USER" | "SYSTEM_USER" => {
+                Typed::text(format!("{}@{}", self.context.user, self.context.host))
+            }
+            "VERSION" => {
+                let version = self.context.variables.get("version").map(literal::datum);
+                version.unwrap_or_else(|| Typed::text("8.0.0-z4"))
+            }
+            "CONNECTION_ID" => Typed { ty: UInt, ..Typed::int(i64::from(self.context.connection)) },
+            "LAST_INSERT_ID" | "FOUND_ROWS" => Typed { ty: UInt, ..Typed::int(0) },
+            "ROW_COUNT" => Typed::int(-1),
+            "CURRENT_ROLE" => Typed::text("NONE"),
+            "NULLIF" => self.nullif(list)?,
+            "ISNULL" => match self.values_of(name, list)?.as_slice() {
+                [value] => Typed::new(format!("({} IS NULL)", value.sql), Int).never_null(),
+                _ => return Err(wrong_count(name)),
+            },
+            "CHARSET" | "COLLATION" if list.len() == 1 => {
+                let blob = self.values_of(name, list)?.first().is_some_and(|value| value.ty != Text);
+                Typed::text(match (name, blob) {
+                    (_, true) => "binary",
+                    ("CHARSET", _) => "utf8mb4",
+                    _ => "utf8mb4_bin",
+                })
+            }
+            "SLEEP" | "BENCHMARK" | "GET_LOCK" | "RELEASE_LOCK" | "LOAD_FILE" => {
+                return Err(SqlError::unsupported(format!("{name} is not done by z4")));
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(done))
+    }
+
+    fn nullif(&mut self, list: &[FunctionArg]) -> Result<Typed, SqlError> {
+        let mut values = self.values_of("NULLIF", list)?.into_iter();
+        let (Some(value), Some(other), None) = (values.next(), values.next(), values.next()) else {
+            return Err(wrong_count("NULLIF"));
+        };
+        let equal = self.compare(value.clone(), "=", other)?.sql;
+        Ok(Typed::new(format!("CASE WHEN {equal} THEN NULL ELSE {} END", value.sql), value.ty))
+    }
+
+    /// A function of the table, with values.
+    pub(super) fn call(&mut self, name: &str, args: Vec<Typed>) -> Result<Typed, SqlError> {
+        let signature = signatures::signature(name).ok_or_else(|| SqlError::no_function(name))?;
+        let (least, most) = (usize::from(signature.arity.0), usize::from(signature.arity.1));
+        if args.len() < least || most < 127 && args.len() > most {
+            return Err(wrong_count(name));
+        }
+        let zone = self.zone();
+        let clock = takes_digits(signature);
+        let mut args: Vec<Typed> = args.into_iter().enumerate().map(|(at, arg)| wanted(signature, at, arg, zone)).collect();
+        if let Returns::Common(from) = signature.returns {
+            let ty = args.iter().skip(from).map(|arg| arg.ty).reduce(common).unwrap_or(Null);
+            args = args.into_iter().enumerate().map(|(at, arg)| if at < from { arg } else { arg.fitted(ty, zone) }).collect();
+        }
+        let nullable = signature.arity.0 != 0 || !clock;
+        let ty = match (clock, args.first().and_then(Typed::literal_digits)) {
+            (true, digits) => clocked(returns(signature, &args), digits.unwrap_or(0).min(6)),
+            _ => returns(signature, &args),
+        };
+        if clock && args.is_empty() {
+            args.push(Typed::int(0));
+        }
+        let ci = args.iter().any(|arg| arg.ci) && ty == Text;
+        let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
+        Ok(Typed { ci, ..Typed::new(format!("{}({})", signature.sqlite, list.join(", ")), ty) }.null_if(nullable))
+    }
+}
+
+/// NOW and its kin: their argument is the digits of the fraction.
+fn takes_digits(signature: &Signature) -> bool {
+    matches!(signature.sqlite, "z4_now" | "my_utc_timestamp" | "my_curtime" | "my_utc_time")
+}
+
+fn clocked(ty: SqlType, digits: u8) -> SqlType {
+    match ty {
+        DateTime(_) => DateTime(digits),
+        Time(_) => Time(digits),
+        other => other,
+    }
+}
+
+fn wanted(signature: &Signature, at: usize, arg: Typed, zone: i32) -> Typed {
+    let want = signature.args.get(at).or(signature.args.last()).copied().unwrap_or(Want::Any);
+    arg.wanted(want, zone)
+}
+
+/// The type of a function's value.
+pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
+    let ty = |at: usize| args.get(at).map_or(Null, |arg| arg.ty);
+    match signature.returns {
+        Returns::Is(ty) => ty,
+        Returns::Like(at) => ty(at),
+        Returns::Common(from) => args.iter().skip(from).map(|arg| arg.ty).reduce(common).unwrap_or(Null),
+        Returns::Strings if args.iter().any(|arg| arg.ty == Blob) => Blob,
+        Returns::Strings => Text,
+        Returns::Whole(at) => {
+            if ty(at) == Double {
+                Double
+            } else {
+                Int
+            }
+        }
+        Returns::Rounded => match ty(0) {
+            Decimal(own) => match args.get(1).map(Typed::literal_digits) {
+                None => Decimal(0),
+                Some(Some(digits)) => Decimal(own.min(digits)),
+                Some(None) => Decimal(own),
+            },
+            other => other,
+        },
+        Returns::Seconds(at) => match args.get(at).map(|arg| arg.ty) {
+            None | Some(SqlType::Date | DateTime(0)) => Int,
+            Some(DateTime(digits)) => Decimal(digits),
+            Some(_) => Decimal(6),
+        },
+        Returns::FromUnixtime => match (args.len(), ty(0)) {
+            (2, _) => Text,
+            (_, Int | UInt) => DateTime(0),
+            (_, Decimal(digits)) => DateTime(digits.min(6)),
+            _ => DateTime(6),
+        },
+        Returns::StrToDate => match args.get(1).and_then(Typed::literal_text) {
+            Some(format) => signatures::str_to_date_type(format),
+            None => DateTime(6),
+        },
+        Returns::Sum => match ty(0) {
+            Int | UInt => Decimal(0),
+            Decimal(digits) => Decimal(digits),
+            _ => Double,
+        },
+        Returns::Average => match ty(0) {
+            Decimal(digits) => Decimal(digits.saturating_add(4).min(30)),
+            ty if is_number(ty) && ty != Double => Decimal(4),
+            _ => Double,
+        },
+    }
+}
+
+fn arguments(function: &Function) -> Result<Arguments<'_>, SqlError> {
+    if function.filter.is_some() || !function.within_group.is_empty() || function.null_treatment.is_some() {
+        return Err(SqlError::syntax(format!("{}: FILTER, WITHIN GROUP and IGNORE NULLS are not MySQL's", function.name)));
+    }
+    let list = match &function.args {
+        FunctionArguments::None => return Ok(Arguments::default()),
+        FunctionArguments::Subquery(_) => return Err(SqlError::syntax(format!("{} takes values", function.name))),
+        FunctionArguments::List(list) => list,
+    };
+    let mut found = Arguments {
+        distinct: matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct)),
+        list: &list.args,
+        ..Arguments::default()
+    };
+    for clause in &list.clauses {
+        match clause {
+            FunctionArgumentClause::OrderBy(order) => found.order = order,
+            FunctionArgumentClause::Separator(value) => match &value.value {
+                Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => found.separator = Some(text),
+                other => return Err(SqlError::syntax(format!("SEPARATOR takes a string, not {other}"))),
+            },
+            other => return Err(SqlError::syntax(format!("{other} is not MySQL's"))),
+        }
+    }
+    Ok(found)
+}
+
+/// The argument is `*`.
+pub(super) fn is_star(list: &[FunctionArg]) -> bool {
+    matches!(list, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)])
+}

@@ -1,0 +1,109 @@
+//! CAST and CONVERT.
+
+use sqlparser::ast::{BinaryLength, CharacterLength, DataType, ExactNumberInfo, Expr};
+
+use super::compiler::Compiler;
+use super::typed::Typed;
+use crate::sql::error::SqlError;
+use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Json, Text, Time, UInt};
+
+impl Compiler<'_> {
+    pub(super) fn cast(&mut self, expr: &Expr, ty: &DataType) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let zone = self.zone();
+        if value.ty == SqlType::Null {
+            return Ok(Typed::null());
+        }
+        Ok(match ty {
+            DataType::Signed | DataType::SignedInteger | DataType::Integer(_) | DataType::Int(_) | DataType::BigInt(_) => {
+                value.to_int()
+            }
+            DataType::Unsigned | DataType::UnsignedInteger => Typed { ty: UInt, column: None, ..value.to_int() },
+            DataType::Char(length) | DataType::Varchar(length) | DataType::Character(length) | DataType::Nvarchar(length) => {
+                characters(value, length.as_ref())
+            }
+            DataType::Text => value.to_text(),
+            DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("NCHAR") => value.to_text(),
+            DataType::Binary(length) => bytes(value, *length),
+            DataType::Varbinary(length) => bytes(
+                value,
+                length.as_ref().and_then(|length| match length {
+                    BinaryLength::IntegerLength { length } => Some(*length),
+                    BinaryLength::Max => None,
+                }),
+            ),
+            DataType::Decimal(info) | DataType::Dec(info) | DataType::Numeric(info) => {
+                let scale = match info {
+                    ExactNumberInfo::PrecisionAndScale(_, scale) => u8::try_from(*scale).unwrap_or(30).min(30),
+                    _ => 0,
+                };
+                let number = value.to_number();
+                Typed::new(format!("z4_dec({}, {scale})", number.sql), Decimal(scale)).null_if(number.nullable)
+            }
+            DataType::Double(_) | DataType::DoublePrecision | DataType::Real | DataType::Float(_) => {
+                let number = value.to_number();
+                Typed::new(format!("CAST({} AS REAL)", number.sql), Double).null_if(number.nullable)
+            }
+            DataType::Datetime(digits) | DataType::Timestamp(digits, _) => {
+                let digits = digits.unwrap_or(0).min(6) as u8;
+                let finer = match value.ty {
+                    DateTime(own) => own > digits,
+                    Date => false,
+                    _ => digits < 6,
+                };
+                let moment = value.to_moment(zone);
+                let sql = if finer { rounded(&moment.sql, digits) } else { moment.sql };
+                Typed::new(sql, DateTime(digits)).null_if(moment.nullable)
+            }
+            DataType::Date => match value.ty {
+                Date => value,
+                _ => Typed::new(format!("z4_date({})", value.to_moment(zone).sql), Date),
+            },
+            DataType::Time(digits, _) => {
+                let digits = digits.unwrap_or(0).min(6) as u8;
+                match value.ty {
+                    DateTime(_) => Typed::new(format!("z4_time({}, {digits})", value.sql), Time(digits)),
+                    _ => Typed { ty: Time(digits), ..self.call("TIME", vec![value])? },
+                }
+            }
+            DataType::JSON => match value.ty {
+                Json => value,
+                // Text is read as a document, anything else becomes one.
+                Text => Typed::new(value.sql, Json),
+                _ => value.wanted(crate::sql::signatures::Want::JsonValue, zone),
+            },
+            DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("YEAR") => {
+                Typed { ty: Int, ..self.call("YEAR", vec![value])? }
+            }
+            other => return Err(SqlError::syntax(format!("{other} is no type that MySQL casts to"))),
+        })
+    }
+}
+
+fn characters(value: Typed, length: Option<&CharacterLength>) -> Typed {
+    let text = value.to_text();
+    match length {
+        Some(CharacterLength::IntegerLength { length, .. }) => {
+            Typed::new(format!("substr({}, 1, {})", text.sql, (*length).min(u64::from(u32::MAX))), Text).null_if(text.nullable)
+        }
+        // Bytes become text.
+        _ if text.ty == Blob => Typed::new(format!("z4_text({})", text.sql), Text).null_if(text.nullable),
+        _ => Typed { column: None, ..text },
+    }
+}
+
+fn bytes(value: Typed, length: Option<u64>) -> Typed {
+    let bytes = value.to_blob();
+    match length {
+        Some(length) => {
+            Typed::new(format!("substr({}, 1, {})", bytes.sql, length.min(u64::from(u32::MAX))), Blob).null_if(bytes.nullable)
+        }
+        None => Typed { column: None, ..bytes },
+    }
+}
+
+/// Microseconds rounded to so many digits of the fraction.
+fn rounded(sql: &str, digits: u8) -> String {
+    let step = 10_i64.pow(6 - u32::from(digits.min(6)));
+    if step == 1 { sql.to_owned() } else { format!("(({sql} + {}) / {step} * {step})", step / 2) }
+}

@@ -1,0 +1,196 @@
+//! Comparisons: both sides become what MySQL compares them as. A column stays bare wherever it can, so that SQLite can push it down.
+
+use sqlparser::ast::{BinaryOperator, Expr, Query};
+
+use super::compiler::Compiler;
+use super::errors::{incorrect, one_column};
+use super::expression::truth;
+use super::literal::{self, name as quoted};
+use super::typed::{Kind, Typed, is_number};
+use crate::sql::datetime;
+use crate::sql::error::SqlError;
+use crate::sql::types::SqlType::{Blob, Date, DateTime, Json, Null, Text};
+
+impl Compiler<'_> {
+    /// `left sign right`.
+    pub(super) fn compare(&mut self, left: Typed, sign: &str, right: Typed) -> Result<Typed, SqlError> {
+        let (left, right) = self.pair(left, right)?;
+        let collation = if left.ci || right.ci { " COLLATE z4_ci" } else { "" };
+        let nullable = sign != "IS" && (left.nullable || right.nullable);
+        Ok(truth(format!("({}{collation} {sign} {})", left.sql, right.sql)).null_if(nullable))
+    }
+
+    /// Both sides, ready to be compared by SQLite.
+    pub(super) fn pair(&mut self, left: Typed, right: Typed) -> Result<(Typed, Typed), SqlError> {
+        if is_moment(&right) && !is_moment(&left) || right.ty == Date && !matches!(left.ty, DateTime(_) | Date) {
+            let (right, left) = self.pair(right, left)?;
+            return Ok((left, right));
+        }
+        Ok(match (left.ty, right.ty) {
+            (Null, _) | (_, Null) => (left, right),
+            (DateTime(_), _) => {
+                let right = self.moment(right)?;
+                (left, right)
+            }
+            (Date, Date) if !right.is_param() => (left, right),
+            (Date, _) => self.pair_with_date(left, right)?,
+            (Json, Json) => (left, right),
+            (Json, _) => (left.scalar(), right),
+            (_, Json) => (left, right.scalar()),
+            (Blob, Blob) => (left, right),
+            (Blob, ty) | (ty, Blob) if is_number(ty) => (left.to_number(), right.to_number()),
+            (Blob, _) | (_, Blob) => (left.to_blob(), right.to_blob()),
+            _ if left.is_param() && right.is_param() => (left, right),
+            (a, b) if is_number(a) || is_number(b) => (left.to_number(), right.to_number()),
+            _ => (left.to_text(), right.to_text()),
+        })
+    }
+
+    /// What is compared with a DATETIME.
+    fn moment(&mut self, typed: Typed) -> Result<Typed, SqlError> {
+        let zone = self.zone();
+        if matches!(typed.ty, DateTime(_)) {
+            return Ok(typed);
+        }
+        if matches!(typed.kind, Kind::Text(_) | Kind::Number(_)) {
+            return match literal::moment(&typed, zone) {
+                Some((us, digits)) => Ok(Typed::new(us.to_string(), DateTime(digits)).never_null()),
+                None => Err(incorrect("DATETIME", literal::written(&typed).unwrap_or_default())),
+            };
+        }
+        Ok(match typed.ty {
+            Text if !typed.is_param() => Typed::new(format!("z4_dt_strict({})", typed.sql), DateTime(6)),
+            Json => Typed::new(format!("z4_dt_strict({})", typed.scalar().sql), DateTime(6)),
+            _ => typed.to_moment(zone),
+        })
+    }
+
+    /// A DATE and something else: days as text where the other is a day, moments otherwise.
+    fn pair_with_date(&mut self, left: Typed, right: Typed) -> Result<(Typed, Typed), SqlError> {
+        let zone = self.zone();
+        let right = self.moment(right)?;
+        if let (DateTime(_), Ok(us)) = (right.ty, right.sql.parse::<i64>())
+            && datetime::civil(us, zone)
+                == (datetime::Civil { hour: 0, minute: 0, second: 0, micros: 0, ..datetime::civil(us, zone) })
+        {
+            return Ok((left, Typed { ty: Date, ..Typed::text(datetime::format_date(us, zone)) }));
+        }
+        Ok((left.to_moment(zone), right))
+    }
+
+    pub(super) fn between(&mut self, expr: &Expr, low: &Expr, high: &Expr, negated: bool) -> Result<Typed, SqlError> {
+        let not = if negated { "NOT " } else { "" };
+        let value = self.expression(expr)?;
+        let low = self.expression(low)?;
+        let high = self.expression(high)?;
+        let ci = value.ci || low.ci || high.ci;
+        let (above, low) = self.pair(value.clone(), low)?;
+        let (below, high) = self.pair(value, high)?;
+        let collation = if ci { " COLLATE z4_ci" } else { "" };
+        if above.sql == below.sql {
+            return Ok(truth(format!("({}{collation} {not}BETWEEN {} AND {})", above.sql, low.sql, high.sql)));
+        }
+        let both = format!("({}{collation} >= {} AND {}{collation} <= {})", above.sql, low.sql, below.sql, high.sql);
+        Ok(truth(if negated { format!("(NOT {both})") } else { both }))
+    }
+
+    pub(super) fn in_list(&mut self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Typed, SqlError> {
+        let not = if negated { "NOT " } else { "" };
+        if matches!(expr, Expr::Tuple(_)) {
+            let mut rows = Vec::new();
+            for row in list {
+                rows.push(self.compare_rows(expr, &BinaryOperator::Eq, row)?.sql);
+            }
+            return Ok(truth(format!("({not}({}))", rows.join(" OR "))));
+        }
+        let value = self.expression(expr)?;
+        let mut pairs = Vec::with_capacity(list.len());
+        for element in list {
+            let element = self.expression(element)?;
+            pairs.push(self.pair(value.clone(), element)?);
+        }
+        let collation = if pairs.iter().any(|(left, right)| left.ci || right.ci) { " COLLATE z4_ci" } else { "" };
+        let mut lefts = pairs.iter().map(|(left, _)| left.sql.as_str());
+        let first = lefts.next().unwrap_or_default();
+        if lefts.all(|left| left == first) {
+            let elements: Vec<&str> = pairs.iter().map(|(_, element)| element.sql.as_str()).collect();
+            return Ok(truth(format!("({first}{collation} {not}IN ({}))", elements.join(", "))));
+        }
+        let equal: Vec<String> = pairs.iter().map(|(left, right)| format!("{}{collation} = {}", left.sql, right.sql)).collect();
+        Ok(truth(format!("({not}({}))", equal.join(" OR "))))
+    }
+
+    pub(super) fn in_subquery(&mut self, expr: &Expr, query: &Query, negated: bool) -> Result<Typed, SqlError> {
+        let not = if negated { "NOT " } else { "" };
+        let left = match expr {
+            Expr::Tuple(values) => values.iter().map(|value| self.expression(value)).collect::<Result<Vec<_>, _>>()?,
+            value => vec![self.expression(value)?],
+        };
+        let compiled = self.query(query, false)?;
+        if compiled.columns.len() != left.len() {
+            return Err(one_column(left.len()));
+        }
+        let alias = self.fresh("in");
+        let (mut lefts, mut rights, mut bare) = (Vec::new(), Vec::new(), true);
+        for (left, column) in left.into_iter().zip(&compiled.columns) {
+            let plain = format!("{}.{}", quoted(&alias), quoted(&column.name));
+            let (left, right) = self.pair(left, Typed::new(plain.clone(), column.ty))?;
+            bare &= right.sql == plain;
+            lefts.push(super::select::collated(&left.sql, left.ci));
+            rights.push(right.sql);
+        }
+        let inner = if bare {
+            compiled.sql
+        } else {
+            format!("SELECT {} FROM ({}) AS {}", rights.join(", "), compiled.sql, quoted(&alias))
+        };
+        let left = if lefts.len() == 1 { lefts.join("") } else { format!("({})", lefts.join(", ")) };
+        Ok(truth(format!("({left} {not}IN ({inner}))")))
+    }
+
+    /// `(a, b) = (c, d)` and its kin.
+    pub(super) fn compare_rows(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Typed, SqlError> {
+        let (Expr::Tuple(left), Expr::Tuple(right)) = (left, right) else { return Err(one_column(1)) };
+        if left.len() != right.len() {
+            return Err(one_column(left.len()));
+        }
+        let (mut lefts, mut rights, mut each) = (Vec::new(), Vec::new(), Vec::new());
+        for (left, right) in left.iter().zip(right) {
+            let (left, right) = (self.expression(left)?, self.expression(right)?);
+            each.push(self.compare(left.clone(), if *op == BinaryOperator::Spaceship { "IS" } else { "=" }, right.clone())?.sql);
+            let (left, right) = self.pair(left, right)?;
+            lefts.push(left.sql);
+            rights.push(right.sql);
+        }
+        let sign = match op {
+            BinaryOperator::Eq | BinaryOperator::Spaceship => return Ok(truth(format!("({})", each.join(" AND ")))),
+            BinaryOperator::NotEq => return Ok(truth(format!("(NOT ({}))", each.join(" AND ")))),
+            BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq => op.to_string(),
+            _ => return Err(one_column(1)),
+        };
+        Ok(truth(format!("(({}) {sign} ({}))", lefts.join(", "), rights.join(", "))))
+    }
+
+    pub(super) fn like(&mut self, expr: &Expr, pattern: &Expr, escape: Option<&Expr>, negated: bool) -> Result<Typed, SqlError> {
+        let (text, pattern) = (self.expression(expr)?.to_text(), self.expression(pattern)?.to_text());
+        let escape = match escape {
+            Some(escape) => self.expression(escape)?.to_text().sql,
+            None => "'\\'".to_owned(),
+        };
+        let ci = u8::from(text.ci || pattern.ci);
+        let like = format!("z4_like({}, {}, {escape}, {ci})", text.sql, pattern.sql);
+        Ok(truth(if negated { format!("(NOT {like})") } else { like }))
+    }
+
+    pub(super) fn regexp(&mut self, expr: &Expr, pattern: &Expr, negated: bool) -> Result<Typed, SqlError> {
+        let (text, pattern) = (self.expression(expr)?.to_text(), self.expression(pattern)?.to_text());
+        let fold = text.ci || pattern.ci;
+        let pattern = if fold { format!("('(?i)' || {})", pattern.sql) } else { pattern.sql };
+        let found = format!("z4_regexp({}, {pattern})", text.sql);
+        Ok(truth(if negated { format!("(NOT {found})") } else { found }))
+    }
+}
+
+fn is_moment(typed: &Typed) -> bool {
+    matches!(typed.ty, DateTime(_))
+}

@@ -1,0 +1,95 @@
+//! What the compiler of one statement carries along.
+
+use sqlparser::ast::{Ident, ObjectName};
+
+use super::errors::too_deep;
+use super::scope::{Scope, SourceColumn};
+use super::source::Source;
+use crate::sql::context::Context;
+use crate::sql::error::SqlError;
+use crate::sql::statement::OutColumn;
+
+/// Calls inside calls while compiling.
+const DEPTH_MAX: usize = 160;
+
+/// A CTE that can be named.
+#[derive(Clone, Debug)]
+pub(super) struct Cte {
+    pub(super) name: String,
+    /// Its name inside SQLite, which no table has.
+    pub(super) sqlite: String,
+    pub(super) columns: Vec<SourceColumn>,
+}
+
+/// The compiler of one statement.
+pub(super) struct Compiler<'a> {
+    pub(super) context: &'a Context,
+    pub(super) source: &'a Source,
+    /// SELECTs around the place that is compiled, the outermost first.
+    pub(super) scopes: Vec<Scope>,
+    /// CTEs that are visible, the outermost first.
+    pub(super) ctes: Vec<Cte>,
+    /// References to `tasks` so far.
+    pub(super) tasks: usize,
+    /// Tables that are used so far.
+    pub(super) uses: Vec<&'static str>,
+    /// Names given so far.
+    pub(super) names: usize,
+    depth: usize,
+}
+
+/// A query in SQLite's SQL.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    pub(super) sql: String,
+    pub(super) columns: Vec<OutColumn>,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(context: &'a Context, source: &'a Source) -> Self {
+        Compiler { context, source, scopes: Vec::new(), ctes: Vec::new(), tasks: 0, uses: Vec::new(), names: 0, depth: 0 }
+    }
+
+    /// Does something one level deeper.
+    pub(super) fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        if self.depth >= DEPTH_MAX {
+            return Err(too_deep(&format!("more than {DEPTH_MAX} levels")));
+        }
+        self.depth += 1;
+        let done = work(self);
+        self.depth -= 1;
+        done
+    }
+
+    /// A name that nothing else has.
+    pub(super) fn fresh(&mut self, what: &str) -> String {
+        self.names += 1;
+        format!("z4_{what}_{}", self.names)
+    }
+
+    pub(super) fn zone(&self) -> i32 {
+        self.context.zone_seconds
+    }
+
+    /// The SELECT that is compiled.
+    pub(super) fn scope(&mut self) -> Option<&mut Scope> {
+        self.scopes.last_mut()
+    }
+}
+
+/// The parts of a name; `None`: it has parts that are none of MySQL's.
+pub(super) fn parts(name: &ObjectName) -> Option<Vec<&Ident>> {
+    name.0.iter().map(|part| part.as_ident()).collect()
+}
+
+/// The columns of a query as those of a table.
+pub(super) fn as_source(columns: &[OutColumn]) -> Vec<SourceColumn> {
+    let of = |column: &OutColumn| SourceColumn {
+        name: column.name.clone(),
+        ty: column.ty,
+        nullable: column.nullable,
+        origin: column.origin,
+        ci: false,
+    };
+    columns.iter().map(of).collect()
+}

@@ -1,0 +1,99 @@
+//! DATE_ADD and its kin: dates and intervals.
+
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Interval};
+
+use super::compiler::Compiler;
+use super::literal;
+use super::typed::{Kind, Typed};
+use crate::sql::error::SqlError;
+use crate::sql::types::SqlType::{Date, DateTime, Int, Text};
+
+impl Compiler<'_> {
+    /// `base + INTERVAL …`, or `base - INTERVAL …`.
+    pub(super) fn shifted(&mut self, base: Typed, interval: &Interval, back: bool) -> Result<Typed, SqlError> {
+        let unit = unit(interval)?;
+        let amount = self.expression(&interval.value)?;
+        self.moved(base, amount, &unit, back)
+    }
+
+    /// `base`, so many units later or earlier.
+    pub(super) fn moved(&mut self, base: Typed, amount: Typed, unit: &str, back: bool) -> Result<Typed, SqlError> {
+        let zone = self.zone();
+        let of_days = matches!(unit, "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
+        let day = base.ty == Date
+            || literal::written(&base).is_some_and(|text| base.ty == Text && !text.contains(':') && text.len() <= 10);
+        let fine = unit.ends_with("MICROSECOND") || unit == "SECOND" && !matches!(amount.ty, Int);
+        let moment = base.to_moment(zone);
+        let digits = match moment.ty {
+            DateTime(_) if fine => 6,
+            DateTime(digits) => digits,
+            _ => 6,
+        };
+        let amount = if back { negative(amount) } else { amount.sql };
+        let sql = format!("z4_date_add({}, {amount}, {})", moment.sql, literal::quoted(unit));
+        Ok(if day && of_days { Typed::new(format!("z4_date({sql})"), Date) } else { Typed::new(sql, DateTime(digits)) })
+    }
+
+    /// DATE_ADD(x, INTERVAL …), ADDDATE(x, days) and the same with SUB.
+    pub(super) fn date_add(&mut self, name: &str, args: &[FunctionArg], back: bool) -> Result<Typed, SqlError> {
+        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(base)), FunctionArg::Unnamed(FunctionArgExpr::Expr(amount))] = args
+        else {
+            return Err(super::errors::wrong_count(name));
+        };
+        let base = self.expression(base)?;
+        match amount {
+            Expr::Interval(interval) => self.shifted(base, interval, back),
+            amount if matches!(name, "ADDDATE" | "SUBDATE") => {
+                let amount = self.expression(amount)?;
+                self.moved(base, amount, "DAY", back)
+            }
+            _ => Err(SqlError::syntax(format!("{name} takes an INTERVAL"))),
+        }
+    }
+
+    /// TIMESTAMPADD(unit, amount, x), TIMESTAMPDIFF(unit, a, b), GET_FORMAT(type, …): the first argument is a word.
+    pub(super) fn with_unit(&mut self, name: &str, args: &[FunctionArg]) -> Result<Typed, SqlError> {
+        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(unit))), rest @ ..] = args else {
+            return Err(SqlError::syntax(format!("{name} takes a unit, such as DAY, first")));
+        };
+        let unit = unit.value.to_ascii_uppercase();
+        let unit = unit.strip_prefix("SQL_TSI_").unwrap_or(&unit);
+        let mut values = vec![];
+        for arg in rest {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg else { return Err(super::errors::wrong_count(name)) };
+            values.push(self.expression(arg)?);
+        }
+        if name == "TIMESTAMPADD" {
+            let mut values = values.into_iter();
+            return match (values.next(), values.next(), values.next()) {
+                (Some(amount), Some(base), None) => self.moved(base, amount, unit, false),
+                _ => Err(super::errors::wrong_count(name)),
+            };
+        }
+        values.insert(0, Typed::text(unit));
+        self.call(name, values)
+    }
+}
+
+/// `DAY`, `DAY_HOUR`.
+fn unit(interval: &Interval) -> Result<String, SqlError> {
+    let Some(leading) = &interval.leading_field else { return Err(SqlError::syntax("INTERVAL takes a unit, such as DAY")) };
+    let unit = match &interval.last_field {
+        Some(last) => format!("{leading}_{last}"),
+        None => leading.to_string(),
+    };
+    Ok(unit.to_ascii_uppercase())
+}
+
+/// The amount, the other way.
+fn negative(amount: Typed) -> String {
+    match (&amount.kind, amount.ty) {
+        (Kind::Number(text), _) => text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned),
+        (Kind::Text(text), _) => {
+            let text = text.trim();
+            literal::quoted(&text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned))
+        }
+        (_, Text) if !amount.is_param() => format!("('-' || {})", amount.sql),
+        _ => format!("(-{})", amount.to_number().sql),
+    }
+}

@@ -1,0 +1,326 @@
+//! Expressions: names, literals, operators, subqueries.
+
+use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Function, Ident, Query, TypedString, UnaryOperator, Value};
+
+use super::compiler::{Compiled, Compiler};
+use super::errors::{one_column, unknown_variable};
+use super::literal;
+use super::scope::resolve;
+use super::typed::{Kind, Typed, common};
+use crate::sql::error::SqlError;
+use crate::sql::types::SqlType::{self, Date, DateTime, Int, Json, Text, Time};
+
+impl Compiler<'_> {
+    /// An expression.
+    pub(super) fn expression(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        self.deeper(|compiler| compiler.any(expr))
+    }
+
+    fn any(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        match expr {
+            Expr::Nested(inner) => self.expression(inner),
+            Expr::Identifier(name) => self.name(std::slice::from_ref(name)),
+            Expr::CompoundIdentifier(names) => self.name(names),
+            Expr::Value(value) => self.value(&value.value, value.span.start),
+            Expr::Prefixed { value, .. } => self.expression(value),
+            Expr::TypedString(TypedString { data_type, value, .. }) => {
+                let (Value::SingleQuotedString(text) | Value::DoubleQuotedString(text)) = &value.value else {
+                    return Err(SqlError::syntax(format!("{value} is no date in quotes")));
+                };
+                literal::typed(self.literal_type(data_type)?, text, self.zone())
+            }
+            Expr::BinaryOp { .. } => self.binary(expr),
+            Expr::UnaryOp { op, expr } => self.unary(*op, expr),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => Ok(truth(format!("({} IS NULL)", self.expression(inner)?.sql))),
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
+                Ok(truth(format!("({} IS NOT NULL)", self.expression(inner)?.sql)))
+            }
+            Expr::IsTrue(inner) => Ok(truth(format!("({} IS TRUE)", self.condition(inner)?))),
+            Expr::IsNotTrue(inner) => Ok(truth(format!("({} IS NOT TRUE)", self.condition(inner)?))),
+            Expr::IsFalse(inner) => Ok(truth(format!("({} IS FALSE)", self.condition(inner)?))),
+            Expr::IsNotFalse(inner) => Ok(truth(format!("({} IS NOT FALSE)", self.condition(inner)?))),
+            Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
+            Expr::InSubquery { expr, subquery, negated } => self.in_subquery(expr, subquery, *negated),
+            Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), *negated)
+            }
+            Expr::RLike { negated, expr, pattern, .. } => self.regexp(expr, pattern, *negated),
+            Expr::AnyOp { left, compare_op, right, .. } => self.quantified(left, compare_op, right, true),
+            Expr::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, false),
+            Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            Expr::Exists { subquery, negated } => {
+                let not = if *negated { "NOT " } else { "" };
+                Ok(truth(format!("({not}EXISTS ({}))", self.query(subquery, false)?.sql)).never_null())
+            }
+            Expr::Subquery(query) => {
+                let compiled = self.query(query, false)?;
+                let ty = only_column(&compiled)?;
+                Ok(Typed::new(format!("({})", compiled.sql), ty))
+            }
+            Expr::Collate { expr, collation } => {
+                let ci = collation.to_string().to_ascii_lowercase().trim_matches('`').ends_with("_ci");
+                Ok(Typed { ci, column: None, ..self.expression(expr)? })
+            }
+            Expr::Function(function) => self.function(function),
+            Expr::Cast { expr, data_type, .. } => self.cast(expr, data_type),
+            Expr::Convert { expr, data_type: Some(data_type), charset: None, .. } => self.cast(expr, data_type),
+            Expr::Convert { expr, charset: Some(_), .. } => Ok(self.expression(expr)?.to_text()),
+            Expr::Interval(_) => Err(SqlError::syntax("INTERVAL stands beside + or -, or in DATE_ADD and its kin")),
+            Expr::Tuple(_) => Err(one_column(1)),
+            Expr::MatchAgainst { .. } => Err(SqlError::unsupported("MATCH … AGAINST is not done by z4; LIKE and REGEXP are")),
+            other => self.spelled(other),
+        }
+    }
+
+    fn name(&mut self, names: &[Ident]) -> Result<Typed, SqlError> {
+        let parts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
+        match parts.as_slice() {
+            [first, rest @ ..] if first.starts_with("@@") => self.variable(first, rest),
+            [first, ..] if first.starts_with('@') => {
+                Err(SqlError::unsupported(format!("user variables, such as {first}, are not done by z4")))
+            }
+            _ => resolve(&self.scopes, &parts),
+        }
+    }
+
+    fn variable(&mut self, first: &str, rest: &[&str]) -> Result<Typed, SqlError> {
+        let first = first.get(2..).unwrap_or_default().to_ascii_lowercase();
+        let name = match rest {
+            [] => first,
+            [name] if matches!(first.as_str(), "session" | "local" | "global") => name.to_ascii_lowercase(),
+            _ => return Err(unknown_variable(&format!("{first}.{}", rest.join(".")))),
+        };
+        match self.context.variables.get(&name) {
+            Some(value) => Ok(literal::datum(value)),
+            None => Err(unknown_variable(&name)),
+        }
+    }
+
+    fn value(&mut self, value: &Value, at: sqlparser::tokenizer::Location) -> Result<Typed, SqlError> {
+        if let Value::Placeholder(written) = value {
+            return match self.source.param(at) {
+                Some(number) if written == "?" => Ok(Typed { kind: Kind::Param, ..Typed::new(format!("?{number}"), Text) }),
+                _ => Err(SqlError::syntax(format!("{written} is no parameter of MySQL's; ? is"))),
+            };
+        }
+        literal::value(value).ok_or_else(|| SqlError::syntax(format!("{value} is no literal of MySQL's")))
+    }
+
+    /// Operators, from left to right without recursion: chains of AND and OR may be long.
+    fn binary(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        let mut chain = Vec::new();
+        let mut first = expr;
+        while let Expr::BinaryOp { left, op, right } = first {
+            chain.push((op, right.as_ref(), left.as_ref()));
+            first = left;
+        }
+        // A tuple on the left side of the first comparison.
+        if let (Expr::Tuple(_), Some((op, right, _))) = (first, chain.last()) {
+            let done = self.compare_rows(first, op, right)?;
+            chain.pop();
+            return self.fold(done, chain);
+        }
+        if let (Expr::Interval(interval), Some((BinaryOperator::Plus, right, _))) = (first, chain.last()) {
+            let base = self.expression(right)?;
+            let done = self.shifted(base, interval, false)?;
+            chain.pop();
+            return self.fold(done, chain);
+        }
+        let left = self.expression(first)?;
+        self.fold(left, chain)
+    }
+
+    fn fold(&mut self, left: Typed, chain: Vec<(&BinaryOperator, &Expr, &Expr)>) -> Result<Typed, SqlError> {
+        let mut left = left;
+        let mut logic: Option<&str> = None;
+        for (op, right, _) in chain.into_iter().rev() {
+            let word = match op {
+                BinaryOperator::And => Some("AND"),
+                BinaryOperator::Or | BinaryOperator::StringConcat => Some("OR"),
+                _ => None,
+            };
+            left = match (op, right) {
+                (BinaryOperator::Plus | BinaryOperator::Minus, Expr::Interval(interval)) => {
+                    self.shifted(left, interval, *op == BinaryOperator::Minus)?
+                }
+                _ => {
+                    let right = self.expression(right)?;
+                    match (word, logic) {
+                        // a AND b AND c: without a pair of parentheses for each.
+                        (Some(word), Some(before)) if word == before => {
+                            let inner = left.sql.get(1..left.sql.len().saturating_sub(1)).unwrap_or_default();
+                            Typed::new(format!("({inner} {word} {})", as_condition(right)), Int)
+                        }
+                        (Some(word), _) => Typed::new(format!("({} {word} {})", as_condition(left), as_condition(right)), Int),
+                        _ => self.operator(left, op, right)?,
+                    }
+                }
+            };
+            logic = word;
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self, op: UnaryOperator, expr: &Expr) -> Result<Typed, SqlError> {
+        match op {
+            UnaryOperator::Not | UnaryOperator::BangNot => Ok(Typed::new(format!("(NOT {})", self.condition(expr)?), Int)),
+            UnaryOperator::Plus => self.expression(expr),
+            UnaryOperator::Minus => {
+                let number = self.expression(expr)?.to_number();
+                if let Kind::Number(text) = &number.kind {
+                    let text = text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned);
+                    return Ok(literal::number(&text));
+                }
+                let ty = if number.ty == SqlType::UInt { Int } else { number.ty };
+                Ok(Typed::new(format!("(-{})", number.sql), ty).null_if(number.nullable))
+            }
+            UnaryOperator::BitwiseNot => Ok(Typed::new(format!("(~{})", self.expression(expr)?.to_int().sql), Int)),
+            other => Err(SqlError::syntax(format!("{other} is no operator of MySQL's"))),
+        }
+    }
+
+    /// An expression whose truth counts.
+    pub(super) fn condition(&mut self, expr: &Expr) -> Result<String, SqlError> {
+        Ok(as_condition(self.expression(expr)?))
+    }
+
+    fn case(&mut self, operand: Option<&Expr>, conditions: &[CaseWhen], otherwise: Option<&Expr>) -> Result<Typed, SqlError> {
+        let operand = operand.map(|operand| self.expression(operand)).transpose()?;
+        let (mut whens, mut results) = (Vec::new(), Vec::new());
+        for CaseWhen { condition, result } in conditions {
+            whens.push(match &operand {
+                Some(operand) => {
+                    let value = self.expression(condition)?;
+                    self.compare(operand.clone(), "=", value)?.sql
+                }
+                None => self.condition(condition)?,
+            });
+            results.push(self.expression(result)?);
+        }
+        results.push(otherwise.map(|otherwise| self.expression(otherwise)).transpose()?.unwrap_or_else(Typed::null));
+        let ty = results.iter().map(|result| result.ty).reduce(common).unwrap_or(SqlType::Null);
+        let nullable = results.iter().any(|result| result.nullable);
+        let zone = self.zone();
+        let mut results = results.into_iter().map(|result| result.fitted(ty, zone).sql);
+        let branches: Vec<String> =
+            whens.iter().zip(results.by_ref()).map(|(when, then)| format!("WHEN {when} THEN {then}")).collect();
+        let otherwise = results.next().unwrap_or_default();
+        Ok(Typed::new(format!("CASE {} ELSE {otherwise} END", branches.join(" ")), ty).null_if(nullable))
+    }
+
+    fn quantified(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, any: bool) -> Result<Typed, SqlError> {
+        let mut right = right;
+        while let Expr::Nested(inner) = right {
+            right = inner;
+        }
+        match (right, op, any) {
+            (Expr::Subquery(query), BinaryOperator::Eq, true) => self.in_subquery(left, query, false),
+            (Expr::Subquery(query), BinaryOperator::NotEq, false) => self.in_subquery(left, query, true),
+            _ => Err(SqlError::unsupported(format!(
+                "{op} {} is not done by z4; MIN and MAX may help",
+                if any { "ANY" } else { "ALL" }
+            ))),
+        }
+    }
+
+    /// What the parser reads by keywords and MySQL has as functions.
+    fn spelled(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        use sqlparser::ast::{CeilFloorKind, DateTimeField, TrimWhereField};
+        match expr {
+            Expr::Position { expr, r#in } => {
+                let args = vec![self.expression(expr)?, self.expression(r#in)?];
+                self.call("LOCATE", args)
+            }
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let mut args = vec![self.expression(expr)?];
+                for arg in [substring_from, substring_for].into_iter().flatten() {
+                    args.push(self.expression(arg)?);
+                }
+                self.call("SUBSTRING", args)
+            }
+            Expr::Trim { trim_where, trim_what, expr, trim_characters: None } => {
+                let mut args = vec![self.expression(expr)?];
+                if trim_where.is_some() || trim_what.is_some() {
+                    args.push(trim_what.as_ref().map_or_else(|| Ok(Typed::text(" ")), |what| self.expression(what))?);
+                }
+                match trim_where {
+                    Some(TrimWhereField::Leading) => args.push(Typed::text("LEADING")),
+                    Some(TrimWhereField::Trailing) => args.push(Typed::text("TRAILING")),
+                    _ => {}
+                }
+                self.call("TRIM", args)
+            }
+            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                let args = vec![self.expression(expr)?];
+                self.call("CEIL", args)
+            }
+            Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                let args = vec![self.expression(expr)?];
+                self.call("FLOOR", args)
+            }
+            Expr::Extract { field, expr, .. } => {
+                let args = vec![Typed::text(field.to_string().to_ascii_uppercase()), self.expression(expr)?];
+                self.call("EXTRACT", args)
+            }
+            Expr::MemberOf(member) => {
+                let args = vec![self.expression(&member.value)?, self.expression(&member.array)?];
+                self.call("MEMBER OF", args)
+            }
+            Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => Err(SqlError::syntax("* stands where an expression should")),
+            other => {
+                let text: String = other.to_string().chars().take(80).collect();
+                Err(SqlError::syntax(format!("{text} is no expression of MySQL's")))
+            }
+        }
+    }
+
+    fn literal_type(&self, ty: &sqlparser::ast::DataType) -> Result<SqlType, SqlError> {
+        use sqlparser::ast::DataType;
+        match ty {
+            DataType::Date => Ok(Date),
+            DataType::Time(..) => Ok(Time(0)),
+            DataType::Timestamp(..) | DataType::Datetime(_) => Ok(DateTime(0)),
+            other => Err(SqlError::syntax(format!("{other} '…' is no literal of MySQL's"))),
+        }
+    }
+
+    /// A query that gives one value, in parentheses, compared or not.
+    pub(super) fn subquery(&mut self, query: &Query) -> Result<(Compiled, SqlType), SqlError> {
+        let compiled = self.query(query, false)?;
+        let ty = only_column(&compiled)?;
+        Ok((compiled, ty))
+    }
+
+    /// The name of a function, in upper case.
+    pub(super) fn function_name(function: &Function) -> String {
+        let names = super::compiler::parts(&function.name).unwrap_or_default();
+        match names.as_slice() {
+            [name] => name.value.to_ascii_uppercase(),
+            _ => function.name.to_string(),
+        }
+    }
+}
+
+fn only_column(compiled: &Compiled) -> Result<SqlType, SqlError> {
+    match compiled.columns.as_slice() {
+        [column] => Ok(column.ty),
+        _ => Err(one_column(1)),
+    }
+}
+
+/// 0, 1 or NULL.
+pub(super) fn truth(sql: String) -> Typed {
+    Typed::new(sql, Int)
+}
+
+/// SQL whose truth is MySQL's: text and JSON by the number in them.
+pub(super) fn as_condition(typed: Typed) -> String {
+    match typed.ty {
+        Json => typed.to_number().sql,
+        _ if typed.is_param() => typed.to_number().sql,
+        _ => typed.sql,
+    }
+}

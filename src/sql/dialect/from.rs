@@ -1,0 +1,196 @@
+//! FROM: tables, derived tables, joins.
+
+use sqlparser::ast::{Join, JoinConstraint, JoinOperator, ObjectName, Query, TableAlias, TableFactor, TableWithJoins};
+
+use super::compiler::{Compiler, as_source, parts};
+use super::errors::{no_database, no_such_table, not_unique, unknown_column, unknown_database};
+use super::literal::name as quoted;
+use super::query::{rename, unique};
+use super::scope::{Clause, TableSource};
+use crate::sql::catalog::{self, DATABASE, INFORMATION_SCHEMA};
+use crate::sql::error::SqlError;
+
+impl Compiler<'_> {
+    /// FROM without its keyword; empty: no tables.
+    pub(super) fn from(&mut self, tables: &[TableWithJoins]) -> Result<String, SqlError> {
+        if let [TableWithJoins { relation: TableFactor::Table { name, alias: None, .. }, joins }] = tables
+            && joins.is_empty()
+            && parts(name).is_some_and(|parts| matches!(parts.as_slice(), [dual] if dual.value.eq_ignore_ascii_case("dual")))
+        {
+            return Ok(String::new());
+        }
+        let mut items = Vec::new();
+        for table in tables {
+            let sql = self.joined(table)?;
+            // SQLite reads commas and joins from left to right; MySQL's joins bind stronger, which shows on the right side of a comma.
+            let whole = items.is_empty() || table.joins.is_empty();
+            items.push(if whole { sql } else { format!("({sql})") });
+        }
+        Ok(items.join(", "))
+    }
+
+    fn joined(&mut self, table: &TableWithJoins) -> Result<String, SqlError> {
+        let first = self.scope().map_or(0, |scope| scope.sources.len());
+        let mut sql = self.factor(&table.relation)?;
+        for join in &table.joins {
+            let second = self.scope().map_or(0, |scope| scope.sources.len());
+            let right = self.factor(&join.relation)?;
+            sql = self.join(join, &sql, &right, (first, second))?;
+        }
+        Ok(sql)
+    }
+
+    /// `left JOIN right ON …`; `sides` are the first sources of both sides.
+    fn join(&mut self, join: &Join, left: &str, right: &str, sides: (usize, usize)) -> Result<String, SqlError> {
+        let (words, constraint, outer) = match &join.join_operator {
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint, (false, false)),
+            JoinOperator::CrossJoin(constraint) => ("JOIN", constraint, (false, false)),
+            // Tables in this order: SQLite's CROSS JOIN keeps it.
+            JoinOperator::StraightJoin(constraint) => ("CROSS JOIN", constraint, (false, false)),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => ("LEFT JOIN", constraint, (false, true)),
+            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => ("RIGHT JOIN", constraint, (true, false)),
+            other => {
+                return Err(SqlError::syntax(format!("{other:?} is no join of MySQL's").chars().take(80).collect::<String>()));
+            }
+        };
+        self.become_nullable(sides, outer);
+        let equal: Vec<String> = match constraint {
+            JoinConstraint::On(expr) => {
+                if let Some(scope) = self.scope() {
+                    scope.clause = Clause::On;
+                }
+                return Ok(format!("{left} {words} {right} ON {}", self.expression(expr)?.sql));
+            }
+            JoinConstraint::None => return Ok(format!("{left} {words} {right}")),
+            JoinConstraint::Using(names) => {
+                let name = |name: &ObjectName| parts(name).and_then(|parts| parts.first().map(|part| part.value.clone()));
+                names.iter().filter_map(name).collect()
+            }
+            JoinConstraint::Natural => self.common_names(sides),
+        };
+        let mut conditions = Vec::new();
+        for name in &equal {
+            conditions.push(self.equal_columns(name, sides, outer.0)?);
+        }
+        let on = if conditions.is_empty() { String::new() } else { format!(" ON {}", conditions.join(" AND ")) };
+        Ok(format!("{left} {words} {right}{on}"))
+    }
+
+    fn become_nullable(&mut self, sides: (usize, usize), outer: (bool, bool)) {
+        let Some(scope) = self.scope() else { return };
+        for (at, source) in scope.sources.iter_mut().enumerate().skip(sides.0) {
+            if if at < sides.1 { outer.0 } else { outer.1 } {
+                source.columns.iter_mut().for_each(|column| column.nullable = true);
+            }
+        }
+    }
+
+    fn common_names(&mut self, (first, second): (usize, usize)) -> Vec<String> {
+        let Some(scope) = self.scope() else { return Vec::new() };
+        let names = |sources: &[TableSource]| -> Vec<String> {
+            sources.iter().flat_map(|source| source.columns.iter().map(|column| column.name.clone())).collect()
+        };
+        let right = names(scope.sources.get(second..).unwrap_or_default());
+        let mut left = names(scope.sources.get(first..second).unwrap_or_default());
+        left.retain(|name| right.iter().any(|other| other.eq_ignore_ascii_case(name)));
+        let mut seen = std::collections::HashSet::new();
+        left.retain(|name| seen.insert(name.to_lowercase()));
+        left
+    }
+
+    /// `left.name = right.name`, and hides one of the two.
+    fn equal_columns(&mut self, name: &str, (first, second): (usize, usize), keep_right: bool) -> Result<String, SqlError> {
+        let unknown = || unknown_column(name, "from clause");
+        let scope = self.scope().ok_or_else(unknown)?;
+        let found = scope.find(None, None, name);
+        let left = found.iter().copied().find(|(source, _)| (first..second).contains(source)).ok_or_else(unknown)?;
+        let right = found.iter().copied().find(|(source, _)| *source >= second).ok_or_else(unknown)?;
+        scope.hidden.push(if keep_right { left } else { right });
+        let (left, right) =
+            (scope.column(left.0, left.1).ok_or_else(unknown)?, scope.column(right.0, right.1).ok_or_else(unknown)?);
+        Ok(self.compare(left, "=", right)?.sql)
+    }
+
+    fn factor(&mut self, factor: &TableFactor) -> Result<String, SqlError> {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                let alias = alias.as_ref().map(|alias| alias.name.value.clone());
+                let names = parts(name).unwrap_or_default();
+                match names.as_slice() {
+                    [table] => self.named_table(None, &table.value, alias),
+                    [schema, table] => self.named_table(Some(&schema.value), &table.value, alias),
+                    _ => Err(SqlError::syntax(format!("{name} is no name of a table"))),
+                }
+            }
+            TableFactor::Derived { lateral: false, subquery, alias, .. } => self.derived(subquery, alias.as_ref()),
+            TableFactor::NestedJoin { table_with_joins, alias: None } => {
+                let sql = self.deeper(|compiler| compiler.joined(table_with_joins))?;
+                Ok(if table_with_joins.joins.is_empty() { sql } else { format!("({sql})") })
+            }
+            TableFactor::Derived { .. } => Err(SqlError::unsupported("LATERAL is not done by z4")),
+            TableFactor::JsonTable { .. } => Err(SqlError::unsupported("JSON_TABLE is not done by z4")),
+            other => Err(SqlError::syntax(format!("{other} is no table of MySQL's"))),
+        }
+    }
+
+    fn derived(&mut self, query: &Query, alias: Option<&TableAlias>) -> Result<String, SqlError> {
+        let Some(alias) = alias else {
+            return Err(SqlError::new(1248, "42000", "Every derived table must have its own alias"));
+        };
+        // It does not see the tables beside it, but those of the queries around.
+        let beside = self.scopes.pop();
+        let compiled = self.query(query, false);
+        self.scopes.extend(beside);
+        let mut compiled = compiled?;
+        let names: Vec<&str> = alias.columns.iter().map(|column| column.name.value.as_str()).collect();
+        let mut sql = compiled.sql;
+        if !names.is_empty() {
+            let list: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+            rename(&mut compiled.columns, &names)?;
+            let cte = quoted(&self.fresh("list"));
+            sql = format!("WITH {cte}({}) AS ({sql}) SELECT * FROM {cte}", list.join(", "));
+        }
+        unique(&compiled.columns)?;
+        let name = alias.name.value.clone();
+        self.add(TableSource { alias: name.clone(), schema: None, columns: as_source(&compiled.columns) })?;
+        Ok(format!("({sql}) AS {}", quoted(&name)))
+    }
+
+    /// A table of the catalog, or a CTE.
+    pub(super) fn named_table(&mut self, schema: Option<&str>, name: &str, alias: Option<String>) -> Result<String, SqlError> {
+        if schema.is_none()
+            && let Some(cte) = self.ctes.iter().rev().find(|cte| cte.name.eq_ignore_ascii_case(name)).cloned()
+        {
+            let alias = alias.unwrap_or(cte.name);
+            self.add(TableSource { alias: alias.clone(), schema: None, columns: cte.columns })?;
+            return Ok(format!("{} AS {}", quoted(&cte.sqlite), quoted(&alias)));
+        }
+        let context = self.context;
+        let schema = schema.or(context.database.as_deref()).ok_or_else(no_database)?;
+        let known = schema == DATABASE || schema.eq_ignore_ascii_case(INFORMATION_SCHEMA);
+        let table = match catalog::table(schema, name) {
+            Some(table) => table,
+            None if known => return Err(no_such_table(schema, name)),
+            None => return Err(unknown_database(schema)),
+        };
+        if table == &catalog::TASKS {
+            self.tasks += 1;
+        }
+        if !self.uses.contains(&table.name) {
+            self.uses.push(table.name);
+        }
+        let source = TableSource::of(table, alias);
+        let alias = quoted(&source.alias);
+        self.add(source)?;
+        Ok(format!("{} AS {alias}", quoted(&table.virtual_name())))
+    }
+
+    fn add(&mut self, source: TableSource) -> Result<(), SqlError> {
+        let Some(scope) = self.scope() else { return Ok(()) };
+        if scope.sources.iter().any(|other| other.alias.eq_ignore_ascii_case(&source.alias)) {
+            return Err(not_unique(&source.alias));
+        }
+        scope.sources.push(source);
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! Literals: read from MySQL's forms, written in SQLite's.
+
+use std::fmt::Write;
+
+use sqlparser::ast::Value;
+
+use super::errors::incorrect;
+use super::typed::{Kind, Typed};
+use crate::sql::datetime;
+use crate::sql::error::SqlError;
+use crate::sql::types::Datum;
+use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Text, Time, UInt};
+
+/// A string in SQLite's SQL.
+pub(super) fn quoted(text: &str) -> String {
+    if text.contains('\0') {
+        return format!("CAST(X'{}' AS TEXT)", hex(text.as_bytes()));
+    }
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name in SQLite's SQL.
+pub(super) fn name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
+}
+
+/// Bytes as a literal.
+pub(super) fn bytes(bytes: Vec<u8>) -> Typed {
+    let sql = format!("X'{}'", hex(&bytes));
+    Typed { kind: Kind::Bytes(bytes), ..Typed::new(sql, Blob) }.never_null()
+}
+
+/// A number as it was written.
+pub(super) fn number(text: &str) -> Typed {
+    let ty = if text.contains(['e', 'E']) {
+        Double
+    } else if let Some((_, fraction)) = text.split_once('.') {
+        Decimal(fraction.len().min(30) as u8)
+    } else if text.parse::<i64>().is_ok() {
+        Int
+    } else if text.parse::<u64>().is_ok() {
+        UInt
+    } else {
+        Decimal(0)
+    };
+    Typed { kind: Kind::Number(text.to_owned()), ..Typed::new(text, ty) }.never_null()
+}
+
+/// The number at the beginning of a text, as MySQL takes it; 0 when there is none.
+pub(super) fn numeric_prefix(text: &str) -> Typed {
+    let text = text.trim_start();
+    let (sign, digits) = match text.as_bytes().first() {
+        Some(b'-') => ("-", text.get(1..).unwrap_or_default()),
+        Some(b'+') => ("", text.get(1..).unwrap_or_default()),
+        _ => ("", text),
+    };
+    let count = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let whole = count(digits);
+    let mut length = whole;
+    let after = digits.get(length..).unwrap_or_default();
+    if let Some(fraction) = after.strip_prefix('.').map(count).filter(|fraction| whole + fraction > 0) {
+        length += 1 + fraction;
+    }
+    let after = digits.get(length..).unwrap_or_default();
+    if length > 0 && after.starts_with(['e', 'E']) {
+        let signed = after.get(1..).unwrap_or_default();
+        let exponent = signed.strip_prefix(['+', '-']).unwrap_or(signed);
+        if count(exponent) > 0 {
+            length += 1 + (signed.len() - exponent.len()) + count(exponent);
+        }
+    }
+    match digits.get(..length) {
+        Some(digits) if length > 0 => {
+            let value = number(&format!("{sign}{digits}"));
+            // A string is no exact number: '1.50' compares and shows as 1.5.
+            Typed { ty: if value.ty == Int { Int } else { Double }, ..value }
+        }
+        _ => Typed::int(0),
+    }
+}
+
+/// Bytes as MySQL counts with them: the highest first.
+pub(super) fn number_of_bytes(bytes: &[u8]) -> Typed {
+    let value = bytes.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+    Typed { ty: if i64::try_from(value).is_ok() { Int } else { UInt }, ..number(&value.to_string()) }
+}
+
+/// Digits of the fraction that a text shows.
+pub(super) fn fraction_digits(text: &str) -> u8 {
+    let Some((_, fraction)) = text.rsplit_once('.').filter(|(before, _)| before.contains(':') || !before.contains(['-', '.']))
+    else {
+        return 0;
+    };
+    fraction.bytes().take_while(u8::is_ascii_digit).count().min(6) as u8
+}
+
+/// The moment that a literal names, and its digits.
+pub(super) fn moment(literal: &Typed, zone_seconds: i32) -> Option<(i64, u8)> {
+    match &literal.kind {
+        Kind::Text(text) if !matches!(literal.ty, Time(_)) => {
+            datetime::parse(text, zone_seconds).map(|us| (us, fraction_digits(text)))
+        }
+        Kind::Number(text) if text.contains('.') => datetime::parse(text, zone_seconds).map(|us| (us, fraction_digits(text))),
+        Kind::Number(text) => datetime::parse_number(text.parse().ok()?, zone_seconds).map(|us| (us, 0)),
+        _ => None,
+    }
+}
+
+/// What the user wrote, for an error.
+pub(super) fn written(literal: &Typed) -> Option<&str> {
+    match &literal.kind {
+        Kind::Text(text) | Kind::Number(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// `DATE '…'`, `TIME '…'`, `TIMESTAMP '…'`.
+pub(super) fn typed(ty: SqlType, text: &str, zone_seconds: i32) -> Result<Typed, SqlError> {
+    match ty {
+        Date => {
+            let us = datetime::parse(text, zone_seconds).ok_or_else(|| incorrect("DATE", text))?;
+            Ok(Typed { ty: Date, ..Typed::text(datetime::format_date(us, zone_seconds)) })
+        }
+        Time(_) => Ok(Typed { ty: Time(fraction_digits(text)), ..Typed::text(text) }),
+        _ => {
+            let us = datetime::parse(text, zone_seconds).ok_or_else(|| incorrect("DATETIME", text))?;
+            Ok(Typed::new(us.to_string(), DateTime(fraction_digits(text))).never_null())
+        }
+    }
+}
+
+/// A literal of the statement; `None`: it is none of MySQL's.
+pub(super) fn value(value: &Value) -> Option<Typed> {
+    Some(match value {
+        Value::Number(text, _) => number(text),
+        Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) | Value::NationalStringLiteral(text) => {
+            Typed::text(text)
+        }
+        Value::HexStringLiteral(digits) => bytes(unhex(digits)?),
+        Value::SingleQuotedByteStringLiteral(digits) | Value::DoubleQuotedByteStringLiteral(digits) => bytes(bits(digits)?),
+        Value::Boolean(value) => Typed::int(i64::from(*value)),
+        Value::Null => Typed::null(),
+        _ => return None,
+    })
+}
+
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let digits = if digits.len() % 2 == 1 { format!("0{digits}") } else { digits.to_owned() };
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect()
+}
+
+/// `b'01'`: whole bytes, filled with zeros from the left.
+pub(super) fn bits(digits: &str) -> Option<Vec<u8>> {
+    if digits.is_empty() || digits.len() > 4096 {
+        return digits.is_empty().then(Vec::new);
+    }
+    let filled = format!("{}{digits}", "0".repeat((8 - digits.len() % 8) % 8));
+    let bytes = filled.as_bytes().chunks(8);
+    bytes.map(|byte| std::str::from_utf8(byte).ok().and_then(|byte| u8::from_str_radix(byte, 2).ok())).collect()
+}
+
+/// A value of the session.
+pub(super) fn datum(datum: &Datum) -> Typed {
+    match datum {
+        Datum::Null => Typed { ty: Text, ..Typed::null() },
+        Datum::Int(value) => Typed::int(*value),
+        Datum::UInt(value) => Typed { ty: UInt, ..number(&value.to_string()) },
+        Datum::Double(value) if value.is_finite() => Typed { ty: Double, ..number(&format!("{value:?}")) },
+        Datum::Double(_) => Typed::null(),
+        Datum::Text(text) => Typed::text(text),
+        Datum::Blob(value) => bytes(value.clone()),
+    }
+}

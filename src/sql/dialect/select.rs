@@ -1,0 +1,274 @@
+//! One SELECT: what it selects, WHERE, GROUP BY, HAVING, windows.
+
+use sqlparser::ast::{
+    Distinct, Expr, GroupByExpr, NamedWindowExpr, OrderByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind, Value,
+    WildcardAdditionalOptions, WindowSpec,
+};
+
+use super::compiler::{Compiler, parts};
+use super::errors::unknown_column;
+use super::literal::name as quoted;
+use super::query::{Part, direction};
+use super::scope::{Clause, Item, Scope};
+use super::typed::Kind;
+use crate::sql::error::SqlError;
+
+impl Compiler<'_> {
+    /// A SELECT and the ORDER BY behind it, which sees its tables.
+    pub(super) fn select(&mut self, select: &Select, order: &[OrderByExpr], order_sql: &mut String) -> Result<Part, SqlError> {
+        refuse(select)?;
+        self.scopes.push(Scope::new());
+        let part = self.inside(select, order, order_sql);
+        self.scopes.pop();
+        part
+    }
+
+    fn enter(&mut self, clause: Clause) {
+        if let Some(scope) = self.scope() {
+            scope.clause = clause;
+        }
+    }
+
+    fn inside(&mut self, select: &Select, order: &[OrderByExpr], order_sql: &mut String) -> Result<Part, SqlError> {
+        let from = self.from(&select.from)?;
+        let mut rest = if from.is_empty() { String::new() } else { format!(" FROM {from}") };
+        self.enter(Clause::Fields);
+        let items = self.items(select)?;
+        if let Some(scope) = self.scope() {
+            scope.items = items;
+        }
+        let mut filters = Vec::new();
+        if let Some(filter) = &select.selection {
+            self.enter(Clause::Where);
+            filters.push(self.expression(filter)?.sql);
+        }
+        let groups = self.groups(&select.group_by)?;
+        let mut having = None;
+        if let Some(expr) = &select.having {
+            self.enter(Clause::Having);
+            let condition = self.expression(expr)?.sql;
+            // MySQL filters rows by HAVING where nothing is grouped; SQLite wants WHERE there.
+            if groups.is_empty() && !self.scope().is_some_and(|scope| scope.aggregates) {
+                filters.push(condition);
+            } else {
+                having = Some(condition);
+            }
+        }
+        if !filters.is_empty() {
+            rest.push_str(&format!(" WHERE {}", filters.join(" AND ")));
+        }
+        if !groups.is_empty() {
+            rest.push_str(&format!(" GROUP BY {}", groups.join(", ")));
+        }
+        if let Some(condition) = having {
+            rest.push_str(&format!(" HAVING {condition}"));
+        }
+        self.enter(Clause::Order);
+        rest.push_str(&self.windows(select)?);
+        let terms = self.order_terms(order, true)?;
+        if !terms.is_empty() {
+            *order_sql = format!(" ORDER BY {}", terms.join(", "));
+        }
+        let items = self.scope().map(|scope| std::mem::take(&mut scope.items)).unwrap_or_default();
+        let head = if matches!(select.distinct, Some(Distinct::Distinct)) { "SELECT DISTINCT" } else { "SELECT" };
+        Ok(Part { joined: "", head, items, rest })
+    }
+
+    fn items(&mut self, select: &Select) -> Result<Vec<Item>, SqlError> {
+        let source = self.source;
+        let written = source.items(select.select_token.0.span.start);
+        let mut items = Vec::new();
+        for (at, item) in select.projection.iter().enumerate() {
+            match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    let typed = self.expression(expr)?;
+                    let text = written.get(at).copied().unwrap_or_default();
+                    let name = match (&typed.column, &typed.kind, expr) {
+                        (Some(column), ..) if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {
+                            column.name.clone()
+                        }
+                        (_, Kind::Text(text), Expr::Value(_)) => text.clone(),
+                        _ => text.to_owned(),
+                    };
+                    items.push(Item { name: shortened(name), typed });
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    let typed = self.expression(expr)?;
+                    items.push(Item { name: shortened(alias.value.clone()), typed });
+                }
+                SelectItem::Wildcard(options) => {
+                    plain(options)?;
+                    self.star(None, &mut items)?;
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    plain(options)?;
+                    let names = parts(name).unwrap_or_default();
+                    match names.as_slice() {
+                        [table] => self.star(Some((&table.value, None)), &mut items)?,
+                        [schema, table] => self.star(Some((&table.value, Some(&schema.value))), &mut items)?,
+                        _ => return Err(SqlError::syntax(format!("{name}.* names no table"))),
+                    }
+                }
+                _ => return Err(SqlError::syntax(format!("{item} is not MySQL's"))),
+            }
+        }
+        Ok(items)
+    }
+
+    fn star(&mut self, table: Option<(&str, Option<&str>)>, items: &mut Vec<Item>) -> Result<(), SqlError> {
+        let Some(scope) = self.scope() else { return Ok(()) };
+        if scope.sources.is_empty() {
+            return Err(SqlError::new(1096, "HY000", "No tables used"));
+        }
+        for (source, place) in scope.star(table)? {
+            if let Some(typed) = scope.column(source, place) {
+                let name = typed.column.as_ref().map(|column| column.name.clone()).unwrap_or_default();
+                items.push(Item { name, typed });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn table_statement(&mut self, schema: Option<&str>, name: &str) -> Result<Part, SqlError> {
+        let from = self.named_table(schema, name, None)?;
+        let mut items = Vec::new();
+        self.star(None, &mut items)?;
+        Ok(Part { joined: "", head: "SELECT", items, rest: format!(" FROM {from}") })
+    }
+
+    fn groups(&mut self, group_by: &GroupByExpr) -> Result<Vec<String>, SqlError> {
+        self.enter(Clause::Group);
+        let expressions = match group_by {
+            GroupByExpr::Expressions(expressions, modifiers) if modifiers.is_empty() => expressions,
+            GroupByExpr::Expressions(..) => return Err(SqlError::unsupported("GROUP BY … WITH ROLLUP is not done by z4")),
+            GroupByExpr::All(_) => return Err(SqlError::syntax("GROUP BY ALL is not MySQL's")),
+        };
+        let mut groups = Vec::new();
+        for expr in expressions {
+            if let Some(place) = self.place(expr)? {
+                groups.push(place.to_string());
+                continue;
+            }
+            if let Expr::Value(value) = expr
+                && matches!(value.value, Value::Null)
+            {
+                continue;
+            }
+            let typed = self.expression(expr)?;
+            groups.push(collated(&typed.sql, typed.ci && typed.column.is_none()));
+        }
+        Ok(groups)
+    }
+
+    /// The place of an item, from 1, that GROUP BY or ORDER BY names by number.
+    fn place(&mut self, expr: &Expr) -> Result<Option<usize>, SqlError> {
+        let Expr::Value(value) = expr else { return Ok(None) };
+        let Value::Number(text, _) = &value.value else { return Ok(None) };
+        let (count, clause) = self.scope().map_or((0, Clause::Order), |scope| (scope.items.len(), scope.clause));
+        match text.parse::<usize>() {
+            Ok(place) if (1..=count).contains(&place) => Ok(Some(place)),
+            _ => Err(unknown_column(text, clause.words())),
+        }
+    }
+
+    /// The terms of an ORDER BY; `places` may be numbers and names of what is selected.
+    pub(super) fn order_terms(&mut self, order: &[OrderByExpr], places: bool) -> Result<Vec<String>, SqlError> {
+        let mut terms = Vec::new();
+        for term in order {
+            let direction = direction(term)?;
+            if places {
+                let named = match &term.expr {
+                    Expr::Identifier(name) => {
+                        let items = self.scope().map(|scope| scope.items.as_slice()).unwrap_or_default();
+                        items.iter().position(|item| item.name.eq_ignore_ascii_case(&name.value)).map(|at| at + 1)
+                    }
+                    expr => self.place(expr)?,
+                };
+                if let Some(place) = named {
+                    terms.push(format!("{place}{direction}"));
+                    continue;
+                }
+            }
+            let typed = self.expression(&term.expr)?;
+            terms.push(format!("{}{direction}", collated(&typed.sql, typed.ci && typed.column.is_none())));
+        }
+        Ok(terms)
+    }
+
+    fn windows(&mut self, select: &Select) -> Result<String, SqlError> {
+        let mut windows = Vec::new();
+        for definition in &select.named_window {
+            let spec = match &definition.1 {
+                NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
+                NamedWindowExpr::NamedWindow(name) => quoted(&name.value),
+            };
+            windows.push(format!("{} AS {spec}", quoted(&definition.0.value)));
+        }
+        Ok(if windows.is_empty() { String::new() } else { format!(" WINDOW {}", windows.join(", ")) })
+    }
+
+    /// A window in parentheses.
+    pub(super) fn window(&mut self, spec: &WindowSpec) -> Result<String, SqlError> {
+        let mut words = Vec::new();
+        if let Some(name) = &spec.window_name {
+            words.push(quoted(&name.value));
+        }
+        if !spec.partition_by.is_empty() {
+            let by: Result<Vec<_>, _> =
+                spec.partition_by.iter().map(|expr| self.expression(expr).map(|typed| typed.sql)).collect();
+            words.push(format!("PARTITION BY {}", by?.join(", ")));
+        }
+        if !spec.order_by.is_empty() {
+            words.push(format!("ORDER BY {}", self.order_terms(&spec.order_by, false)?.join(", ")));
+        }
+        if let Some(frame) = &spec.window_frame {
+            words.push(self.frame(frame)?);
+        }
+        Ok(format!("({})", words.join(" ")))
+    }
+}
+
+/// SQL with a collation that disregards case.
+pub(super) fn collated(sql: &str, ci: bool) -> String {
+    if ci { format!("{sql} COLLATE z4_ci") } else { sql.to_owned() }
+}
+
+/// MySQL's names of columns have at most 256 characters.
+fn shortened(name: String) -> String {
+    if name.len() <= 256 { name } else { name.chars().take(256).collect() }
+}
+
+fn plain(options: &WildcardAdditionalOptions) -> Result<(), SqlError> {
+    let none = options.opt_ilike.is_none()
+        && options.opt_exclude.is_none()
+        && options.opt_except.is_none()
+        && options.opt_replace.is_none()
+        && options.opt_rename.is_none()
+        && options.opt_alias.is_none();
+    if none { Ok(()) } else { Err(SqlError::syntax("* takes nothing behind it")) }
+}
+
+/// Refuses what other databases have in a SELECT.
+fn refuse(select: &Select) -> Result<(), SqlError> {
+    if select.into.is_some() {
+        return Err(SqlError::read_only("SELECT … INTO"));
+    }
+    let foreign = [
+        ("TOP", select.top.is_some()),
+        ("DISTINCT ON", matches!(select.distinct, Some(Distinct::On(_)))),
+        ("EXCLUDE", select.exclude.is_some()),
+        ("LATERAL VIEW", !select.lateral_views.is_empty()),
+        ("PREWHERE", select.prewhere.is_some()),
+        ("CONNECT BY", !select.connect_by.is_empty()),
+        ("CLUSTER BY", !select.cluster_by.is_empty()),
+        ("DISTRIBUTE BY", !select.distribute_by.is_empty()),
+        ("SORT BY", !select.sort_by.is_empty()),
+        ("QUALIFY", select.qualify.is_some()),
+        ("SELECT AS STRUCT", select.value_table_mode.is_some()),
+        ("FROM before SELECT", select.flavor != sqlparser::ast::SelectFlavor::Standard),
+    ];
+    match foreign.iter().find(|(_, there)| *there) {
+        Some((what, _)) => Err(SqlError::syntax(format!("{what} is not MySQL's"))),
+        None => Ok(()),
+    }
+}

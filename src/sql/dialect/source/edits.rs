@@ -1,0 +1,123 @@
+//! MySQL's syntax that sqlparser does not know, written so that it does.
+
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
+
+/// Stands for EXTRACT; its first argument is the unit, as a string.
+pub(in crate::sql::dialect) const EXTRACT: &str = "z4 extract";
+/// Stands for the function INTERVAL, which looks like the INTERVAL of dates.
+pub(in crate::sql::dialect) const INTERVAL: &str = "z4 interval";
+
+pub(super) fn edit(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let mut out = Vec::with_capacity(tokens.len());
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let span = token.span;
+        let rest = tokens.get(at..).unwrap_or_default();
+        at += if let Some(unit) = extract(rest) {
+            out.extend([
+                named(EXTRACT, span),
+                TokenWithSpan::new(Token::LParen, span),
+                text(&unit, span),
+                TokenWithSpan::new(Token::Comma, span),
+            ]);
+            4
+        } else if is_function_interval(rest) {
+            out.push(named(INTERVAL, span));
+            1
+        } else if let Some((from, to)) = word(token).and_then(|word| composite(&word.value)) {
+            out.extend([plain(from, span), plain("TO", span), plain(to, span)]);
+            1
+        } else if let Some(length) = share_mode(rest).or_else(|| charset_of_a_cast(&out, rest)) {
+            length
+        } else {
+            out.push(token.clone());
+            1
+        };
+    }
+    out
+}
+
+fn word(token: &TokenWithSpan) -> Option<&Word> {
+    match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word),
+        _ => None,
+    }
+}
+
+fn is_word(token: Option<&TokenWithSpan>, what: &str) -> bool {
+    token.and_then(word).is_some_and(|word| word.value.eq_ignore_ascii_case(what))
+}
+
+fn plain(value: &str, span: Span) -> TokenWithSpan {
+    TokenWithSpan::new(Token::make_word(value, None), span)
+}
+
+fn named(value: &str, span: Span) -> TokenWithSpan {
+    TokenWithSpan::new(Token::Word(Word { value: value.to_owned(), quote_style: Some('`'), keyword: Keyword::NoKeyword }), span)
+}
+
+fn text(value: &str, span: Span) -> TokenWithSpan {
+    TokenWithSpan::new(Token::SingleQuotedString(value.to_owned()), span)
+}
+
+/// `EXTRACT ( unit FROM`: the unit.
+fn extract(rest: &[TokenWithSpan]) -> Option<String> {
+    let matches = is_word(rest.first(), "EXTRACT") && rest.get(1)?.token == Token::LParen && is_word(rest.get(3), "FROM");
+    matches.then(|| word(rest.get(2)?).map(|word| word.value.to_ascii_uppercase())).flatten()
+}
+
+/// `INTERVAL ( … )` without a unit behind it.
+fn is_function_interval(rest: &[TokenWithSpan]) -> bool {
+    if !is_word(rest.first(), "INTERVAL") || rest.get(1).is_none_or(|token| token.token != Token::LParen) {
+        return false;
+    }
+    let mut depth = 0_usize;
+    for (at, token) in rest.iter().enumerate().skip(1) {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            let after = rest.get(at + 1).and_then(word).map(|word| word.value.to_ascii_uppercase());
+            return !after.is_some_and(|unit| is_unit(&unit) || composite(&unit).is_some());
+        }
+    }
+    false
+}
+
+fn is_unit(word: &str) -> bool {
+    matches!(word, "MICROSECOND" | "SECOND" | "MINUTE" | "HOUR" | "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR")
+}
+
+/// `DAY_HOUR` and its kin, which the parser knows as `DAY TO HOUR`.
+fn composite(word: &str) -> Option<(&'static str, &'static str)> {
+    const UNITS: [&str; 7] = ["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND", "MICROSECOND"];
+    let place = |name: &str| UNITS.iter().position(|unit| unit.eq_ignore_ascii_case(name));
+    let (from, to) = word.split_once('_')?;
+    let (from, to) = (place(from)?, place(to)?);
+    let known = (from, to) == (0, 1) || from >= 2 && from < to;
+    known.then_some((*UNITS.get(from)?, *UNITS.get(to)?))
+}
+
+/// `LOCK IN SHARE MODE`, which locks nothing here.
+fn share_mode(rest: &[TokenWithSpan]) -> Option<usize> {
+    let words = ["LOCK", "IN", "SHARE", "MODE"];
+    words.iter().enumerate().all(|(at, what)| is_word(rest.get(at), what)).then_some(words.len())
+}
+
+/// `CHARACTER SET utf8mb4` after `AS CHAR` or `AS CHAR(n)`: all text is utf8mb4.
+fn charset_of_a_cast(out: &[TokenWithSpan], rest: &[TokenWithSpan]) -> Option<usize> {
+    let length = if is_word(rest.first(), "CHARSET") {
+        2
+    } else if is_word(rest.first(), "CHARACTER") && is_word(rest.get(1), "SET") {
+        3
+    } else {
+        return None;
+    };
+    let last = out.last()?;
+    let of_char = is_word(Some(last), "CHAR") || last.token == Token::RParen;
+    let named = rest.get(length - 1).and_then(word).is_some();
+    (of_char && named).then_some(length)
+}

@@ -1,0 +1,284 @@
+//! An expression in SQLite's SQL with MySQL's type, and how it becomes one of another type.
+
+use crate::sql::signatures::Want;
+use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, UInt};
+
+use super::literal;
+
+/// What an expression is besides its type: a literal can be folded.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Anything.
+    Expression,
+    /// A string, or a DATE or TIME literal: its text.
+    Text(String),
+    /// A number as it was written.
+    Number(String),
+    /// Bytes: X'…', 0x…, b'…'.
+    Bytes(Vec<u8>),
+    /// `?`: any type, known when it is run.
+    Param,
+}
+
+/// Where a column of a result comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Column {
+    /// The alias of its table.
+    pub(super) table: String,
+    /// Its name there.
+    pub(super) name: String,
+    /// Schema, table and column in the catalog.
+    pub(super) origin: Option<(&'static str, &'static str, &'static str)>,
+}
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Typed {
+    /// SQLite's SQL: binds at least as strong as a function call does.
+    pub(super) sql: String,
+    pub(super) ty: SqlType,
+    pub(super) nullable: bool,
+    pub(super) kind: Kind,
+    /// It is nothing but this column.
+    pub(super) column: Option<Column>,
+    /// Compared without regard to case.
+    pub(super) ci: bool,
+}
+
+impl Typed {
+    /// An expression that may be NULL.
+    pub(super) fn new(sql: impl Into<String>, ty: SqlType) -> Typed {
+        Typed { sql: sql.into(), ty, nullable: true, kind: Kind::Expression, column: None, ci: false }
+    }
+
+    /// NULL.
+    pub(super) fn null() -> Typed {
+        Typed::new("NULL", Null)
+    }
+
+    /// A string literal.
+    pub(super) fn text(text: impl Into<String>) -> Typed {
+        let text = text.into();
+        Typed { kind: Kind::Text(text.clone()), ..Typed::new(literal::quoted(&text), Text) }.never_null()
+    }
+
+    /// An integer literal.
+    pub(super) fn int(value: i64) -> Typed {
+        Typed { kind: Kind::Number(value.to_string()), ..Typed::new(value.to_string(), Int) }.never_null()
+    }
+
+    pub(super) fn never_null(self) -> Typed {
+        self.null_if(false)
+    }
+
+    pub(super) fn null_if(self, nullable: bool) -> Typed {
+        Typed { nullable, ..self }
+    }
+
+    pub(super) fn is_param(&self) -> bool {
+        self.kind == Kind::Param
+    }
+
+    /// The text of a string literal.
+    pub(super) fn literal_text(&self) -> Option<&str> {
+        match (&self.kind, self.ty) {
+            (Kind::Text(text), Text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value of a literal that is a small whole number.
+    pub(super) fn literal_digits(&self) -> Option<u8> {
+        match &self.kind {
+            Kind::Number(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The same with another text and type.
+    fn into(self, sql: String, ty: SqlType) -> Typed {
+        Typed { nullable: self.nullable, ci: self.ci, ..Typed::new(sql, ty) }
+    }
+
+    /// Wrapped in a function that may give NULL for what it cannot read.
+    fn read_by(self, function: &str, ty: SqlType) -> Typed {
+        let sql = format!("{function}({})", self.sql);
+        Typed { nullable: true, ..self.into(sql, ty) }
+    }
+
+    /// As text.
+    pub(super) fn to_text(self) -> Typed {
+        if let Kind::Number(text) = &self.kind {
+            let text = text.clone();
+            return if self.ty == Double { self.read_by("z4_text", Text) } else { Typed::text(text) };
+        }
+        let sql = &self.sql;
+        match self.ty {
+            _ if self.is_param() => self.read_by("z4_text", Text),
+            Text | Blob | Null => self,
+            Date | Time(_) | Json => {
+                let sql = sql.clone();
+                self.into(sql, Text)
+            }
+            DateTime(digits) => {
+                let sql = format!("z4_dt_text({sql}, {digits})");
+                self.into(sql, Text)
+            }
+            Decimal(scale) => {
+                let sql = format!("z4_dec_text({sql}, {scale})");
+                self.into(sql, Text)
+            }
+            Int | UInt | Double => {
+                let sql = format!("z4_text({sql})");
+                self.into(sql, Text)
+            }
+        }
+    }
+
+    /// As a number: a date as MySQL counts it.
+    pub(super) fn to_number(self) -> Typed {
+        let sql = &self.sql;
+        match self.ty {
+            _ if self.is_param() => self.read_by("z4_num", Double),
+            Int | UInt | Double | Decimal(_) | Null => self,
+            Text => match self.literal_text().map(literal::numeric_prefix) {
+                Some(number) => number,
+                None => self.read_by("z4_num", Double),
+            },
+            Blob => match &self.kind {
+                Kind::Bytes(bytes) => literal::number_of_bytes(bytes),
+                _ => self.read_by("z4_num", Double),
+            },
+            Json => {
+                let sql = format!("z4_num(z4_json_scalar({sql}))");
+                self.into(sql, Double)
+            }
+            DateTime(0) => self.read_by("z4_dt_num", Int),
+            DateTime(digits) => self.read_by("z4_dt_num", Decimal(digits)),
+            Date => {
+                let sql = format!("z4_intdiv(z4_dt_num(z4_dt({sql})), 1000000)");
+                self.into(sql, Int)
+            }
+            Time(_) => {
+                let sql = format!("z4_num(replace({sql}, ':', ''))");
+                self.into(sql, Double)
+            }
+        }
+    }
+
+    /// As a whole number.
+    pub(super) fn to_int(self) -> Typed {
+        let number =
+            if matches!(self.ty, Text) && self.kind == Kind::Expression || self.is_param() { self } else { self.to_number() };
+        match number.ty {
+            Int | UInt | Null if !number.is_param() => number,
+            _ => number.read_by("z4_int", Int),
+        }
+    }
+
+    /// As microseconds; what is no date is NULL.
+    pub(super) fn to_moment(self, zone_seconds: i32) -> Typed {
+        match self.ty {
+            DateTime(_) | Null if !self.is_param() => return self,
+            _ => {}
+        }
+        if let Some((us, digits)) = literal::moment(&self, zone_seconds) {
+            return Typed::new(us.to_string(), DateTime(digits)).never_null();
+        }
+        match self.ty {
+            Json => {
+                let sql = format!("z4_dt(z4_json_scalar({}))", self.sql);
+                Typed::new(sql, DateTime(6))
+            }
+            Date => self.read_by("z4_dt", DateTime(0)),
+            Int | UInt => self.read_by("z4_dt", DateTime(0)),
+            _ => self.read_by("z4_dt", DateTime(6)),
+        }
+    }
+
+    /// As a function wants it.
+    pub(super) fn wanted(self, want: Want, zone_seconds: i32) -> Typed {
+        match want {
+            Want::Raw => self,
+            Want::Any => match self.ty {
+                DateTime(_) => self.to_text(),
+                _ => self,
+            },
+            Want::Text => self.to_text(),
+            Want::Number => self.to_number(),
+            Want::Int => self.to_int(),
+            Want::DateTime => self.to_moment(zone_seconds),
+            Want::Json => match self.ty {
+                DateTime(_) | Date | Time(_) => self.to_text(),
+                _ => self,
+            },
+            Want::JsonValue => {
+                let sql = match self.ty {
+                    Json => return self,
+                    DateTime(_) => format!("z4_json(z4_dt_text({}, 6))", self.sql),
+                    _ => format!("z4_json({})", self.sql),
+                };
+                Typed::new(sql, Json)
+            }
+        }
+    }
+
+    /// As a value of a type that [`common`] gave.
+    pub(super) fn fitted(self, ty: SqlType, zone_seconds: i32) -> Typed {
+        let (nullable, column) = (self.nullable, self.column.clone());
+        let fitted = match ty {
+            _ if self.ty == ty || self.ty == Null => self,
+            Text => self.to_text(),
+            DateTime(_) => self.to_moment(zone_seconds),
+            Blob => self.to_blob(),
+            Json => self.wanted(Want::JsonValue, zone_seconds),
+            _ => self,
+        };
+        Typed { ty, nullable: nullable || fitted.nullable, column, ..fitted }
+    }
+
+    /// As bytes.
+    pub(super) fn to_blob(self) -> Typed {
+        if let Some(text) = self.literal_text() {
+            return literal::bytes(text.as_bytes().to_vec());
+        }
+        match self.ty {
+            Blob | Null => self,
+            _ => {
+                let text = self.to_text();
+                let sql = format!("CAST({} AS BLOB)", text.sql);
+                text.into(sql, Blob)
+            }
+        }
+    }
+
+    /// The scalar inside a JSON document; anything else as it is.
+    pub(super) fn scalar(self) -> Typed {
+        match self.ty {
+            Json => self.read_by("z4_json_scalar", Text),
+            _ => self,
+        }
+    }
+}
+
+/// The type that values of both types fit into.
+pub(super) fn common(a: SqlType, b: SqlType) -> SqlType {
+    match (a, b) {
+        _ if a == b => a,
+        (Null, other) | (other, Null) => other,
+        (Int, UInt) | (UInt, Int) => Int,
+        (Double, Int | UInt | Decimal(_)) | (Int | UInt | Decimal(_), Double) => Double,
+        (Decimal(digits), Int | UInt) | (Int | UInt, Decimal(digits)) => Decimal(digits),
+        (Decimal(a), Decimal(b)) => Decimal(a.max(b)),
+        (DateTime(a), DateTime(b)) => DateTime(a.max(b)),
+        (Time(a), Time(b)) => Time(a.max(b)),
+        (DateTime(digits), Date) | (Date, DateTime(digits)) => DateTime(digits),
+        (Blob, _) | (_, Blob) => Blob,
+        _ => Text,
+    }
+}
+
+/// It is a number.
+pub(super) fn is_number(ty: SqlType) -> bool {
+    matches!(ty, Int | UInt | Double | Decimal(_))
+}
