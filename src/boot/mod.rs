@@ -6,6 +6,7 @@ mod join;
 mod options;
 mod serving;
 mod shard_thread;
+mod sql;
 mod view;
 
 use std::io;
@@ -31,6 +32,7 @@ use crate::process::exit::Exit;
 use crate::process::ready::Ready;
 use crate::process::side_thread;
 use crate::process::stop::{self, StopReason, Stopper};
+use crate::sql::wire::users::UsersError;
 use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::health::{Health, Stage};
 use serving::{Server, Serving};
@@ -57,6 +59,12 @@ pub enum BootError {
     /// A thread cannot be started.
     #[error("the thread for signals and metrics cannot be started")]
     SideThread(#[source] io::Error),
+    /// Its threads cannot be started.
+    #[error("the threads of SQL cannot be started")]
+    Sql(#[source] io::Error),
+    /// Who may ask in SQL.
+    #[error("sql_users cannot be used")]
+    SqlUsers(#[from] UsersError),
     /// An executor or its storage thread cannot be started.
     #[error("an executor cannot be started")]
     Executor(#[source] io::Error),
@@ -108,9 +116,9 @@ impl BootError {
         match self {
             BootError::Port { .. } | BootError::NoLeader { .. } | BootError::Executor(_) => Exit::Unavailable,
             BootError::Announce(_) | BootError::Log { .. } | BootError::Open(_) | BootError::Registry(_) => Exit::Storage,
-            BootError::Identity(IdentityError::Contradiction { .. }) => Exit::Configuration,
+            BootError::Identity(IdentityError::Contradiction { .. }) | BootError::SqlUsers(_) => Exit::Configuration,
             BootError::Identity(_) => Exit::Storage,
-            BootError::Metrics(_) | BootError::SideThread(_) | BootError::Services(_) | BootError::RegistryAccess(_) => {
+            BootError::Metrics(_) | BootError::SideThread(_) | BootError::Sql(_) | BootError::Services(_) | BootError::RegistryAccess(_) => {
                 Exit::Internal
             }
             BootError::Failed { exit, .. } => *exit,
@@ -128,6 +136,8 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let endpoint = Endpoint { metrics: metrics.clone(), health: health.clone() };
     side_thread::start(listener, endpoint, stopper.clone()).map_err(BootError::SideThread)?;
     let (peer_listener, peer_port) = bind("peer_port", config.bind_address, config.peer_port)?;
+    let sql = sql::Sql::bind(&config)?;
+    let sql_port = sql.as_ref().map(|sql| sql.port);
     let address = options::advertised(&config.peer_advertise_addr, peer_port);
 
     let (identity, count) = identify(&config)?;
@@ -138,6 +148,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let (threads, serve) = runtime.block_on(opened(threads))?;
 
     let serving = runtime.block_on(Serving::start(&config, (&standing, &address), (&shards, &metrics), serve))?;
+    let sql = sql.map(|sql| sql.serve(&config, &shards, serving.view())).transpose()?;
     let links = Links {
         shards: shards.clone(),
         standing: Arc::clone(&standing),
@@ -164,7 +175,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         service_port: Some(serving.port),
         peer_port: Some(peer_port),
         metrics_port: Some(metrics_port),
-        sql_port: None,
+        sql_port,
     };
     health.enter(Stage::Serving);
     tracing::info!(
@@ -173,6 +184,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         service = %std::net::SocketAddr::new(config.bind_address, serving.port),
         peer_port,
         metrics_port,
+        sql_port,
         shards = count,
         db_data_dir = %config.db_data_dir.display(),
         peer_data_dir = %config.peer_data_dir.display(),
@@ -188,6 +200,9 @@ pub fn run(config: Config) -> Result<(), BootError> {
         // Durability is lost: nothing may be finished as if it were not.
         tracing::error!(what, "ending without a graceful stop");
         return Err(BootError::Failed { what, exit });
+    }
+    if let Some(sql) = sql {
+        sql.stop();
     }
     runtime.block_on(async {
         shards.end_consumers();

@@ -60,6 +60,7 @@ pub struct Serving {
     pub port: u16,
     /// Where clients reach this peer.
     pub address: String,
+    view: Arc<View>,
 }
 
 impl Serving {
@@ -76,7 +77,7 @@ impl Serving {
         let view = View::new(standing, shards, &config.peer_id);
         let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
-        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new() };
+        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new(), view };
         for start in starts {
             let (bound_tx, bound) = oneshot::channel();
             let (stop_tx, stop) = oneshot::channel();
@@ -96,8 +97,13 @@ impl Serving {
             serving.stopped.push(stopped);
         }
         serving.address = options::service_address(config, address, serving.port);
-        view.serves_at(serving.address.clone());
+        serving.view.serves_at(serving.address.clone());
         Ok(serving)
+    }
+
+    /// Who this peer is.
+    pub fn view(&self) -> Arc<dyn ClusterView> {
+        Arc::clone(&self.view) as _
     }
 
     /// Takes no more connections and waits for open calls, which end within the drain time.
