@@ -261,9 +261,16 @@ mod tests {
         assert_eq!(states[1], "0 b 201-300 scheduled");
         assert_eq!(states[7], "3 b 100-300 dead");
         let both = shown(&request(States::ALL, false), &[by(SortBy::Namespace, true), by(SortBy::State, false)]);
-        assert_eq!(both, [
-            "0 b 100-300 dead", "1 b 100-200 ready", "2 b 201-300 scheduled",
-            "3 a 100-300 dead", "4 a 100-200 ready", "5 a 201-300 scheduled",
-        ]);
+        assert_eq!(
+            both,
+            [
+                "0 b 100-300 dead",
+                "1 b 100-200 ready",
+                "2 b 201-300 scheduled",
+                "3 a 100-300 dead",
+                "4 a 100-200 ready",
+                "5 a 201-300 scheduled",
+            ]
+        );
     }
 }
