@@ -33,9 +33,7 @@ impl SqlError {
         SqlError::new(
             1290,
             "HY000",
-            format!(
-                "z4's SQL is read-only, so it cannot execute {statement}; tasks are written over gRPC (z4t, or a client library)"
-            ),
+            format!("z4's SQL is read-only, so it cannot execute {statement}; tasks are written over gRPC (z4t, or a client library)"),
         )
     }
 

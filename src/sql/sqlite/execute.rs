@@ -131,8 +131,7 @@ fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result
 fn step(statement: &mut Statement<'_>, running: &Running, columns: usize) -> Result<(), SqlError> {
     let mut rows = statement.raw_query();
     let mut out = Out { running, batch: Batch::default(), rows: 0, batches: 0, last: clock::monotonic() };
-    loop {
-        let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? else { break };
+    while let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? {
         {
             let _lenient = memory::lenient();
             for column in 0..columns {

@@ -184,12 +184,12 @@ fn namespace(
         number(row.dead),
         number(settings.lease_ms.into()),
         number(settings.max_attempts.into()),
-        number(settings.backoff_first_ms.into()),
-        Value::Real(settings.backoff_factor.into()),
-        number(settings.backoff_ceiling_ms.into()),
-        Value::Real(settings.backoff_jitter.into()),
+        number(settings.backoff_first_ms),
+        Value::Real(settings.backoff_factor),
+        number(settings.backoff_ceiling_ms),
+        Value::Real(settings.backoff_jitter),
         flag(settings.paused),
-        number(settings.idempotency_window_ms.into()),
+        number(settings.idempotency_window_ms),
     ])
 }
 

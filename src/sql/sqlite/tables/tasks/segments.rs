@@ -220,7 +220,8 @@ fn cut(request: &Request, states: States) -> Option<(u64, u64)> {
     if !states.any_of(States::SCHEDULED) {
         last = last.min(request.now_ms);
     }
-    if !states.any_of(States::READY) && !(states.any_of(States::LEASED) && request.leases) {
+    let may_be_due = states.any_of(States::READY) || states.any_of(States::LEASED) && request.leases;
+    if !may_be_due {
         first = first.max(request.now_ms.saturating_add(1));
     }
     (first <= last).then_some((first, last))
