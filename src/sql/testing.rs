@@ -94,7 +94,11 @@ impl Rows for FakeRows {
             self.counts.rows.fetch_add(1, Ordering::Relaxed);
             if count >= limits.0 || bytes >= limits.1 {
                 let mut left = range.clone();
-                if range.backwards { left.until = *key } else { left.from = key.next() }
+                if range.backwards {
+                    left.until = *key
+                } else {
+                    left.from = key.next()
+                }
                 return Ok((left.from < left.until).then_some(left));
             }
         }

@@ -48,11 +48,17 @@ pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
     };
     let last = match done {
         Ok(()) => Progress::Done { warnings: running.take_warnings() },
-        Err(error) => Progress::Failed(running.stopped().unwrap_or(error)),
+        Err(error) => Progress::Failed(why(&running, error)),
     };
     memory::end();
     drop(entered);
     running.send(last);
+}
+
+/// The cause of an error: SQLite knows only that it was interrupted, or that it got no memory.
+fn why(running: &Running, error: SqlError) -> SqlError {
+    let memory = || memory::exceeded().filter(|_| error.code == 1038).map(memory::Bound::error);
+    running.stopped().or_else(memory).unwrap_or(error)
 }
 
 /// Prepares; says which rule or right is missing when it cannot be.
@@ -82,7 +88,11 @@ pub fn prepare_error(error: &rusqlite::Error, running: &Running) -> SqlError {
 /// Binds the parameters.
 pub fn bind(statement: &mut Statement<'_>, params: &[Datum], query: &Query) -> Result<(), SqlError> {
     if params.len() != query.params {
-        return Err(SqlError::new(1210, "HY000", format!("Incorrect arguments to EXECUTE: {} given, {} wanted", params.len(), query.params)));
+        return Err(SqlError::new(
+            1210,
+            "HY000",
+            format!("Incorrect arguments to EXECUTE: {} given, {} wanted", params.len(), query.params),
+        ));
     }
     for (i, param) in params.iter().enumerate().take(statement.parameter_count()) {
         statement.raw_bind_parameter(i + 1, value(param)).map_err(|error| fault::from_sqlite(&error))?;
@@ -121,8 +131,7 @@ fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result
 fn step(statement: &mut Statement<'_>, running: &Running, columns: usize) -> Result<(), SqlError> {
     let mut rows = statement.raw_query();
     let mut out = Out { running, batch: Batch::default(), rows: 0, batches: 0, last: clock::monotonic() };
-    loop {
-        let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? else { break };
+    while let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? {
         {
             let _lenient = memory::lenient();
             for column in 0..columns {

@@ -67,7 +67,10 @@ fn details(plan: &mut Statement<'_>) -> Result<Vec<String>, SqlError> {
     let mut rows = plan.raw_query();
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? {
-        found.push(row.get(3).map_err(|error| fault::from_sqlite(&error))?);
+        let detail: String = row.get(3).map_err(|error| fault::from_sqlite(&error))?;
+        if detail != "SCAN CONSTANT ROW" {
+            found.push(detail);
+        }
     }
     Ok(found)
 }
@@ -119,7 +122,8 @@ fn push(batch: &mut Batch, i: usize, step: &Step, reads: &[(i32, Reading)], runn
     let of_this: Vec<&Reading> = reads.iter().filter(|(number, _)| *number == step.number).map(|(_, reading)| reading).collect();
     text(batch, (!of_this.is_empty()).then(|| groups(&of_this)));
     text(batch, Some(ranges(&of_this)));
-    let rows = usize::try_from(step.number).ok().and_then(|n| running.seen.borrow().plans.get(n).map(|(_, estimate)| estimate.rows));
+    let rows =
+        usize::try_from(step.number).ok().and_then(|n| running.seen.borrow().plans.get(n).map(|(_, estimate)| estimate.rows));
     batch.cells.push(rows.map_or(Cell::Null, Cell::Int));
     let used = catalog::TASKS.columns.iter().enumerate().filter(|(at, _)| plan.uses(*at));
     text(batch, Some(used.map(|(_, column)| column.name).collect::<Vec<_>>().join(",")));
@@ -143,7 +147,8 @@ fn ranges(readings: &[&Reading]) -> String {
         return "depend on the rows of the tables before".to_owned();
     }
     let count: usize = readings.iter().map(|reading| reading.count).sum();
-    let shown: Vec<&str> = readings.iter().flat_map(|reading| reading.ranges.iter().map(String::as_str)).take(RANGES_SHOWN).collect();
+    let shown: Vec<&str> =
+        readings.iter().flat_map(|reading| reading.ranges.iter().map(String::as_str)).take(RANGES_SHOWN).collect();
     match count {
         0 => "none".to_owned(),
         count if count > shown.len() => format!("{} and {} more", shown.join(" "), count - shown.len()),

@@ -61,6 +61,9 @@ fn by_text(said: &str) -> SqlError {
     if said.contains("integer overflow") {
         return SqlError::new(1690, "22003", "BIGINT value is out of range");
     }
+    if said.ends_with("may not be modified") {
+        return SqlError::read_only("such a statement");
+    }
     if let Some(column) = said.strip_prefix("no such column: ") {
         return SqlError::new(1054, "42S22", format!("Unknown column '{column}'"));
     }
@@ -70,7 +73,10 @@ fn by_text(said: &str) -> SqlError {
     if let Some(function) = said.strip_prefix("no such function: ") {
         return SqlError::no_function(function);
     }
-    if said.contains("too many terms in compound SELECT") || said.contains("too many columns") || said.contains("too many SQL variables") {
+    if said.contains("too many terms in compound SELECT")
+        || said.contains("too many columns")
+        || said.contains("too many SQL variables")
+    {
         return SqlError::new(1105, "HY000", format!("The query is larger than z4's SQL allows: {said}"));
     }
     if said.contains("parser stack overflow") || said.contains("Expression tree is too large") {
@@ -97,7 +103,9 @@ mod tests {
 
     #[test]
     fn errors_come_back_as_they_went() {
-        for error in [SqlError::syntax("near 'x'"), SqlError::new(3141, "22032", "Invalid \u{1} JSON"), SqlError::new(1305, "42000", "")] {
+        for error in
+            [SqlError::syntax("near 'x'"), SqlError::new(3141, "22032", "Invalid \u{1} JSON"), SqlError::new(1305, "42000", "")]
+        {
             assert_eq!(from_sqlite(&to_sqlite(&error)), error);
         }
     }

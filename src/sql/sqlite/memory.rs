@@ -57,7 +57,9 @@ impl Bound {
             Bound::Query(max) => SqlError::new(
                 1038,
                 "HY001",
-                format!("Out of memory: the query needs more than {max} bytes (sql_query_memory_bytes_max) for sorting, grouping and rows under way; read less, or select fewer columns"),
+                format!(
+                    "Out of memory: the query needs more than {max} bytes (sql_query_memory_bytes_max) for sorting, grouping and rows under way; read less, or select fewer columns"
+                ),
             ),
             Bound::All(max) => SqlError::new(
                 1041,
@@ -122,12 +124,6 @@ pub fn leave() {
 /// The bound that the query of this thread has passed.
 pub fn exceeded() -> Option<Bound> {
     EXCEEDED.get()
-}
-
-/// What this thread holds, bytes.
-#[cfg(test)]
-pub fn used() -> i64 {
-    USED.get()
 }
 
 /// Counts bytes that the query holds outside SQLite; negative: holds no more.

@@ -81,7 +81,13 @@ impl Engine {
     }
 
     /// Starts a query. Never blocks. Dropping the receiver interrupts it.
-    pub fn start_query(&self, query: Arc<Query>, params: Vec<Datum>, context: Arc<Context>, what: What) -> mpsc::Receiver<Progress> {
+    pub fn start_query(
+        &self,
+        query: Arc<Query>,
+        params: Vec<Datum>,
+        context: Arc<Context>,
+        what: What,
+    ) -> mpsc::Receiver<Progress> {
         let (out, progress) = mpsc::channel(BATCHES);
         if let Err((job, error)) = self.pool.submit(pool::Job { query, params, context, what, out }) {
             // The channel is new: it has room.

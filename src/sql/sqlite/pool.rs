@@ -102,9 +102,24 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        let waiting = {
+            let mut queue = self.shared.lock();
+            queue.closed = true;
+            std::mem::take(&mut queue.jobs)
+        };
         self.shared.work.notify_all();
-        self.shared.readers.close();
+        for job in waiting {
+            let error = SqlError::new(1053, "08S01", "Server shutdown in progress");
+            // The channel is unused: it has room.
+            let _ = job.out.try_send(Progress::Failed(error));
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The last query is over: until then it may wait for what they read.
+        self.readers.close();
     }
 }
 

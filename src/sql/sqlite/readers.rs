@@ -97,7 +97,8 @@ impl Readers {
     /// Reads with these from now on.
     pub fn gather(self: &Arc<Self>, readers: Vec<Reader>) -> Gathering {
         let count = readers.len();
-        let lanes = readers.into_iter().map(|r| Lane { reader: Some(r), busy: true, chunks: VecDeque::new(), failed: None }).collect();
+        let lanes =
+            readers.into_iter().map(|r| Lane { reader: Some(r), busy: true, chunks: VecDeque::new(), failed: None }).collect();
         let gather = Arc::new(Gather { lanes: Mutex::new(Lanes { lanes, stopped: false }), news: Condvar::new() });
         for lane in 0..count {
             self.put(Arc::clone(&gather), lane);

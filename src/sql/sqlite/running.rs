@@ -198,7 +198,9 @@ impl Running {
         let known = self.groups.borrow();
         wanted
             .iter()
-            .map(|group| known.get(group).map(|g| Arc::clone(&g.rows)).ok_or_else(|| SqlError::other("a group's rows are missing")))
+            .map(|group| {
+                known.get(group).map(|g| Arc::clone(&g.rows)).ok_or_else(|| SqlError::other("a group's rows are missing"))
+            })
             .collect()
     }
 
@@ -223,7 +225,9 @@ impl Running {
         }
         if answer.unknown && !known.unknown {
             known.unknown = true;
-            let text = format!("The leases of group {group} are not known, because its leader did not answer: leased tasks are shown as ready");
+            let text = format!(
+                "The leases of group {group} are not known, because its leader did not answer: leased tasks are shown as ready"
+            );
             self.warnings.borrow_mut().push(Warning { level: "Warning", error: SqlError::other(text) });
         }
         Ok(Arc::clone(&known.leased))

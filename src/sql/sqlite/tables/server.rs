@@ -160,7 +160,13 @@ fn namespaces(asked: Asked, running: &Running) -> Result<Pages, SqlError> {
     }))
 }
 
-fn namespace(group: GroupId, name: &Namespace, row: &NamespaceRow, rows: &dyn Rows, query: (&Asked, &Running)) -> Result<Record, SqlError> {
+fn namespace(
+    group: GroupId,
+    name: &Namespace,
+    row: &NamespaceRow,
+    rows: &dyn Rows,
+    query: (&Asked, &Running),
+) -> Result<Record, SqlError> {
     let (asked, running) = query;
     let (ready, leased) = if asked.uses(3) || asked.uses(4) || asked.uses(5) {
         due(group, name, row, rows, (running, asked.uses(4) || asked.uses(5)))?
@@ -178,17 +184,23 @@ fn namespace(group: GroupId, name: &Namespace, row: &NamespaceRow, rows: &dyn Ro
         number(row.dead),
         number(settings.lease_ms.into()),
         number(settings.max_attempts.into()),
-        number(settings.backoff_first_ms.into()),
-        Value::Real(settings.backoff_factor.into()),
-        number(settings.backoff_ceiling_ms.into()),
-        Value::Real(settings.backoff_jitter.into()),
+        number(settings.backoff_first_ms),
+        Value::Real(settings.backoff_factor),
+        number(settings.backoff_ceiling_ms),
+        Value::Real(settings.backoff_jitter),
         flag(settings.paused),
-        number(settings.idempotency_window_ms.into()),
+        number(settings.idempotency_window_ms),
     ])
 }
 
 /// Counts what is ready and what is leased: rows that are due, usually few.
-fn due(group: GroupId, name: &Namespace, row: &NamespaceRow, rows: &dyn Rows, query: (&Running, bool)) -> Result<(u64, u64), SqlError> {
+fn due(
+    group: GroupId,
+    name: &Namespace,
+    row: &NamespaceRow,
+    rows: &dyn Rows,
+    query: (&Running, bool),
+) -> Result<(u64, u64), SqlError> {
     let (running, leases) = query;
     let (from, until) = (TaskKey::at(row.low_water_ms), TaskKey::at(running.now_ms().saturating_add(1)));
     if row.live == 0 || from >= until {

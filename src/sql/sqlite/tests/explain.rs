@@ -10,15 +10,23 @@ fn it_tells_groups_ranges_and_order() {
         let (rows, _) = bench.all(sql, 1, Vec::new(), What::Explain).expect(sql);
         rows.into_iter().map(|row| format!("{row:?}").replace("Text(\"", "(\"")).collect::<Vec<_>>()
     };
-    let rows = explain("SELECT id FROM tasks WHERE namespace = 'a' AND deliver_at >= 1650067200000000 AND deliver_at < 1650153600000000 ORDER BY deliver_at DESC LIMIT 5");
+    let rows = explain(
+        "SELECT id FROM tasks WHERE namespace = 'a' AND deliver_at >= 1650067200000000 AND deliver_at < 1650153600000000 ORDER BY deliver_at DESC LIMIT 5",
+    );
     assert_eq!(rows.len(), 1);
     for part in [
-        "(\"tasks\")", "(\"range\")", "dead/a/[2022-04-16 00:00:00.000, 2022-04-16 23:59:59.999] tasks/a/[2022-04-16", "id,namespace",
-        "read in order of due time, backwards", "payload not read",
+        "(\"tasks\")",
+        "(\"range\")",
+        "dead/a/[2022-04-16 00:00:00.000, 2022-04-16 23:59:59.999] tasks/a/[2022-04-16",
+        "id,namespace",
+        "read in order of due time, backwards",
+        "payload not read",
     ] {
         assert!(rows[0].contains(part), "{part}: {}", rows[0]);
     }
-    let rows = explain("SELECT t.payload FROM namespaces n JOIN tasks t ON t.namespace = n.name WHERE t.deliver_at BETWEEN 1 AND 2 ORDER BY t.attempts");
+    let rows = explain(
+        "SELECT t.payload FROM namespaces n JOIN tasks t ON t.namespace = n.name WHERE t.deliver_at BETWEEN 1 AND 2 ORDER BY t.attempts",
+    );
     assert_eq!(rows.len(), 2);
     assert!(rows[0].contains("\"n\"") && rows[0].contains("ALL"), "{}", rows[0]);
     assert!(rows[1].contains("depend on the rows") && rows[1].contains("USE TEMP B-TREE FOR ORDER BY"), "{}", rows[1]);

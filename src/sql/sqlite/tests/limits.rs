@@ -14,21 +14,22 @@ fn many() -> Fake {
 
 #[test]
 fn sorting_more_than_the_bound_is_an_error() {
-    let options = Options { query_memory_bytes_max: 2 << 20, ..options() };
+    let options = Options { query_memory_bytes_max: 1 << 20, ..options() };
     let bench = bench_with(many(), options);
     let sql = format!("SELECT payload FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B} ORDER BY payload DESC");
     let error = bench.error(&sql, 1);
     assert_eq!(error.code, 1038, "{error}");
-    assert!(error.message.contains("2097152 bytes (sql_query_memory_bytes_max)"), "{error}");
+    assert!(error.message.contains("1048576 bytes (sql_query_memory_bytes_max)"), "{error}");
     let sql = format!("SELECT metadata, count(*) FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B} GROUP BY metadata");
     assert_eq!(bench.error(&sql, 2).code, 1038);
     for sql in [
-        "SELECT length(hex(zeroblob(30000000)) || hex(zeroblob(30000000)))",
-        "SELECT replace(hex(zeroblob(100000)), '0', hex(zeroblob(200)))",
-        "SELECT substr(hex(zeroblob(20000000)), 2), 'x'",
+        "SELECT length(printf('%.*c', 30000000, 'x') || printf('%.*c', 30000000, 'x'))",
+        "SELECT replace(printf('%.*c', 100000, '0'), '0', printf('%.*c', 400, 'x'))",
+        "SELECT substr(printf('%.*c', 20000000, 'x'), 2), 'x'",
     ] {
         let columns = if sql.ends_with("'x'") { 2 } else { 1 };
-        assert!(matches!(bench.error(sql, columns).code, 1038 | 1301), "{sql}");
+        let error = bench.error(sql, columns);
+        assert!(error.code == 1301 || error.code == 1038 && error.message.contains("memory_bytes_max"), "{sql}: {error}");
     }
     // The same threads go on with other queries.
     for _ in 0..4 {
@@ -51,7 +52,9 @@ fn a_query_that_takes_too_long_ends() {
     bench.context.max_execution_ms = 30;
     let error = bench.error(&format!("{ENDLESS} count(*) FROM c"), 1);
     assert_eq!((error.code, error.state), (3024, "HY000"), "{error}");
-    let sql = format!("SELECT count(*) FROM tasks x, tasks y, tasks z WHERE x.namespace = 'a' AND x.{B} AND y.namespace = 'b' AND y.{B} AND z.namespace = 'c' AND z.{B}");
+    let sql = format!(
+        "SELECT count(*) FROM tasks x, tasks y, tasks z WHERE x.namespace = 'a' AND x.{B} AND y.namespace = 'b' AND y.{B} AND z.namespace = 'c' AND z.{B}"
+    );
     assert_eq!(bench.error(&sql, 1).code, 3024);
 }
 
@@ -73,7 +76,8 @@ fn a_client_that_goes_ends_its_query() {
 #[test]
 fn a_client_that_does_not_read_stops_its_query() {
     let bench = bench(many());
-    let mut progress = bench.start(&format!("SELECT id FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B}"), 1, Vec::new(), What::Run);
+    let mut progress =
+        bench.start(&format!("SELECT id FROM tasks WHERE namespace IN ('a', 'b', 'c') AND {B}"), 1, Vec::new(), What::Run);
     let Some(Progress::Rows(first)) = progress.blocking_recv() else { panic!("rows") };
     assert_eq!(first.cells.len(), 1, "the first row comes at once");
     assert_eq!(bench.rows("SELECT 1", 1), [[Datum::Int(1)]]);
@@ -122,9 +126,9 @@ fn nothing_but_reading_is_allowed() {
         ("SELECT fts3_tokenizer('simple')", 1305),
         ("SELECT sqlite_compileoption_get(1)", 1305),
         ("SELECT randomblob(10)", 1305),
-        ("SELECT * FROM nothing", 1146),
-        ("SELECT nothing", 1054),
-        ("SELECT nothing(1)", 1305),
+        ("SELECT * FROM nowhere", 1146),
+        ("SELECT nobody", 1054),
+        ("SELECT nofunction(1)", 1305),
         ("SELECT 9223372036854775807 + abs(-9223372036854775807 - 1)", 1690),
     ] {
         let error = bench.error(sql, 1);

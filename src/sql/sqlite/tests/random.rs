@@ -91,7 +91,8 @@ fn predicate(ids: Vec<String>) -> impl Strategy<Value = String> {
         Some(filter) => format!("{names} AND {bound} AND ({filter})"),
         None => format!("{names} AND {bound}"),
     });
-    proptest::collection::vec(arm, 1..3).prop_map(|arms| arms.iter().map(|arm| format!("({arm})")).collect::<Vec<_>>().join(" OR "))
+    proptest::collection::vec(arm, 1..3)
+        .prop_map(|arms| arms.iter().map(|arm| format!("({arm})")).collect::<Vec<_>>().join(" OR "))
 }
 
 fn cases() -> impl Strategy<Value = ((Vec<FakeRow>, HashSet<TaskKey>), Vec<String>)> {
@@ -119,7 +120,8 @@ fn naive(rows: &[FakeRow], leased: &HashSet<TaskKey>) -> Connection {
         let mut metadata = serde_json::Map::new();
         metadata.insert("n".into(), key.sequence.to_string().into());
         let id = record.id(fake.group(name), *key).to_string();
-        let values = (id, name.as_str(), state, key.due_ms as i64 * 1000, record.attempts, serde_json::Value::from(metadata).to_string());
+        let values =
+            (id, name.as_str(), state, key.due_ms as i64 * 1000, record.attempts, serde_json::Value::from(metadata).to_string());
         connection.execute("INSERT INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)", values).expect("a row");
     }
     connection
@@ -192,7 +194,7 @@ fn sorted(mut rows: Table) -> Table {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn queries_give_what_a_full_scan_gives(((rows, leased), predicates) in cases()) {
@@ -221,8 +223,8 @@ fn the_virtual_table_has_the_columns_of_the_catalog() {
     let bench = bench(Fake::new(1, NOW, &[]));
     for table in catalog::TABLES {
         let names: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
-        let sql = format!("SELECT {} FROM \"{}\" WHERE 0", names.join(", "), table.virtual_name());
-        let bounds = if *table == &catalog::TASKS { " AND namespace = 'a' AND deliver_at = 1" } else { "" };
+        let sql = format!("SELECT {} FROM \"{}\" ", names.join(", "), table.virtual_name());
+        let bounds = if *table == &catalog::TASKS { " WHERE namespace = 'a' AND deliver_at = 1" } else { " LIMIT 0" };
         assert!(bench.rows(&format!("{sql}{bounds}"), names.len()).is_empty());
     }
 }

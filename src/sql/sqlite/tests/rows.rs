@@ -19,7 +19,17 @@ fn a_row_has_all_its_values() {
     let int = Datum::Int;
     let (metadata, payload) = (text(r#"{"n": "3"}"#), text("payload 3"));
     let first = [
-        text(&id), text("a"), text("ready"), int(2_000_000), int(1_000), int(1_500_000), int(0), metadata, payload, int(9), text("no"),
+        text(&id),
+        text("a"),
+        text("ready"),
+        int(2_000_000),
+        int(1_000),
+        int(1_500_000),
+        int(0),
+        metadata,
+        payload,
+        int(9),
+        text("no"),
     ];
     assert_eq!(rows[0], first);
     assert_eq!((&rows[1][2], &rows[1][5], &rows[1][10]), (&text("dead"), &Datum::Null, &Datum::Null));
@@ -98,7 +108,8 @@ fn an_id_is_a_lookup_unless_its_task_moved() {
     let group = Fake::new(2, NOW, &[]).group(&rows[0].0);
     let id = |at: usize| rows[at].3.id(group, rows[at].2).to_string();
     let bench = bench(Fake::new(2, NOW, &rows));
-    let find = |ids: &str| bench.rows(&format!("SELECT deliver_at FROM tasks WHERE namespace = 'a' AND {B} AND id IN ({ids})"), 1).len();
+    let find =
+        |ids: &str| bench.rows(&format!("SELECT deliver_at FROM tasks WHERE namespace = 'a' AND {B} AND id IN ({ids})"), 1).len();
     let read = || bench.fake.counts.rows.swap(0, Ordering::Relaxed);
     assert_eq!(find(&format!("'{}'", id(77))), 1);
     assert_eq!(read(), 1);

@@ -53,16 +53,20 @@ const ACCEPTED: &[&str] = &[
     "SELECT id FROM tasks WHERE namespace = 'a' AND $b ORDER BY deliver_at DESC LIMIT 3 OFFSET 1",
     "SELECT count(*) FROM tasks t JOIN json_each(t.metadata) j WHERE t.namespace = 'a' AND $tb",
     "SELECT count(*) FROM tasks WHERE namespace = 'a' AND $b AND 1 = 0",
-    "SELECT count(*) FROM tasks a RIGHT JOIN namespaces n ON a.namespace = n.name WHERE a.namespace = 'a' AND $ab",
-    "SELECT count(*) FROM namespaces n RIGHT JOIN tasks t ON t.namespace = n.name WHERE t.namespace = 'a' AND $tb",
 ];
 
 const REFUSED: &[(&str, &str)] = &[
     ("SELECT count(*) FROM tasks", "namespace (= or IN) and a lower bound of deliver_at (>, >= or BETWEEN) and an upper"),
     ("SELECT count(*) FROM tasks WHERE $b", "lacks namespace (= or IN). "),
     ("SELECT count(*) FROM tasks WHERE namespace = 'a'", "lacks a lower bound"),
-    ("SELECT count(*) FROM tasks WHERE namespace = 'a' AND deliver_at > 5", "lacks an upper bound of deliver_at (<, <= or BETWEEN). "),
-    ("SELECT count(*) FROM tasks WHERE namespace = 'a' AND deliver_at < 5", "lacks a lower bound of deliver_at (>, >= or BETWEEN). "),
+    (
+        "SELECT count(*) FROM tasks WHERE namespace = 'a' AND deliver_at > 5",
+        "lacks an upper bound of deliver_at (<, <= or BETWEEN). ",
+    ),
+    (
+        "SELECT count(*) FROM tasks WHERE namespace = 'a' AND deliver_at < 5",
+        "lacks a lower bound of deliver_at (>, >= or BETWEEN). ",
+    ),
     ("SELECT count(*) FROM tasks WHERE namespace = 'a' OR $b", ""),
     ("SELECT count(*) FROM tasks WHERE (namespace = 'a' AND $b) OR attempts > 3", ""),
     ("SELECT count(*) FROM tasks WHERE (namespace = 'a' AND $b) OR (namespace = 'b' AND deliver_at > 5)", "lacks an upper bound"),
@@ -89,11 +93,17 @@ const REFUSED: &[(&str, &str)] = &[
     ("SELECT count(*) FROM tasks t LEFT JOIN namespaces n ON t.namespace = n.name AND $tb", ""),
     ("SELECT count(*) FROM tasks a LEFT JOIN tasks b ON b.namespace = 'b' AND $bb AND a.namespace = 'a' AND $ab", ""),
     ("SELECT count(*) FROM namespaces n RIGHT JOIN tasks t ON t.namespace = n.name AND $tb", ""),
+    // WHERE would make inner joins of these two; SQLite does not see that for virtual tables, so they are refused, too.
+    ("SELECT count(*) FROM tasks a RIGHT JOIN namespaces n ON a.namespace = n.name WHERE a.namespace = 'a' AND $ab", ""),
+    ("SELECT count(*) FROM namespaces n RIGHT JOIN tasks t ON t.namespace = n.name WHERE t.namespace = 'a' AND $tb", ""),
     ("SELECT count(*) FROM namespaces n FULL JOIN tasks t ON t.namespace = n.name AND $tb", ""),
     ("SELECT count(*) FROM namespaces n LEFT JOIN tasks t ON t.namespace = n.name", "lacks a lower bound"),
     ("SELECT count(*) FROM namespaces n JOIN tasks t ON t.namespace = n.name", "lacks a lower bound"),
     ("SELECT (SELECT count(*) FROM tasks t WHERE t.namespace = n.name) FROM namespaces n", "lacks a lower bound"),
-    ("SELECT count(*) FROM namespaces n WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.namespace = n.name AND t.deliver_at > 1)", "lacks an upper"),
+    (
+        "SELECT count(*) FROM namespaces n WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.namespace = n.name AND t.deliver_at > 1)",
+        "lacks an upper",
+    ),
     ("SELECT count(*) FROM namespaces WHERE name IN (SELECT namespace FROM tasks)", ""),
     ("WITH x AS (SELECT * FROM tasks) SELECT count(*) FROM x", ""),
     ("WITH x AS MATERIALIZED (SELECT * FROM tasks) SELECT count(*) FROM x WHERE namespace = 'a' AND $b", ""),
@@ -114,10 +124,9 @@ fn filled() -> Bench {
 #[test]
 fn bounded_references_are_accepted() {
     let bench = filled();
-    for sql in ACCEPTED {
-        let done = bench.all(&fill(sql), 1, Vec::new(), What::Run);
-        assert!(done.is_ok(), "{sql}: {done:?}");
-    }
+    let refused: Vec<(&str, SqlError)> =
+        ACCEPTED.iter().filter_map(|sql| Some((*sql, bench.all(&fill(sql), 1, Vec::new(), What::Run).err()?))).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
 }
 
 #[test]

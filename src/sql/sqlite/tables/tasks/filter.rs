@@ -1,6 +1,7 @@
 //! The arguments of a scan: which namespaces, times, states and ids.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
@@ -50,13 +51,12 @@ pub fn wanted(plan: &Plan, args: &Filters<'_>, running: &Running) -> Result<Want
     let mut namespaces: BTreeMap<Namespace, GroupId> = BTreeMap::new();
     for name in arguments.names.unwrap_or_default() {
         let Some(namespace) = std::str::from_utf8(&name).ok().and_then(|name| Namespace::new(name).ok()) else { continue };
-        if !namespaces.contains_key(&namespace) {
-            let group = running.data.group_of(&namespace)?;
-            if ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id.group == group)) {
-                namespaces.insert(namespace, group);
-            }
+        if let Entry::Vacant(place) = namespaces.entry(namespace) {
+            let group = running.data.group_of(place.key())?;
+            place.insert(group);
         }
     }
+    namespaces.retain(|_, group| ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id.group == *group)));
     let request = Request { namespaces, due, states, now_ms: running.now_ms(), leases: false };
     Ok(Wanted { request: Some(request).filter(|request| !request.namespaces.is_empty()), ids, hint })
 }

@@ -13,7 +13,7 @@ mod segments;
 use rusqlite::vtab::IndexInfo;
 
 pub use plan::Plan;
-pub use rule::{Estimate, Reading, Seen};
+pub use rule::{Reading, Seen};
 
 use super::bridge::Source;
 use super::declaration;

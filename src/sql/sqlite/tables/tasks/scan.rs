@@ -102,15 +102,15 @@ impl Scan for TaskScan {
             if running.must_stop() {
                 return running.check();
             }
-            if let Some(chunk) = &mut self.chunk {
-                if let Some((key, value)) = chunk.rows.pop_front() {
-                    let from = (Arc::clone(&chunk.origin), chunk.states, chunk.looked_up);
-                    if let Some(row) = self.row_of(from, key, &value)? {
-                        self.row = Some(row);
-                        return Ok(());
-                    }
-                    continue;
+            if let Some(chunk) = &mut self.chunk
+                && let Some((key, value)) = chunk.rows.pop_front()
+            {
+                let from = (Arc::clone(&chunk.origin), chunk.states, chunk.looked_up);
+                if let Some(row) = self.row_of(from, key, &value)? {
+                    self.row = Some(row);
+                    return Ok(());
                 }
+                continue;
             }
             self.put_chunk(None);
             let Some(feed) = &mut self.feed else { return Ok(()) };
@@ -202,10 +202,10 @@ impl TaskScan {
         let first = hint.map_or(Reader::FIRST, |hint| hint.max(8));
         let with_rows = |segment: Segment| rows.get(&segment.origin.group).map(|of| (segment, Arc::clone(of)));
         let work: Work = segments(&request, &self.plan.order).into_iter().filter_map(with_rows).collect();
-        if let [sort] = self.plan.order.as_slice() {
-            if sort.by == SortBy::Due {
-                return Ok(Feed::Merge(Merge::new(work, sort.descending, first)));
-            }
+        if let [sort] = self.plan.order.as_slice()
+            && sort.by == SortBy::Due
+        {
+            return Ok(Feed::Merge(Merge::new(work, sort.descending, first)));
         }
         if self.ids.as_ref().is_some_and(|ids| ids.len() <= IDS_LOOKED_UP_MAX) {
             return self.look_up(work, first);
@@ -322,5 +322,7 @@ fn explain(number: i32, plan: &Plan, wanted: &Wanted, running: &Running) {
 fn shown(segment: &Segment) -> String {
     let kind = if segment.origin.dead { "dead" } else { "tasks" };
     let time = crate::sql::sqlite::explain::utc;
-    format!("{kind}/{}/[{}, {}]", segment.origin.namespace, time(segment.first), time(segment.last))
+    let all = segment.origin.dead || segment.states == States::LEASED.or(States::READY).or(States::SCHEDULED);
+    let states = if all { String::new() } else { format!(" ({})", segment.states.names()) };
+    format!("{kind}/{}/[{}, {}]{states}", segment.origin.namespace, time(segment.first), time(segment.last))
 }

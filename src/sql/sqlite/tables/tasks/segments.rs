@@ -220,7 +220,8 @@ fn cut(request: &Request, states: States) -> Option<(u64, u64)> {
     if !states.any_of(States::SCHEDULED) {
         last = last.min(request.now_ms);
     }
-    if !states.any_of(States::READY) && !(states.any_of(States::LEASED) && request.leases) {
+    let may_be_due = states.any_of(States::READY) || states.any_of(States::LEASED) && request.leases;
+    if !may_be_due {
         first = first.max(request.now_ms.saturating_add(1));
     }
     (first <= last).then_some((first, last))
@@ -261,9 +262,16 @@ mod tests {
         assert_eq!(states[1], "0 b 201-300 scheduled");
         assert_eq!(states[7], "3 b 100-300 dead");
         let both = shown(&request(States::ALL, false), &[by(SortBy::Namespace, true), by(SortBy::State, false)]);
-        assert_eq!(both, [
-            "0 b 100-300 dead", "1 b 100-200 ready", "2 b 201-300 scheduled",
-            "3 a 100-300 dead", "4 a 100-200 ready", "5 a 201-300 scheduled",
-        ]);
+        assert_eq!(
+            both,
+            [
+                "0 b 100-300 dead",
+                "1 b 100-200 ready",
+                "2 b 201-300 scheduled",
+                "3 a 100-300 dead",
+                "4 a 100-200 ready",
+                "5 a 201-300 scheduled",
+            ]
+        );
     }
 }
