@@ -118,9 +118,11 @@ impl BootError {
             BootError::Announce(_) | BootError::Log { .. } | BootError::Open(_) | BootError::Registry(_) => Exit::Storage,
             BootError::Identity(IdentityError::Contradiction { .. }) | BootError::SqlUsers(_) => Exit::Configuration,
             BootError::Identity(_) => Exit::Storage,
-            BootError::Metrics(_) | BootError::SideThread(_) | BootError::Sql(_) | BootError::Services(_) | BootError::RegistryAccess(_) => {
-                Exit::Internal
-            }
+            BootError::Metrics(_)
+            | BootError::SideThread(_)
+            | BootError::Sql(_)
+            | BootError::Services(_)
+            | BootError::RegistryAccess(_) => Exit::Internal,
             BootError::Failed { exit, .. } => *exit,
         }
     }

@@ -77,7 +77,8 @@ impl Serving {
         let view = View::new(standing, shards, &config.peer_id);
         let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
-        let mut serving = Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new(), view };
+        let mut serving =
+            Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new(), view };
         for start in starts {
             let (bound_tx, bound) = oneshot::channel();
             let (stop_tx, stop) = oneshot::channel();

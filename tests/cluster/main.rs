@@ -10,6 +10,6 @@ mod failover;
 mod forming;
 mod network;
 mod quorum;
-mod sql;
 mod spreading;
+mod sql;
 mod strangers;

@@ -90,7 +90,9 @@ async fn a_leased_task_is_leased_at_every_peer() {
     until("a create is taken", async || client.create(create(&namespace, "x")).await.ok()).await;
     let delivered = client.lease_one(&namespace, 60_000).await;
     cluster.until_equal().await;
-    let query = format!("SELECT id, state FROM tasks WHERE namespace = '{namespace}' AND deliver_at BETWEEN '2000-01-01' AND '2100-01-01'");
+    let query = format!(
+        "SELECT id, state FROM tasks WHERE namespace = '{namespace}' AND deliver_at BETWEEN '2000-01-01' AND '2100-01-01'"
+    );
     let expected = [[delivered.task.map(|task| task.id), Some("leased".to_owned())]];
     for id in PEERS {
         assert_eq!(answer(&mut cluster, id, &query).await, expected, "{id}");

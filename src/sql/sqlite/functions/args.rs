@@ -8,6 +8,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use super::{print, session};
 use crate::sql::datetime;
 use crate::sql::error::SqlError;
+use crate::sql::sqlite::memory;
 
 /// MySQL's `max_allowed_packet`: a longer result is NULL.
 pub(super) const PACKET_MAX: usize = 16 << 20;
@@ -116,6 +117,8 @@ impl<'a> Args<'a> {
     }
 
     pub(super) fn value(&self, at: usize) -> ValueRef<'a> {
+        // SQLite may need memory to show a text, and rusqlite panics when it gets none.
+        let _lenient = memory::lenient();
         if at < self.0.len() { self.0.get_raw(at) } else { ValueRef::Null }
     }
 
