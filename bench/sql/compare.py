@@ -133,34 +133,49 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, required=True)
     parser.add_argument("--tasks", type=int, default=5_000_000)
     parser.add_argument("--namespaces", type=int, default=1_000)
-    parser.add_argument("--data", default=None)
+    parser.add_argument("--data", default=None, help="a temporary directory is made here, and removed")
+    parser.add_argument("--keep", type=pathlib.Path, help="this directory instead: it stays, and the next run finds the rows there")
     parser.add_argument("--z4-args", default="")
     parser.add_argument("--only", default="", help="queries whose names hold this")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="z4-bench-sql-", dir=options.data) as directory:
-        directory = pathlib.Path(directory)
-        from_ms = (int(time.time() * 1000) // DAY_MS + 2) * DAY_MS
-        tsv = directory / "rows.tsv"
-        z4 = Z4(options.bin / "z4", directory, options.z4_args.split())
-        mariadb = None
-        try:
-            subprocess.run([options.bin / "z4-bench", "--target", z4.service, "--pid", str(z4.process.pid), "--data", directory, "rows",
-                            "--tasks", str(options.tasks), "--namespaces", str(options.namespaces), "--from", str(from_ms),
-                            "--tsv", tsv], check=True)
-            mariadb = MariaDB(directory)
-            start = time.monotonic()
-            mariadb.load(tsv)
-            print(f"MariaDB loaded the rows in {time.monotonic() - start:.0f} s\n", flush=True)
-            tsv.unlink()
-            servers = [z4, mariadb]
-            asked = [query for query in queries(options.namespaces, from_ms, options.tasks) if options.only in query[0]]
-            compare(servers, asked)
-            if not options.only:
-                stream(servers, options.namespaces, from_ms)
-        finally:
-            for server in (z4, mariadb):
-                if server:
-                    server.close()
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        measure(options, options.keep)
+    else:
+        with tempfile.TemporaryDirectory(prefix="z4-bench-sql-", dir=options.data) as directory:
+            measure(options, pathlib.Path(directory))
+
+
+def measure(options, directory):
+    from_ms = (int(time.time() * 1000) // DAY_MS + 2) * DAY_MS
+    loaded = directory / "loaded"
+    is_loaded = loaded.exists()
+    if is_loaded:
+        from_ms = int(loaded.read_text())
+    tsv = directory / "rows.tsv"
+    servers = [Z4(options.bin / "z4", directory, options.z4_args.split())]
+    try:
+        servers.append(MariaDB(directory))
+        if not is_loaded:
+            load(options, servers, from_ms, tsv)
+            loaded.write_text(str(from_ms))
+        asked = [query for query in queries(options.namespaces, from_ms, options.tasks) if options.only in query[0]]
+        compare(servers, asked)
+        if not options.only:
+            stream(servers, options.namespaces, from_ms)
+    finally:
+        for server in servers:
+            server.close()
+
+
+def load(options, servers, from_ms, tsv):
+    z4, mariadb = servers
+    subprocess.run([options.bin / "z4-bench", "--target", z4.service, "--pid", str(z4.process.pid), "--data", tsv.parent, "rows",
+                    "--tasks", str(options.tasks), "--namespaces", str(options.namespaces), "--from", str(from_ms), "--tsv", tsv], check=True)
+    start = time.monotonic()
+    mariadb.load(tsv)
+    print(f"MariaDB loaded the rows in {time.monotonic() - start:.0f} s\n", flush=True)
+    tsv.unlink()
 
 
 if __name__ == "__main__":

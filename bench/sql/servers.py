@@ -73,8 +73,9 @@ class MariaDB(Server):
     def __init__(self, directory, buffer_pool="6G"):
         data = directory / "mariadb"
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root",
-                        "--auth-root-authentication-method=normal", "--skip-test-db"], check=True, **quiet)
+        if not data.exists():
+            subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root",
+                            "--auth-root-authentication-method=normal", "--skip-test-db"], check=True, **quiet)
         self.port, self.log = free_port(), directory / "mariadb.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
