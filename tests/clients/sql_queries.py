@@ -27,7 +27,7 @@ SCALARS = [
     "state LIKE 'r%'", "state LIKE 'R%'", "namespace LIKE '%a_'", "namespace NOT LIKE 'a%'", "state REGEXP '^(ready|dead)$'",
     "state RLIKE 'e.d'", "namespace NOT REGEXP '[0-9]'", "'50%' LIKE '50\\\\%'", "'a' < 'b'", "'10' + 5", "'3x' + 1",
     "ABS(-attempts)", "SIGN(attempts)", "CEIL(attempts / 2)", "FLOOR(attempts / 2)", "ROUND(attempts / 3, 2)", "ROUND(2.5)", "ROUND(-1.5)",
-    "TRUNCATE(2.789, 1)", "POW(2, attempts)", "SQRT(attempts)", "LN(attempts + 1)", "LOG10(100)", "EXP(0)", "PI()", "BIT_COUNT(attempts)",
+    "TRUNCATE(2.789, 1)", "POW(2, attempts)", "SQRT(attempts)", "LN(attempts + 1)", "LOG10(100)", "EXP(0)", "BIT_COUNT(attempts)",
     "DATE(deliver_at)", "TIME(deliver_at)", "YEAR(deliver_at)", "QUARTER(deliver_at)", "MONTH(deliver_at)", "MONTHNAME(deliver_at)", "DAY(deliver_at)",
     "DAYOFMONTH(deliver_at)", "DAYNAME(deliver_at)", "DAYOFWEEK(deliver_at)", "DAYOFYEAR(deliver_at)", "WEEKDAY(deliver_at)", "WEEK(deliver_at)",
     "WEEK(deliver_at, 3)", "YEARWEEK(deliver_at)", "HOUR(deliver_at)", "MINUTE(deliver_at)", "SECOND(deliver_at)", "MICROSECOND(deliver_at)",
@@ -53,7 +53,7 @@ FILTERS = [
     "last_error IS NULL", "last_error LIKE '%no%'", "metadata LIKE '%mail%'", "JSON_EXTRACT(metadata, '$.channel') = 'mail'",
     "JSON_UNQUOTE(JSON_EXTRACT(metadata, '$.user_id')) IN ('user1@example.com', 'user2@example.com', 'user3@example.com')",
     "JSON_VALUE(metadata, '$.n') > 5", "payload_bytes > 10", "HOUR(deliver_at) < 12", "DAYOFWEEK(deliver_at) IN (1, 7)",
-    "deliver_at > created_at", "NOT (attempts = 0 AND state = 'ready')", "attempts = 0 OR state = 'dead'", "namespace LIKE '%a%'",
+    "deliver_at > created_at", "NOT (attempts = 0 AND state = 'ready')", "(attempts = 0 OR state = 'dead')", "namespace LIKE '%a%'",
     "namespace REGEXP '^[a-m]'", "LENGTH(payload) % 2 = 0", "last_retry IS NOT NULL", "payload LIKE '%1%'", "id > '0'",
     "(state, attempts) IN (('ready', 0), ('dead', 1))", "attempts <=> 1", "COALESCE(last_error, '') = ''", "TRUE", "1 = 1",
 ]
@@ -66,7 +66,7 @@ GROUPS = [
 AGGREGATES = [
     "COUNT(*)", "COUNT(last_error)", "COUNT(DISTINCT state)", "SUM(attempts)", "AVG(attempts)", "MIN(deliver_at)", "MAX(deliver_at)",
     "MIN(namespace)", "MAX(payload_bytes)", "SUM(attempts > 0)", "AVG(payload_bytes)", "MAX(attempts) - MIN(attempts)", "SUM(payload_bytes / 2)",
-    "GROUP_CONCAT(id ORDER BY id)", "GROUP_CONCAT(DISTINCT state ORDER BY state SEPARATOR '|')", "STDDEV(attempts)", "VAR_SAMP(attempts)",
+    "GROUP_CONCAT(id ORDER BY id)", "GROUP_CONCAT(DISTINCT state ORDER BY state SEPARATOR '|')", "ROUND(STDDEV(attempts), 3)", "ROUND(VAR_SAMP(attempts), 3)",
     "BIT_OR(attempts)", "MIN(last_retry)", "COUNT(DISTINCT namespace, state)", "MAX(DATE(deliver_at))", "SUM(1.5)",
 ]
 

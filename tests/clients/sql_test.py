@@ -152,6 +152,8 @@ def same(ours, theirs):
     if isinstance(ours, bytes) or isinstance(theirs, bytes):
         raw = [value if isinstance(value, bytes) else str(value).encode() for value in (ours, theirs) if value is not None]
         return len(raw) == 2 and raw[0] == raw[1]
+    if {type(ours), type(theirs)} == {datetime.date, str}:
+        return str(ours) == str(theirs)
     return ours == theirs
 
 

@@ -1,6 +1,6 @@
 //! Expressions: names, literals, operators, subqueries.
 
-use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Function, Ident, Query, TypedString, UnaryOperator, Value};
+use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Function, Ident, TypedString, UnaryOperator, Value};
 
 use super::compiler::{Compiled, Compiler};
 use super::errors::{one_column, unknown_variable};
@@ -285,13 +285,6 @@ impl Compiler<'_> {
             DataType::Timestamp(..) | DataType::Datetime(_) => Ok(DateTime(0)),
             other => Err(SqlError::syntax(format!("{other} '…' is no literal of MySQL's"))),
         }
-    }
-
-    /// A query that gives one value, in parentheses, compared or not.
-    pub(super) fn subquery(&mut self, query: &Query) -> Result<(Compiled, SqlType), SqlError> {
-        let compiled = self.query(query, false)?;
-        let ty = only_column(&compiled)?;
-        Ok((compiled, ty))
     }
 
     /// The name of a function, in upper case.

@@ -9,6 +9,7 @@ mod call;
 mod cast;
 mod compare;
 mod compiler;
+mod cursor;
 mod dates;
 mod errors;
 mod expression;
@@ -20,6 +21,8 @@ mod operate;
 mod query;
 mod scope;
 mod select;
+mod set;
+mod show;
 mod source;
 mod typed;
 

@@ -10,6 +10,7 @@ use super::small::{Asked, Pages, Record};
 use crate::sql::catalog::{self, INFORMATION_SCHEMA, Table};
 use crate::sql::data::{GroupRow, PeerRow, ProcessRow, Range, Rows};
 use crate::sql::error::SqlError;
+use crate::sql::information::information_rows;
 use crate::sql::sqlite::running::Running;
 use crate::sql::types::Datum;
 
@@ -60,7 +61,18 @@ fn session(table: &Table, running: &Running) -> Vec<Record> {
             };
             context.warnings.iter().map(row).collect()
         }
-        _ => Vec::new(),
+        _ => information_rows(table).iter().map(|row| row.iter().map(constant).collect()).collect(),
+    }
+}
+
+fn constant(value: &Datum) -> Value {
+    match value {
+        Datum::Null => Value::Null,
+        Datum::Int(n) => Value::Integer(*n),
+        Datum::UInt(n) => number(*n),
+        Datum::Double(x) => Value::Real(*x),
+        Datum::Text(text) => Value::Text(text.clone()),
+        Datum::Blob(bytes) => Value::Blob(bytes.clone()),
     }
 }
 
@@ -153,6 +165,11 @@ fn namespaces(asked: Asked, running: &Running) -> Result<Pages, SqlError> {
             if page.is_empty() {
                 groups.pop_front();
                 continue;
+            }
+            if asked.uses(4) || asked.uses(5) {
+                // At once for the page, not one by one.
+                let names: Vec<Namespace> = page.iter().filter(|(_, row)| row.live > 0).map(|(name, _)| name.clone()).collect();
+                running.leased(group, &names)?;
             }
             return page.iter().map(|(name, row)| namespace(group, name, row, &*rows, (&asked, running))).collect();
         }
