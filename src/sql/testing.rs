@@ -16,6 +16,9 @@ use super::error::SqlError;
 /// A row: namespace, dead, position, record.
 pub type FakeRow = (Namespace, bool, TaskKey, TaskRecord);
 
+/// Group, namespace, dead.
+type Place = (u16, Namespace, bool);
+
 /// The peer.
 #[derive(Default)]
 pub struct Fake {
@@ -24,7 +27,7 @@ pub struct Fake {
     /// Its clock.
     pub now_ms: AtomicU64,
     /// Encoded rows by group, namespace and kind.
-    rows: Mutex<BTreeMap<(u16, Namespace, bool), Arc<Vec<RawRow>>>>,
+    rows: Mutex<BTreeMap<Place, Arc<Vec<RawRow>>>>,
     /// What is leased.
     pub leased: Mutex<HashSet<TaskKey>>,
     /// Leaders do not answer.
@@ -84,10 +87,10 @@ impl Rows for FakeRows {
         let Some(rows) = self.rows.get(&(range.namespace.clone(), range.dead)) else { return Ok(None) };
         let from = rows.partition_point(|(key, _)| *key < range.from);
         let until = rows.partition_point(|(key, _)| *key < range.until).max(from);
-        let mut taken: Box<dyn Iterator<Item = &RawRow>> =
+        let taken: Box<dyn Iterator<Item = &RawRow>> =
             if range.backwards { Box::new(rows[from..until].iter().rev()) } else { Box::new(rows[from..until].iter()) };
         let (mut count, mut bytes) = (0, 0);
-        while let Some((key, value)) = taken.next() {
+        for (key, value) in taken {
             count += 1;
             bytes += value.len();
             into.push((*key, value.clone()));
