@@ -92,6 +92,9 @@ fn each_dependency_is_named_in_one_folder_only() {
         ("openraft_rt_tokio", &["shards/src/raft/", "shards/src/runtime/"]),
         ("clap", &["src/config/", "src/bin/z4t", "src/tool/"]),
         ("rlimit", &["src/process/"]),
+        ("opensrv_mysql", &["src/sql/wire/"]),
+        ("sqlparser", &["src/sql/dialect/"]),
+        ("rusqlite", &["src/sql/sqlite/"]),
     ] {
         verdict(&format!("{word} is named only below {}", folders.join(", ")), strays(&sources, word, folders));
     }
@@ -132,6 +135,19 @@ fn arrows_inside_shards_point_one_way() {
     }
 }
 
+/// Between the layers of SQL stand plain values: `wire` knows `dialect` and `sqlite`, these know neither each other nor `wire`.
+#[test]
+fn arrows_inside_sql_point_one_way() {
+    for (module, forbidden) in
+        [("dialect", &["sql::sqlite", "sql::wire", "sql::peer"][..]), ("sqlite", &["sql::dialect", "sql::wire", "sql::peer"])]
+    {
+        for other in forbidden {
+            let own = files(&format!("src/sql/{module}"), "rs");
+            verdict(&format!("{module} does not use {other}"), strays(&own, &format!("crate::{other}"), &[]));
+        }
+    }
+}
+
 /// `proto <- shards <- z4 <- {bench, tests}`.
 #[test]
 fn arrows_between_crates_point_one_way() {
@@ -157,10 +173,11 @@ fn files_are_short_enough_to_read() {
 #[test]
 fn folders_are_at_most_two_deep() {
     let deep = product().into_iter().map(|s| s.path).filter(|path| {
-        let below = path.split_once("src/").map_or("", |(_, below)| below);
+        // SQL is a peer's only part that has parts of its own.
+        let below = path.split_once("src/sql/").or_else(|| path.split_once("src/")).map_or("", |(_, below)| below);
         below.matches('/').count() > 2
     });
-    verdict("at most two folders below any src/", deep);
+    verdict("at most two folders below any src/, and below src/sql/", deep);
 }
 
 /// What is not finished is an issue, not a note in the code.
