@@ -1,5 +1,7 @@
 //! The tables and their columns: one list for the dialect, the virtual tables and information_schema.
 
+pub mod information_schema;
+
 use super::types::SqlType::{self, Blob, DateTime, Int, Json, Text, UInt};
 
 /// A column of a table.
@@ -141,11 +143,40 @@ pub const GROUPS: Table = Table {
     ],
 };
 
-// information_schema: the dialect's author completes this list (SCHEMATA, TABLES, COLUMNS, STATISTICS, KEY_COLUMN_USAGE, ENGINES,
-// CHARACTER_SETS, COLLATIONS, SESSION_VARIABLES, SESSION_STATUS, PROCESSLIST, …).
-
 /// Every table.
-pub const TABLES: &[&Table] = &[&TASKS, &NAMESPACES, &PEERS, &GROUPS];
+pub const TABLES: &[&Table] = &[
+    &TASKS,
+    &NAMESPACES,
+    &PEERS,
+    &GROUPS,
+    &information_schema::SCHEMATA,
+    &information_schema::TABLES,
+    &information_schema::COLUMNS,
+    &information_schema::STATISTICS,
+    &information_schema::KEY_COLUMN_USAGE,
+    &information_schema::TABLE_CONSTRAINTS,
+    &information_schema::REFERENTIAL_CONSTRAINTS,
+    &information_schema::CHECK_CONSTRAINTS,
+    &information_schema::ROUTINES,
+    &information_schema::PARAMETERS,
+    &information_schema::VIEWS,
+    &information_schema::TRIGGERS,
+    &information_schema::EVENTS,
+    &information_schema::PARTITIONS,
+    &information_schema::ENGINES,
+    &information_schema::PLUGINS,
+    &information_schema::CHARACTER_SETS,
+    &information_schema::COLLATIONS,
+    &information_schema::COLLATION_CHARACTER_SET_APPLICABILITY,
+    &information_schema::USER_PRIVILEGES,
+    &information_schema::SCHEMA_PRIVILEGES,
+    &information_schema::TABLE_PRIVILEGES,
+    &information_schema::KEYWORDS,
+    &information_schema::SESSION_VARIABLES,
+    &information_schema::SESSION_STATUS,
+    &information_schema::PROCESSLIST,
+    &information_schema::WARNINGS,
+];
 
 /// A table by its names; schemas of information_schema and its tables in any case, ours as written.
 pub fn table(schema: &str, name: &str) -> Option<&'static Table> {

@@ -16,6 +16,7 @@ pub mod data;
 pub mod datetime;
 pub mod dialect;
 pub mod error;
+pub mod information;
 pub mod result;
 pub mod signatures;
 pub mod sqlite;

@@ -1,6 +1,6 @@
 //! Expressions: names, literals, operators, subqueries.
 
-use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Function, Ident, Query, TypedString, UnaryOperator, Value};
+use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Function, Ident, TypedString, UnaryOperator, Value};
 
 use super::compiler::{Compiled, Compiler};
 use super::errors::{one_column, unknown_variable};
@@ -19,7 +19,6 @@ impl Compiler<'_> {
     fn any(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
         match expr {
             Expr::Nested(inner) => self.expression(inner),
-            Expr::Identifier(name) => self.name(std::slice::from_ref(name)),
             Expr::CompoundIdentifier(names) => self.name(names),
             Expr::Value(value) => self.value(&value.value, value.span.start),
             Expr::Prefixed { value, .. } => self.expression(value),
@@ -31,14 +30,20 @@ impl Compiler<'_> {
             }
             Expr::BinaryOp { .. } => self.binary(expr),
             Expr::UnaryOp { op, expr } => self.unary(*op, expr),
-            Expr::IsNull(inner) | Expr::IsUnknown(inner) => Ok(truth(format!("({} IS NULL)", self.expression(inner)?.sql))),
-            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
-                Ok(truth(format!("({} IS NOT NULL)", self.expression(inner)?.sql)))
+            Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("CURRENT_USER") => {
+                Ok(self.current_user())
             }
-            Expr::IsTrue(inner) => Ok(truth(format!("({} IS TRUE)", self.condition(inner)?))),
-            Expr::IsNotTrue(inner) => Ok(truth(format!("({} IS NOT TRUE)", self.condition(inner)?))),
-            Expr::IsFalse(inner) => Ok(truth(format!("({} IS FALSE)", self.condition(inner)?))),
-            Expr::IsNotFalse(inner) => Ok(truth(format!("({} IS NOT FALSE)", self.condition(inner)?))),
+            Expr::Identifier(name) => self.name(std::slice::from_ref(name)),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => {
+                Ok(truth(format!("({} IS NULL)", self.expression(inner)?.sql)).never_null())
+            }
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
+                Ok(truth(format!("({} IS NOT NULL)", self.expression(inner)?.sql)).never_null())
+            }
+            Expr::IsTrue(inner) => Ok(truth(format!("({} IS TRUE)", self.condition(inner)?)).never_null()),
+            Expr::IsNotTrue(inner) => Ok(truth(format!("({} IS NOT TRUE)", self.condition(inner)?)).never_null()),
+            Expr::IsFalse(inner) => Ok(truth(format!("({} IS FALSE)", self.condition(inner)?)).never_null()),
+            Expr::IsNotFalse(inner) => Ok(truth(format!("({} IS NOT FALSE)", self.condition(inner)?)).never_null()),
             Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
             Expr::InSubquery { expr, subquery, negated } => self.in_subquery(expr, subquery, *negated),
             Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
@@ -84,6 +89,10 @@ impl Compiler<'_> {
             }
             _ => resolve(&self.scopes, &parts),
         }
+    }
+
+    pub(super) fn current_user(&self) -> Typed {
+        Typed::text(format!("{}@{}", self.context.user, self.context.host))
     }
 
     fn variable(&mut self, first: &str, rest: &[&str]) -> Result<Typed, SqlError> {
@@ -285,13 +294,6 @@ impl Compiler<'_> {
             DataType::Timestamp(..) | DataType::Datetime(_) => Ok(DateTime(0)),
             other => Err(SqlError::syntax(format!("{other} '…' is no literal of MySQL's"))),
         }
-    }
-
-    /// A query that gives one value, in parentheses, compared or not.
-    pub(super) fn subquery(&mut self, query: &Query) -> Result<(Compiled, SqlType), SqlError> {
-        let compiled = self.query(query, false)?;
-        let ty = only_column(&compiled)?;
-        Ok((compiled, ty))
     }
 
     /// The name of a function, in upper case.

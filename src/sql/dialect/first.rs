@@ -1,6 +1,8 @@
 //! What a statement is: its first words say so, even where the rest cannot be parsed.
 
 use super::query;
+use super::set;
+use super::show;
 use super::source::Source;
 use crate::sql::context::Context;
 use crate::sql::error::SqlError;
@@ -22,7 +24,6 @@ const WRITES: &[&str] = &[
     "REVOKE",
     "CALL",
     "LOCK",
-    "UNLOCK",
     "IMPORT",
     "INSTALL",
     "UNINSTALL",
@@ -72,7 +73,12 @@ pub(super) fn statement(source: &Source, context: &Context) -> Result<Statement,
             refuse_into(source)?;
             Ok(Statement::Query(query(source, 0, context, true)?))
         }
-        "UNLOCK" => Ok(Statement::Nothing),
+        "SHOW" => show::show(source, context),
+        "DESCRIBE" | "DESC" | "EXPLAIN" => show::describe(source, context),
+        "SET" => set::set(source, context),
+        "USE" => set::use_database(source),
+        "KILL" => set::kill(source),
+        "START" if source.word(1) != "TRANSACTION" => Err(SqlError::read_only(&format!("START {}", source.word(1)))),
         _ if WRITES.contains(&word) => Err(SqlError::read_only(word)),
         _ if NOT_DONE.contains(&word) => Err(SqlError::unsupported(format!("{word} is not done by z4"))),
         _ if NOTHING.contains(&word) => Ok(Statement::Nothing),
