@@ -170,10 +170,8 @@ pub const REFERENTIAL_CONSTRAINTS: Table = table(
 );
 
 /// Check constraints: none.
-pub const CHECK_CONSTRAINTS: Table = table(
-    "CHECK_CONSTRAINTS",
-    &[t("CONSTRAINT_CATALOG"), t("CONSTRAINT_SCHEMA"), t("CONSTRAINT_NAME"), t("CHECK_CLAUSE")],
-);
+pub const CHECK_CONSTRAINTS: Table =
+    table("CHECK_CONSTRAINTS", &[t("CONSTRAINT_CATALOG"), t("CONSTRAINT_SCHEMA"), t("CONSTRAINT_NAME"), t("CHECK_CLAUSE")]);
 
 /// Stored functions and procedures: none.
 pub const ROUTINES: Table = table(
@@ -368,23 +366,13 @@ pub const PLUGINS: Table = table(
 );
 
 /// Character sets.
-pub const CHARACTER_SETS: Table = table(
-    "CHARACTER_SETS",
-    &[t("CHARACTER_SET_NAME"), t("DEFAULT_COLLATE_NAME"), t("DESCRIPTION"), n("MAXLEN")],
-);
+pub const CHARACTER_SETS: Table =
+    table("CHARACTER_SETS", &[t("CHARACTER_SET_NAME"), t("DEFAULT_COLLATE_NAME"), t("DESCRIPTION"), n("MAXLEN")]);
 
 /// Collations.
 pub const COLLATIONS: Table = table(
     "COLLATIONS",
-    &[
-        t("COLLATION_NAME"),
-        t("CHARACTER_SET_NAME"),
-        n("ID"),
-        t("IS_DEFAULT"),
-        t("IS_COMPILED"),
-        n("SORTLEN"),
-        t("PAD_ATTRIBUTE"),
-    ],
+    &[t("COLLATION_NAME"), t("CHARACTER_SET_NAME"), n("ID"), t("IS_DEFAULT"), t("IS_COMPILED"), n("SORTLEN"), t("PAD_ATTRIBUTE")],
 );
 
 /// Which collation is of which character set.
@@ -396,10 +384,8 @@ pub const USER_PRIVILEGES: Table =
     table("USER_PRIVILEGES", &[t("GRANTEE"), t("TABLE_CATALOG"), t("PRIVILEGE_TYPE"), t("IS_GRANTABLE")]);
 
 /// Privileges on databases: none.
-pub const SCHEMA_PRIVILEGES: Table = table(
-    "SCHEMA_PRIVILEGES",
-    &[t("GRANTEE"), t("TABLE_CATALOG"), t("TABLE_SCHEMA"), t("PRIVILEGE_TYPE"), t("IS_GRANTABLE")],
-);
+pub const SCHEMA_PRIVILEGES: Table =
+    table("SCHEMA_PRIVILEGES", &[t("GRANTEE"), t("TABLE_CATALOG"), t("TABLE_SCHEMA"), t("PRIVILEGE_TYPE"), t("IS_GRANTABLE")]);
 
 /// Privileges on tables: none.
 pub const TABLE_PRIVILEGES: Table = table(
@@ -417,10 +403,8 @@ pub const SESSION_VARIABLES: Table = table("SESSION_VARIABLES", &[t("VARIABLE_NA
 pub const SESSION_STATUS: Table = table("SESSION_STATUS", &[t("VARIABLE_NAME"), t("VARIABLE_VALUE")]);
 
 /// Connections: from the server, when it is asked.
-pub const PROCESSLIST: Table = table(
-    "PROCESSLIST",
-    &[n("ID"), t("USER"), t("HOST"), t("DB"), t("COMMAND"), i("TIME"), t("STATE"), t("INFO")],
-);
+pub const PROCESSLIST: Table =
+    table("PROCESSLIST", &[n("ID"), t("USER"), t("HOST"), t("DB"), t("COMMAND"), i("TIME"), t("STATE"), t("INFO")]);
 
 /// What the statement before warned of: from the statement's context.
 pub const WARNINGS: Table = table("WARNINGS", &[t("LEVEL"), n("CODE"), t("MESSAGE")]);

@@ -88,9 +88,7 @@ impl Compiler<'_> {
             "DATABASE" | "SCHEMA" => {
                 self.context.database.clone().map_or_else(|| Typed { ty: Text, ..Typed::null() }, Typed::text)
             }
-            "USER" | "CURRENT_USER" | "SESSION_USER" | "SYSTEM_USER" => {
-                Typed::text(format!("{}@{}", self.context.user, self.context.host))
-            }
+            "USER" | "CURRENT_USER" | "SESSION_USER" | "SYSTEM_USER" => self.current_user(),
             "VERSION" => {
                 let version = self.context.variables.get("version").map(literal::datum);
                 version.unwrap_or_else(|| Typed::text("8.0.0-z4"))

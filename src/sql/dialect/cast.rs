@@ -46,12 +46,8 @@ impl Compiler<'_> {
             }
             DataType::Datetime(digits) | DataType::Timestamp(digits, _) => {
                 let digits = digits.unwrap_or(0).min(6) as u8;
-                let finer = match value.ty {
-                    DateTime(own) => own > digits,
-                    Date => false,
-                    _ => digits < 6,
-                };
                 let moment = value.to_moment(zone);
+                let finer = matches!(moment.ty, DateTime(own) if own > digits);
                 let sql = if finer { rounded(&moment.sql, digits) } else { moment.sql };
                 Typed::new(sql, DateTime(digits)).null_if(moment.nullable)
             }

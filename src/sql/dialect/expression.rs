@@ -19,7 +19,6 @@ impl Compiler<'_> {
     fn any(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
         match expr {
             Expr::Nested(inner) => self.expression(inner),
-            Expr::Identifier(name) => self.name(std::slice::from_ref(name)),
             Expr::CompoundIdentifier(names) => self.name(names),
             Expr::Value(value) => self.value(&value.value, value.span.start),
             Expr::Prefixed { value, .. } => self.expression(value),
@@ -31,14 +30,20 @@ impl Compiler<'_> {
             }
             Expr::BinaryOp { .. } => self.binary(expr),
             Expr::UnaryOp { op, expr } => self.unary(*op, expr),
-            Expr::IsNull(inner) | Expr::IsUnknown(inner) => Ok(truth(format!("({} IS NULL)", self.expression(inner)?.sql))),
-            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
-                Ok(truth(format!("({} IS NOT NULL)", self.expression(inner)?.sql)))
+            Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("CURRENT_USER") => {
+                Ok(self.current_user())
             }
-            Expr::IsTrue(inner) => Ok(truth(format!("({} IS TRUE)", self.condition(inner)?))),
-            Expr::IsNotTrue(inner) => Ok(truth(format!("({} IS NOT TRUE)", self.condition(inner)?))),
-            Expr::IsFalse(inner) => Ok(truth(format!("({} IS FALSE)", self.condition(inner)?))),
-            Expr::IsNotFalse(inner) => Ok(truth(format!("({} IS NOT FALSE)", self.condition(inner)?))),
+            Expr::Identifier(name) => self.name(std::slice::from_ref(name)),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => {
+                Ok(truth(format!("({} IS NULL)", self.expression(inner)?.sql)).never_null())
+            }
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
+                Ok(truth(format!("({} IS NOT NULL)", self.expression(inner)?.sql)).never_null())
+            }
+            Expr::IsTrue(inner) => Ok(truth(format!("({} IS TRUE)", self.condition(inner)?)).never_null()),
+            Expr::IsNotTrue(inner) => Ok(truth(format!("({} IS NOT TRUE)", self.condition(inner)?)).never_null()),
+            Expr::IsFalse(inner) => Ok(truth(format!("({} IS FALSE)", self.condition(inner)?)).never_null()),
+            Expr::IsNotFalse(inner) => Ok(truth(format!("({} IS NOT FALSE)", self.condition(inner)?)).never_null()),
             Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
             Expr::InSubquery { expr, subquery, negated } => self.in_subquery(expr, subquery, *negated),
             Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
@@ -84,6 +89,10 @@ impl Compiler<'_> {
             }
             _ => resolve(&self.scopes, &parts),
         }
+    }
+
+    pub(super) fn current_user(&self) -> Typed {
+        Typed::text(format!("{}@{}", self.context.user, self.context.host))
     }
 
     fn variable(&mut self, first: &str, rest: &[&str]) -> Result<Typed, SqlError> {

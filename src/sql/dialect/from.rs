@@ -49,9 +49,7 @@ impl Compiler<'_> {
             JoinOperator::StraightJoin(constraint) => ("CROSS JOIN", constraint, (false, false)),
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => ("LEFT JOIN", constraint, (false, true)),
             JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => ("RIGHT JOIN", constraint, (true, false)),
-            other => {
-                return Err(SqlError::syntax(format!("{other:?} is no join of MySQL's").chars().take(80).collect::<String>()));
-            }
+            _ => return Err(SqlError::syntax("MySQL joins are INNER, LEFT, RIGHT, CROSS, NATURAL and STRAIGHT_JOIN")),
         };
         self.become_nullable(sides, outer);
         let equal: Vec<String> = match constraint {

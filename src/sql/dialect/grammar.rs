@@ -86,7 +86,10 @@ impl Dialect for Grammar {
         supports_constraint_keyword_without_name
         supports_key_column_option
         supports_group_by_with_modifier
-        supports_left_associative_joins_without_parens
+    }
+
+    fn supports_bang_not_operator(&self) -> bool {
+        true
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {

@@ -29,8 +29,8 @@ mod typed;
 #[cfg(test)]
 mod tests;
 
-use sqlparser::ast::Statement as Parsed;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
 
 use super::context::Context;
 use super::error::SqlError;
@@ -55,15 +55,16 @@ pub fn compile(sql: &str, context: &Context) -> Result<Statement, SqlError> {
 fn query(source: &Source, from: usize, context: &Context, outermost: bool) -> Result<Query, SqlError> {
     let grammar = Grammar::default();
     let mut parser = Parser::new(&grammar).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(source.edited(from));
-    let parsed = parser.parse_statements().map_err(|wrong| match wrong {
+    let parsed = parser.parse_query().map_err(|wrong| match wrong {
         ParserError::RecursionLimitExceeded => errors::too_deep(&format!("more than {RECURSION_MAX} levels")),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => source.syntax_of(&message),
     })?;
-    let [Parsed::Query(parsed)] = parsed.as_slice() else {
-        return Err(source.syntax_at(from, "a query is expected"));
-    };
+    let rest = parser.peek_token_ref();
+    if rest.token != Token::EOF {
+        return Err(source.syntax_near(rest.span.start));
+    }
     let mut compiler = Compiler::new(context, source);
-    let compiled = compiler.query(parsed, outermost)?;
+    let compiled = compiler.query(&parsed, outermost)?;
     let Compiler { tasks, uses, .. } = compiler;
     Ok(Query { sqlite: compiled.sql, columns: compiled.columns, params: source.params(), tasks, uses })
 }

@@ -71,7 +71,8 @@ fn assignment(
     match scope.as_str() {
         "" | "SESSION" | "LOCAL" => {}
         "GLOBAL" | "PERSIST" | "PERSIST_ONLY" => {
-            let text = "Access denied; you need (at least one of) the SUPER or SYSTEM_VARIABLES_ADMIN privilege(s) for this operation";
+            let text =
+                "Access denied; you need (at least one of) the SUPER or SYSTEM_VARIABLES_ADMIN privilege(s) for this operation";
             return Err(SqlError::new(1227, "42000", text));
         }
         other => return Err(unknown_variable(&format!("{}.{name}", other.to_ascii_lowercase()))),

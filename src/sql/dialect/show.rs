@@ -50,8 +50,10 @@ fn about_tables(cursor: &mut Cursor<'_>, context: &Context, full: bool) -> Resul
             };
             let name = name.replace('`', "``");
             let kind = if full { ", TABLE_TYPE AS Table_type" } else { "" };
-            let select =
-                format!("SELECT TABLE_NAME AS `{name}`{kind} FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}", quote(&schema));
+            let select = format!(
+                "SELECT TABLE_NAME AS `{name}`{kind} FROM information_schema.TABLES WHERE TABLE_SCHEMA = {}",
+                quote(&schema)
+            );
             Ok(Shown { order: " ORDER BY 1", ..Shown::new(select, &name) })
         }
         "TABLE" if cursor.take_all(&["TABLE", "STATUS"]) => {
@@ -168,8 +170,7 @@ fn finish(mut cursor: Cursor<'_>, shown: Shown, context: &Context) -> Result<Sta
             return Err(cursor.wrong("a condition is expected"));
         }
         sql = format!("SELECT * FROM ({sql}) AS shown WHERE ({})", cursor.source.text_from(cursor.at));
-    }
-    else {
+    } else {
         cursor.end()?;
     }
     sql.push_str(shown.order);

@@ -59,6 +59,11 @@ impl Source {
         SqlError::syntax(format!("You have an error in your SQL syntax{note}; near '{near}' at line {line}"))
     }
 
+    /// The same at a place.
+    pub(super) fn syntax_near(&self, place: Location) -> SqlError {
+        self.syntax_at(self.tokens.partition_point(|token| token.span.start < place), "")
+    }
+
     /// The same of what the parser says, which names the place at its end: `… at Line: 1, Column: 8`.
     pub(super) fn syntax_of(&self, message: &str) -> SqlError {
         let (what, place) = message.rsplit_once(" at Line: ").unwrap_or((message, ""));

@@ -18,7 +18,8 @@ pub(super) const KEYS: &str = "SELECT TABLE_NAME AS `Table`, NON_UNIQUE AS Non_u
     IS_VISIBLE AS Visible, EXPRESSION AS Expression FROM information_schema.STATISTICS WHERE ";
 
 const DATABASES: &str = "SELECT SCHEMA_NAME AS `Database` FROM information_schema.SCHEMATA";
-const VARIABLES: &str = "SELECT VARIABLE_NAME AS Variable_name, VARIABLE_VALUE AS Value FROM information_schema.SESSION_VARIABLES";
+const VARIABLES: &str =
+    "SELECT VARIABLE_NAME AS Variable_name, VARIABLE_VALUE AS Value FROM information_schema.SESSION_VARIABLES";
 const STATUS: &str = "SELECT VARIABLE_NAME AS Variable_name, VARIABLE_VALUE AS Value FROM information_schema.SESSION_STATUS";
 const WARNINGS: &str = "SELECT LEVEL AS Level, CODE AS Code, MESSAGE AS Message FROM information_schema.WARNINGS";
 const ENGINES: &str = "SELECT ENGINE AS Engine, SUPPORT AS Support, COMMENT AS Comment, TRANSACTIONS AS Transactions, XA AS XA, \

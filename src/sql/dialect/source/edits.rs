@@ -4,9 +4,9 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 /// Stands for EXTRACT; its first argument is the unit, as a string.
-pub(in crate::sql::dialect) const EXTRACT: &str = "z4 extract";
+pub(in crate::sql::dialect) const EXTRACT: &str = "Z4 EXTRACT";
 /// Stands for the function INTERVAL, which looks like the INTERVAL of dates.
-pub(in crate::sql::dialect) const INTERVAL: &str = "z4 interval";
+pub(in crate::sql::dialect) const INTERVAL: &str = "Z4 INTERVAL";
 
 pub(super) fn edit(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut out = Vec::with_capacity(tokens.len());
@@ -22,6 +22,10 @@ pub(super) fn edit(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 TokenWithSpan::new(Token::Comma, span),
             ]);
             4
+        } else if trims_spaces(rest) {
+            out.extend(rest.iter().take(3).cloned());
+            out.push(text(" ", span));
+            3
         } else if is_function_interval(rest) {
             out.push(named(INTERVAL, span));
             1
@@ -65,6 +69,14 @@ fn text(value: &str, span: Span) -> TokenWithSpan {
 fn extract(rest: &[TokenWithSpan]) -> Option<String> {
     let matches = is_word(rest.first(), "EXTRACT") && rest.get(1)?.token == Token::LParen && is_word(rest.get(3), "FROM");
     matches.then(|| word(rest.get(2)?).map(|word| word.value.to_ascii_uppercase())).flatten()
+}
+
+/// `TRIM ( LEADING FROM`: spaces are meant.
+fn trims_spaces(rest: &[TokenWithSpan]) -> bool {
+    is_word(rest.first(), "TRIM")
+        && rest.get(1).is_some_and(|token| token.token == Token::LParen)
+        && ["LEADING", "TRAILING", "BOTH"].iter().any(|side| is_word(rest.get(2), side))
+        && is_word(rest.get(3), "FROM")
 }
 
 /// `INTERVAL ( … )` without a unit behind it.

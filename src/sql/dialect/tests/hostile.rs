@@ -66,12 +66,15 @@ fn what_is_long_is_no_error() {
     assert!(compile(&format!("SELECT id FROM tasks WHERE attempts IN ({})", list.join(",")), &context()).is_ok());
     assert!(compile(&repeated("SELECT id FROM tasks WHERE id = 'x'", " OR id = 'x'", 400, ""), &context()).is_ok());
     assert!(compile(&repeated("SELECT 1", ", 1 + 1", 1_000, ""), &context()).is_ok());
-    assert!(compile(&repeated("SELECT ", "(", 40, "1") + &")".repeat(40), &context()).is_ok());
+    assert!(compile(&(repeated("SELECT ", "(", 40, "1") + &")".repeat(40)), &context()).is_ok());
 }
 
 fn mutated() -> impl Strategy<Value = String> {
     let statements: Vec<&'static str> = golden::statements().collect();
-    let words = ["(", ")", ",", "'", "\"", "`", "SELECT", "FROM", "?", "@", "0x", "--", "/*", "*/", "é", "INTERVAL", "1e9", "AS", "*", ".", ";"];
+    let words = [
+        "(", ")", ",", "'", "\"", "`", "SELECT", "FROM", "?", "@", "0x", "--", "/*", "*/", "é", "INTERVAL", "1e9", "AS", "*",
+        ".", ";",
+    ];
     (
         proptest::sample::select(statements),
         proptest::collection::vec((any::<proptest::sample::Index>(), 0..3_u8, proptest::sample::select(words.to_vec())), 1..6),

@@ -40,13 +40,33 @@ fn the_question_of_the_documentation_reads_one_range() {
 #[test]
 fn writes_are_refused_whether_or_not_they_can_be_parsed() {
     for sql in [
-        "INSERT INTO tasks VALUES (1)", "UPDATE tasks SET state = 'dead'", "DELETE FROM tasks", "REPLACE INTO tasks VALUES (1)",
-        "TRUNCATE TABLE tasks", "CREATE TABLE x (a int)", "DROP TABLE tasks", "ALTER TABLE tasks ADD x int", "RENAME TABLE tasks TO t",
-        "LOAD DATA INFILE 'x' INTO TABLE tasks", "GRANT ALL ON *.* TO x", "REVOKE ALL ON *.* FROM x", "CALL something()",
-        "LOCK TABLES tasks WRITE", "insert gibberish (((", "/* x */ DELETE FROM tasks", "-- c\nDELETE FROM tasks",
-        "/*!50003 CREATE */ TRIGGER x", "SELECT 1 INTO OUTFILE '/etc/x'", "SELECT * INTO DUMPFILE '/x' FROM tasks",
-        "SELECT id FROM tasks INTO OUTFILE 'x' FIELDS TERMINATED BY ','", "SET PASSWORD = 'x'", "START REPLICA", "EXPLAIN DELETE FROM tasks",
-        "CREATE TABLE x SELECT 1", "OPTIMIZE TABLE tasks", "WITH a AS (SELECT 1) DELETE FROM tasks",
+        "INSERT INTO tasks VALUES (1)",
+        "UPDATE tasks SET state = 'dead'",
+        "DELETE FROM tasks",
+        "REPLACE INTO tasks VALUES (1)",
+        "TRUNCATE TABLE tasks",
+        "CREATE TABLE x (a int)",
+        "DROP TABLE tasks",
+        "ALTER TABLE tasks ADD x int",
+        "RENAME TABLE tasks TO t",
+        "LOAD DATA INFILE 'x' INTO TABLE tasks",
+        "GRANT ALL ON *.* TO x",
+        "REVOKE ALL ON *.* FROM x",
+        "CALL something()",
+        "LOCK TABLES tasks WRITE",
+        "insert gibberish (((",
+        "/* x */ DELETE FROM tasks",
+        "-- c\nDELETE FROM tasks",
+        "/*!50003 CREATE */ TRIGGER x",
+        "SELECT 1 INTO OUTFILE '/etc/x'",
+        "SELECT * INTO DUMPFILE '/x' FROM tasks",
+        "SELECT id FROM tasks INTO OUTFILE 'x' FIELDS TERMINATED BY ','",
+        "SET PASSWORD = 'x'",
+        "START REPLICA",
+        "EXPLAIN DELETE FROM tasks",
+        "CREATE TABLE x SELECT 1",
+        "OPTIMIZE TABLE tasks",
+        "WITH a AS (SELECT 1) DELETE FROM tasks",
     ] {
         let wrong = compile(sql, &context()).expect_err(sql);
         assert!(wrong.code == 1290 || sql.starts_with("WITH") && wrong.code == 1064, "{sql}: {wrong}");
@@ -56,13 +76,27 @@ fn writes_are_refused_whether_or_not_they_can_be_parsed() {
 #[test]
 fn what_is_not_done_says_so() {
     for sql in [
-        "PREPARE s FROM 'SELECT 1'", "EXECUTE s", "HELP 'x'", "DO 1", "HANDLER tasks OPEN", "EXPLAIN ANALYZE SELECT 1", "SELECT @x",
-        "SET @x = 1", "SELECT @x := 1", "SELECT 1 INTO @x", "SELECT state, COUNT(*) FROM tasks GROUP BY state WITH ROLLUP",
-        "SELECT * FROM peers, LATERAL (SELECT 1) x", "SELECT SLEEP(1)", "SELECT 1 > ALL (SELECT 2)", "SELECT 1 EXCEPT ALL SELECT 2",
+        "PREPARE s FROM 'SELECT 1'",
+        "EXECUTE s",
+        "HELP 'x'",
+        "DO 1",
+        "HANDLER tasks OPEN",
+        "EXPLAIN ANALYZE SELECT 1",
+        "SELECT @x",
+        "SET @x = 1",
+        "SELECT @x := 1",
+        "SELECT 1 INTO @x",
+        "SELECT state, COUNT(*) FROM tasks GROUP BY state WITH ROLLUP",
+        "SELECT * FROM peers, LATERAL (SELECT 1) x",
+        "SELECT SLEEP(1)",
+        "SELECT 1 > ALL (SELECT 2)",
+        "SELECT 1 EXCEPT ALL SELECT 2",
     ] {
         assert_eq!(code(sql), 1235, "{sql}: {:?}", compile(sql, &context()));
     }
-    for sql in ["ATTACH DATABASE 'x' AS y", "PRAGMA table_info(x)", "VACUUM", "SELECT 1; SELECT 2", "SELECT 'a", "SELECT /* 1", "FOO"] {
+    for sql in
+        ["ATTACH DATABASE 'x' AS y", "PRAGMA table_info(x)", "VACUUM", "SELECT 1; SELECT 2", "SELECT 'a", "SELECT /* 1", "FOO"]
+    {
         assert_eq!(code(sql), 1064, "{sql}");
     }
     for sql in ["", "  ", ";", "-- nothing\n", "/* nothing */ ;;"] {
@@ -95,7 +129,12 @@ fn set_gives_pairs() {
     assert_eq!(code("SET PERSIST x = 5"), 1227);
     assert_eq!(code("SET sql_mode = @@nothing"), 1193);
     assert_eq!(code("SET sql_mode"), 1064);
-    for sql in ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET SESSION TRANSACTION READ ONLY", "BEGIN", "START TRANSACTION READ ONLY"] {
+    for sql in [
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET SESSION TRANSACTION READ ONLY",
+        "BEGIN",
+        "START TRANSACTION READ ONLY",
+    ] {
         assert_eq!(compile(sql, &context()), Ok(Statement::Nothing), "{sql}");
     }
     for sql in ["COMMIT", "ROLLBACK TO SAVEPOINT a", "SAVEPOINT a", "FLUSH PRIVILEGES", "UNLOCK TABLES", "RELEASE SAVEPOINT a"] {
