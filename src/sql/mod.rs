@@ -17,9 +17,12 @@ pub mod datetime;
 pub mod dialect;
 pub mod error;
 pub mod information;
+pub mod peer;
 pub mod result;
 pub mod signatures;
 pub mod sqlite;
 pub mod statement;
+#[cfg(test)]
+pub mod testing;
 pub mod types;
 pub mod wire;
