@@ -21,53 +21,9 @@ pub fn information_rows(table: &Table) -> Vec<Vec<Datum>> {
         "SCHEMATA" => [INFORMATION_SCHEMA, DATABASE].map(schema).to_vec(),
         "TABLES" => catalog::TABLES.iter().map(|table| self::table(table)).collect(),
         "COLUMNS" => catalog::TABLES.iter().flat_map(|table| columns(table)).collect(),
-        "STATISTICS" => each_key(|table, name, unique, at, column| {
-            vec![
-                ("TABLE_CATALOG", text("def")),
-                ("TABLE_SCHEMA", text(table.schema)),
-                ("TABLE_NAME", text(table.name)),
-                ("NON_UNIQUE", Datum::Int(i64::from(!unique))),
-                ("INDEX_SCHEMA", text(table.schema)),
-                ("INDEX_NAME", text(name)),
-                ("SEQ_IN_INDEX", number(at + 1)),
-                ("COLUMN_NAME", text(column)),
-                ("COLLATION", text("A")),
-                ("NULLABLE", text("")),
-                ("INDEX_TYPE", text("BTREE")),
-                ("COMMENT", text("")),
-                ("INDEX_COMMENT", text("")),
-                ("IS_VISIBLE", text("YES")),
-            ]
-        }),
-        "KEY_COLUMN_USAGE" => each_key(|table, name, unique, at, column| {
-            if !unique {
-                return Vec::new();
-            }
-            vec![
-                ("CONSTRAINT_CATALOG", text("def")),
-                ("CONSTRAINT_SCHEMA", text(table.schema)),
-                ("CONSTRAINT_NAME", text(name)),
-                ("TABLE_CATALOG", text("def")),
-                ("TABLE_SCHEMA", text(table.schema)),
-                ("TABLE_NAME", text(table.name)),
-                ("COLUMN_NAME", text(column)),
-                ("ORDINAL_POSITION", number(at + 1)),
-            ]
-        }),
-        "TABLE_CONSTRAINTS" => each_key(|table, name, unique, at, _| {
-            if !unique || at > 0 {
-                return Vec::new();
-            }
-            vec![
-                ("CONSTRAINT_CATALOG", text("def")),
-                ("CONSTRAINT_SCHEMA", text(table.schema)),
-                ("CONSTRAINT_NAME", text(name)),
-                ("TABLE_SCHEMA", text(table.schema)),
-                ("TABLE_NAME", text(table.name)),
-                ("CONSTRAINT_TYPE", text("PRIMARY KEY")),
-                ("ENFORCED", text("YES")),
-            ]
-        }),
+        "STATISTICS" => each_key(statistics),
+        "KEY_COLUMN_USAGE" => each_key(key_column),
+        "TABLE_CONSTRAINTS" => each_key(constraint),
         "ENGINES" => vec![vec![
             ("ENGINE", text("z4")),
             ("SUPPORT", text("DEFAULT")),
@@ -199,6 +155,56 @@ fn each_key(row: impl Fn(&'static Table, &'static str, bool, usize, &'static str
         }
     }
     rows
+}
+
+fn statistics(table: &'static Table, name: &'static str, unique: bool, at: usize, column: &'static str) -> Vec<Cell> {
+    vec![
+        ("TABLE_CATALOG", text("def")),
+        ("TABLE_SCHEMA", text(table.schema)),
+        ("TABLE_NAME", text(table.name)),
+        ("NON_UNIQUE", Datum::Int(i64::from(!unique))),
+        ("INDEX_SCHEMA", text(table.schema)),
+        ("INDEX_NAME", text(name)),
+        ("SEQ_IN_INDEX", number(at + 1)),
+        ("COLUMN_NAME", text(column)),
+        ("COLLATION", text("A")),
+        ("NULLABLE", text("")),
+        ("INDEX_TYPE", text("BTREE")),
+        ("COMMENT", text("")),
+        ("INDEX_COMMENT", text("")),
+        ("IS_VISIBLE", text("YES")),
+    ]
+}
+
+fn key_column(table: &'static Table, name: &'static str, unique: bool, at: usize, column: &'static str) -> Vec<Cell> {
+    if !unique {
+        return Vec::new();
+    }
+    vec![
+        ("CONSTRAINT_CATALOG", text("def")),
+        ("CONSTRAINT_SCHEMA", text(table.schema)),
+        ("CONSTRAINT_NAME", text(name)),
+        ("TABLE_CATALOG", text("def")),
+        ("TABLE_SCHEMA", text(table.schema)),
+        ("TABLE_NAME", text(table.name)),
+        ("COLUMN_NAME", text(column)),
+        ("ORDINAL_POSITION", number(at + 1)),
+    ]
+}
+
+fn constraint(table: &'static Table, name: &'static str, unique: bool, at: usize, _: &'static str) -> Vec<Cell> {
+    if !unique || at > 0 {
+        return Vec::new();
+    }
+    vec![
+        ("CONSTRAINT_CATALOG", text("def")),
+        ("CONSTRAINT_SCHEMA", text(table.schema)),
+        ("CONSTRAINT_NAME", text(name)),
+        ("TABLE_SCHEMA", text(table.schema)),
+        ("TABLE_NAME", text(table.name)),
+        ("CONSTRAINT_TYPE", text("PRIMARY KEY")),
+        ("ENFORCED", text("YES")),
+    ]
 }
 
 fn character_set((name, collation, description, bytes): &(&'static str, &'static str, &'static str, u64)) -> Vec<Cell> {

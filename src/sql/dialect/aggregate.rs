@@ -113,7 +113,7 @@ impl Compiler<'_> {
                 args = args
                     .into_iter()
                     .enumerate()
-                    .map(|(at, arg)| if at == 1 { arg.to_int() } else { arg.fitted(ty, zone) })
+                    .map(|(at, arg)| if at == 1 { arg.into_int() } else { arg.fitted(ty, zone) })
                     .collect();
                 ty
             }
@@ -146,7 +146,7 @@ impl Compiler<'_> {
             Some(sqlparser::ast::Expr::Interval(_)) => {
                 Err(SqlError::unsupported("INTERVAL in a window's frame is not done by z4"))
             }
-            Some(amount) => Ok(format!("{} {word}", self.expression(amount)?.to_int().sql)),
+            Some(amount) => Ok(format!("{} {word}", self.expression(amount)?.into_int().sql)),
         }
     }
 }

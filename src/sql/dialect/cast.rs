@@ -16,14 +16,14 @@ impl Compiler<'_> {
         }
         Ok(match ty {
             DataType::Signed | DataType::SignedInteger | DataType::Integer(_) | DataType::Int(_) | DataType::BigInt(_) => {
-                value.to_int()
+                value.into_int()
             }
-            DataType::Unsigned | DataType::UnsignedInteger => Typed { ty: UInt, column: None, ..value.to_int() },
+            DataType::Unsigned | DataType::UnsignedInteger => Typed { ty: UInt, column: None, ..value.into_int() },
             DataType::Char(length) | DataType::Varchar(length) | DataType::Character(length) | DataType::Nvarchar(length) => {
                 characters(value, length.as_ref())
             }
-            DataType::Text => value.to_text(),
-            DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("NCHAR") => value.to_text(),
+            DataType::Text => value.into_text(),
+            DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("NCHAR") => value.into_text(),
             DataType::Binary(length) => bytes(value, *length),
             DataType::Varbinary(length) => bytes(
                 value,
@@ -37,23 +37,23 @@ impl Compiler<'_> {
                     ExactNumberInfo::PrecisionAndScale(_, scale) => u8::try_from(*scale).unwrap_or(30).min(30),
                     _ => 0,
                 };
-                let number = value.to_number();
+                let number = value.into_number();
                 Typed::new(format!("z4_dec({}, {scale})", number.sql), Decimal(scale)).null_if(number.nullable)
             }
             DataType::Double(_) | DataType::DoublePrecision | DataType::Real | DataType::Float(_) => {
-                let number = value.to_number();
+                let number = value.into_number();
                 Typed::new(format!("CAST({} AS REAL)", number.sql), Double).null_if(number.nullable)
             }
             DataType::Datetime(digits) | DataType::Timestamp(digits, _) => {
                 let digits = digits.unwrap_or(0).min(6) as u8;
-                let moment = value.to_moment(zone);
+                let moment = value.into_moment(zone);
                 let finer = matches!(moment.ty, DateTime(own) if own > digits);
                 let sql = if finer { rounded(&moment.sql, digits) } else { moment.sql };
                 Typed::new(sql, DateTime(digits)).null_if(moment.nullable)
             }
             DataType::Date => match value.ty {
                 Date => value,
-                _ => Typed::new(format!("z4_date({})", value.to_moment(zone).sql), Date),
+                _ => Typed::new(format!("z4_date({})", value.into_moment(zone).sql), Date),
             },
             DataType::Time(digits, _) => {
                 let digits = digits.unwrap_or(0).min(6) as u8;
@@ -77,7 +77,7 @@ impl Compiler<'_> {
 }
 
 fn characters(value: Typed, length: Option<&CharacterLength>) -> Typed {
-    let text = value.to_text();
+    let text = value.into_text();
     match length {
         Some(CharacterLength::IntegerLength { length, .. }) => {
             Typed::new(format!("substr({}, 1, {})", text.sql, (*length).min(u64::from(u32::MAX))), Text).null_if(text.nullable)
@@ -89,7 +89,7 @@ fn characters(value: Typed, length: Option<&CharacterLength>) -> Typed {
 }
 
 fn bytes(value: Typed, length: Option<u64>) -> Typed {
-    let bytes = value.to_blob();
+    let bytes = value.into_blob();
     match length {
         Some(length) => {
             Typed::new(format!("substr({}, 1, {})", bytes.sql, length.min(u64::from(u32::MAX))), Blob).null_if(bytes.nullable)

@@ -38,11 +38,11 @@ impl Compiler<'_> {
             (Json, _) => (left.scalar(), right),
             (_, Json) => (left, right.scalar()),
             (Blob, Blob) => (left, right),
-            (Blob, ty) | (ty, Blob) if is_number(ty) => (left.to_number(), right.to_number()),
-            (Blob, _) | (_, Blob) => (left.to_blob(), right.to_blob()),
+            (Blob, ty) | (ty, Blob) if is_number(ty) => (left.into_number(), right.into_number()),
+            (Blob, _) | (_, Blob) => (left.into_blob(), right.into_blob()),
             _ if left.is_param() && right.is_param() => (left, right),
-            (a, b) if is_number(a) || is_number(b) => (left.to_number(), right.to_number()),
-            _ => (left.to_text(), right.to_text()),
+            (a, b) if is_number(a) || is_number(b) => (left.into_number(), right.into_number()),
+            _ => (left.into_text(), right.into_text()),
         })
     }
 
@@ -61,7 +61,7 @@ impl Compiler<'_> {
         Ok(match typed.ty {
             Text if !typed.is_param() => Typed::new(format!("z4_dt_strict({})", typed.sql), DateTime(6)),
             Json => Typed::new(format!("z4_dt_strict({})", typed.scalar().sql), DateTime(6)),
-            _ => typed.to_moment(zone),
+            _ => typed.into_moment(zone),
         })
     }
 
@@ -75,7 +75,7 @@ impl Compiler<'_> {
         {
             return Ok((left, Typed { ty: Date, ..Typed::text(datetime::format_date(us, zone)) }));
         }
-        Ok((left.to_moment(zone), right))
+        Ok((left.into_moment(zone), right))
     }
 
     pub(super) fn between(&mut self, expr: &Expr, low: &Expr, high: &Expr, negated: bool) -> Result<Typed, SqlError> {
@@ -172,9 +172,9 @@ impl Compiler<'_> {
     }
 
     pub(super) fn like(&mut self, expr: &Expr, pattern: &Expr, escape: Option<&Expr>, negated: bool) -> Result<Typed, SqlError> {
-        let (text, pattern) = (self.expression(expr)?.to_text(), self.expression(pattern)?.to_text());
+        let (text, pattern) = (self.expression(expr)?.into_text(), self.expression(pattern)?.into_text());
         let escape = match escape {
-            Some(escape) => self.expression(escape)?.to_text().sql,
+            Some(escape) => self.expression(escape)?.into_text().sql,
             None => "'\\'".to_owned(),
         };
         let ci = u8::from(text.ci || pattern.ci);
@@ -183,7 +183,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn regexp(&mut self, expr: &Expr, pattern: &Expr, negated: bool) -> Result<Typed, SqlError> {
-        let (text, pattern) = (self.expression(expr)?.to_text(), self.expression(pattern)?.to_text());
+        let (text, pattern) = (self.expression(expr)?.into_text(), self.expression(pattern)?.into_text());
         let fold = text.ci || pattern.ci;
         let pattern = if fold { format!("('(?i)' || {})", pattern.sql) } else { pattern.sql };
         let found = format!("z4_regexp({}, {pattern})", text.sql);

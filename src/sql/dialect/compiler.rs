@@ -10,7 +10,7 @@ use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
 
 /// Calls inside calls while compiling.
-const DEPTH_MAX: usize = 160;
+const DEPTH_MAX: usize = 100;
 
 /// A CTE that can be named.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ impl Compiler<'_> {
         let day = base.ty == Date
             || literal::written(&base).is_some_and(|text| base.ty == Text && !text.contains(':') && text.len() <= 10);
         let fine = unit.ends_with("MICROSECOND") || unit == "SECOND" && !matches!(amount.ty, Int);
-        let moment = base.to_moment(zone);
+        let moment = base.into_moment(zone);
         let digits = match moment.ty {
             DateTime(_) if fine => 6,
             DateTime(digits) => digits,
@@ -94,6 +94,6 @@ fn negative(amount: Typed) -> String {
             literal::quoted(&text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned))
         }
         (_, Text) if !amount.is_param() => format!("('-' || {})", amount.sql),
-        _ => format!("(-{})", amount.to_number().sql),
+        _ => format!("(-{})", amount.into_number().sql),
     }
 }

@@ -22,28 +22,15 @@ impl Compiler<'_> {
             Expr::CompoundIdentifier(names) => self.name(names),
             Expr::Value(value) => self.value(&value.value, value.span.start),
             Expr::Prefixed { value, .. } => self.expression(value),
-            Expr::TypedString(TypedString { data_type, value, .. }) => {
-                let (Value::SingleQuotedString(text) | Value::DoubleQuotedString(text)) = &value.value else {
-                    return Err(SqlError::syntax(format!("{value} is no date in quotes")));
-                };
-                literal::typed(self.literal_type(data_type)?, text, self.zone())
-            }
+            Expr::TypedString(literal) => self.typed_literal(literal),
             Expr::BinaryOp { .. } => self.binary(expr),
             Expr::UnaryOp { op, expr } => self.unary(*op, expr),
             Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("CURRENT_USER") => {
                 Ok(self.current_user())
             }
             Expr::Identifier(name) => self.name(std::slice::from_ref(name)),
-            Expr::IsNull(inner) | Expr::IsUnknown(inner) => {
-                Ok(truth(format!("({} IS NULL)", self.expression(inner)?.sql)).never_null())
-            }
-            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
-                Ok(truth(format!("({} IS NOT NULL)", self.expression(inner)?.sql)).never_null())
-            }
-            Expr::IsTrue(inner) => Ok(truth(format!("({} IS TRUE)", self.condition(inner)?)).never_null()),
-            Expr::IsNotTrue(inner) => Ok(truth(format!("({} IS NOT TRUE)", self.condition(inner)?)).never_null()),
-            Expr::IsFalse(inner) => Ok(truth(format!("({} IS FALSE)", self.condition(inner)?)).never_null()),
-            Expr::IsNotFalse(inner) => Ok(truth(format!("({} IS NOT FALSE)", self.condition(inner)?)).never_null()),
+            Expr::IsNull(_) | Expr::IsUnknown(_) | Expr::IsNotNull(_) | Expr::IsNotUnknown(_) => self.is_test(expr),
+            Expr::IsTrue(_) | Expr::IsNotTrue(_) | Expr::IsFalse(_) | Expr::IsNotFalse(_) => self.is_test(expr),
             Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
             Expr::InSubquery { expr, subquery, negated } => self.in_subquery(expr, subquery, *negated),
             Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
@@ -56,6 +43,36 @@ impl Compiler<'_> {
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref())
             }
+            Expr::Exists { .. } | Expr::Subquery(_) => self.of_query(expr),
+            Expr::Collate { expr, collation } => self.collate(expr, &collation.to_string()),
+            Expr::Function(function) => self.function(function),
+            Expr::Cast { expr, data_type, .. } => self.cast(expr, data_type),
+            Expr::Convert { expr, data_type: Some(data_type), charset: None, .. } => self.cast(expr, data_type),
+            Expr::Convert { expr, charset: Some(_), .. } => Ok(self.expression(expr)?.into_text()),
+            Expr::Interval(_) => Err(SqlError::syntax("INTERVAL stands beside + or -, or in DATE_ADD and its kin")),
+            Expr::Tuple(_) => Err(one_column(1)),
+            Expr::MatchAgainst { .. } => Err(SqlError::unsupported("MATCH … AGAINST is not done by z4; LIKE and REGEXP are")),
+            other => self.spelled(other),
+        }
+    }
+
+    fn is_test(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        let (inner, words) = match expr {
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => (inner, "IS NULL"),
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => (inner, "IS NOT NULL"),
+            Expr::IsTrue(inner) => (inner, "IS TRUE"),
+            Expr::IsNotTrue(inner) => (inner, "IS NOT TRUE"),
+            Expr::IsFalse(inner) => (inner, "IS FALSE"),
+            Expr::IsNotFalse(inner) => (inner, "IS NOT FALSE"),
+            other => return self.spelled(other),
+        };
+        let inner = self.expression(inner)?;
+        let sql = if words.ends_with("NULL") { inner.sql } else { as_condition(inner) };
+        Ok(truth(format!("({sql} {words})")).never_null())
+    }
+
+    fn of_query(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        match expr {
             Expr::Exists { subquery, negated } => {
                 let not = if *negated { "NOT " } else { "" };
                 Ok(truth(format!("({not}EXISTS ({}))", self.query(subquery, false)?.sql)).never_null())
@@ -65,19 +82,21 @@ impl Compiler<'_> {
                 let ty = only_column(&compiled)?;
                 Ok(Typed::new(format!("({})", compiled.sql), ty))
             }
-            Expr::Collate { expr, collation } => {
-                let ci = collation.to_string().to_ascii_lowercase().trim_matches('`').ends_with("_ci");
-                Ok(Typed { ci, column: None, ..self.expression(expr)? })
-            }
-            Expr::Function(function) => self.function(function),
-            Expr::Cast { expr, data_type, .. } => self.cast(expr, data_type),
-            Expr::Convert { expr, data_type: Some(data_type), charset: None, .. } => self.cast(expr, data_type),
-            Expr::Convert { expr, charset: Some(_), .. } => Ok(self.expression(expr)?.to_text()),
-            Expr::Interval(_) => Err(SqlError::syntax("INTERVAL stands beside + or -, or in DATE_ADD and its kin")),
-            Expr::Tuple(_) => Err(one_column(1)),
-            Expr::MatchAgainst { .. } => Err(SqlError::unsupported("MATCH … AGAINST is not done by z4; LIKE and REGEXP are")),
             other => self.spelled(other),
         }
+    }
+
+    fn collate(&mut self, expr: &Expr, collation: &str) -> Result<Typed, SqlError> {
+        let ci = collation.to_ascii_lowercase().trim_matches('`').ends_with("_ci");
+        Ok(Typed { ci, column: None, ..self.expression(expr)? })
+    }
+
+    fn typed_literal(&mut self, literal: &TypedString) -> Result<Typed, SqlError> {
+        let TypedString { data_type, value, .. } = literal;
+        let (Value::SingleQuotedString(text) | Value::DoubleQuotedString(text)) = &value.value else {
+            return Err(SqlError::syntax(format!("{value} is no date in quotes")));
+        };
+        literal::typed(self.literal_type(data_type)?, text, self.zone())
     }
 
     fn name(&mut self, names: &[Ident]) -> Result<Typed, SqlError> {
@@ -178,7 +197,7 @@ impl Compiler<'_> {
             UnaryOperator::Not | UnaryOperator::BangNot => Ok(Typed::new(format!("(NOT {})", self.condition(expr)?), Int)),
             UnaryOperator::Plus => self.expression(expr),
             UnaryOperator::Minus => {
-                let number = self.expression(expr)?.to_number();
+                let number = self.expression(expr)?.into_number();
                 if let Kind::Number(text) = &number.kind {
                     let text = text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned);
                     return Ok(literal::number(&text));
@@ -186,7 +205,7 @@ impl Compiler<'_> {
                 let ty = if number.ty == SqlType::UInt { Int } else { number.ty };
                 Ok(Typed::new(format!("(-{})", number.sql), ty).null_if(number.nullable))
             }
-            UnaryOperator::BitwiseNot => Ok(Typed::new(format!("(~{})", self.expression(expr)?.to_int().sql), Int)),
+            UnaryOperator::BitwiseNot => Ok(Typed::new(format!("(~{})", self.expression(expr)?.into_int().sql), Int)),
             other => Err(SqlError::syntax(format!("{other} is no operator of MySQL's"))),
         }
     }
@@ -321,8 +340,8 @@ pub(super) fn truth(sql: String) -> Typed {
 /// SQL whose truth is MySQL's: text and JSON by the number in them.
 pub(super) fn as_condition(typed: Typed) -> String {
     match typed.ty {
-        Json => typed.to_number().sql,
-        _ if typed.is_param() => typed.to_number().sql,
+        Json => typed.into_number().sql,
+        _ if typed.is_param() => typed.into_number().sql,
         _ => typed.sql,
     }
 }

@@ -18,6 +18,7 @@ const MULTIPLY: u8 = 40;
 const SHIFT: u8 = 28;
 const AND_OF_BITS: u8 = 27;
 const OR_OF_BITS: u8 = 26;
+const AND: u8 = 10;
 const XOR: u8 = 7;
 const OR: u8 = 5;
 
@@ -99,6 +100,7 @@ impl Dialect for Grammar {
             Token::ShiftLeft | Token::ShiftRight => SHIFT,
             Token::Ampersand => AND_OF_BITS,
             Token::Pipe => OR_OF_BITS,
+            Token::Overlap => AND,
             Token::StringConcat => OR,
             Token::Word(word) if word.keyword == Keyword::XOR => XOR,
             Token::Word(word) if word.keyword == Keyword::MOD => MULTIPLY,

@@ -27,7 +27,7 @@ impl Compiler<'_> {
                 return self.call("JSON_UNQUOTE", vec![found]);
             }
             Op::Xor => {
-                let (left, right) = (left.to_number().sql, right.to_number().sql);
+                let (left, right) = (left.into_number().sql, right.into_number().sql);
                 return Ok(Typed::new(format!("z4_xor({left}, {right})"), Int));
             }
             Op::Plus => "+",
@@ -41,13 +41,13 @@ impl Compiler<'_> {
             Op::PGBitwiseShiftLeft => return Ok(bits(left, "<<", right)),
             Op::PGBitwiseShiftRight => return Ok(bits(left, ">>", right)),
             Op::BitwiseXor => {
-                let (left, right) = (left.to_int().sql, right.to_int().sql);
+                let (left, right) = (left.into_int().sql, right.into_int().sql);
                 return Ok(Typed::new(format!("(({left} | {right}) - ({left} & {right}))"), Int));
             }
             Op::Assignment => return Err(SqlError::unsupported("user variables (:=) are not done by z4")),
             other => return Err(SqlError::syntax(format!("{other} is no operator of MySQL's"))),
         };
-        let (left, right) = (left.to_number(), right.to_number());
+        let (left, right) = (left.into_number(), right.into_number());
         let never_negative = *op != Op::Minus && counts_up(&left) && counts_up(&right) && (left.ty == UInt || right.ty == UInt);
         let ty = match (*op == Op::Multiply, left.ty, right.ty) {
             _ if never_negative => UInt,
@@ -59,12 +59,12 @@ impl Compiler<'_> {
 }
 
 fn call(function: &str, left: Typed, right: Typed, ty: fn(SqlType, SqlType) -> SqlType) -> Typed {
-    let (left, right) = (left.to_number(), right.to_number());
+    let (left, right) = (left.into_number(), right.into_number());
     Typed::new(format!("{function}({}, {})", left.sql, right.sql), ty(left.ty, right.ty))
 }
 
 fn bits(left: Typed, sign: &str, right: Typed) -> Typed {
-    let (left, right) = (left.to_int(), right.to_int());
+    let (left, right) = (left.into_int(), right.into_int());
     Typed::new(format!("({} {sign} {})", left.sql, right.sql), Int).null_if(left.nullable || right.nullable)
 }
 

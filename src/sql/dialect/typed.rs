@@ -107,7 +107,7 @@ impl Typed {
     }
 
     /// As text.
-    pub(super) fn to_text(self) -> Typed {
+    pub(super) fn into_text(self) -> Typed {
         if let Kind::Number(text) = &self.kind {
             let text = text.clone();
             return if self.ty == Double { self.read_by("z4_text", Text) } else { Typed::text(text) };
@@ -136,7 +136,7 @@ impl Typed {
     }
 
     /// As a number: a date as MySQL counts it.
-    pub(super) fn to_number(self) -> Typed {
+    pub(super) fn into_number(self) -> Typed {
         let sql = &self.sql;
         match self.ty {
             _ if self.is_param() => self.read_by("z4_num", Double),
@@ -167,9 +167,9 @@ impl Typed {
     }
 
     /// As a whole number.
-    pub(super) fn to_int(self) -> Typed {
+    pub(super) fn into_int(self) -> Typed {
         let number =
-            if matches!(self.ty, Text) && self.kind == Kind::Expression || self.is_param() { self } else { self.to_number() };
+            if matches!(self.ty, Text) && self.kind == Kind::Expression || self.is_param() { self } else { self.into_number() };
         match number.ty {
             Int | UInt | Null if !number.is_param() => number,
             _ => number.read_by("z4_int", Int),
@@ -177,7 +177,7 @@ impl Typed {
     }
 
     /// As microseconds; what is no date is NULL.
-    pub(super) fn to_moment(self, zone_seconds: i32) -> Typed {
+    pub(super) fn into_moment(self, zone_seconds: i32) -> Typed {
         match self.ty {
             DateTime(_) | Null if !self.is_param() => return self,
             _ => {}
@@ -201,15 +201,15 @@ impl Typed {
         match want {
             Want::Raw => self,
             Want::Any => match self.ty {
-                DateTime(_) => self.to_text(),
+                DateTime(_) => self.into_text(),
                 _ => self,
             },
-            Want::Text => self.to_text(),
-            Want::Number => self.to_number(),
-            Want::Int => self.to_int(),
-            Want::DateTime => self.to_moment(zone_seconds),
+            Want::Text => self.into_text(),
+            Want::Number => self.into_number(),
+            Want::Int => self.into_int(),
+            Want::DateTime => self.into_moment(zone_seconds),
             Want::Json => match self.ty {
-                DateTime(_) | Date | Time(_) => self.to_text(),
+                DateTime(_) | Date | Time(_) => self.into_text(),
                 _ => self,
             },
             Want::JsonValue => {
@@ -228,9 +228,9 @@ impl Typed {
         let (nullable, column) = (self.nullable, self.column.clone());
         let fitted = match ty {
             _ if self.ty == ty || self.ty == Null => self,
-            Text => self.to_text(),
-            DateTime(_) => self.to_moment(zone_seconds),
-            Blob => self.to_blob(),
+            Text => self.into_text(),
+            DateTime(_) => self.into_moment(zone_seconds),
+            Blob => self.into_blob(),
             Json => self.wanted(Want::JsonValue, zone_seconds),
             _ => self,
         };
@@ -238,14 +238,14 @@ impl Typed {
     }
 
     /// As bytes.
-    pub(super) fn to_blob(self) -> Typed {
+    pub(super) fn into_blob(self) -> Typed {
         if let Some(text) = self.literal_text() {
             return literal::bytes(text.as_bytes().to_vec());
         }
         match self.ty {
             Blob | Null => self,
             _ => {
-                let text = self.to_text();
+                let text = self.into_text();
                 let sql = format!("CAST({} AS BLOB)", text.sql);
                 text.into(sql, Blob)
             }

@@ -9,9 +9,15 @@ fn repeated(head: &str, part: &str, count: usize, tail: &str) -> String {
     format!("{head}{}{tail}", part.repeat(count))
 }
 
+/// Threads have 2 MiB of stack, and builds without optimization take much of it: a quarter is left here.
 #[test]
 fn what_is_nested_without_end_is_an_error() {
-    for count in [30, 50, 59, 70, 500, 100_000] {
+    let thread = std::thread::Builder::new().stack_size(3 << 19).spawn(nested).expect("a thread");
+    thread.join().expect("no panic");
+}
+
+fn nested() {
+    for count in [30, 50, 59, 70, 500, 5_000] {
         for (head, part, tail) in [
             ("SELECT ", "(", "1"),
             ("SELECT ", "-", "1"),
@@ -57,6 +63,14 @@ fn what_is_nested_without_end_is_an_error() {
             let closed = repeated(head, part, count, tail) + &")".repeat(count);
             let _ = compile(&closed, &context());
         }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_parentheses_are_an_error() {
+    for part in ["(", "ABS(", "(SELECT "] {
+        let closed = repeated("SELECT ", part, 100_000, "1") + &")".repeat(100_000);
+        assert_eq!(compile(&closed, &context()).map_err(|wrong| wrong.code), Err(1436), "{part}");
     }
 }
 

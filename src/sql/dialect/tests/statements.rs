@@ -180,7 +180,7 @@ fn parameters_are_numbered_as_they_are_written() {
 
 #[test]
 fn a_syntax_error_says_where() {
-    let wrong = compile("SELECT id\nFROM tasks WHERE WHERE", &context()).expect_err("wrong");
+    let wrong = compile("SELECT id\nFROM tasks WHERE )", &context()).expect_err("wrong");
     assert_eq!(wrong.code, 1064);
     assert!(wrong.message.contains("line 2"), "{wrong}");
     let SqlError { message, .. } = compile("SELECT 1; SELECT 2", &context()).expect_err("two");
