@@ -104,8 +104,6 @@ fn mutate(bytes: &mut Vec<u8>, (at, kind, byte): (prop::sample::Index, u8, u8)) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn changes_of_the_corpus_are_survived(
         file in any::<prop::sample::Index>(),
