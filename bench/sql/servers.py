@@ -107,6 +107,6 @@ class MariaDB(Server):
             cursor.execute(f"""
                 LOAD DATA INFILE '{tsv}' INTO TABLE tasks CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY ''
                 (namespace, state, @due, metadata, @payload)
-                SET deliver_at = FROM_UNIXTIME(@due / 1000), created_at = NOW(3), attempts = 0, payload = UNHEX(@payload)""")
+                SET deliver_at = FROM_UNIXTIME(@due DIV 1000) + INTERVAL (@due % 1000) * 1000 MICROSECOND, created_at = NOW(3), attempts = 0, payload = UNHEX(@payload)""")
             cursor.execute("ALTER TABLE tasks ADD INDEX due (namespace, deliver_at)")
             cursor.execute("ANALYZE TABLE tasks")
