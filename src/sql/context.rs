@@ -1,6 +1,7 @@
 //! What a statement knows of its session: a snapshot, taken when it starts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::error::SqlError;
 use super::types::Datum;
@@ -37,7 +38,7 @@ pub struct Context {
     /// At most so many rows are returned (`sql_select_limit`); `u64::MAX`: no limit.
     pub select_limit: u64,
     /// Every session variable by its lower-case name, for `@@name` and SHOW VARIABLES.
-    pub variables: BTreeMap<String, Datum>,
+    pub variables: Arc<BTreeMap<String, Datum>>,
     /// What the statement before this one warned of, for SHOW WARNINGS.
     pub warnings: Vec<Warning>,
 }

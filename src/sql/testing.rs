@@ -189,7 +189,7 @@ pub fn context(now_ms: u64) -> Context {
         consistency: Consistency::Stale,
         max_execution_ms: 30_000,
         select_limit: u64::MAX,
-        variables: BTreeMap::new(),
+        variables: Arc::default(),
         warnings: Vec::new(),
     }
 }

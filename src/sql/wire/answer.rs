@@ -24,6 +24,14 @@ const LONG_STATEMENT_BYTES: usize = 32 << 10;
 /// Parameters and columns are counted in two bytes.
 const COUNTED_MAX: usize = u16::MAX as usize;
 
+/// What is to be done about a statement.
+enum Compiled {
+    /// Rows.
+    Query(Arc<Query>, What),
+    /// Something about the session.
+    Change(Statement),
+}
+
 /// A session and its line.
 pub(super) struct Answerer {
     pub(super) line: Arc<Line>,
@@ -145,45 +153,54 @@ impl Answerer {
     }
 
     /// Understands a statement.
-    async fn compile(&self, text: &str) -> Result<(Statement, Arc<Context>), SqlError> {
+    async fn compile(&mut self, text: &str) -> Result<(Compiled, Arc<Context>), SqlError> {
         let context = Arc::new(self.session.context());
-        let backend = &self.line.service.backend;
-        if text.len() <= LONG_STATEMENT_BYTES {
-            return Ok((backend.compile(text, &context)?, context));
+        if let Some((query, what)) = self.session.known.find(text) {
+            return Ok((Compiled::Query(query, what), context));
         }
-        let (backend, text, shared) = (backend.clone(), text.to_owned(), context.clone());
-        let compiled = tokio::task::spawn_blocking(move || backend.compile(&text, &shared)).await;
-        let statement = compiled.map_err(|_| SqlError::new(1053, "08S01", "Server shutdown in progress"))??;
-        Ok((statement, context))
+        let backend = &self.line.service.backend;
+        let statement = if text.len() <= LONG_STATEMENT_BYTES {
+            backend.compile(text, &context)?
+        } else {
+            let (backend, text, shared) = (backend.clone(), text.to_owned(), context.clone());
+            let compiled = tokio::task::spawn_blocking(move || backend.compile(&text, &shared)).await;
+            compiled.map_err(|_| SqlError::new(1053, "08S01", "Server shutdown in progress"))??
+        };
+        let (query, what) = match statement {
+            Statement::Query(query) => (Arc::new(query), What::Run),
+            Statement::Explain(query) => (Arc::new(query), What::Explain),
+            other => return Ok((Compiled::Change(other), context)),
+        };
+        self.session.known.keep(text, &query, what);
+        Ok((Compiled::Query(query, what), context))
     }
 
     async fn query(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
         self.line.service.connections.counters.statements.fetch_add(1, Relaxed);
         let text = text(text_bytes)?;
         self.line.entry.begins("Query", Some(&text));
-        let (statement, context) = self.compile(&text).await?;
-        if let Statement::Query(query) | Statement::Explain(query) = &statement
+        let (compiled, context) = self.compile(&text).await?;
+        if let Compiled::Query(query, _) = &compiled
             && query.params > 0
         {
             return Err(SqlError::syntax("A parameter ('?') can only stand in a prepared statement").into());
         }
-        self.carry_out(statement, Vec::new(), context, &text, false).await
+        self.carry_out(compiled, Vec::new(), context, &text, false).await
     }
 
     async fn carry_out(
         &mut self,
-        statement: Statement,
+        compiled: Compiled,
         params: Vec<Datum>,
         context: Arc<Context>,
         text: &str,
         binary: bool,
     ) -> Result<(), Fault> {
-        let (query, what) = match statement {
-            Statement::Query(query) => (query, What::Run),
-            Statement::Explain(query) => (query, What::Explain),
-            other => return self.change(other),
+        let (query, what) = match compiled {
+            Compiled::Query(query, what) => (query, what),
+            Compiled::Change(statement) => return self.change(statement),
         };
-        let job = Job { query: Arc::new(query), params, context, what, binary };
+        let job = Job { query, params, context, what, binary };
         let warnings = run(&self.line, job, self.manner()).await?;
         if !asks_for_warnings(text) {
             self.session.warnings = warnings;
@@ -217,11 +234,11 @@ impl Answerer {
             let told = format!("Can't create more than max_prepared_stmt_count statements (current value: {max})");
             return Err(SqlError::new(1461, "42000", told).into());
         }
-        let (statement, context) = self.compile(&text).await?;
-        let (params, columns, check) = match statement {
-            Statement::Query(query) => (query.params, query.columns.clone(), Some(query)),
-            Statement::Explain(query) => (query.params, explain_columns(), Some(query)),
-            _ => (0, Vec::new(), None),
+        let (compiled, context) = self.compile(&text).await?;
+        let (params, columns, check) = match compiled {
+            Compiled::Query(query, What::Explain) => (query.params, explain_columns(), Some(query)),
+            Compiled::Query(query, _) => (query.params, query.columns.clone(), Some(query)),
+            Compiled::Change(_) => (0, Vec::new(), None),
         };
         if params > COUNTED_MAX || columns.len() > COUNTED_MAX {
             return Err(SqlError::new(1390, "HY000", "Prepared statement contains too many placeholders").into());
@@ -242,9 +259,9 @@ impl Answerer {
         Ok(())
     }
 
-    async fn check(&self, query: Query, context: Arc<Context>) -> Result<Vec<crate::sql::context::Warning>, Fault> {
+    async fn check(&self, query: Arc<Query>, context: Arc<Context>) -> Result<Vec<crate::sql::context::Warning>, Fault> {
         let params = vec![Datum::Null; query.params];
-        let job = Job { query: Arc::new(query), params, context, what: What::Check, binary: true };
+        let job = Job { query, params, context, what: What::Check, binary: true };
         run(&self.line, job, self.manner()).await
     }
 
@@ -273,8 +290,8 @@ impl Answerer {
         }
         let params = decoded?;
         self.line.entry.begins("Execute", Some(&text));
-        let (statement, context) = self.compile(&text).await?;
-        self.carry_out(statement, params, context, &text, true).await
+        let (compiled, context) = self.compile(&text).await?;
+        self.carry_out(compiled, params, context, &text, true).await
     }
 
     /// There is no answer to it, whatever is wrong.

@@ -27,6 +27,7 @@ mod fault;
 mod gate;
 mod handshake;
 mod inlet;
+mod known;
 mod line;
 mod listener;
 mod moments;

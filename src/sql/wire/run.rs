@@ -34,7 +34,14 @@ pub(super) fn explain_columns() -> Vec<OutColumn> {
 
 /// Runs a query to its end; its rows, if it has any, are answered, but for the packet that ends them. Returns its warnings.
 pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<Warning>, Fault> {
-    let columns = if job.what == What::Explain { explain_columns() } else { job.query.columns.clone() };
+    let query = Arc::clone(&job.query);
+    let explained;
+    let columns: &[OutColumn] = if job.what == What::Explain {
+        explained = explain_columns();
+        &explained
+    } else {
+        &query.columns
+    };
     let types = columns.iter().map(|column| column.ty).collect();
     let form = Form { types, binary: job.binary, zone_seconds: job.context.zone_seconds };
     let mut progress = line.service.backend.start_query(job.query, job.params, job.context, job.what);
@@ -55,12 +62,12 @@ pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<War
             Some(Progress::Rows(batch)) => Some(batch),
             Some(Progress::Done { warnings }) if !header => return Ok(warnings),
             Some(Progress::Done { warnings }) => {
-                reply::header(&mut line.outgoing(), &columns, manner);
+                reply::header(&mut line.outgoing(), columns, manner);
                 return Ok(warnings);
             }
         };
         if std::mem::take(&mut header) {
-            reply::header(&mut line.outgoing(), &columns, manner);
+            reply::header(&mut line.outgoing(), columns, manner);
         }
         let Some(batch) = rows else { continue };
         let mut at = 0;

@@ -1,9 +1,11 @@
 //! What a connection keeps from one statement to the next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use z4_shards::runtime::clock;
 
+use super::known::Known;
 use super::options::Options;
 use super::prepared::Prepared;
 use super::variables::{VARIABLES, charset, find, zone};
@@ -18,8 +20,10 @@ pub(super) struct Session {
     pub(super) user: String,
     host: String,
     pub(super) database: Option<String>,
-    variables: BTreeMap<String, Datum>,
-    defaults: BTreeMap<String, Datum>,
+    variables: Arc<BTreeMap<String, Datum>>,
+    defaults: Arc<BTreeMap<String, Datum>>,
+    /// What was made of its last statements.
+    pub(super) known: Known,
     pub(super) prepared: BTreeMap<u32, Prepared>,
     /// The id of the statement that was prepared last.
     pub(super) last_prepared: u32,
@@ -42,13 +46,15 @@ impl Session {
             defaults.insert(name.to_owned(), Datum::UInt(value));
         }
         let (user, database, prepared, warnings) = Default::default();
-        let variables = defaults.clone();
-        Session { id, user, host, database, variables, defaults, prepared, last_prepared: 0, warnings }
+        let defaults = Arc::new(defaults);
+        let variables = Arc::clone(&defaults);
+        Session { id, user, host, database, variables, defaults, known: Known::default(), prepared, last_prepared: 0, warnings }
     }
 
     /// Everything but the login is as at the start.
     pub(super) fn reset(&mut self) {
-        self.variables.clone_from(&self.defaults);
+        self.variables = Arc::clone(&self.defaults);
+        self.known.clear();
         self.prepared.clear();
         self.warnings.clear();
         // The database of the login, and not NULL as in MySQL 5.7, stays in MySQL 8.0, too.
@@ -67,6 +73,7 @@ impl Session {
             return Err(SqlError::new(1049, "42000", format!("Unknown database '{database}'")));
         };
         self.database = Some(known.to_owned());
+        self.known.clear();
         Ok(())
     }
 
@@ -89,15 +96,17 @@ impl Session {
                 _ => changes.push(self.change(name, value)?),
             }
         }
+        self.known.clear();
+        let variables = Arc::make_mut(&mut self.variables);
         for (name, value) in changes {
             // One variable under two names.
             for (one, other) in [("tx_isolation", "transaction_isolation"), ("tx_read_only", "transaction_read_only")] {
                 if name == one || name == other {
-                    self.variables.insert(one.to_owned(), value.clone());
-                    self.variables.insert(other.to_owned(), value.clone());
+                    variables.insert(one.to_owned(), value.clone());
+                    variables.insert(other.to_owned(), value.clone());
                 }
             }
-            self.variables.insert(name, value);
+            variables.insert(name, value);
         }
         Ok(())
     }
@@ -148,7 +157,7 @@ impl Session {
             consistency: if linearizable { Consistency::Linearizable } else { Consistency::Stale },
             max_execution_ms: if max_execution_ms == 0 { u64::MAX } else { max_execution_ms },
             select_limit: self.number("sql_select_limit"),
-            variables: self.variables.clone(),
+            variables: Arc::clone(&self.variables),
             warnings: self.warnings.clone(),
         }
     }

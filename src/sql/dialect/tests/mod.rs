@@ -6,6 +6,7 @@ mod sqlite;
 mod statements;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::sql::context::{Consistency, Context};
 use crate::sql::types::Datum;
@@ -23,13 +24,13 @@ fn context() -> Context {
         consistency: Consistency::Stale,
         max_execution_ms: 30_000,
         select_limit: u64::MAX,
-        variables: BTreeMap::from([
+        variables: Arc::new(BTreeMap::from([
             text("version", "8.0.36-z4"),
             text("version_comment", "z4"),
             text("sql_mode", "STRICT_TRANS_TABLES"),
             ("max_allowed_packet".to_owned(), Datum::UInt(67_108_864)),
             ("autocommit".to_owned(), Datum::Int(1)),
-        ]),
+        ])),
         warnings: Vec::new(),
     }
 }
