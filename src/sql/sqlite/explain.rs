@@ -51,7 +51,7 @@ pub fn explain(job: &Job, statements: &mut Statements<'_>, running: &Running) ->
     }
     let mut batch = Batch::default();
     for (i, step) in steps.iter().enumerate() {
-        push(&mut batch, i, step, &reads, running);
+        push(&mut batch, i, step, &reads);
     }
     if running.send(Progress::Rows(batch)) { Ok(()) } else { Err(fault::interrupted()) }
 }
@@ -105,7 +105,7 @@ fn table(detail: &str) -> Option<Step> {
     Some(Step { table: name.to_owned(), number: number.parse().ok()?, plan: Plan::decode(text), extra })
 }
 
-fn push(batch: &mut Batch, i: usize, step: &Step, reads: &[(i32, Reading)], running: &Running) {
+fn push(batch: &mut Batch, i: usize, step: &Step, reads: &[(i32, Reading)]) {
     let text = |batch: &mut Batch, text: Option<String>| match text {
         Some(text) => batch.push_bytes(text.as_bytes()),
         None => batch.cells.push(Cell::Null),
@@ -122,8 +122,8 @@ fn push(batch: &mut Batch, i: usize, step: &Step, reads: &[(i32, Reading)], runn
     let of_this: Vec<&Reading> = reads.iter().filter(|(number, _)| *number == step.number).map(|(_, reading)| reading).collect();
     text(batch, (!of_this.is_empty()).then(|| groups(&of_this)));
     text(batch, Some(ranges(&of_this)));
-    let rows =
-        usize::try_from(step.number).ok().and_then(|n| running.seen.borrow().plans.get(n).map(|(_, estimate)| estimate.rows));
+    // A reference that is read once for each row of another tells what one of these readings finds.
+    let rows = of_this.iter().map(|reading| i64::try_from(reading.rows).unwrap_or(i64::MAX)).max();
     batch.cells.push(rows.map_or(Cell::Null, Cell::Int));
     let used = catalog::TASKS.columns.iter().enumerate().filter(|(at, _)| plan.uses(*at));
     text(batch, Some(used.map(|(_, column)| column.name).collect::<Vec<_>>().join(",")));
@@ -153,38 +153,5 @@ fn ranges(readings: &[&Reading]) -> String {
         0 => "none".to_owned(),
         count if count > shown.len() => format!("{} and {} more", shown.join(" "), count - shown.len()),
         _ => shown.join(" "),
-    }
-}
-
-/// A time for people, UTC, milliseconds.
-pub fn utc(ms: u64) -> String {
-    let (days, in_day) = ((ms / 86_400_000) as i64, ms % 86_400_000);
-    // Days to a date of the Gregorian calendar, years beginning in March (Howard Hinnant's algorithm).
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (seconds, milli) = (in_day / 1000, in_day % 1000);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{milli:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    //! Times of key ranges are read by people who compare them with what they asked for.
-
-    use super::*;
-
-    #[test]
-    fn times_are_those_of_the_calendar() {
-        assert_eq!(utc(0), "1970-01-01 00:00:00.000");
-        assert_eq!(utc(1_650_067_200_001), "2022-04-16 00:00:00.001");
-        assert_eq!(utc(951_782_399_999), "2000-02-28 23:59:59.999");
-        assert_eq!(utc(951_782_400_000), "2000-02-29 00:00:00.000");
-        assert_eq!(utc(z4_shards::ids::DUE_MS_MAX), "9999-12-31 23:59:59.999");
     }
 }

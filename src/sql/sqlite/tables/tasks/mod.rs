@@ -2,6 +2,7 @@
 
 mod bounds;
 pub mod chunk;
+mod explain;
 mod feed;
 mod filter;
 mod metadata;

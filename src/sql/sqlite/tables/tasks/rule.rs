@@ -31,6 +31,8 @@ pub struct Reading {
     pub ranges: Vec<String>,
     /// How many there are.
     pub count: usize,
+    /// About how many rows they hold.
+    pub rows: u64,
 }
 
 /// The constraints of a reference tell it from others.

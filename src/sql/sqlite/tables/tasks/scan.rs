@@ -12,11 +12,11 @@ use z4_shards::ids::{GroupId, Namespace, TaskId, TaskKey};
 use z4_shards::machine::record::TaskRecord;
 
 use super::chunk::{Chunk, Reader};
+use super::explain::explain;
 use super::feed::{Feed, Merge, Work};
 use super::filter::{Wanted, wanted};
 use super::metadata::write_json;
 use super::plan::Plan;
-use super::rule::Reading;
 use super::segments::{Origin, Request, Segment, SortBy, States, segments};
 use crate::sql::catalog::task;
 use crate::sql::error::SqlError;
@@ -39,9 +39,6 @@ const IN_RECORD: &[usize] = &[
 
 /// Ids that are looked for where their tasks were created, before the range is scanned.
 const IDS_LOOKED_UP_MAX: usize = 256;
-
-/// The key ranges that EXPLAIN shows.
-const RANGES_SHOWN: usize = 3;
 
 /// The cursor.
 #[derive(Default)]
@@ -81,8 +78,7 @@ impl Scan for TaskScan {
         self.now_ms = running.now_ms();
         let wanted = wanted(&self.plan, args, &running)?;
         if running.explain {
-            explain(number, &self.plan, &wanted, &running);
-            return Ok(());
+            return explain(number, &self.plan, &wanted, &running);
         }
         running.check()?;
         let Wanted { request, ids, hint } = wanted;
@@ -302,27 +298,4 @@ fn damaged(origin: &Origin, key: TaskKey, what: &str) -> SqlError {
         "A task's row cannot be read: namespace {}, due {} ms, sequence {}, group {}: {what}",
         origin.namespace, key.due_ms, key.sequence, origin.group
     ))
-}
-
-/// Tells what would be read.
-fn explain(number: i32, plan: &Plan, wanted: &Wanted, running: &Running) {
-    let mut reading = Reading::default();
-    if let Some(request) = &wanted.request {
-        let request = Request { leases: true, ..request.clone() };
-        let segments = segments(&request, &plan.order);
-        reading.groups = request.namespaces.values().map(|group| group.0).collect();
-        reading.groups.sort_unstable();
-        reading.groups.dedup();
-        reading.count = segments.len();
-        reading.ranges = segments.iter().take(RANGES_SHOWN).map(shown).collect();
-    }
-    running.seen.borrow_mut().reads.push((number, reading));
-}
-
-fn shown(segment: &Segment) -> String {
-    let kind = if segment.origin.dead { "dead" } else { "tasks" };
-    let time = crate::sql::sqlite::explain::utc;
-    let all = segment.origin.dead || segment.states == States::LEASED.or(States::READY).or(States::SCHEDULED);
-    let states = if all { String::new() } else { format!(" ({})", segment.states.names()) };
-    format!("{kind}/{}/[{}, {}]{states}", segment.origin.namespace, time(segment.first), time(segment.last))
 }
