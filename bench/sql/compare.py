@@ -1,6 +1,7 @@
 """z4's SQL beside MariaDB's: the same rows, the same queries, warm, in one run."""
 
 import argparse
+import json
 import pathlib
 import statistics
 import subprocess
@@ -128,6 +129,37 @@ def stream(servers, namespaces, from_ms):
               f"{(most[0] - before) / 2**20:.0f} MiB |", flush=True)
 
 
+def beside_load(options, z4, namespaces, from_ms):
+    """Creates and deliveries at a fifth of what the peer takes, alone and while every task is counted again and again."""
+    some = ", ".join(f"'tenant-{n:04}'" for n in range(namespaces))
+    sql = (f"SELECT namespace, COUNT(*), SUM(JSON_EXTRACT(metadata, '$.channel') = 'mail') FROM tasks WHERE namespace IN ({some}) "
+           f"AND deliver_at >= '{stamp(from_ms)}' AND deliver_at < '{stamp(from_ms + 365 * DAY_MS)}' GROUP BY namespace")
+    print(f"\n| {options.rate:,} creates and deliveries a second | create p50 | create p99 | end to end p50 | end to end p99 | queries |\n"
+          "|---|---|---|---|---|---|")
+    for beside in ("alone", "one query at a time", "four queries at a time", "alone again"):
+        done, answers, threads = threading.Event(), [], []
+
+        def query(done=done, answers=answers):
+            with z4.connect() as connection:
+                ask(connection, "SET SESSION max_execution_time = 600000")
+                while not done.is_set():
+                    ask(connection, sql)
+                    answers.append(1)
+
+        for _ in range({"one query at a time": 1, "four queries at a time": 4}.get(beside, 0)):
+            threads.append(threading.Thread(target=query))
+            threads[-1].start()
+        run = subprocess.run(
+            [options.bin / "z4-bench", "--target", z4.service, "--pid", str(z4.process.pid), "--data", options.keep or ".", "--json",
+             "mixed", "--rate", str(options.rate), "--seconds", "20"], capture_output=True, text=True, check=True)
+        done.set()
+        for thread in threads:
+            thread.join()
+        latency = json.loads(run.stdout)["latency"]
+        figures = [f"{latency[kind][percentile] / 1e3:.2f} ms" for kind in ("create", "end_to_end") for percentile in ("p50_us", "p99_us")]
+        print(f"| {beside} | {' | '.join(figures)} | {len(answers)} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=pathlib.Path, required=True)
@@ -136,6 +168,7 @@ def main():
     parser.add_argument("--data", default=None, help="a temporary directory is made here, and removed")
     parser.add_argument("--keep", type=pathlib.Path, help="this directory instead: it stays, and the next run finds the rows there")
     parser.add_argument("--z4-args", default="")
+    parser.add_argument("--rate", type=int, default=20_000, help="tasks a second while queries run")
     parser.add_argument("--only", default="", help="queries whose names hold this")
     options = parser.parse_args()
     if options.keep:
@@ -163,6 +196,8 @@ def measure(options, directory):
         compare(servers, asked)
         if not options.only:
             stream(servers, options.namespaces, from_ms)
+            servers.pop().close()
+            beside_load(options, servers[0], options.namespaces, from_ms)
     finally:
         for server in servers:
             server.close()

@@ -8,6 +8,7 @@ use z4_shards::ids::{GroupId, Namespace, TaskKey};
 
 use super::small::{Asked, Pages, Record};
 use crate::sql::catalog::{self, INFORMATION_SCHEMA, Table};
+use crate::sql::context::{Consistency, Warning};
 use crate::sql::data::{GroupRow, PeerRow, ProcessRow, Range, Rows};
 use crate::sql::error::SqlError;
 use crate::sql::information::information_rows;
@@ -18,6 +19,9 @@ use crate::sql::types::Datum;
 const PAGE: usize = 256;
 /// Rows counted between two looks at whether the query must end.
 const ROWS: usize = 4096;
+
+/// A follower hears from its leader several times in this, milliseconds.
+const STALE_MS: u64 = 1_000;
 
 /// The rows of a table.
 ///
@@ -33,7 +37,7 @@ pub fn pages(table: &Table, asked: &Asked, running: &Running) -> Result<Pages, S
     } else if same(&catalog::GROUPS) {
         running.data.groups()?.into_iter().map(group).collect()
     } else if table.schema == INFORMATION_SCHEMA {
-        session(table, running)
+        session(table, running)?
     } else {
         return Err(SqlError::other(format!("{}.{} has no rows behind it", table.schema, table.name)));
     };
@@ -45,9 +49,9 @@ fn once(rows: Vec<Record>) -> Pages {
     Box::new(move |_| Ok(rows.take().unwrap_or_default()))
 }
 
-fn session(table: &Table, running: &Running) -> Vec<Record> {
+fn session(table: &Table, running: &Running) -> Result<Vec<Record>, SqlError> {
     let context = &running.context;
-    match table.name.to_ascii_uppercase().as_str() {
+    Ok(match table.name.to_ascii_uppercase().as_str() {
         "PROCESSLIST" => running.live.processes().into_iter().map(process).collect(),
         "SESSION_STATUS" | "GLOBAL_STATUS" => {
             running.live.status().into_iter().map(|(name, value)| vec![text(name), text(&value)]).collect()
@@ -56,13 +60,32 @@ fn session(table: &Table, running: &Running) -> Vec<Record> {
             context.variables.iter().map(|(name, value)| vec![text(name), datum_text(value)]).collect()
         }
         "WARNINGS" => {
-            let row = |w: &crate::sql::context::Warning| {
-                vec![text(w.level), Value::Integer(i64::from(w.error.code)), text(&w.error.message)]
-            };
-            context.warnings.iter().map(row).collect()
+            let row = |w: &Warning| vec![text(w.level), Value::Integer(i64::from(w.error.code)), text(&w.error.message)];
+            context.warnings.iter().chain(&staleness(running)?).map(row).collect()
         }
         _ => information_rows(table).iter().map(|row| row.iter().map(constant).collect()).collect(),
+    })
+}
+
+/// What a stale read may have missed: a note for each group whose replica here is behind, now.
+fn staleness(running: &Running) -> Result<Vec<Warning>, SqlError> {
+    if running.context.consistency == Consistency::Linearizable {
+        return Ok(Vec::new());
     }
+    let is_behind = |group: &GroupRow| {
+        group.id != 0 && !group.leads && (group.lag > 0 || group.stale_ms.is_none_or(|stale_ms| stale_ms > STALE_MS))
+    };
+    let note = |group: GroupRow| {
+        let heard = group.stale_ms.map_or("has not heard from a leader yet".to_owned(), |stale_ms| {
+            format!("last heard from its leader {stale_ms} ms ago")
+        });
+        let told = format!(
+            "Queries read what this peer has applied (z4_consistency = 'stale'): its replica of group {} {heard} and lacks {} entries",
+            group.id, group.lag
+        );
+        Warning { level: "Note", error: SqlError::other(told) }
+    };
+    Ok(running.data.groups()?.into_iter().filter(is_behind).map(note).collect())
 }
 
 fn constant(value: &Datum) -> Value {
