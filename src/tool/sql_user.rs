@@ -1,6 +1,6 @@
 //! `sql-user`: a line for the file that `Z4_SQL_USERS` names. It asks no peer.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, BufReader, IsTerminal, Read};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
@@ -34,9 +34,9 @@ fn ask(name: &str) -> io::Result<String> {
     password
 }
 
-/// Byte by byte, so that it ends with the line on a terminal, too.
+/// Ends with the line, on a terminal, too.
 fn first_line(input: impl Read) -> io::Result<String> {
-    let bytes = input.take(PASSWORD_BYTES_MAX).bytes();
+    let bytes = BufReader::new(input.take(PASSWORD_BYTES_MAX)).bytes();
     let line: Vec<u8> = bytes.take_while(|byte| !matches!(byte, Ok(b'\n'))).collect::<io::Result<_>>()?;
     let line = line.strip_suffix(b"\r").map(<[u8]>::to_vec).unwrap_or(line);
     String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8"))

@@ -34,8 +34,6 @@ pub(super) mod kind {
     pub(crate) const BIT: u8 = 16;
     pub(crate) const JSON: u8 = 245;
     pub(crate) const NEWDECIMAL: u8 = 246;
-    pub(crate) const ENUM: u8 = 247;
-    pub(crate) const SET: u8 = 248;
     pub(crate) const TINY_BLOB: u8 = 249;
     pub(crate) const BLOB: u8 = 252;
     pub(crate) const VAR_STRING: u8 = 253;

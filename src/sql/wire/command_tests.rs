@@ -121,6 +121,20 @@ async fn long_values_and_statements_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_statement_may_come_in_parts() {
+    let stand = stand("", |options| options.packet_bytes_max = 20 << 20);
+    let mut client = guest(&stand).await;
+    client.send_as(0, &[&b"\x03nonsense"[..], &vec![b' '; 0xff_ffff - 9]].concat()).await;
+    client.send_as(1, &vec![b' '; 1 << 20]).await;
+    assert_eq!(client.rows().await.expect_err("read whole, and no SQL").0, 1064);
+    client.query("types").await.expect("goes on");
+    client.send_as(0, &[&b"\x03"[..], &vec![b' '; 0xff_ffff - 1]].concat()).await;
+    client.send_as(7, b"").await;
+    assert_eq!(client.rows().await.expect_err("not the next").0, 1156);
+    assert_eq!(client.read().await, None);
+}
+
+#[tokio::test]
 async fn every_command_has_an_answer() {
     let stand = stand("", |_| ());
     let mut client = guest(&stand).await;

@@ -26,12 +26,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Statements: `types` (a row with every type), `echo ?` (its parameters), `forever`, `many N` (rows), `fail`, `set name value`,
 /// `use name`, `kill id`, `kill query id`, `nothing`.
-#[derive(Default)]
 pub(super) struct Fake {
+    /// How long `forever` is, if nobody interrupts it.
+    pub(super) forever: Duration,
     /// Queries that wait for their interruption now.
     pub(super) waiting: Arc<AtomicUsize>,
     /// The parameters of the last query.
     pub(super) params: Mutex<Vec<Datum>>,
+}
+
+impl Default for Fake {
+    fn default() -> Fake {
+        Fake { forever: 2 * PATIENCE, waiting: Arc::default(), params: Mutex::default() }
+    }
 }
 
 impl Backend for Fake {
@@ -69,7 +76,7 @@ impl Backend for Fake {
     fn start_query(&self, query: Arc<Query>, params: Vec<Datum>, _: Arc<Context>, what: What) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(2);
         self.params.lock().expect("not poisoned").clone_from(&params);
-        let waiting = self.waiting.clone();
+        let (waiting, forever) = (self.waiting.clone(), self.forever);
         tokio::spawn(async move {
             if what == What::Run {
                 if query.sqlite == "fail" {
@@ -78,8 +85,11 @@ impl Backend for Fake {
                 }
                 if query.sqlite == "forever" {
                     waiting.fetch_add(1, SeqCst);
-                    sender.closed().await;
+                    let interrupted = tokio::time::timeout(forever, sender.closed()).await;
                     waiting.fetch_sub(1, SeqCst);
+                    if interrupted.is_err() {
+                        let _ = sender.send(Progress::Failed(SqlError::new(3024, "HY000", "too long"))).await;
+                    }
                     return;
                 }
                 for batch in batches(&query, &params) {
@@ -249,6 +259,7 @@ impl Client {
     }
 
     pub(super) async fn send_as(&mut self, sequence: u8, payload: &[u8]) {
+        self.sequence = sequence.wrapping_add(1);
         let mut packet = (payload.len() as u32).to_le_bytes()[..3].to_vec();
         packet.push(sequence);
         packet.extend_from_slice(payload);
@@ -257,7 +268,6 @@ impl Client {
 
     /// Sends a command.
     pub(super) async fn send(&mut self, command: u8, rest: &[u8]) {
-        self.sequence = 1;
         self.send_as(0, &[&[command], rest].concat()).await;
     }
 

@@ -34,7 +34,12 @@ fn stream(bytes: &[u8]) {
 async fn served(bytes: &[u8], users: &str) -> Vec<u8> {
     let options = Options { packet_bytes_max: 64 << 10, refusal_delay: Duration::ZERO, statements_max: 4, ..Options::default() };
     let connections = Connections::new();
-    let service = Service::new(Arc::new(Fake::default()), Users::parse(users).expect("fine"), connections.clone(), options);
+    let service = Service::new(
+        Arc::new(Fake { forever: Duration::from_millis(1), ..Fake::default() }),
+        Users::parse(users).expect("fine"),
+        connections.clone(),
+        options,
+    );
     let presence = connections.enter("127.0.0.1:1".parse().expect("an address"), 1).expect("a place");
     let (client, server) = tokio::io::duplex(4 << 10);
     let (from_client, to_client) = tokio::io::split(server);
@@ -99,8 +104,6 @@ fn mutate(bytes: &mut Vec<u8>, (at, kind, byte): (prop::sample::Index, u8, u8)) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn changes_of_the_corpus_are_survived(
         file in any::<prop::sample::Index>(),

@@ -1,6 +1,8 @@
 //! Reads the client's packets from the socket: bounded in length and time, whole, in sequence.
 //!
-//! It reads on while a statement runs, so that it sees a client that goes; but no more than one packet ahead.
+//! It reads on while a statement runs, so that it sees a client that goes; but no more than one packet ahead. (A client that sends
+//! several commands without waiting for the first answer, which none is known to do, and then goes is seen when the answers are written,
+//! or when `max_execution_time` is over.)
 
 use std::io;
 use std::sync::Arc;

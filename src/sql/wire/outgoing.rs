@@ -123,3 +123,28 @@ impl Outgoing {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! A payload that is too long for one packet goes in parts, and one of exactly the limit is followed by an empty part.
+    use super::*;
+
+    #[test]
+    fn long_payloads_go_in_parts() {
+        for (length, expected) in [(5, vec![5]), (PART_BYTES, vec![PART_BYTES, 0]), (PART_BYTES + 7, vec![PART_BYTES, 7])] {
+            let mut outgoing = Outgoing::new(Box::new(tokio::io::sink()), Connections::new());
+            outgoing.answers(254);
+            outgoing.packet(b"before");
+            outgoing.packet(&vec![b'x'; length]);
+            let mut rest = &outgoing.buffer[4 + 6..];
+            let mut parts = Vec::new();
+            while let Some(([a, b, c, sequence], after)) = rest.split_first_chunk::<4>() {
+                assert_eq!(usize::from(*sequence), parts.len(), "the sequence goes on from 255 with 0");
+                let length = u32::from_le_bytes([*a, *b, *c, 0]) as usize;
+                parts.push(length);
+                rest = &after[length..];
+            }
+            assert_eq!(parts, expected);
+        }
+    }
+}
