@@ -113,8 +113,28 @@ pub struct Metrics {
     /// Messages waiting in a shard's mailbox, sampled each time it is drained.
     pub mailbox_depth: Histogram,
     lateness_seconds: Histogram,
+    /// The SQL port.
+    pub sql: SqlMetrics,
     /// What `/proc` says about this process; set at each scrape.
     pub process: ProcessMetrics,
+}
+
+/// Metrics of the port for MySQL clients.
+#[derive(Clone, Debug)]
+pub struct SqlMetrics {
+    /// Connections now.
+    pub connections: IntGauge,
+    /// Logins that were refused.
+    pub refused_logins: IntCounter,
+    /// Statements that ended, failed ones too, from the command to its last packet, seconds.
+    pub statement_seconds: Histogram,
+    errors: IntCounterVec,
+    /// Rows sent.
+    pub rows: IntCounter,
+    /// Bytes sent, of rows and of everything else.
+    pub bytes: IntCounter,
+    /// Bytes that queries hold; set at each scrape.
+    pub memory_bytes: IntGauge,
 }
 
 /// Metrics of the process, under the names that every Prometheus client library uses.
@@ -203,6 +223,7 @@ impl Metrics {
             proposals_in_flight: powers(&r, "z4_proposals_in_flight", "Entries proposed and not yet answered", 1.0, 2.0, 8)?,
             mailbox_depth: powers(&r, "z4_mailbox_depth", "Messages waiting in a shard's mailbox", 1.0, 4.0, 9)?,
             lateness_seconds: seconds(&r, "z4_lateness_seconds", "Delivery time minus due time, first attempts only")?,
+            sql: SqlMetrics::new(&r)?,
             process: ProcessMetrics::new(&r)?,
             registry: r,
         };
@@ -273,6 +294,26 @@ impl Metrics {
     /// The content type of [`Metrics::encode`].
     pub fn content_type() -> String {
         TextEncoder::new().format_type().to_owned()
+    }
+}
+
+impl SqlMetrics {
+    fn new(r: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(SqlMetrics {
+            connections: add(r, IntGauge::new("z4_sql_connections", "Connections of the SQL port")?)?,
+            refused_logins: add(r, IntCounter::new("z4_sql_refused_logins_total", "Logins that were refused")?)?,
+            // 0.5 ms to 131 s.
+            statement_seconds: powers(r, "z4_sql_statement_seconds", "From a statement to the end of its answer", 5e-4, 4.0, 10)?,
+            errors: counters(r, "z4_sql_errors_total", "Statements that failed, by the kind of error", &["kind"])?,
+            rows: add(r, IntCounter::new("z4_sql_rows_total", "Rows sent to SQL clients")?)?,
+            bytes: add(r, IntCounter::new("z4_sql_sent_bytes_total", "Bytes sent to SQL clients")?)?,
+            memory_bytes: add(r, IntGauge::new("z4_sql_memory_bytes", "Memory that SQL queries hold")?)?,
+        })
+    }
+
+    /// A statement failed, for a reason of this kind; there are a handful of kinds.
+    pub fn failed(&self, kind: &str) {
+        self.errors.with_label_values(&[kind]).inc();
     }
 }
 

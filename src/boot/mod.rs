@@ -150,7 +150,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let (threads, serve) = runtime.block_on(opened(threads))?;
 
     let serving = runtime.block_on(Serving::start(&config, (&standing, &address), (&shards, &metrics), serve))?;
-    let sql = sql.map(|sql| sql.serve(&config, &shards, serving.view())).transpose()?;
+    let sql = sql.map(|sql| sql.serve(&config, (&shards, &metrics), serving.view())).transpose()?;
     let links = Links {
         shards: shards.clone(),
         standing: Arc::clone(&standing),

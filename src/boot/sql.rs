@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use z4_shards::metrics::Metrics;
 use z4_shards::shard::handle::Shards;
 
 use super::{BootError, bind};
@@ -45,8 +46,13 @@ impl Sql {
     }
 
     /// Starts to answer.
-    pub fn serve(self, config: &Config, shards: &Shards, view: Arc<dyn ClusterView>) -> Result<Server, BootError> {
-        let connections = Connections::new();
+    pub fn serve(
+        self,
+        config: &Config,
+        (shards, metrics): (&Shards, &Metrics),
+        view: Arc<dyn ClusterView>,
+    ) -> Result<Server, BootError> {
+        let connections = Connections::new(metrics.sql.clone());
         let data = Arc::new(PeerData::new(shards.clone(), view));
         let options = sqlite::Options {
             queries_max: config.sql_queries_max,

@@ -18,6 +18,20 @@ impl SqlError {
         SqlError { code, state, message: message.into() }
     }
 
+    /// What kind of error it is, for metrics: one of a handful of words.
+    pub fn kind(&self) -> &'static str {
+        match self.code {
+            1064 | 1235 | 1305 | 1582 | 1054 | 1146 | 1149 | 1436 => "syntax",
+            1175 => "unbounded",
+            1290 | 1142 | 1227 => "denied",
+            1038 | 1041 | 1301 => "memory",
+            3024 => "timeout",
+            1317 => "interrupted",
+            1040 | 1053 => "busy",
+            _ => "other",
+        }
+    }
+
     /// 1064: not SQL, or a kind of SQL that z4 does not know.
     pub fn syntax(message: impl Into<String>) -> Self {
         SqlError::new(1064, "42000", message)

@@ -25,4 +25,5 @@ pub mod statement;
 #[cfg(test)]
 pub mod testing;
 pub mod types;
+pub mod wait;
 pub mod wire;

@@ -1,10 +1,7 @@
 //! What SQL sees of the peer: its shards, asked from plain threads.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -19,6 +16,7 @@ use z4_shards::shard::handle::Shards;
 
 use super::data::{Data, GroupRow, Leases, PeerRow, Range, RawRow, Rows};
 use super::error::SqlError;
+use super::wait::wait_until;
 use crate::grpc::{ClusterView, Me};
 
 /// A shard answers or refuses sooner than this; one that does not hangs, and its reader need not.
@@ -182,29 +180,10 @@ fn unreadable(error: &PartitionError) -> SqlError {
     SqlError::other(format!("{error}{cause}"))
 }
 
-/// Unparks a thread.
-struct Parked(Thread);
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
 /// Waits on this thread for what shards answer.
 fn block_on<T>(answer: impl Future<Output = T>) -> Result<T, SqlError> {
-    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
-    let (mut answer, mut context, until) = (pin!(answer), Context::from_waker(&waker), clock::monotonic() + ANSWER_MAX);
-    loop {
-        if let Poll::Ready(answer) = answer.as_mut().poll(&mut context) {
-            return Ok(answer);
-        }
-        let left = until.saturating_duration_since(clock::monotonic());
-        if left.is_zero() {
-            return Err(SqlError::other(format!("the peer did not answer within {} s", ANSWER_MAX.as_secs())));
-        }
-        std::thread::park_timeout(left);
-    }
+    wait_until(answer, clock::monotonic().checked_add(ANSWER_MAX))
+        .ok_or_else(|| SqlError::other(format!("the peer did not answer within {} s", ANSWER_MAX.as_secs())))
 }
 
 #[cfg(test)]

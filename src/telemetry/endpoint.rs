@@ -106,6 +106,7 @@ impl Endpoint {
 
     fn scrape(&self) -> Response<Full<Bytes>> {
         proc::observe(&self.metrics.process);
+        self.metrics.sql.memory_bytes.set(crate::sql::sqlite::memory_bytes());
         match self.metrics.encode() {
             Ok(text) => response(StatusCode::OK, &Metrics::content_type(), text),
             Err(error) => {

@@ -53,5 +53,5 @@ pub(super) const TABLE: &[Signature] = &[
     f("JSON_PRETTY", "my_json_pretty", 1, 1, &[J], Is(Text)),
     f("JSON_COMPACT", "my_json_compact", 1, 1, &[J], Is(Text)),
     aggregate("JSON_ARRAYAGG", "my_json_arrayagg", 1, &[V], Is(Json)),
-    aggregate("JSON_OBJECTAGG", "my_json_objectagg", 2, &[T, V], Is(Json)),
+    Signature { arity: (2, 2), ..aggregate("JSON_OBJECTAGG", "my_json_objectagg", 2, &[T, V], Is(Json)) },
 ];

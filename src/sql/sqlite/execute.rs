@@ -52,7 +52,7 @@ pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
     };
     memory::end();
     drop(entered);
-    running.send(last);
+    running.end(last);
 }
 
 /// The cause of an error: SQLite knows only that it was interrupted, or that it got no memory.
@@ -141,6 +141,8 @@ fn step(statement: &mut Statement<'_>, running: &Running, columns: usize) -> Res
         running.check()?;
         out.row_is_complete()?;
     }
+    // A function that was told to stop gave anything at all.
+    running.stopped().map_or(Ok(()), Err)?;
     out.flush()
 }
 
@@ -182,9 +184,7 @@ impl Out<'_> {
         let batch = std::mem::take(&mut self.batch);
         self.rows = 0;
         self.batches += 1;
-        if !self.running.send(Progress::Rows(batch)) {
-            return Err(fault::interrupted());
-        }
+        self.running.send(batch)?;
         self.last = clock::monotonic();
         Ok(())
     }

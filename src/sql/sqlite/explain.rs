@@ -13,7 +13,7 @@ use super::tables::tasks::{Plan, Reading};
 use super::{fault, memory};
 use crate::sql::catalog::{self, task};
 use crate::sql::error::SqlError;
-use crate::sql::result::{Batch, Cell, Progress};
+use crate::sql::result::{Batch, Cell};
 
 /// The key ranges that are shown of a reference.
 const RANGES_SHOWN: usize = 3;
@@ -53,7 +53,7 @@ pub fn explain(job: &Job, statements: &mut Statements<'_>, running: &Running) ->
     for (i, step) in steps.iter().enumerate() {
         push(&mut batch, i, step, &reads);
     }
-    if running.send(Progress::Rows(batch)) { Ok(()) } else { Err(fault::interrupted()) }
+    running.send(batch)
 }
 
 fn exhaust(statement: &mut Statement<'_>) -> Result<(), SqlError> {

@@ -109,6 +109,11 @@ pub fn start(query_max: usize) {
     MAX.set(USED.get().saturating_add(max));
 }
 
+/// Bytes that SQLite's threads hold, rounded up to what each takes at a time.
+pub fn taken() -> i64 {
+    TAKEN.load(Ordering::Relaxed).max(0)
+}
+
 /// The query is over: what is allocated between queries is not bounded.
 pub fn end() {
     MAX.set(i64::MAX);

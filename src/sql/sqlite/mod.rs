@@ -17,6 +17,9 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
+pub use memory::taken as memory_bytes;
+pub use pool::lower_priority;
+
 use tokio::sync::mpsc;
 
 use super::context::Context;
@@ -88,7 +91,8 @@ impl Engine {
         context: Arc<Context>,
         what: What,
     ) -> mpsc::Receiver<Progress> {
-        let (out, progress) = mpsc::channel(BATCHES);
+        // And one for the last word.
+        let (out, progress) = mpsc::channel(BATCHES + 1);
         if let Err((job, error)) = self.pool.submit(pool::Job { query, params, context, what, out }) {
             // The channel is new: it has room.
             let _ = job.out.try_send(Progress::Failed(error));

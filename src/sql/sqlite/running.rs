@@ -17,7 +17,8 @@ use super::tables::tasks::Seen;
 use crate::sql::context::{Consistency, Context, Warning};
 use crate::sql::data::{Data, Live, Rows};
 use crate::sql::error::SqlError;
-use crate::sql::result::Progress;
+use crate::sql::result::{Batch, Progress};
+use crate::sql::wait::wait_until;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Running>>> = const { RefCell::new(None) };
@@ -38,6 +39,8 @@ pub struct Running {
     /// Virtual tables tell their ranges in `seen` and give no rows.
     pub explain: bool,
     out: mpsc::Sender<Progress>,
+    /// The room for the last word, kept from the start: it never waits for a client.
+    last: RefCell<Option<mpsc::OwnedPermit<Progress>>>,
     deadline: Option<Instant>,
     why: Cell<Option<Why>>,
     ticks: Cell<u32>,
@@ -101,6 +104,7 @@ impl Running {
             readers,
             seen: RefCell::default(),
             explain,
+            last: RefCell::new(out.clone().try_reserve_owned().ok()),
             out,
             deadline,
             why: Cell::new(None),
@@ -166,13 +170,24 @@ impl Running {
         })
     }
 
-    /// Sends; `false`: nobody listens any more.
-    pub fn send(&self, progress: Progress) -> bool {
-        let sent = self.out.blocking_send(progress).is_ok();
-        if !sent {
-            self.why.set(Some(Why::Gone));
+    /// Sends rows, and waits for room as long as the query may run.
+    ///
+    /// # Errors
+    /// Nobody listens any more, or the time is over: a client that reads slowly does not keep the thread.
+    pub fn send(&self, rows: Batch) -> Result<(), SqlError> {
+        match wait_until(self.out.reserve(), self.deadline) {
+            Some(Ok(room)) => room.send(Progress::Rows(rows)),
+            Some(Err(_)) => self.why.set(Some(Why::Gone)),
+            None => self.why.set(Some(Why::Late)),
         }
-        sent
+        self.stopped().map_or(Ok(()), Err)
+    }
+
+    /// Says how it ended. Never waits.
+    pub fn end(&self, last: Progress) {
+        if let Some(room) = self.last.take() {
+            room.send(last);
+        }
     }
 
     /// The rows of these groups, taken once and kept for the query.

@@ -7,9 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use z4_shards::metrics::SqlMetrics;
 use z4_shards::runtime::clock;
 
+use super::once_a_second::OnceASecond;
+use super::redact::without_values;
 use crate::sql::data::{Live, ProcessRow};
+use crate::sql::error::SqlError;
 
 /// A statement that took longer is counted as slow: MySQL's default of `long_query_time`.
 const SLOW: Duration = Duration::from_secs(10);
@@ -45,6 +49,8 @@ pub(super) struct Counters {
     pub(super) bytes_in: AtomicU64,
     pub(super) bytes_out: AtomicU64,
     most: AtomicU64,
+    /// For the log of logins and connections that are refused.
+    pub(super) refusals: OnceASecond,
 }
 
 /// Every connection of the SQL port. It is made before the engine, which reads it, and before the listener, which fills it.
@@ -52,6 +58,7 @@ pub(super) struct Counters {
 pub struct Connections {
     entries: Mutex<Entries>,
     pub(super) counters: Counters,
+    pub(super) metrics: SqlMetrics,
     started: Instant,
 }
 
@@ -94,9 +101,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Connections {
     /// No connection yet.
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Arc<Connections> {
-        Arc::new(Connections { entries: Mutex::default(), counters: Counters::default(), started: clock::monotonic() })
+    pub fn new(metrics: SqlMetrics) -> Arc<Connections> {
+        Arc::new(Connections { entries: Mutex::default(), counters: Counters::default(), metrics, started: clock::monotonic() })
     }
 
     /// Adds a connection; `None`: there are `max` already, or the server stops.
@@ -121,6 +127,7 @@ impl Connections {
         let entry = Arc::new(Entry { id, peer, activity: Mutex::new(activity), interrupt: watch::Sender::default() });
         entries.by_id.insert(id, entry.clone());
         self.counters.accepted.fetch_add(1, Relaxed);
+        self.metrics.connections.inc();
         self.counters.most.fetch_max(entries.by_id.len() as u64, Relaxed);
         Some(Presence { connections: self.clone(), entry })
     }
@@ -242,12 +249,24 @@ impl Entry {
         activity.running = true;
     }
 
-    /// It ended.
-    pub(super) fn ends(&self, counters: &Counters) {
+    /// It ended, or failed.
+    pub(super) fn ends(&self, connections: &Connections, failed: Option<&SqlError>) {
         let mut activity = locked(&self.activity);
         let now = clock::monotonic();
-        if activity.running && now.saturating_duration_since(activity.since) > SLOW {
-            counters.slow.fetch_add(1, Relaxed);
+        if activity.running {
+            let took = now.saturating_duration_since(activity.since);
+            if activity.statement.is_some() {
+                connections.metrics.statement_seconds.observe(took.as_secs_f64());
+            }
+            if took > SLOW {
+                connections.counters.slow.fetch_add(1, Relaxed);
+                let statement = activity.statement.as_deref().map(without_values).unwrap_or_default();
+                let (user, ms) = (&activity.user, took.as_millis() as u64);
+                tracing::warn!(?user, host = %self.peer, ms, code = failed.map(|error| error.code), statement, "a slow SQL statement");
+            }
+        }
+        if let Some(error) = failed {
+            connections.metrics.failed(error.kind());
         }
         activity.command = "Sleep";
         activity.since = now;
@@ -259,5 +278,6 @@ impl Entry {
 impl Drop for Presence {
     fn drop(&mut self) {
         locked(&self.connections.entries).by_id.remove(&self.entry.id);
+        self.connections.metrics.connections.dec();
     }
 }

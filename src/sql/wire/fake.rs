@@ -35,6 +35,11 @@ pub(super) struct Fake {
     pub(super) params: Mutex<Vec<Datum>>,
 }
 
+/// Metrics that nobody reads.
+pub(super) fn metrics() -> z4_shards::metrics::SqlMetrics {
+    z4_shards::metrics::Metrics::new("1").expect("registers").sql
+}
+
 impl Default for Fake {
     fn default() -> Fake {
         Fake { forever: 2 * PATIENCE, waiting: Arc::default(), params: Mutex::default() }
@@ -165,7 +170,7 @@ pub(super) fn stand(users: &str, change: impl FnOnce(&mut Options)) -> Stand {
     let mut options = Options { refusal_delay: Duration::from_millis(1), ..Options::default() };
     change(&mut options);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let (fake, connections) = (Arc::new(Fake::default()), Connections::new());
+    let (fake, connections) = (Arc::new(Fake::default()), Connections::new(metrics()));
     let users = Users::parse(users).expect("users");
     let server = start(listener, fake.clone(), users, connections.clone(), options).expect("starts");
     Stand { address: server.address(), server: Some(server), fake, connections }

@@ -33,7 +33,7 @@ fn stream(bytes: &[u8]) {
 
 async fn served(bytes: &[u8], users: &str) -> Vec<u8> {
     let options = Options { packet_bytes_max: 64 << 10, refusal_delay: Duration::ZERO, statements_max: 4, ..Options::default() };
-    let connections = Connections::new();
+    let connections = Connections::new(super::fake::metrics());
     let service = Service::new(
         Arc::new(Fake { forever: Duration::from_millis(1), ..Fake::default() }),
         Users::parse(users).expect("fine"),

@@ -53,7 +53,9 @@ impl Response {
             input.u8().and_then(|length| input.take(usize::from(length)))
         };
         let answer = answer.ok_or(short)?.to_vec();
-        let database = (capabilities & c::CONNECT_WITH_DB != 0).then(|| input.terminated().to_vec());
+        // opensrv leaves a login unanswered when the name is not UTF-8; like this it is a database that is not there.
+        let database = (capabilities & c::CONNECT_WITH_DB != 0)
+            .then(|| String::from_utf8_lossy(input.terminated()).into_owned().into_bytes());
         let plugin = if capabilities & c::PLUGIN_AUTH != 0 { input.terminated() } else { b"mysql_native_password" };
         let plugin = String::from_utf8_lossy(plugin).into_owned();
         Ok(Response { capabilities, user, database: database.filter(|name| !name.is_empty()), plugin, answer })

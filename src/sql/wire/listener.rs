@@ -19,6 +19,7 @@ use super::reply;
 use super::service::{Backend, Service};
 use super::users::Users;
 use crate::sql::error::SqlError;
+use crate::sql::sqlite::lower_priority;
 
 /// The parser of statements is recursive.
 const STACK_BYTES: usize = 8 << 20;
@@ -53,6 +54,7 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("z4-sql-long")
+        .on_thread_start(lower_priority)
         .thread_stack_size(STACK_BYTES)
         .max_blocking_threads(COMPILING_MAX)
         .build()?;
@@ -60,6 +62,7 @@ pub fn start(
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
+    tracing::info!(%address, users = users.len(), "SQL clients are served");
     let service = Service::new(backend, users, connections, options);
     let (stopper, stopped) = watch::channel(false);
     let run = move || {
@@ -120,7 +123,13 @@ async fn accept(listener: tokio::net::TcpListener, service: Arc<Service>, mut st
 
 async fn admit(service: &Arc<Service>, clients: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
     if service.users.is_empty() && !peer.ip().to_canonical().is_loopback() {
-        tracing::warn!(%peer, "an SQL connection was refused: no users are configured, so only loopback addresses may connect");
+        if let Some(unlogged) = service.connections.counters.refusals.admits() {
+            tracing::warn!(
+                %peer,
+                unlogged,
+                "an SQL connection was refused: no users are configured, so only loopback addresses may connect"
+            );
+        }
         let host = peer.ip();
         return refuse(
             service,

@@ -108,6 +108,7 @@ impl Outgoing {
             }
             self.written += written;
             self.connections.counters.bytes_out.fetch_add(written as u64, Relaxed);
+            self.connections.metrics.bytes.inc_by(written as u64);
         }
         self.written = 0;
         if self.buffer.capacity() > KEPT_BYTES {
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn long_payloads_go_in_parts() {
         for (length, expected) in [(5, vec![5]), (PART_BYTES, vec![PART_BYTES, 0]), (PART_BYTES + 7, vec![PART_BYTES, 7])] {
-            let mut outgoing = Outgoing::new(Box::new(tokio::io::sink()), Connections::new());
+            let mut outgoing = Outgoing::new(Box::new(tokio::io::sink()), Connections::new(super::super::fake::metrics()));
             outgoing.answers(254);
             outgoing.packet(b"before");
             outgoing.packet(&vec![b'x'; length]);

@@ -70,6 +70,8 @@ pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<War
             reply::header(&mut line.outgoing(), columns, manner);
         }
         let Some(batch) = rows else { continue };
+        let count = batch.cells.len() / form.types.len().max(1);
+        line.service.connections.metrics.rows.inc_by(count as u64);
         let mut at = 0;
         loop {
             let left = form.push(&mut line.outgoing(), &batch, at);

@@ -36,7 +36,11 @@ impl Shim {
         let Some((command, share)) = self.line.take() else { return Err(unexpected()) };
         let result = self.answerer.answer(command).await;
         drop(share);
-        self.line.entry.ends(&self.line.service.connections.counters);
+        let failed = match &result {
+            Err(Fault::Told(error) | Fault::Last(error)) => Some(error),
+            _ => None,
+        };
+        self.line.entry.ends(&self.line.service.connections, failed);
         match result {
             Ok(()) => {}
             Err(Fault::Told(error)) => {
@@ -101,7 +105,11 @@ impl AsyncMysqlShim<Outlet> for Shim {
         service.connections.counters.refused_logins.fetch_add(1, Relaxed);
         let user = String::from_utf8_lossy(user);
         let password = if Response::is_without_password(answer) { "NO" } else { "YES" };
-        tracing::warn!(peer = %self.line.peer(), ?user, "an SQL login was refused");
+        service.connections.metrics.refused_logins.inc();
+        if let Some(unlogged) = service.connections.counters.refusals.admits() {
+            let (peer, user) = (self.line.peer(), user.chars().take(64).collect::<String>());
+            tracing::warn!(%peer, ?user, unlogged, "an SQL login was refused");
+        }
         let host = self.line.peer().ip();
         self.line.refuse(&SqlError::new(
             1045,

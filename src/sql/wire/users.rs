@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha1::Sha1;
@@ -64,6 +65,7 @@ impl Users {
     /// It cannot be read, or a line of it is wrong; the error names the line.
     pub fn load(path: &Path) -> Result<Users, UsersError> {
         let text = std::fs::read_to_string(path).map_err(|source| UsersError::Read { path: path.to_owned(), source })?;
+        warn_if_others_read(path);
         Users::parse(&text)
     }
 
@@ -90,6 +92,11 @@ impl Users {
     /// Nobody is named: anybody may come, from a loopback address.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
     }
 
     /// The plugin that the greeting names.
@@ -126,6 +133,16 @@ impl Users {
 
     fn hashes(&self, name: &[u8]) -> Option<Hashes> {
         self.by_name.get(std::str::from_utf8(name).ok()?).copied()
+    }
+}
+
+/// Whoever reads the hashes can log in with them.
+fn warn_if_others_read(path: &Path) {
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let (path, mode) = (path.display(), format!("{mode:o}"));
+        tracing::warn!(%path, mode, "the SQL users' file can be read or written by others than its owner: chmod 600 it");
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Body::Fallible;
 use super::Table;
 use super::args::{Args, Out, upper_char};
+use super::patience::Patience;
 use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[("z4_like", Fallible(like))];
@@ -56,7 +57,11 @@ pub(super) fn matches(text: &str, pattern: &str, escape: Option<char>, ci: bool)
     let same = |a: char, b: char| a == b || ci && upper_char(a) == upper_char(b);
     let (mut text, mut pattern) = (text, pattern);
     let mut back: Option<(&str, &str)> = None;
+    let mut patience = Patience::default();
     loop {
+        if patience.ends() {
+            return false;
+        }
         let mut letters = text.chars();
         let letter = letters.next();
         match (next(pattern, escape), letter) {

@@ -17,6 +17,7 @@ mod like;
 mod misc;
 mod number;
 mod pad;
+mod patience;
 mod print;
 mod regexp;
 mod session;

@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 use super::Body::Fallible;
 use super::Table;
 use super::args::{Args, Out, PACKET_MAX};
+use super::patience::Patience;
 use super::text::{count, offset};
 use crate::sql::error::SqlError;
 
@@ -122,7 +123,9 @@ impl Search {
     fn find(&self) -> Result<Option<(usize, usize)>, SqlError> {
         compiled(&self.pattern, &self.kind, |expression| {
             let rest = self.text.get(self.from..).unwrap_or_default();
-            let found = expression.find_iter(rest).nth(self.occurrence.max(1) - 1);
+            let mut patience = Patience::default();
+            let mut all = expression.find_iter(rest).take_while(|_| !patience.look());
+            let found = all.nth(self.occurrence.max(1) - 1);
             found.map(|found| (found.start() + self.from, found.end() + self.from))
         })
     }
@@ -147,8 +150,11 @@ fn replace(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     compiled(&search.pattern, &search.kind, |expression| {
         let (head, rest) = search.text.split_at_checked(search.from)?;
         let mut whole = head.to_owned();
-        let mut done = 0;
+        let (mut done, mut patience) = (0, Patience::default());
         for (number, found) in expression.captures_iter(rest).enumerate() {
+            if patience.look() {
+                return None;
+            }
             if search.occurrence != 0 && number + 1 != search.occurrence {
                 continue;
             }

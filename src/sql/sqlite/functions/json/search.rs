@@ -2,6 +2,7 @@
 
 use super::super::args::Args;
 use super::super::like;
+use super::super::patience::Patience;
 use super::flat;
 use super::path::Path;
 use super::read::{Answer, document, paths};
@@ -75,7 +76,10 @@ pub(super) fn overlaps(args: &Args<'_>) -> Answer {
         (Json::Object(members), Json::Object(_)) => {
             members.iter().any(|(name, value)| b.member(name).is_some_and(|found| found.same(value))).into()
         }
-        (Json::Array(a), Json::Array(b)) => a.iter().any(|a| b.iter().any(|b| a.same(b))).into(),
+        (Json::Array(a), Json::Array(b)) => {
+            let mut patience = Patience::default();
+            a.iter().any(|a| b.iter().any(|b| patience.ends() || a.same(b))).into()
+        }
         (Json::Array(elements), one) | (one, Json::Array(elements)) => elements.iter().any(|element| element.same(one)).into(),
         (a, b) => a.same(b).into(),
     }))
