@@ -14,7 +14,7 @@ use crate::grpc::ClusterView;
 use crate::sql::data::Live;
 use crate::sql::peer::PeerData;
 use crate::sql::sqlite::{self, Engine};
-use crate::sql::wire::users::Users;
+use crate::sql::wire::users::{Users, UsersError};
 use crate::sql::wire::{self, Connections, Server};
 
 /// Queries that wait for one of `sql_queries_max` to end.
@@ -73,5 +73,10 @@ impl Sql {
 }
 
 fn users(path: &Path) -> Result<Users, BootError> {
-    if path.as_os_str().is_empty() { Ok(Users::default()) } else { Ok(Users::load(path)?) }
+    if path.as_os_str().is_empty() {
+        return Ok(Users::default());
+    }
+    let users = Users::load(path)?;
+    // Nobody in it must not mean anybody.
+    if users.is_empty() { Err(UsersError::Nobody { path: path.to_owned() }.into()) } else { Ok(users) }
 }

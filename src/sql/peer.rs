@@ -169,8 +169,7 @@ fn rejected(rejection: &Rejection) -> SqlError {
 
 fn not_linearizable(group: GroupId, rejection: &Rejection) -> SqlError {
     SqlError::other(format!(
-        "group {group} cannot be read with z4_consistency = 'linearizable' now: {rejection}; try again, or SET SESSION \
-         z4_consistency = 'stale'"
+        "group {group} cannot be read with z4_consistency = 'linearizable': {rejection}, or SET SESSION z4_consistency = 'stale'"
     ))
 }
 

@@ -48,9 +48,12 @@ def fill(channel):
         tasks.CreateTask(z4.CreateTaskRequest(
             namespace=NAMESPACES[n % len(NAMESPACES)], metadata=metadata, payload=bytes((n * 7 + i) % 256 for i in range(n % 40)),
             deliver_at=timestamp_pb2.Timestamp(seconds=due, nanos=(n % 5) * 200_000_000)), timeout=TIMEOUT)
-    # Some fail once: dead where one attempt is all they have, tomorrow again elsewhere.
-    leased = tasks.LeaseTasks(z4.LeaseTasksRequest(namespaces=NAMESPACES, max_tasks=30, wait_ms=2_000), timeout=TIMEOUT)
-    for delivery in leased.deliveries:
+    # Some of each fail once: dead where one attempt is all they have, tomorrow again elsewhere.
+    deliveries = []
+    for namespace in NAMESPACES:
+        request = z4.LeaseTasksRequest(namespaces=[namespace], max_tasks=6, wait_ms=2_000)
+        deliveries += tasks.LeaseTasks(request, timeout=TIMEOUT).deliveries
+    for delivery in deliveries:
         nack = z4.Nack(namespace=delivery.task.namespace, task_id=delivery.task.id, token=delivery.token, reason="no answer")
         tasks.NackTasks(z4.NackTasksRequest(nacks=[nack]), timeout=TIMEOUT)
     found = []
@@ -62,6 +65,8 @@ def fill(channel):
             token = page.next_page_token
             if not token:
                 break
+    states = {task.state for task in found}
+    assert states == {z4.TASK_STATE_SCHEDULED, z4.TASK_STATE_READY, z4.TASK_STATE_DEAD}, states
     return found
 
 

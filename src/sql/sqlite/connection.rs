@@ -4,7 +4,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Statement};
 
-use super::pool::Shared;
+use super::pool::{Lane, Shared};
 use super::running::Running;
 use super::{authorizer, execute, functions, tables};
 
@@ -58,10 +58,10 @@ pub fn open() -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Runs queries until the pool is closed.
-pub fn serve(connection: Connection, shared: &Shared) {
+/// Runs the queries of a lane until the pool is closed.
+pub fn serve(connection: Connection, shared: &Shared, lane: Lane) {
     let mut statements = Statements { connection: &connection, kept: Vec::new() };
-    while let Some(job) = shared.take() {
+    while let Some(job) = shared.take(lane) {
         execute::run(job, &mut statements, shared);
     }
 }

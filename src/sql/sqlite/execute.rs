@@ -37,6 +37,7 @@ pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
         readers: Arc::clone(&shared.readers),
         explain: job.what == What::Explain,
         out: job.out.clone(),
+        since: job.since,
     });
     let entered = running.enter();
     memory::start(shared.options.query_memory_bytes_max);
@@ -64,7 +65,7 @@ fn why(running: &Running, error: SqlError) -> SqlError {
 /// Prepares; says which rule or right is missing when it cannot be.
 pub fn prepare<'a>(query: &Query, statements: &mut Statements<'a>, running: &Running) -> Result<Statement<'a>, SqlError> {
     authorizer::take_denied();
-    let statement = statements.take(&query.sqlite).map_err(|error| prepare_error(&error, running))?;
+    let statement = statements.take(&query.sqlite).map_err(|error| prepare_error(&error, query, running))?;
     if !statement.readonly() {
         return Err(SqlError::read_only("such a statement"));
     }
@@ -75,12 +76,12 @@ pub fn prepare<'a>(query: &Query, statements: &mut Statements<'a>, running: &Run
 }
 
 /// Why a statement cannot be prepared.
-pub fn prepare_error(error: &rusqlite::Error, running: &Running) -> SqlError {
+pub fn prepare_error(error: &rusqlite::Error, query: &Query, running: &Running) -> SqlError {
     if let Some(denied) = authorizer::take_denied() {
         return denied;
     }
     if error.to_string().contains("no query solution") {
-        return running.seen.borrow().refusal();
+        return running.seen.borrow().refusal(query);
     }
     fault::from_sqlite(error)
 }

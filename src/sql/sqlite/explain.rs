@@ -33,7 +33,7 @@ struct Step {
 pub fn explain(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result<(), SqlError> {
     let prepared = |sql: &str| {
         running.seen.take();
-        statements.connection.prepare(sql).map_err(|error| prepare_error(&error, running))
+        statements.connection.prepare(sql).map_err(|error| prepare_error(&error, &job.query, running))
     };
     // The statement itself first: only it may be run, whatever EXPLAIN would make of another.
     let mut statement = prepared(&job.query.sqlite)?;
@@ -150,7 +150,7 @@ fn ranges(readings: &[&Reading]) -> String {
     let shown: Vec<&str> =
         readings.iter().flat_map(|reading| reading.ranges.iter().map(String::as_str)).take(RANGES_SHOWN).collect();
     match count {
-        0 => "none".to_owned(),
+        0 => "none before it runs".to_owned(),
         count if count > shown.len() => format!("{} and {} more", shown.join(" "), count - shown.len()),
         _ => shown.join(" "),
     }

@@ -21,6 +21,7 @@ pub use memory::taken as memory_bytes;
 pub use pool::lower_priority;
 
 use tokio::sync::mpsc;
+use z4_shards::runtime::clock;
 
 use super::context::Context;
 use super::data::{Data, Live};
@@ -93,7 +94,7 @@ impl Engine {
     ) -> mpsc::Receiver<Progress> {
         // And one for the last word.
         let (out, progress) = mpsc::channel(BATCHES + 1);
-        if let Err((job, error)) = self.pool.submit(pool::Job { query, params, context, what, out }) {
+        if let Err((job, error)) = self.pool.submit(pool::Job { query, params, context, what, out, since: clock::monotonic() }) {
             // The channel is new: it has room.
             let _ = job.out.try_send(Progress::Failed(error));
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -31,6 +32,27 @@ pub struct Job {
     pub what: What,
     /// Where rows go.
     pub out: mpsc::Sender<Progress>,
+    /// When it was asked: waiting counts.
+    pub since: Instant,
+}
+
+/// Tables that an operator asks when every thread is taken: about the server itself, and small.
+const SMALL: &[&str] = &["PROCESSLIST", "SESSION_STATUS", "SESSION_VARIABLES", "WARNINGS", "groups", "peers"];
+
+/// Which threads take a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Any query; `queries_max` threads.
+    Any,
+    /// Those of [`SMALL`] tables alone; one thread, so that there is an answer to what takes the others.
+    Small,
+}
+
+impl Lane {
+    fn of(query: &Query) -> Lane {
+        let is_small = |table: &&str| SMALL.contains(table);
+        if !query.uses.is_empty() && query.uses.iter().all(is_small) { Lane::Small } else { Lane::Any }
+    }
 }
 
 /// What every thread of the pool has.
@@ -43,6 +65,12 @@ pub struct Shared {
     pub options: Options,
     /// Threads that read ahead.
     pub readers: Arc<Readers>,
+    any: Waiting,
+    small: Waiting,
+}
+
+#[derive(Default)]
+struct Waiting {
     queue: Mutex<Queue>,
     work: Condvar,
 }
@@ -67,24 +95,31 @@ impl Pool {
     pub fn start(data: Arc<dyn Data>, live: Arc<dyn Live>, options: Options) -> io::Result<Pool> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = Readers::start(cores)?;
-        let shared = Arc::new(Shared { data, live, options, readers, queue: Mutex::default(), work: Condvar::new() });
+        let shared = Arc::new(Shared { data, live, options, readers, any: Waiting::default(), small: Waiting::default() });
         let pool = Pool { shared };
         for i in 0..options.queries_max.max(1) {
-            let connection = connection::open().map_err(io::Error::other)?;
-            let shared = Arc::clone(&pool.shared);
-            std::thread::Builder::new().name(format!("z4-sql-{i}")).spawn(move || {
-                lower_priority();
-                connection::serve(connection, &shared);
-                memory::leave();
-            })?;
+            pool.spawn(format!("z4-sql-{i}"), Lane::Any)?;
         }
+        pool.spawn("z4-sql-small".to_owned(), Lane::Small)?;
         Ok(pool)
+    }
+
+    fn spawn(&self, name: String, lane: Lane) -> io::Result<()> {
+        let connection = connection::open().map_err(io::Error::other)?;
+        let shared = Arc::clone(&self.shared);
+        std::thread::Builder::new().name(name).spawn(move || {
+            lower_priority();
+            connection::serve(connection, &shared, lane);
+            memory::leave();
+        })?;
+        Ok(())
     }
 
     /// Queues a query, or says why not.
     pub fn submit(&self, job: Job) -> Result<(), (Job, SqlError)> {
         let options = self.shared.options;
-        let mut queue = self.shared.lock();
+        let waiting = self.shared.lane(Lane::of(&job.query));
+        let mut queue = waiting.lock();
         if queue.jobs.len() >= queue.idle + options.waiting_max {
             drop(queue);
             let text = format!(
@@ -95,23 +130,25 @@ impl Pool {
         }
         queue.jobs.push_back(job);
         drop(queue);
-        self.shared.work.notify_one();
+        waiting.work.notify_one();
         Ok(())
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let waiting = {
-            let mut queue = self.shared.lock();
-            queue.closed = true;
-            std::mem::take(&mut queue.jobs)
-        };
-        self.shared.work.notify_all();
-        for job in waiting {
-            let error = SqlError::new(1053, "08S01", "Server shutdown in progress");
-            // The channel is unused: it has room.
-            let _ = job.out.try_send(Progress::Failed(error));
+        for lane in [&self.shared.any, &self.shared.small] {
+            let waiting = {
+                let mut queue = lane.lock();
+                queue.closed = true;
+                std::mem::take(&mut queue.jobs)
+            };
+            lane.work.notify_all();
+            for job in waiting {
+                let error = SqlError::new(1053, "08S01", "Server shutdown in progress");
+                // The channel is unused: it has room.
+                let _ = job.out.try_send(Progress::Failed(error));
+            }
         }
     }
 }
@@ -124,12 +161,25 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    fn lane(&self, lane: Lane) -> &Waiting {
+        match lane {
+            Lane::Any => &self.any,
+            Lane::Small => &self.small,
+        }
+    }
+
+    /// The next query of a lane; `None`: the pool is closed.
+    pub fn take(&self, lane: Lane) -> Option<Job> {
+        self.lane(lane).take()
+    }
+}
+
+impl Waiting {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next query; `None`: the pool is closed.
-    pub fn take(&self) -> Option<Job> {
+    fn take(&self) -> Option<Job> {
         let mut queue = self.lock();
         queue.idle += 1;
         loop {

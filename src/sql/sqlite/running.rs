@@ -78,6 +78,8 @@ pub struct Start {
     pub explain: bool,
     /// Where its rows go.
     pub out: mpsc::Sender<Progress>,
+    /// When it was asked.
+    pub since: Instant,
 }
 
 /// Clears the thread when the query is over.
@@ -92,10 +94,10 @@ impl Drop for Entered {
 impl Running {
     /// A query that starts now.
     pub fn new(start: Start) -> Rc<Running> {
-        let Start { data, live, context, readers, explain, out } = start;
+        let Start { data, live, context, readers, explain, out, since } = start;
         let deadline = match context.max_execution_ms {
             0 => None,
-            ms => clock::monotonic().checked_add(Duration::from_millis(ms)),
+            ms => since.checked_add(Duration::from_millis(ms)),
         };
         Rc::new(Running {
             data,

@@ -134,7 +134,13 @@ async fn admit(service: &Arc<Service>, clients: &mut JoinSet<()>, stream: TcpStr
         return refuse(
             service,
             stream,
-            SqlError::new(1130, "HY000", format!("Host '{host}' is not allowed to connect to this MySQL server")),
+            SqlError::new(
+                1130,
+                "HY000",
+                format!(
+                    "Host '{host}' is not allowed to connect to this MySQL server: without sql_users only its own machine is"
+                ),
+            ),
         )
         .await;
     }

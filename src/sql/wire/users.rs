@@ -36,6 +36,12 @@ pub enum UsersError {
         /// Why.
         source: io::Error,
     },
+    /// There is no user in it.
+    #[error("the SQL users' file {} names no user; z4t sql-user makes its lines", .path.display())]
+    Nobody {
+        /// Which.
+        path: PathBuf,
+    },
     /// A line of it is no user.
     #[error("line {line} of the SQL users' file: {reason}")]
     Line {

@@ -10,6 +10,7 @@ use crate::sql::catalog::task;
 use crate::sql::error::SqlError;
 use crate::sql::sqlite::fault::from_sqlite;
 use crate::sql::sqlite::running::Running;
+use crate::sql::statement::Query;
 
 /// What a query's planning saw, and, for EXPLAIN, what its tables were asked to read.
 #[derive(Debug, Default)]
@@ -56,6 +57,19 @@ pub struct Estimate {
 }
 
 impl Missing {
+    /// For people.
+    fn told(self) -> &'static str {
+        match (self.namespace, self.lower, self.upper) {
+            (true, false, false) => "namespace (= or IN)",
+            (true, true, false) => "namespace (= or IN) and a lower bound of deliver_at (>, >= or BETWEEN)",
+            (true, false, true) => "namespace (= or IN) and an upper bound of deliver_at (<, <= or BETWEEN)",
+            (true, true, true) => "namespace (= or IN) and both bounds of deliver_at (BETWEEN, or >= and <)",
+            (false, true, false) => "a lower bound of deliver_at (>, >= or BETWEEN)",
+            (false, false, _) => "an upper bound of deliver_at (<, <= or BETWEEN)",
+            (false, true, true) => "both bounds of deliver_at (BETWEEN, or >= and <)",
+        }
+    }
+
     fn count(self) -> usize {
         usize::from(self.namespace) + usize::from(self.lower) + usize::from(self.upper)
     }
@@ -63,26 +77,27 @@ impl Missing {
 
 impl Seen {
     /// The error for a query that has no plan: 1175.
-    pub fn refusal(&self) -> SqlError {
+    pub fn refusal(&self, query: &Query) -> SqlError {
         let open = self.refused.iter().filter(|(signature, _)| !self.accepted.contains(signature));
         let missing = open.map(|(_, missing)| *missing).min_by_key(|missing| missing.count());
+        let which = if query.tasks > 1 { "one of its references to tasks lacks" } else { "it lacks" };
         let what = match missing {
-            Some(missing) => {
-                let parts = [
-                    (missing.namespace, "namespace (= or IN)"),
-                    (missing.lower, "a lower bound of deliver_at (>, >= or BETWEEN)"),
-                    (missing.upper, "an upper bound of deliver_at (<, <= or BETWEEN)"),
-                ];
-                let parts: Vec<&str> = parts.iter().filter(|(is_missing, _)| *is_missing).map(|(_, part)| *part).collect();
-                format!("one of its references to tasks lacks {}", parts.join(" and "))
-            }
-            None => "references to tasks bound each other, and none of them is bounded by itself".to_owned(),
+            Some(missing) => format!("{which} {}", missing.told()),
+            None => "its references to tasks bound each other, and none is bounded by itself".to_owned(),
+        };
+        // Said only where it may be the reason.
+        let hides = [" OR ", "NOT ", " LEFT ", " RIGHT "].iter().any(|word| query.sqlite.contains(word));
+        let hint = if hides {
+            ". Bounds in one arm of an OR, under NOT, or in the ON of an outer join do not hold for every row"
+        } else {
+            ""
         };
         SqlError::new(
             1175,
             "HY000",
             format!(
-                "The query would read more than a time range of given namespaces: {what}. The bounds must hold for every row: not only in one arm of an OR, under NOT, or in the ON of an outer join whose other side they are about. This would do: SELECT * FROM tasks WHERE namespace = 'welcome_emails' AND deliver_at >= '2022-04-16' AND deliver_at < '2022-04-17'"
+                "A query of tasks must bound namespace and deliver_at, and {what}{hint}. For example: SELECT * FROM tasks WHERE namespace = \
+                 'welcome_emails' AND deliver_at >= '2022-04-16' AND deliver_at < '2022-04-17'"
             ),
         )
     }
