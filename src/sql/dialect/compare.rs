@@ -55,6 +55,7 @@ impl Compiler<'_> {
         if matches!(typed.kind, Kind::Text(_) | Kind::Number(_)) {
             return match literal::moment(&typed, zone) {
                 Some((us, digits)) => Ok(Typed::new(us.to_string(), DateTime(digits)).never_null()),
+                None if is_zero_date(&typed) => Ok(Typed::new(BEFORE_ALL.to_string(), DateTime(0)).never_null()),
                 None => Err(incorrect("DATETIME", literal::written(&typed).unwrap_or_default())),
             };
         }
@@ -188,6 +189,20 @@ impl Compiler<'_> {
         let pattern = if fold { format!("('(?i)' || {})", pattern.sql) } else { pattern.sql };
         let found = format!("z4_regexp({}, {pattern})", text.sql);
         Ok(truth(if negated { format!("(NOT {found})") } else { found }))
+    }
+}
+
+/// Microseconds before every date that is read or written.
+const BEFORE_ALL: i64 = -62_300_000_000_000_000;
+
+/// 0 and '0000-00-00', which MySQL takes for a date before all others.
+fn is_zero_date(literal: &Typed) -> bool {
+    match literal::written(literal) {
+        Some(text) if matches!(literal.kind, Kind::Number(_)) => text.parse::<f64>() == Ok(0.0),
+        Some(text) => {
+            text.starts_with("0000-00-00") && text.chars().all(|letter| matches!(letter, '0' | '-' | ':' | '.' | ' ' | 'T'))
+        }
+        None => false,
     }
 }
 

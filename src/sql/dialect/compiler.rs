@@ -35,6 +35,8 @@ pub(super) struct Compiler<'a> {
     pub(super) uses: Vec<&'static str>,
     /// Names given so far.
     pub(super) names: usize,
+    /// The query that is compiled next gives no rows whatever it reads (see `nothing`).
+    pub(super) never: bool,
     depth: usize,
 }
 
@@ -47,7 +49,7 @@ pub(super) struct Compiled {
 
 impl<'a> Compiler<'a> {
     pub(super) fn new(context: &'a Context, source: &'a Source) -> Self {
-        Compiler { context, source, scopes: Vec::new(), ctes: Vec::new(), tasks: 0, uses: Vec::new(), names: 0, depth: 0 }
+        Compiler { context, source, scopes: Vec::new(), ctes: Vec::new(), tasks: 0, uses: Vec::new(), names: 0, never: false, depth: 0 }
     }
 
     /// Does something one level deeper.

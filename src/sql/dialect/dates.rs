@@ -19,9 +19,14 @@ impl Compiler<'_> {
     /// `base`, so many units later or earlier.
     pub(super) fn moved(&mut self, base: Typed, amount: Typed, unit: &str, back: bool) -> Result<Typed, SqlError> {
         let zone = self.zone();
+        let amount = if back { negative(amount) } else { amount };
+        if !matches!(base.ty, Date | DateTime(_)) || base.is_param() {
+            // Text gives text: whether of a day or of a moment, the text itself says.
+            let (base, unit) = (base.scalar(), literal::quoted(unit));
+            return Ok(Typed::new(format!("z4_date_add_text({}, {}, {unit})", base.sql, amount.sql), Text));
+        }
         let of_days = matches!(unit, "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
-        let day = base.ty == Date
-            || literal::written(&base).is_some_and(|text| base.ty == Text && !text.contains(':') && text.len() <= 10);
+        let day = base.ty == Date;
         let fine = unit.ends_with("MICROSECOND") || unit == "SECOND" && !matches!(amount.ty, Int);
         let moment = base.into_moment(zone);
         let digits = match moment.ty {
@@ -29,8 +34,7 @@ impl Compiler<'_> {
             DateTime(digits) => digits,
             _ => 6,
         };
-        let amount = if back { negative(amount) } else { amount.sql };
-        let sql = format!("z4_date_add({}, {amount}, {})", moment.sql, literal::quoted(unit));
+        let sql = format!("z4_date_add({}, {}, {})", moment.sql, amount.sql, literal::quoted(unit));
         Ok(if day && of_days { Typed::new(format!("z4_date({sql})"), Date) } else { Typed::new(sql, DateTime(digits)) })
     }
 
@@ -86,8 +90,9 @@ fn unit(interval: &Interval) -> Result<String, SqlError> {
 }
 
 /// The amount, the other way.
-fn negative(amount: Typed) -> String {
-    match (&amount.kind, amount.ty) {
+fn negative(amount: Typed) -> Typed {
+    let ty = amount.ty;
+    let sql = match (&amount.kind, amount.ty) {
         (Kind::Number(text), _) => text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned),
         (Kind::Text(text), _) => {
             let text = text.trim();
@@ -95,5 +100,6 @@ fn negative(amount: Typed) -> String {
         }
         (_, Text) if !amount.is_param() => format!("('-' || {})", amount.sql),
         _ => format!("(-{})", amount.into_number().sql),
-    }
+    };
+    Typed::new(sql, ty)
 }

@@ -70,6 +70,7 @@ pub(super) fn statement(source: &Source, context: &Context) -> Result<Statement,
     let word = first.as_str();
     match word {
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "(" => {
+            refuse_write_of_with(source, 0)?;
             refuse_into(source)?;
             Ok(Statement::Query(query(source, 0, context, true)?))
         }
@@ -84,6 +85,26 @@ pub(super) fn statement(source: &Source, context: &Context) -> Result<Statement,
         _ if NOTHING.contains(&word) => Ok(Statement::Nothing),
         _ => Err(source.syntax_at(0, "")),
     }
+}
+
+/// WITH … DELETE and WITH … UPDATE.
+pub(super) fn refuse_write_of_with(source: &Source, first: usize) -> Result<(), SqlError> {
+    if source.word(first) != "WITH" {
+        return Ok(());
+    }
+    let mut depth = 0_usize;
+    for at in first + 1..source.tokens.len() {
+        match source.word(at).as_str() {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            "SELECT" | "VALUES" | "TABLE" if depth == 0 => break,
+            word @ ("DELETE" | "UPDATE" | "INSERT" | "REPLACE") if depth == 0 && source.word(at - 1) == ")" => {
+                return Err(SqlError::read_only(&format!("WITH … {word}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// SELECT … INTO writes a file or a variable.

@@ -32,15 +32,21 @@ impl Compiler<'_> {
     fn joined(&mut self, table: &TableWithJoins) -> Result<String, SqlError> {
         let first = self.scope().map_or(0, |scope| scope.sources.len());
         let mut sql = self.factor(&table.relation)?;
-        for join in &table.joins {
+        for (at, join) in table.joins.iter().enumerate() {
             let second = self.scope().map_or(0, |scope| scope.sources.len());
             let right = self.factor(&join.relation)?;
-            sql = self.join(join, &sql, &right, (first, second))?;
+            // SQLite pushes no bounds into the sides of a RIGHT JOIN: it becomes a LEFT JOIN the other way round.
+            let (left, right) = match &join.join_operator {
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) if at == 0 => (right, sql),
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) => (right, format!("({sql})")),
+                _ => (sql, right),
+            };
+            sql = self.join(join, &left, &right, (first, second))?;
         }
         Ok(sql)
     }
 
-    /// `left JOIN right ON …`; `sides` are the first sources of both sides.
+    /// `left JOIN right ON …`; `sides` are the first sources of both sides, as they are written.
     fn join(&mut self, join: &Join, left: &str, right: &str, sides: (usize, usize)) -> Result<String, SqlError> {
         let (words, constraint, outer) = match &join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint, (false, false)),
@@ -48,7 +54,7 @@ impl Compiler<'_> {
             // Tables in this order: SQLite's CROSS JOIN keeps it.
             JoinOperator::StraightJoin(constraint) => ("CROSS JOIN", constraint, (false, false)),
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => ("LEFT JOIN", constraint, (false, true)),
-            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => ("RIGHT JOIN", constraint, (true, false)),
+            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => ("LEFT JOIN", constraint, (true, false)),
             _ => return Err(SqlError::syntax("MySQL joins are INNER, LEFT, RIGHT, CROSS, NATURAL and STRAIGHT_JOIN")),
         };
         self.become_nullable(sides, outer);
@@ -137,6 +143,7 @@ impl Compiler<'_> {
         };
         // It does not see the tables beside it, but those of the queries around.
         let beside = self.scopes.pop();
+        self.never = beside.as_ref().is_some_and(|scope| scope.never);
         let compiled = self.query(query, false);
         self.scopes.extend(beside);
         let mut compiled = compiled?;
@@ -171,14 +178,16 @@ impl Compiler<'_> {
             None if known => return Err(no_such_table(schema, name)),
             None => return Err(unknown_database(schema)),
         };
-        if table == &catalog::TASKS {
-            self.tasks += 1;
-        }
+        let is_tasks = table == &catalog::TASKS;
+        self.tasks += usize::from(is_tasks);
         if !self.uses.contains(&table.name) {
             self.uses.push(table.name);
         }
         let source = TableSource::of(table, alias);
         let alias = quoted(&source.alias);
+        if is_tasks && let Some(scope) = self.scope() {
+            scope.tasks.push(alias.clone());
+        }
         self.add(source)?;
         Ok(format!("{} AS {alias}", quoted(&table.virtual_name())))
     }

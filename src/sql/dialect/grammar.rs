@@ -10,7 +10,17 @@ use sqlparser::tokenizer::Token;
 
 /// The dialect that statements are read in.
 #[derive(Debug, Default)]
-pub(super) struct Grammar(MySqlDialect);
+pub(super) struct Grammar {
+    mysql: MySqlDialect,
+    nests_joins: bool,
+}
+
+impl Grammar {
+    /// Reads `a JOIN b JOIN c ON … ON …` as `a JOIN (b JOIN c ON …) ON …`.
+    pub(super) fn nesting() -> Grammar {
+        Grammar { nests_joins: true, ..Grammar::default() }
+    }
+}
 
 const ARROW: u8 = 60;
 const CARET: u8 = 45;
@@ -26,7 +36,7 @@ const OR: u8 = 5;
 macro_rules! as_mysql {
     ($($name:ident)*) => {
         $(fn $name(&self) -> bool {
-            self.0.$name()
+            self.mysql.$name()
         })*
     };
 }
@@ -37,27 +47,27 @@ impl Dialect for Grammar {
     }
 
     fn is_identifier_start(&self, c: char) -> bool {
-        self.0.is_identifier_start(c)
+        self.mysql.is_identifier_start(c)
     }
 
     fn is_identifier_part(&self, c: char) -> bool {
-        self.0.is_identifier_part(c)
+        self.mysql.is_identifier_part(c)
     }
 
     fn is_delimited_identifier_start(&self, c: char) -> bool {
-        self.0.is_delimited_identifier_start(c)
+        self.mysql.is_delimited_identifier_start(c)
     }
 
     fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
-        self.0.identifier_quote_style(identifier)
+        self.mysql.identifier_quote_style(identifier)
     }
 
     fn is_table_factor_alias(&self, explicit: bool, keyword: &Keyword, parser: &mut Parser) -> bool {
-        self.0.is_table_factor_alias(explicit, keyword, parser)
+        self.mysql.is_table_factor_alias(explicit, keyword, parser)
     }
 
     fn parse_statement(&self, parser: &mut Parser) -> Option<Result<Statement, ParserError>> {
-        self.0.parse_statement(parser)
+        self.mysql.parse_statement(parser)
     }
 
     as_mysql! {
@@ -89,6 +99,10 @@ impl Dialect for Grammar {
         supports_group_by_with_modifier
     }
 
+    fn supports_left_associative_joins_without_parens(&self) -> bool {
+        !self.nests_joins
+    }
+
     fn supports_bang_not_operator(&self) -> bool {
         true
     }
@@ -110,7 +124,7 @@ impl Dialect for Grammar {
     }
 
     fn prec_value(&self, precedence: Precedence) -> u8 {
-        self.0.prec_value(precedence)
+        self.mysql.prec_value(precedence)
     }
 
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
@@ -119,6 +133,6 @@ impl Dialect for Grammar {
             let left = Box::new(expr.clone());
             return Some(right.map(|right| Expr::BinaryOp { left, op: BinaryOperator::Modulo, right: Box::new(right) }));
         }
-        self.0.parse_infix(parser, expr, precedence)
+        self.mysql.parse_infix(parser, expr, precedence)
     }
 }

@@ -17,6 +17,7 @@ mod first;
 mod from;
 mod grammar;
 mod literal;
+mod nothing;
 mod operate;
 mod query;
 mod scope;
@@ -51,18 +52,31 @@ pub fn compile(sql: &str, context: &Context) -> Result<Statement, SqlError> {
     first::statement(&source, context)
 }
 
-/// Compiles the query that begins at a token; `outermost` applies the session's limit.
-fn query(source: &Source, from: usize, context: &Context, outermost: bool) -> Result<Query, SqlError> {
-    let grammar = Grammar::default();
+/// The code of a syntax error.
+const SYNTAX: u16 = 1064;
+/// Joins that the parser nests.
+const JOINS_MAX: usize = 60;
+
+/// The query that begins at a token, and nothing behind it.
+fn parsed(source: &Source, from: usize, grammar: Grammar) -> Result<sqlparser::ast::Query, SqlError> {
     let mut parser = Parser::new(&grammar).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(source.edited(from));
     let parsed = parser.parse_query().map_err(|wrong| match wrong {
         ParserError::RecursionLimitExceeded => errors::too_deep(&format!("more than {RECURSION_MAX} levels")),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => source.syntax_of(&message),
     })?;
     let rest = parser.peek_token_ref();
-    if rest.token != Token::EOF {
-        return Err(source.syntax_near(rest.span.start));
-    }
+    if rest.token == Token::EOF { Ok(*parsed) } else { Err(source.syntax_near(rest.span.start)) }
+}
+
+/// Compiles the query that begins at a token; `outermost` applies the session's limit.
+fn query(source: &Source, from: usize, context: &Context, outermost: bool) -> Result<Query, SqlError> {
+    let parsed = match parsed(source, from, Grammar::default()) {
+        // `a JOIN b JOIN c ON … ON …`: the parser reads joins from the left, or nests them, and not both.
+        Err(wrong) if wrong.code == SYNTAX && (2..=JOINS_MAX).contains(&source.joins()) => {
+            parsed(source, from, Grammar::nesting()).map_err(|_| wrong)?
+        }
+        parsed => parsed?,
+    };
     let mut compiler = Compiler::new(context, source);
     let compiled = compiler.query(&parsed, outermost)?;
     let Compiler { tasks, uses, .. } = compiler;

@@ -8,6 +8,7 @@ use sqlparser::ast::{
 use super::compiler::{Compiled, Compiler, Cte, as_source};
 use super::errors::{column_counts, duplicate_column, unknown_column};
 use super::literal::name as quoted;
+use super::nothing;
 use super::scope::{Clause, Item, Scope};
 use super::typed::{Column, Kind, Typed, common};
 use crate::sql::error::SqlError;
@@ -43,14 +44,18 @@ impl Compiler<'_> {
         if !query.pipe_operators.is_empty() {
             return Err(SqlError::syntax("|> is not MySQL's"));
         }
+        let never = std::mem::take(&mut self.never) || nothing::is_limit_0(query.limit_clause.as_ref());
         let with = query.with.as_ref().map(|with| self.with(with)).transpose()?.unwrap_or_default();
         let order = order_expressions(query.order_by.as_ref())?;
         let mut order_sql = String::new();
         let mut parts = Vec::new();
         match query.body.as_ref() {
-            SetExpr::Select(select) => parts.push(self.select(select, order, &mut order_sql)?),
+            SetExpr::Select(select) => {
+                self.never = never;
+                parts.push(self.select(select, order, &mut order_sql)?);
+            }
             body => {
-                self.set_operations(body, &mut parts)?;
+                self.set_operations(body, &mut parts, never)?;
                 order_sql = self.order_of_union(order, &parts)?;
             }
         }
@@ -109,15 +114,17 @@ impl Compiler<'_> {
     }
 
     /// The SELECTs of a chain of UNION, EXCEPT and INTERSECT, which SQLite joins from left to right as well.
-    fn set_operations(&mut self, body: &SetExpr, parts: &mut Vec<Part>) -> Result<(), SqlError> {
+    fn set_operations(&mut self, body: &SetExpr, parts: &mut Vec<Part>, never: bool) -> Result<(), SqlError> {
         let mut chain = Vec::new();
         let mut first = body;
         while let SetExpr::SetOperation { left, op, set_quantifier, right } = first {
             chain.push((joined(*op, *set_quantifier)?, right.as_ref()));
             first = left;
         }
+        self.never = never;
         parts.push(self.part(first, "")?);
         for (joined, right) in chain.into_iter().rev() {
+            self.never = never;
             let part = self.part(right, joined)?;
             parts.push(part);
         }
@@ -127,15 +134,19 @@ impl Compiler<'_> {
     fn part(&mut self, body: &SetExpr, joined: &'static str) -> Result<Part, SqlError> {
         let part = match body {
             SetExpr::Select(select) => self.select(select, &[], &mut String::new())?,
-            SetExpr::Values(values) => self.values(values)?,
+            SetExpr::Values(values) => {
+                self.never = false;
+                self.values(values)?
+            }
             SetExpr::Query(query) => {
                 let compiled = self.query(query, false)?;
                 self.wrapped(compiled)
             }
             SetExpr::SetOperation { .. } => {
+                let never = std::mem::take(&mut self.never);
                 let compiled = self.deeper(|compiler| {
                     let mut parts = Vec::new();
-                    compiler.set_operations(body, &mut parts)?;
+                    compiler.set_operations(body, &mut parts, never)?;
                     unify(&mut parts, compiler.zone())?;
                     let columns = parts.first().map(|first| out_columns(&first.items)).unwrap_or_default();
                     Ok(Compiled { sql: parts.iter().map(render).collect::<Vec<_>>().join(" "), columns })
@@ -146,7 +157,8 @@ impl Compiler<'_> {
                 let (Some(name), schema) = (&table.table_name, table.schema_name.as_deref()) else {
                     return Err(SqlError::syntax("TABLE needs the name of a table"));
                 };
-                self.scopes.push(Scope::new());
+                let never = std::mem::take(&mut self.never);
+                self.scopes.push(Scope { never, ..Scope::new() });
                 let part = self.table_statement(schema, name);
                 self.scopes.pop();
                 part?

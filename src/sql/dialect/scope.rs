@@ -89,11 +89,23 @@ pub(super) struct Scope {
     pub(super) clause: Clause,
     /// An aggregate stands in it.
     pub(super) aggregates: bool,
+    /// It gives no rows (see `nothing`).
+    pub(super) never: bool,
+    /// The aliases of `tasks` in it.
+    pub(super) tasks: Vec<String>,
 }
 
 impl Scope {
     pub(super) fn new() -> Scope {
-        Scope { sources: Vec::new(), hidden: Vec::new(), items: Vec::new(), clause: Clause::Fields, aggregates: false }
+        Scope {
+            sources: Vec::new(),
+            hidden: Vec::new(),
+            items: Vec::new(),
+            clause: Clause::Fields,
+            aggregates: false,
+            never: false,
+            tasks: Vec::new(),
+        }
     }
 
     /// A column by its place.

@@ -8,6 +8,7 @@ use sqlparser::ast::{
 use super::compiler::{Compiler, parts};
 use super::errors::unknown_column;
 use super::literal::name as quoted;
+use super::nothing;
 use super::query::{Part, direction};
 use super::scope::{Clause, Item, Scope};
 use super::typed::Kind;
@@ -17,7 +18,8 @@ impl Compiler<'_> {
     /// A SELECT and the ORDER BY behind it, which sees its tables.
     pub(super) fn select(&mut self, select: &Select, order: &[OrderByExpr], order_sql: &mut String) -> Result<Part, SqlError> {
         refuse(select)?;
-        self.scopes.push(Scope::new());
+        let never = std::mem::take(&mut self.never) || select.selection.as_ref().is_some_and(nothing::is_never_true);
+        self.scopes.push(Scope { never, ..Scope::new() });
         let part = self.inside(select, order, order_sql);
         self.scopes.pop();
         part
@@ -53,6 +55,9 @@ impl Compiler<'_> {
             } else {
                 having = Some(condition);
             }
+        }
+        if let Some(nothing) = self.scope().and_then(|scope| nothing::filter(scope)) {
+            filters = vec![nothing];
         }
         if !filters.is_empty() {
             rest.push_str(&format!(" WHERE {}", filters.join(" AND ")));
@@ -133,7 +138,9 @@ impl Compiler<'_> {
         let from = self.named_table(schema, name, None)?;
         let mut items = Vec::new();
         self.star(None, &mut items)?;
-        Ok(Part { joined: "", head: "SELECT", items, rest: format!(" FROM {from}") })
+        let nothing = self.scope().and_then(|scope| nothing::filter(scope));
+        let nothing = nothing.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
+        Ok(Part { joined: "", head: "SELECT", items, rest: format!(" FROM {from}{nothing}") })
     }
 
     fn groups(&mut self, group_by: &GroupByExpr) -> Result<Vec<String>, SqlError> {

@@ -119,6 +119,7 @@ pub(super) fn describe(source: &Source, context: &Context) -> Result<Statement, 
     }
     match cursor.peek().as_str() {
         "SELECT" | "WITH" | "(" | "VALUES" | "TABLE" => {
+            super::first::refuse_write_of_with(source, cursor.at)?;
             return Ok(Statement::Explain(compile_query(source, cursor.at, context, true)?));
         }
         word @ ("INSERT" | "UPDATE" | "DELETE" | "REPLACE") => return Err(SqlError::read_only(word)),

@@ -113,6 +113,12 @@ impl Source {
         self.params.binary_search(&at).ok().map(|index| index + 1)
     }
 
+    /// How often JOIN stands in it.
+    pub(super) fn joins(&self) -> usize {
+        let is_join = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::JOIN);
+        self.tokens.iter().filter(is_join).count()
+    }
+
     /// How many parameters there are.
     pub(super) fn params(&self) -> usize {
         self.params.len()

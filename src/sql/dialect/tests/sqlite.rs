@@ -28,6 +28,7 @@ const COERCIONS: &[&str] = &[
     "z4_regexp",
     "z4_like",
     "z4_date_add",
+    "z4_date_add_text",
     "z4_now",
     "z4_today",
     "z4_date",

@@ -9,6 +9,7 @@ use crate::sql::datetime::{self, Civil, DAY, SECOND};
 
 pub(super) const TABLE: Table = &[
     ("z4_date_add", Plain(|args| add(args, 0, (1, 2)))),
+    ("z4_date_add_text", Plain(add_to_text)),
     ("my_timestampadd", Plain(|args| add(args, 2, (1, 0)))),
     ("my_timestampdiff", Plain(difference)),
 ];
@@ -54,6 +55,18 @@ fn add(args: &Args<'_>, moment: usize, (number, unit): (usize, usize)) -> Option
         datetime::from_civil(&later, session::zone())
     };
     Some(Out::Int(civil::in_range(us.checked_add(span.micros)?)?))
+}
+
+/// The same for what is no DATE and no DATETIME by its type: text, of a day when a day and a unit of days are given.
+fn add_to_text(args: &Args<'_>) -> Option<Out> {
+    let Out::Int(us) = add(args, 0, (1, 2))? else { return None };
+    let written = args.text(0)?;
+    let of_days = matches!(unit_name(args, 2)?.as_str(), "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
+    if of_days && written.trim().len() <= 10 && !written.contains([':', '.']) {
+        return Some(datetime::format_date(us, session::zone()).into());
+    }
+    let digits = if us.rem_euclid(SECOND) == 0 { 0 } else { 6 };
+    Some(datetime::format(us, session::zone(), digits).into())
 }
 
 fn span(args: &Args<'_>, number: usize, name: &str) -> Option<Span> {
