@@ -9,7 +9,7 @@ use super::literal::{self, name as quoted};
 use super::typed::{Typed, common};
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Want};
-use crate::sql::types::SqlType::{Double, Int, Text, UInt};
+use crate::sql::types::SqlType::{Blob, Double, Int, Text, UInt};
 
 impl Compiler<'_> {
     /// COUNT, SUM, AVG, MIN, MAX, GROUP_CONCAT.
@@ -47,6 +47,7 @@ impl Compiler<'_> {
             1 => values.into_iter().next().map(|value| value.wanted(Want::Text, 0)).unwrap_or_else(Typed::null),
             _ => self.call("CONCAT", values)?,
         };
+        let ty = if value.ty == Blob { Blob } else { Text };
         let order = self.order_terms(arguments.order, false)?;
         let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
         let separator = arguments.separator.unwrap_or(",");
@@ -60,7 +61,7 @@ impl Compiler<'_> {
                 literal::quoted(separator)
             ),
         };
-        Ok(Typed::new(sql, Text))
+        Ok(Typed::new(sql, ty))
     }
 
     /// `f(…) OVER …`.

@@ -16,9 +16,9 @@ impl Compiler<'_> {
         }
         Ok(match ty {
             DataType::Signed | DataType::SignedInteger | DataType::Integer(_) | DataType::Int(_) | DataType::BigInt(_) => {
-                value.into_int()
+                whole(value)
             }
-            DataType::Unsigned | DataType::UnsignedInteger => Typed { ty: UInt, column: None, ..value.into_int() },
+            DataType::Unsigned | DataType::UnsignedInteger => Typed { ty: UInt, column: None, ..whole(value) },
             DataType::Char(length) | DataType::Varchar(length) | DataType::Character(length) | DataType::Nvarchar(length) => {
                 characters(value, length.as_ref())
             }
@@ -73,6 +73,14 @@ impl Compiler<'_> {
             }
             other => return Err(SqlError::syntax(format!("{other} is no type that MySQL casts to"))),
         })
+    }
+}
+
+/// Of text the digits that it begins with; any other number is rounded.
+fn whole(value: Typed) -> Typed {
+    match value.ty {
+        Text => Typed::new(format!("CAST({} AS INTEGER)", value.sql), Int).null_if(value.nullable),
+        _ => value.into_int(),
     }
 }
 

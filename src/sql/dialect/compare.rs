@@ -60,7 +60,8 @@ impl Compiler<'_> {
             };
         }
         Ok(match typed.ty {
-            Text if !typed.is_param() => Typed::new(format!("z4_dt_strict({})", typed.sql), DateTime(6)),
+            _ if typed.is_param() => Typed::new(format!("z4_dt_strict({})", typed.sql), DateTime(6)),
+            Text => Typed::new(format!("z4_dt_strict({})", typed.sql), DateTime(6)),
             Json => Typed::new(format!("z4_dt_strict({})", typed.scalar().sql), DateTime(6)),
             _ => typed.into_moment(zone),
         })
@@ -88,7 +89,9 @@ impl Compiler<'_> {
         let (above, low) = self.pair(value.clone(), low)?;
         let (below, high) = self.pair(value, high)?;
         let collation = if ci { " COLLATE z4_ci" } else { "" };
-        if above.sql == below.sql {
+        // SQLite offers a table the bounds of a BETWEEN, but not inside the arms of an OR: two comparisons it does.
+        let is_column = above.column.is_some() && !negated;
+        if above.sql == below.sql && !is_column {
             return Ok(truth(format!("({}{collation} {not}BETWEEN {} AND {})", above.sql, low.sql, high.sql)));
         }
         let both = format!("({}{collation} >= {} AND {}{collation} <= {})", above.sql, low.sql, below.sql, high.sql);

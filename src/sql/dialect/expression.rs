@@ -28,6 +28,9 @@ impl Compiler<'_> {
             Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("CURRENT_USER") => {
                 Ok(self.current_user())
             }
+            Expr::Identifier(name) if name.quote_style.is_none() && is_bare_call(&name.value) => {
+                self.call(&name.value, Vec::new())
+            }
             Expr::Identifier(name) => self.name(std::slice::from_ref(name)),
             Expr::IsNull(_) | Expr::IsUnknown(_) | Expr::IsNotNull(_) | Expr::IsNotUnknown(_) => self.is_test(expr),
             Expr::IsTrue(_) | Expr::IsNotTrue(_) | Expr::IsFalse(_) | Expr::IsNotFalse(_) => self.is_test(expr),
@@ -344,4 +347,9 @@ pub(super) fn as_condition(typed: Typed) -> String {
         _ if typed.is_param() => typed.into_number().sql,
         _ => typed.sql,
     }
+}
+
+/// Functions that MySQL takes without parentheses and the parser takes for names.
+fn is_bare_call(name: &str) -> bool {
+    ["UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP"].iter().any(|known| known.eq_ignore_ascii_case(name))
 }

@@ -41,7 +41,7 @@ pub(super) struct Answerer {
 
 impl Answerer {
     pub(super) fn new(line: Arc<Line>) -> Answerer {
-        let session = Session::new(line.entry.id, line.peer().to_string(), &line.service.options);
+        let session = Session::new(line.entry.id, line.peer().ip().to_string(), &line.service.options);
         Answerer { line, session, manner: None }
     }
 

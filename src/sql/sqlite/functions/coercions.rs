@@ -53,6 +53,8 @@ fn strict(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     }
     match read(args.value(0)) {
         Some(us) => Ok(Some(Out::Int(us))),
+        // A date before all others, as in MySQL.
+        None if matches!(args.value(0), ValueRef::Integer(0)) => Ok(Some(Out::Int(i64::MIN / 2))),
         None => {
             let text: String = args.text(0).unwrap_or_default().chars().take(100).collect();
             Err(SqlError::new(1525, "HY000", format!("Incorrect DATETIME value: '{text}'")))
