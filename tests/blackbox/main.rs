@@ -23,6 +23,7 @@ mod namespaces;
 mod observe;
 mod older_clients;
 mod rust_client;
+mod sql;
 mod streams;
 mod tasks;
 mod trimming;

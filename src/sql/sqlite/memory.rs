@@ -136,6 +136,25 @@ pub fn charge(bytes: i64) {
     count(bytes);
 }
 
+/// Bytes that a value of ours holds for the query, as long as it lives.
+#[derive(Debug, Default)]
+pub struct Charge(i64);
+
+impl Charge {
+    /// It holds so many more.
+    pub fn grow(&mut self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.0 = self.0.saturating_add(bytes);
+        charge(bytes);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        charge(-self.0);
+    }
+}
+
 /// Until the guard goes no allocation of this thread fails for a bound.
 pub fn lenient() -> Lenient {
     LENIENT.set(LENIENT.get().saturating_add(1));

@@ -48,6 +48,17 @@ async fn the_fast_path_is_named_to_those_that_wait_for_it() {
     }
 }
 
+/// opensrv leaves a login without an answer when it cannot read the database's name.
+#[tokio::test]
+async fn a_database_whose_name_is_no_text_is_not_there() {
+    let stand = stand("", |_| ());
+    let mut client = Client::connect(&stand).await.expect("greeted");
+    let caps: u32 = 1 << 9 | 1 << 15 | 1 << 19 | 1 << 3;
+    let tail = [&[0; 28][..], b"root\0\0\xff\xfe\x01\0mysql_native_password\0"].concat();
+    client.send_as(1, &[&caps.to_le_bytes()[..], &tail].concat()).await;
+    assert_eq!(client.finish_login("").await.expect_err("no such database").0, 1049);
+}
+
 #[tokio::test]
 async fn without_users_anybody_comes_and_salts_differ() {
     let stand = stand("", |_| ());

@@ -1,6 +1,8 @@
 //! Cells become the client's text or binary form by their column's type. SQLite's values are dynamic: one that is not of its column's
 //! type is converted; what cannot be converted is NULL in the binary form and shown as it is in the text form.
 
+use std::borrow::Cow;
+
 use super::bytes::push_string;
 use super::moments::{Clock, Moment};
 use super::numbers::{finite, integer, prefix, push_decimal, push_decimal_int, push_double, push_int};
@@ -44,7 +46,7 @@ impl Form {
         for (cell, ty) in row.iter().zip(&self.types) {
             match cell {
                 Cell::Null => into.push(NULL),
-                Cell::Bytes { from, until } if !is_number(*ty) => push_string(into, bytes(batch, *from, *until)),
+                Cell::Bytes { from, until } if !is_number(*ty) => push_string(into, &shown(bytes(batch, *from, *until), *ty)),
                 // Anything else is short: its length is put in front of it afterwards.
                 _ => {
                     let at = into.len();
@@ -111,7 +113,7 @@ impl Form {
                 clock.push_binary(into, digits);
             }
             SqlType::Decimal(_) | SqlType::Text | SqlType::Blob | SqlType::Json => match cell {
-                Cell::Bytes { from, until } if !is_number(ty) => push_string(into, bytes(batch, from, until)),
+                Cell::Bytes { from, until } if !is_number(ty) => push_string(into, &shown(bytes(batch, from, until), ty)),
                 cell => {
                     let mut short = Vec::new();
                     self.push_short(&mut short, batch, cell, ty);
@@ -120,6 +122,17 @@ impl Form {
             },
         }
         true
+    }
+}
+
+/// What goes as utf8mb4 is UTF-8, whatever a function made of bytes: some clients give a connection up otherwise.
+fn shown(bytes: &[u8], ty: SqlType) -> Cow<'_, [u8]> {
+    if ty == SqlType::Blob {
+        return Cow::Borrowed(bytes);
+    }
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(_) => Cow::Borrowed(bytes),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 

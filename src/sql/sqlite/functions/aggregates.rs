@@ -8,6 +8,7 @@ use rusqlite::{Connection, Result};
 use super::args::{Args, Out, PACKET_MAX, fault};
 use super::json::Json;
 use crate::sql::error::SqlError;
+use crate::sql::sqlite::memory::Charge;
 
 pub(super) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
@@ -103,12 +104,12 @@ fn element(args: &Args<'_>, at: usize, name: &str) -> Result<String> {
 
 struct ArrayAgg;
 
-impl Aggregate<String, Out> for ArrayAgg {
-    fn init(&self, _: &mut Context<'_>) -> Result<String> {
-        Ok("[".to_owned())
+impl Aggregate<(String, Charge), Out> for ArrayAgg {
+    fn init(&self, _: &mut Context<'_>) -> Result<(String, Charge)> {
+        Ok(("[".to_owned(), Charge::default()))
     }
 
-    fn step(&self, call: &mut Context<'_>, text: &mut String) -> Result<()> {
+    fn step(&self, call: &mut Context<'_>, (text, charge): &mut (String, Charge)) -> Result<()> {
         let element = element(&Args(call), 0, "json_arrayagg")?;
         if text.len() + element.len() + 3 > PACKET_MAX {
             return Err(too_long("json_arrayagg"));
@@ -117,29 +118,34 @@ impl Aggregate<String, Out> for ArrayAgg {
             text.push_str(", ");
         }
         text.push_str(&element);
+        charge.grow(element.len() + 2);
         Ok(())
     }
 
-    fn finalize(&self, _: &mut Context<'_>, text: Option<String>) -> Result<Out> {
-        Ok(text.map_or(Out::Null, |text| (text + "]").into()))
+    fn finalize(&self, _: &mut Context<'_>, text: Option<(String, Charge)>) -> Result<Out> {
+        Ok(text.map_or(Out::Null, |(text, _)| (text + "]").into()))
     }
 }
 
 struct ObjectAgg;
 
-/// Members in the order of their first row, places by name, bytes so far.
-type Members = (Vec<(String, String)>, HashMap<String, usize>, usize);
+/// Members in the order of their first row, places by name, bytes so far, and what they count for.
+type Members = (Vec<(String, String)>, HashMap<String, usize>, usize, Charge);
+
+/// What a member takes beside its texts, about.
+const MEMBER_BYTES: usize = 128;
 
 impl Aggregate<Members, Out> for ObjectAgg {
     fn init(&self, _: &mut Context<'_>) -> Result<Members> {
         Ok(Members::default())
     }
 
-    fn step(&self, call: &mut Context<'_>, (members, places, bytes): &mut Members) -> Result<()> {
+    fn step(&self, call: &mut Context<'_>, (members, places, bytes, charge): &mut Members) -> Result<()> {
         let args = Args(call);
         let Some(name) = args.text(0) else { return Err(fault(&super::json::null_name())) };
         let value = element(&args, 1, "json_objectagg")?;
         *bytes += name.len() + value.len() + 6;
+        charge.grow(2 * name.len() + value.len() + MEMBER_BYTES);
         if *bytes > PACKET_MAX {
             return Err(too_long("json_objectagg"));
         }

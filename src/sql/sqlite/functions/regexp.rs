@@ -21,6 +21,8 @@ pub(super) const TABLE: Table = &[
 
 /// Bytes of a compiled expression, and of what it keeps while it searches.
 const COMPILED_MAX: usize = 1 << 20;
+/// Bytes of an expression: some that are none take the square of their length to be found out.
+const PATTERN_MAX: usize = 8 << 10;
 /// Expressions kept per thread.
 const KEPT: usize = 8;
 
@@ -55,6 +57,9 @@ fn compile(pattern: &str, kind: &str) -> Result<Regex, SqlError> {
     let bad = |why: String| SqlError::new(1139, "42000", format!("Got error '{why}' from regexp"));
     if pattern.is_empty() {
         return Err(bad("the pattern is empty".to_owned()));
+    }
+    if pattern.len() > PATTERN_MAX {
+        return Err(bad(format!("the pattern has more than {PATTERN_MAX} bytes")));
     }
     let (mut ci, mut lines, mut dots) = (false, false, false);
     for letter in kind.chars() {

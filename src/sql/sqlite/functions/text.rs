@@ -60,22 +60,8 @@ pub(super) fn cut(bytes: &[u8], blob: bool, from: usize, length: usize) -> &[u8]
 
 /// Where `what` begins in `bytes`, from a place on.
 pub(super) fn find(bytes: &[u8], what: &[u8], from: usize) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    match what {
-        [] => Some(from),
-        [one] => rest.iter().position(|b| b == one).map(|at| at + from),
-        [first, ..] => {
-            let mut at = 0;
-            while let Some(step) = rest.get(at..)?.iter().position(|b| b == first) {
-                at += step;
-                if rest.get(at..)?.starts_with(what) {
-                    return Some(at + from);
-                }
-                at += 1;
-            }
-            None
-        }
-    }
+    // In linear time, whatever they are: a call cannot be interrupted.
+    memchr::memmem::find(bytes.get(from..)?, what).map(|at| at + from)
 }
 
 fn concat(args: &Args<'_>) -> Option<Out> {

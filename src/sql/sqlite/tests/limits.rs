@@ -85,6 +85,56 @@ fn a_client_that_does_not_read_stops_its_query() {
     assert_eq!(rest.len(), 29_999);
 }
 
+/// A slow client would keep a thread for as long as it likes, and a few of them the whole pool.
+#[test]
+fn a_client_that_reads_nothing_keeps_no_thread_beyond_the_time() {
+    let mut bench = bench_with(many(), Options { queries_max: 1, ..options() });
+    bench.context.max_execution_ms = 50;
+    let mut progress = bench.start(&format!("{ENDLESS} n FROM c"), 1, Vec::new(), What::Run);
+    // The one thread comes back although nobody took a row.
+    bench.context.max_execution_ms = 0;
+    assert_eq!(bench.rows("SELECT 1", 1), [[Datum::Int(1)]]);
+    let mut last = None;
+    while let Some(step) = progress.blocking_recv() {
+        last = Some(step);
+    }
+    assert!(matches!(last, Some(Progress::Failed(SqlError { code: 3024, .. }))), "{last:?}");
+}
+
+/// SQLite cannot interrupt a call; each of these took minutes.
+#[test]
+fn a_call_that_takes_long_ends() {
+    let mut bench = bench_with(many(), Options { queries_max: 1, query_memory_bytes_max: 256 << 20, ..options() });
+    bench.context.max_execution_ms = 50;
+    let array = |element: &str| format!("my_concat('[', my_repeat('{element},', 100000), '1]')");
+    for sql in [
+        "SELECT z4_like(my_repeat('a', 16000000), my_concat('%', my_repeat('a', 40000), 'b'))".to_owned(),
+        format!("SELECT my_json_overlaps({}, {})", array("2"), array("3")),
+        format!("SELECT my_json_contains({}, {})", array("2"), array("2").replace("'1]'", "'2]'")),
+        "SELECT my_regexp_instr(my_repeat('a', 400000), '.*b|a', 1, 399999)".to_owned(),
+    ] {
+        let code = bench.all(&sql, 1, Vec::new(), What::Run).map_err(|error| error.code);
+        // The third finds at once that the first element is not there, but not before it has looked at all.
+        assert!(matches!(code, Err(3024)) || sql.contains("contains"), "{sql}: {code:?}");
+    }
+}
+
+/// What functions hold beside SQLite must count or be bounded: this would take gigabytes.
+#[test]
+fn functions_hold_no_more_than_they_may() {
+    let bench = bench_with(many(), Options { query_memory_bytes_max: 8 << 20, ..options() });
+    let columns = vec!["my_json_arrayagg(z4_json(p))"; 20].join(", ");
+    let sql = format!(
+        "WITH RECURSIVE c(n, p) AS (SELECT 1, my_repeat('x', 9000) UNION ALL SELECT n + 1, p FROM c WHERE n < 1000) SELECT {columns} FROM c"
+    );
+    assert_eq!(bench.error(&sql, 20).code, 1038);
+    let sql = "SELECT my_json_merge_preserve(x, x, x, x, x, x) FROM (SELECT my_concat('[', my_repeat('1,', 400000), '1]') x)";
+    assert_eq!(bench.error(sql, 1).code, 1301);
+    assert_eq!(bench.error("SELECT my_regexp_like('a', my_repeat('[', 100000))", 1).code, 1139);
+    let sql = "SELECT my_json_pretty(my_concat(my_repeat('[', 90), my_repeat('1,', 500000), '1', my_repeat(']', 90)))";
+    assert_eq!(bench.rows(sql, 1), [[Datum::Null]]);
+}
+
 #[test]
 fn queries_that_find_no_place_are_told_so() {
     let mut bench = bench_with(many(), Options { queries_max: 1, waiting_max: 1, ..options() });

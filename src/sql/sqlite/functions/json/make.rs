@@ -57,6 +57,9 @@ pub(super) fn pretty(args: &Args<'_>) -> Answer {
 
 /// Writing to a String cannot fail.
 fn indented(json: &Json, depth: usize, text: &mut String) {
+    if text.len() > PACKET_MAX {
+        return;
+    }
     let (open, close) = match json {
         Json::Array(elements) if !elements.is_empty() => ('[', ']'),
         Json::Object(members) if !members.is_empty() => ('{', '}'),

@@ -30,7 +30,7 @@ pub(super) const TABLE: super::Table = &[
     ("my_json_length", Fallible(read::length)),
     ("my_json_depth", Fallible(read::depth)),
     ("my_json_type", Fallible(read::kind)),
-    ("my_json_valid", Plain(read::valid)),
+    ("my_json_valid", Fallible(read::valid)),
     ("my_json_contains", Fallible(search::contains)),
     ("my_json_contains_path", Fallible(search::contains_path)),
     ("my_json_member_of", Fallible(search::member_of)),

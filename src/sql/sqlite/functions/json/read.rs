@@ -2,17 +2,39 @@
 
 use std::borrow::Cow;
 
+use rusqlite::types::ValueRef;
+
 use super::super::args::{Args, Out, text_of};
 use super::flat::{self, Look};
 use super::path::Path;
 use super::value::Json;
 use crate::sql::error::SqlError;
 
+/// Bytes of all arguments of a call that reads documents.
+const DOCUMENTS_BYTES_MAX: usize = 4 << 20;
+
 pub(super) type Answer = Result<Option<Out>, SqlError>;
 
 /// The document in an argument; `None`: NULL.
 pub(super) fn document(args: &Args<'_>, at: usize, function: &str) -> Result<Option<Json>, SqlError> {
+    bounded(args, function)?;
     args.text(at).map(|text| Json::of(&text, at, function)).transpose()
+}
+
+/// A tree takes many times the memory of its text, which is not counted: a call with longer texts is refused.
+fn bounded(args: &Args<'_>, function: &str) -> Result<(), SqlError> {
+    let bytes = |at: usize| match args.value(at) {
+        ValueRef::Text(text) | ValueRef::Blob(text) => text.len(),
+        _ => 0,
+    };
+    if (0..args.len()).map(bytes).sum::<usize>() <= DOCUMENTS_BYTES_MAX {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        1301,
+        "HY000",
+        format!("The arguments of {function}() are longer than {DOCUMENTS_BYTES_MAX} bytes together"),
+    ))
 }
 
 /// The paths from an argument on; `None`: one of them is NULL.
@@ -161,6 +183,7 @@ pub(super) fn kind(args: &Args<'_>) -> Answer {
     }))
 }
 
-pub(super) fn valid(args: &Args<'_>) -> Option<Out> {
-    Some(Json::parse(&args.text(0)?).is_ok().into())
+pub(super) fn valid(args: &Args<'_>) -> Answer {
+    bounded(args, "json_valid")?;
+    Ok(args.text(0).map(|text| Json::parse(&text).is_ok().into()))
 }

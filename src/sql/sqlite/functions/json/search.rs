@@ -10,14 +10,17 @@ use super::value::Json;
 use crate::sql::error::SqlError;
 
 /// MySQL's containment: of a scalar in an array, of every element, of every member.
-fn has(target: &Json, candidate: &Json) -> bool {
+fn has(target: &Json, candidate: &Json, patience: &mut Patience) -> bool {
+    if patience.ends() {
+        return false;
+    }
     match (target, candidate) {
         (Json::Array(elements), Json::Array(wanted)) => {
-            wanted.iter().all(|wanted| elements.iter().any(|element| has(element, wanted)))
+            wanted.iter().all(|wanted| elements.iter().any(|element| has(element, wanted, patience)))
         }
-        (Json::Array(elements), _) => elements.iter().any(|element| has(element, candidate)),
+        (Json::Array(elements), _) => elements.iter().any(|element| has(element, candidate, patience)),
         (Json::Object(_), Json::Object(wanted)) => {
-            wanted.iter().all(|(name, wanted)| target.member(name).is_some_and(|found| has(found, wanted)))
+            wanted.iter().all(|(name, wanted)| target.member(name).is_some_and(|found| has(found, wanted, patience)))
         }
         _ => target.same(candidate),
     }
@@ -29,8 +32,8 @@ pub(super) fn contains(args: &Args<'_>) -> Answer {
     };
     let Some(paths) = paths(args, 2)? else { return Ok(None) };
     match paths.first() {
-        None => Ok(Some(has(&target, &candidate).into())),
-        Some(path) => Ok(path.select(&target).first().map(|found| has(found, &candidate).into())),
+        None => Ok(Some(has(&target, &candidate, &mut Patience::default()).into())),
+        Some(path) => Ok(path.select(&target).first().map(|found| has(found, &candidate, &mut Patience::default()).into())),
     }
 }
 
