@@ -131,7 +131,7 @@ impl OptionValue for PathBuf {
     fn show(&self) -> String {
         self.display().to_string()
     }
-    const PLACEHOLDER: &'static str = "DIR";
+    const PLACEHOLDER: &'static str = "PATH";
 }
 
 impl OptionValue for IpAddr {
