@@ -34,7 +34,7 @@ impl Sql {
         if !config.sql_enabled {
             return Ok(None);
         }
-        let users = users(&config.sql_users)?;
+        let users = users(Path::new(&config.sql_users))?;
         let (listener, port) = bind("sql_port", config.bind_address, config.sql_port)?;
         if users.is_empty() {
             tracing::warn!(

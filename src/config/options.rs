@@ -151,7 +151,7 @@ options! {
         /// Listen for MySQL clients, which may only read.
         sql_enabled: bool = true, BOOL, Unit::None;
         /// Who may ask: one `name:hash` per line, made by `z4t sql-user`. Empty: anybody, without a password, from this machine alone.
-        sql_users: PathBuf = PathBuf::new(), Text("a file"), Unit::None;
+        sql_users: String = String::new(), Text("a file"), Unit::None;
         /// Connections of MySQL clients at a time.
         sql_connections_max: usize = 200, Range(1, 10_000), Unit::None;
         /// Queries that run at a time; more of them wait.
