@@ -49,7 +49,17 @@ pub(super) struct Compiled {
 
 impl<'a> Compiler<'a> {
     pub(super) fn new(context: &'a Context, source: &'a Source) -> Self {
-        Compiler { context, source, scopes: Vec::new(), ctes: Vec::new(), tasks: 0, uses: Vec::new(), names: 0, never: false, depth: 0 }
+        Compiler {
+            context,
+            source,
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            tasks: 0,
+            uses: Vec::new(),
+            names: 0,
+            never: false,
+            depth: 0,
+        }
     }
 
     /// Does something one level deeper.
