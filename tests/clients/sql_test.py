@@ -18,10 +18,12 @@ import unittest
 import grpc
 import pymysql
 from google.protobuf import timestamp_pb2
+from pymysql.constants import FIELD_TYPE
 
 import z4_pb2 as z4
 import z4_pb2_grpc
 from peer import Peer
+from sql_corner_queries import NOTHING, REFUSED, filled
 from sql_queries import Queries
 
 SEED = int(os.environ.get("Z4_TEST_SEED") or 20240607)
@@ -150,6 +152,18 @@ class MariaDB:
 SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_bin, time_zone = '+00:00', sql_mode = 'NO_UNSIGNED_SUBTRACTION'"
 
 
+# Types that drivers make the same value of.
+KINDS = [
+    {FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG},
+    {FIELD_TYPE.VAR_STRING, FIELD_TYPE.STRING, FIELD_TYPE.VARCHAR, FIELD_TYPE.BLOB, FIELD_TYPE.MEDIUM_BLOB, FIELD_TYPE.LONG_BLOB,
+     FIELD_TYPE.JSON},
+]
+
+
+def same_kind(ours, theirs):
+    return ours == theirs or any(ours in kinds and theirs in kinds for kinds in KINDS)
+
+
 def same(ours, theirs):
     """The same value, whichever of its types a driver makes of it."""
     if isinstance(ours, (int, float, decimal.Decimal)) and isinstance(theirs, (int, float, decimal.Decimal)):
@@ -182,7 +196,7 @@ class BesideMariaDB(unittest.TestCase):
         cls.addClassCleanup(cls.ours.close)
         dues = sorted({moment(task.deliver_at) for task in tasks})
         span = [str(due) for due in (dues[0] - datetime.timedelta(days=1), *dues[::20], dues[-1] + datetime.timedelta(days=1))]
-        cls.queries = Queries(SEED, NAMESPACES, span)
+        cls.queries, cls.corners = Queries(SEED, NAMESPACES, span), filled(span, NAMESPACES)
 
     def answer(self, connection, sql):
         with connection.cursor() as cursor:
@@ -214,6 +228,26 @@ class BesideMariaDB(unittest.TestCase):
 
     def test_every_expression(self):
         self.all_alike(self.queries.scalars())
+
+    def test_corners(self):
+        self.all_alike(self.corners)
+
+    def test_queries_without_rows_need_no_bounds(self):
+        self.all_alike(NOTHING)
+
+    def test_constants_do_not_weaken_the_rule(self):
+        for sql in REFUSED:
+            answer = self.answer(self.ours, sql)
+            self.assertTrue(isinstance(answer, pymysql.err.MySQLError) and answer.args[0] == 1175, f"{sql}: {answer}")
+
+    def test_another_time_zone(self):
+        for connection in (self.ours, self.theirs):
+            connection.cursor().execute("SET time_zone = '+05:30'")
+        try:
+            self.all_alike([*self.corners, *self.queries.scalars()])
+        finally:
+            for connection in (self.ours, self.theirs):
+                connection.cursor().execute("SET time_zone = '+00:00'")
 
     def test_random_queries(self):
         self.all_alike(self.queries.one() for _ in range(RANDOM_QUERIES))

@@ -89,10 +89,14 @@ impl Compiler<'_> {
         let (above, low) = self.pair(value.clone(), low)?;
         let (below, high) = self.pair(value, high)?;
         let collation = if ci { " COLLATE z4_ci" } else { "" };
-        // SQLite offers a table the bounds of a BETWEEN, but not inside the arms of an OR: two comparisons it does.
-        let is_column = above.column.is_some() && !negated;
-        if above.sql == below.sql && !is_column {
-            return Ok(truth(format!("({}{collation} {not}BETWEEN {} AND {})", above.sql, low.sql, high.sql)));
+        if above.sql == below.sql {
+            let between = format!("{}{collation} {not}BETWEEN {} AND {}", above.sql, low.sql, high.sql);
+            // SQLite plans the arms of an OR without a BETWEEN beside it, and an INNER JOIN for an outer one only by it: both are said.
+            if !negated && matches!(above.ty, DateTime(_)) && above.column.is_some() && self.source.has_alternatives() {
+                let (column, low, high) = (above.sql, low.sql, high.sql);
+                return Ok(truth(format!("({between} AND {column} >= {low} AND {column} <= {high})")));
+            }
+            return Ok(truth(format!("({between})")));
         }
         let both = format!("({}{collation} >= {} AND {}{collation} <= {})", above.sql, low.sql, below.sql, high.sql);
         Ok(truth(if negated { format!("(NOT {both})") } else { both }))

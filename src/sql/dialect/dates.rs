@@ -6,7 +6,7 @@ use super::compiler::Compiler;
 use super::literal;
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Date, DateTime, Int, Text};
+use crate::sql::types::SqlType::{Date, DateTime, Int, Text, Time};
 
 impl Compiler<'_> {
     /// `base + INTERVAL …`, or `base - INTERVAL …`.
@@ -22,7 +22,10 @@ impl Compiler<'_> {
         let amount = if back { negative(amount) } else { amount };
         if !matches!(base.ty, Date | DateTime(_)) || base.is_param() {
             // Text gives text: whether of a day or of a moment, the text itself says.
-            let (base, unit) = (base.scalar(), literal::quoted(unit));
+            if matches!(base.ty, Time(_)) {
+                return Err(SqlError::unsupported("TIME + INTERVAL is not done by z4; ADDTIME is"));
+            }
+            let (base, unit) = (base.scalar().into_text(), literal::quoted(unit));
             return Ok(Typed::new(format!("z4_date_add_text({}, {}, {unit})", base.sql, amount.sql), Text));
         }
         let of_days = matches!(unit, "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");

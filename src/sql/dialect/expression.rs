@@ -5,6 +5,7 @@ use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Function, Ident, TypedStrin
 use super::compiler::{Compiled, Compiler};
 use super::errors::{one_column, unknown_variable};
 use super::literal;
+use super::operate::operand;
 use super::scope::resolve;
 use super::typed::{Kind, Typed, common};
 use crate::sql::error::SqlError;
@@ -200,10 +201,11 @@ impl Compiler<'_> {
             UnaryOperator::Not | UnaryOperator::BangNot => Ok(Typed::new(format!("(NOT {})", self.condition(expr)?), Int)),
             UnaryOperator::Plus => self.expression(expr),
             UnaryOperator::Minus => {
-                let number = self.expression(expr)?.into_number();
+                let number = operand(self.expression(expr)?);
                 if let Kind::Number(text) = &number.kind {
                     let text = text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned);
-                    return Ok(literal::number(&text));
+                    let negative = literal::number(&text);
+                    return Ok(if number.ty == SqlType::Double { Typed { ty: number.ty, ..negative } } else { negative });
                 }
                 let ty = if number.ty == SqlType::UInt { Int } else { number.ty };
                 Ok(Typed::new(format!("(-{})", number.sql), ty).null_if(number.nullable))

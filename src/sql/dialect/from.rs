@@ -58,6 +58,8 @@ impl Compiler<'_> {
             _ => return Err(SqlError::syntax("MySQL joins are INNER, LEFT, RIGHT, CROSS, NATURAL and STRAIGHT_JOIN")),
         };
         self.become_nullable(sides, outer);
+        // Of no rows: WHERE has bounds that SQLite sees behind inner joins alone.
+        let words = if self.scope().is_some_and(|scope| scope.never) && words == "LEFT JOIN" { "JOIN" } else { words };
         let equal: Vec<String> = match constraint {
             JoinConstraint::On(expr) => {
                 if let Some(scope) = self.scope() {
@@ -73,8 +75,8 @@ impl Compiler<'_> {
             JoinConstraint::Natural => self.common_names(sides),
         };
         let mut conditions = Vec::new();
-        for name in &equal {
-            conditions.push(self.equal_columns(name, sides, outer.0)?);
+        for (at, name) in equal.iter().enumerate() {
+            conditions.push(self.equal_columns(name, sides, (outer.0, at))?);
         }
         let on = if conditions.is_empty() { String::new() } else { format!(" ON {}", conditions.join(" AND ")) };
         Ok(format!("{left} {words} {right}{on}"))
@@ -103,13 +105,22 @@ impl Compiler<'_> {
     }
 
     /// `left.name = right.name`, and hides one of the two.
-    fn equal_columns(&mut self, name: &str, (first, second): (usize, usize), keep_right: bool) -> Result<String, SqlError> {
+    fn equal_columns(
+        &mut self,
+        name: &str,
+        (first, second): (usize, usize),
+        (keep_right, at): (bool, usize),
+    ) -> Result<String, SqlError> {
         let unknown = || unknown_column(name, "from clause");
         let scope = self.scope().ok_or_else(unknown)?;
         let found = scope.find(None, None, name);
         let left = found.iter().copied().find(|(source, _)| (first..second).contains(source)).ok_or_else(unknown)?;
         let right = found.iter().copied().find(|(source, _)| *source >= second).ok_or_else(unknown)?;
-        scope.hidden.push(if keep_right { left } else { right });
+        let (kept, hidden) = if keep_right { (right, left) } else { (left, right) };
+        scope.hidden.push(hidden);
+        // The common columns of the last join stand first.
+        scope.kept.retain(|place| *place != kept && *place != hidden);
+        scope.kept.insert(at.min(scope.kept.len()), kept);
         let (left, right) =
             (scope.column(left.0, left.1).ok_or_else(unknown)?, scope.column(right.0, right.1).ok_or_else(unknown)?);
         Ok(self.compare(left, "=", right)?.sql)

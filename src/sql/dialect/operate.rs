@@ -47,7 +47,7 @@ impl Compiler<'_> {
             Op::Assignment => return Err(SqlError::unsupported("user variables (:=) are not done by z4")),
             other => return Err(SqlError::syntax(format!("{other} is no operator of MySQL's"))),
         };
-        let (left, right) = (left.into_number(), right.into_number());
+        let (left, right) = (operand(left), operand(right));
         let never_negative = *op != Op::Minus && counts_up(&left) && counts_up(&right) && (left.ty == UInt || right.ty == UInt);
         let ty = match (*op == Op::Multiply, left.ty, right.ty) {
             _ if never_negative => UInt,
@@ -59,8 +59,16 @@ impl Compiler<'_> {
 }
 
 fn call(function: &str, left: Typed, right: Typed, ty: fn(SqlType, SqlType) -> SqlType) -> Typed {
-    let (left, right) = (left.into_number(), right.into_number());
+    let (left, right) = (operand(left), operand(right));
     Typed::new(format!("{function}({}, {})", left.sql, right.sql), ty(left.ty, right.ty))
+}
+
+/// A number to calculate with: a string is a DOUBLE, even where it looks like a whole number.
+pub(super) fn operand(typed: Typed) -> Typed {
+    match typed.ty {
+        SqlType::Text => Typed { ty: Double, ..typed.into_number() },
+        _ => typed.into_number(),
+    }
 }
 
 fn bits(left: Typed, sign: &str, right: Typed) -> Typed {

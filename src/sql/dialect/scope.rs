@@ -84,6 +84,8 @@ pub(super) struct Scope {
     pub(super) sources: Vec<TableSource>,
     /// Columns (source, place) that USING and NATURAL hide behind those they are equal to.
     pub(super) hidden: Vec<(usize, usize)>,
+    /// Those that stay, which `*` has before all others.
+    pub(super) kept: Vec<(usize, usize)>,
     /// What is selected, once it is known.
     pub(super) items: Vec<Item>,
     pub(super) clause: Clause,
@@ -100,6 +102,7 @@ impl Scope {
         Scope {
             sources: Vec::new(),
             hidden: Vec::new(),
+            kept: Vec::new(),
             items: Vec::new(),
             clause: Clause::Fields,
             aggregates: false,
@@ -159,11 +162,17 @@ impl Scope {
     pub(super) fn star(&self, table: Option<(&str, Option<&str>)>) -> Result<Vec<(usize, usize)>, SqlError> {
         let mut found = Vec::new();
         let mut known = false;
+        let is_kept = |place: &(usize, usize)| table.is_none() && self.kept.contains(place);
+        if table.is_none() {
+            found.extend(&self.kept);
+        }
         for (at, source) in self.sources.iter().enumerate() {
             if table.is_none_or(|(table, schema)| source.is(table, schema)) {
                 known = true;
                 let places = (0..source.columns.len()).map(|place| (at, place));
-                found.extend(places.filter(|place| table.is_some() || !self.hidden.contains(place)));
+                found.extend(
+                    places.filter(|place| table.is_some() || !self.hidden.contains(place)).filter(|place| !is_kept(place)),
+                );
             }
         }
         match table {

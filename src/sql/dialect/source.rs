@@ -119,6 +119,17 @@ impl Source {
         self.tokens.iter().filter(is_join).count()
     }
 
+    /// An OR may stand in it, or an IN of rows, which becomes one.
+    pub(super) fn has_alternatives(&self) -> bool {
+        let word = |at: usize| self.tokens.get(at).map(|token| &token.token);
+        (0..self.tokens.len()).any(|at| match word(at) {
+            Some(Token::StringConcat) => true,
+            Some(Token::Word(word)) if word.keyword == Keyword::OR => true,
+            Some(Token::RParen) => matches!(word(at + 1), Some(Token::Word(word)) if word.keyword == Keyword::IN),
+            _ => false,
+        })
+    }
+
     /// How many parameters there are.
     pub(super) fn params(&self) -> usize {
         self.params.len()

@@ -31,7 +31,7 @@ fn the_question_of_the_documentation_reads_one_range() {
          AND JSON_EXTRACT(metadata, '$.user_id') = 'newuser@example.com';",
     );
     assert!(
-        query.sqlite.contains(r#"("tasks"."deliver_at" >= 1650067200000000 AND "tasks"."deliver_at" <= 1650153600000000)"#),
+        query.sqlite.contains(r#"("tasks"."deliver_at" BETWEEN 1650067200000000 AND 1650153600000000)"#),
         "{}",
         query.sqlite
     );
