@@ -1,6 +1,6 @@
 //! `sql-user`: a line for the file that `Z4_SQL_USERS` names. It asks no peer.
 
-use std::io::{self, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
@@ -36,10 +36,11 @@ fn ask(name: &str) -> io::Result<String> {
 
 /// Ends with the line, on a terminal, too.
 fn first_line(input: impl Read) -> io::Result<String> {
-    let bytes = BufReader::new(input.take(PASSWORD_BYTES_MAX)).bytes();
-    let line: Vec<u8> = bytes.take_while(|byte| !matches!(byte, Ok(b'\n'))).collect::<io::Result<_>>()?;
-    let line = line.strip_suffix(b"\r").map(<[u8]>::to_vec).unwrap_or(line);
-    String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8"))
+    let mut line = Vec::new();
+    BufReader::new(input.take(PASSWORD_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    String::from_utf8(line.to_vec()).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8"))
 }
 
 #[derive(Serialize)]

@@ -30,11 +30,7 @@ fn the_question_of_the_documentation_reads_one_range() {
         "SELECT * FROM tasks\nWHERE namespace = 'welcome_emails'\n  AND deliver_at BETWEEN '2022-04-16' AND '2022-04-17'\n  \
          AND JSON_EXTRACT(metadata, '$.user_id') = 'newuser@example.com';",
     );
-    assert!(
-        query.sqlite.contains(r#"("tasks"."deliver_at" BETWEEN 1650067200000000 AND 1650153600000000)"#),
-        "{}",
-        query.sqlite
-    );
+    assert!(query.sqlite.contains(r#"("tasks"."deliver_at" BETWEEN 1650067200000000 AND 1650153600000000)"#), "{}", query.sqlite);
     assert_eq!(query.columns.len(), crate::sql::catalog::TASKS.columns.len());
     assert_eq!(query.columns[3].ty, SqlType::DateTime(3));
     assert_eq!(query.columns[3].origin, Some(("z4", "tasks", "deliver_at")));
