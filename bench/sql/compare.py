@@ -1,6 +1,7 @@
 """z4's SQL beside MariaDB's: the same rows, the same queries, warm, in one run."""
 
 import argparse
+import itertools
 import json
 import pathlib
 import statistics
@@ -14,6 +15,7 @@ import pymysql.cursors
 from servers import MariaDB, Z4, memory
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+NUMBERS = itertools.count(1_000)
 
 
 def stamp(ms):
@@ -33,6 +35,7 @@ def queries(namespaces, from_ms, tasks):
     few = max(3, min(9, 20_000_000 // tasks))
     return [
         ("one namespace, one hour, JSON filter", f"SELECT * FROM tasks WHERE {one} AND {hour} AND {user}", 400),
+        ("the same, a new text each time", f"SELECT * FROM tasks WHERE {one} AND {hour} AND {user} AND attempts < {{n}}", 400),
         ("one namespace, one day, all columns", f"SELECT namespace, state, deliver_at, metadata, payload FROM tasks WHERE {one} AND "
          f"deliver_at >= '{stamp(noon)}' AND deliver_at < '{stamp(noon + DAY_MS)}' ORDER BY deliver_at", 200),
         ("one namespace, a year: count by state", f"SELECT state, COUNT(*) FROM tasks WHERE {one} AND {year} GROUP BY state", 100),
@@ -48,7 +51,7 @@ def queries(namespaces, from_ms, tasks):
 
 def ask(connection, sql):
     with connection.cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql.replace("{n}", str(next(NUMBERS))))
         return cursor.fetchall()
 
 

@@ -146,9 +146,10 @@ impl Users {
 fn warn_if_others_read(path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else { return };
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    // A group may be what brings the file to the peer, as in Kubernetes.
+    if mode & 0o007 != 0 {
         let (path, mode) = (path.display(), format!("{mode:o}"));
-        tracing::warn!(%path, mode, "the SQL users' file can be read or written by others than its owner: chmod 600 it");
+        tracing::warn!(%path, mode, "the SQL users' file can be read or written by anybody on this machine: chmod 600 it");
     }
 }
 
