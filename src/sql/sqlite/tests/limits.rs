@@ -170,7 +170,6 @@ fn nothing_but_reading_is_allowed() {
         ("SELECT * FROM sqlite_temp_master", 1142),
         ("SELECT * FROM pragma_function_list", 1142),
         ("SELECT count(*) FROM pragma_table_list", 1142),
-        ("SELECT * FROM dbstat", 1142),
         ("SELECT load_extension('x')", 1305),
         ("SELECT readfile('/etc/passwd')", 1305),
         ("SELECT fts3_tokenizer('simple')", 1305),
