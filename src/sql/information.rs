@@ -228,11 +228,6 @@ fn collation((name, set, id, default): &(&'static str, &'static str, u64, bool))
     ]
 }
 
-/// Whether the rows of a table are known only when a statement runs.
-pub fn is_live(table: &Table) -> bool {
-    [&is::PROCESSLIST, &is::SESSION_VARIABLES, &is::SESSION_STATUS, &is::WARNINGS].contains(&table)
-}
-
 #[cfg(test)]
 mod tests {
     //! What drivers read about tables must be what the tables are: a column too few, or in another order, and a tool shows nonsense.

@@ -32,6 +32,8 @@ pub struct Fake {
     pub leased: Mutex<HashSet<TaskKey>>,
     /// Leaders do not answer.
     pub leases_unknown: bool,
+    /// This peer leads nothing, and has not heard from a leader for so long, milliseconds.
+    pub stale_ms: Option<u64>,
     /// How many ranges were read, how many rows came of them, how often leases were asked for, how many barriers.
     pub counts: Arc<Counts>,
 }
@@ -159,7 +161,9 @@ impl Data for Fake {
     }
 
     fn groups(&self) -> Result<Vec<GroupRow>, SqlError> {
-        Ok((0..=self.groups).map(|id| GroupRow { id, leads: true, voters: vec!["p1".into()], ..GroupRow::default() }).collect())
+        let (leads, stale_ms) = (self.stale_ms.is_none(), self.stale_ms.or(Some(0)));
+        let row = |id| GroupRow { id, leads, stale_ms, voters: vec!["p1".into()], ..GroupRow::default() };
+        Ok((0..=self.groups).map(row).collect())
     }
 
     fn now_ms(&self) -> u64 {

@@ -118,7 +118,10 @@ async fn users_are_those_of_the_file() {
     assert!(peer.log().contains("chmod 600"), "others can read the hashes, and nobody is told");
     assert!(peer.terminate().await.success());
     fs::write(&path, "# people\n\ngrafana:secret\n").expect("written");
-    for (path, says) in [(users.as_str(), "line 3"), ("/nowhere/users", "/nowhere/users")] {
+    let nobody = dir.path().join("nobody");
+    fs::write(&nobody, "# a line that was never written\n").expect("written");
+    let nobody = nobody.to_str().expect("a name");
+    for (path, says) in [(users.as_str(), "line 3"), ("/nowhere/users", "/nowhere/users"), (nobody, "names no user")] {
         let ended = peer.attempt_with(&[("Z4_SQL_USERS", path)]).await;
         assert_eq!(ended.status.code(), Some(64), "{}", ended.log);
         assert!(ended.log.contains(says), "{}", ended.log);

@@ -42,11 +42,12 @@ pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
     let entered = running.enter();
     memory::start(shared.options.query_memory_bytes_max);
     functions::enter(&job.context);
-    let done = match job.what {
+    // One that waited beyond its time is not begun.
+    let done = running.check_now().and_then(|()| match job.what {
         What::Run => rows(&job, statements, &running),
         What::Explain => explain::explain(&job, statements, &running),
         What::Check => prepare(&job.query, statements, &running).map(|statement| statements.put(&job.query.sqlite, statement)),
-    };
+    });
     let last = match done {
         Ok(()) => Progress::Done { warnings: running.take_warnings() },
         Err(error) => Progress::Failed(why(&running, error)),

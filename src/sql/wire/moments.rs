@@ -1,5 +1,7 @@
 //! DATETIME, DATE and TIME, from microseconds or text, as text and as the binary protocol has them.
 
+use crate::sql::datetime::civil_from_days;
+
 const DAY_US: i64 = 86_400_000_000;
 /// 0000-01-01 00:00:00.
 const FIRST_US: i64 = -719_528 * DAY_US;
@@ -30,8 +32,9 @@ impl Moment {
     pub(super) fn from_us(us: i64, zone_seconds: i32) -> Moment {
         let local = us.saturating_add(i64::from(zone_seconds) * 1_000_000).clamp(FIRST_US, LAST_US);
         let (days, rest) = (local.div_euclid(DAY_US), local.rem_euclid(DAY_US));
-        let (year, month, day) = civil(days);
-        Moment { year, month, day, clock: Clock::from_us(rest) }
+        // The ends of MySQL's range have four digits.
+        let (year, month, day) = civil_from_days(days);
+        Moment { year: year as u16, month, day, clock: Clock::from_us(rest) }
     }
 
     /// `YYYY-MM-DD`, `YYYY-MM-DD hh:mm:ss[.ffffff]`.
@@ -166,19 +169,6 @@ fn number(text: &str) -> Option<u32> {
 
 fn push_two(into: &mut Vec<u8>, number: u8) {
     into.extend_from_slice(&[b'0' + number / 10 % 10, b'0' + number % 10]);
-}
-
-/// Year, month and day of a day since 1970-01-01, by Howard Hinnant's `civil_from_days`; years 0 to 9999.
-fn civil(days: i64) -> (u16, u8, u8) {
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year as u16, month as u8, day as u8)
 }
 
 #[cfg(test)]

@@ -101,6 +101,23 @@ fn a_client_that_reads_nothing_keeps_no_thread_beyond_the_time() {
     assert!(matches!(last, Some(Progress::Failed(SqlError { code: 3024, .. }))), "{last:?}");
 }
 
+/// When every thread is taken, the operator must still see by what; and who waits for a thread must not wait longer than the time.
+#[test]
+fn the_processlist_answers_while_all_threads_are_taken_and_waiting_counts() {
+    let mut bench = bench_with(many(), Options { queries_max: 1, ..options() });
+    bench.context.max_execution_ms = 5_000;
+    let mut taken = bench.start(&format!("{ENDLESS} count(*) FROM c"), 1, Vec::new(), What::Run);
+    bench.context.max_execution_ms = 1;
+    let waiting = bench.start("SELECT count(*) FROM namespaces", 1, Vec::new(), What::Run);
+    let small = Query { uses: vec!["PROCESSLIST"], ..(*query("SELECT count(*) FROM is_processlist", 1, 0)).clone() };
+    bench.context.max_execution_ms = 0;
+    let answer = bench.engine.start_query(Arc::new(small), Vec::new(), Arc::new(bench.context.clone()), What::Run);
+    assert_eq!(collect(answer, 1).expect("an answer").0.len(), 1);
+    assert!(matches!(taken.try_recv(), Err(tokio::sync::mpsc::error::TryRecvError::Empty)), "the one thread is still taken");
+    drop(taken);
+    assert_eq!(collect(waiting, 1).expect_err("it waited longer than it may").code, 3024);
+}
+
 /// SQLite cannot interrupt a call; each of these took minutes.
 #[test]
 fn a_call_that_takes_long_ends() {

@@ -165,3 +165,22 @@ fn the_small_tables_have_rows() {
     assert_eq!(bench.rows("SELECT id, me FROM peers", 2), [[text("p1"), Datum::Int(1)]]);
     assert_eq!(bench.rows("SELECT id, voters FROM groups", 2).len(), 4);
 }
+
+/// Whoever reads a peer that was cut off must be told that what it shows is old.
+#[test]
+fn a_replica_that_is_behind_is_told_by_show_warnings() {
+    let warnings = |stale_ms, consistency| {
+        let mut fake = Fake::new(3, NOW, &[]);
+        fake.stale_ms = stale_ms;
+        let mut bench = bench(fake);
+        bench.context.consistency = consistency;
+        bench.rows("SELECT LEVEL, MESSAGE FROM is_warnings", 2)
+    };
+    use crate::sql::context::Consistency::{Linearizable, Stale};
+    let told = warnings(Some(5_000), Stale);
+    assert_eq!(told.len(), 3, "one for each group of tasks: {told:?}");
+    assert!(matches!(&told[0][1], Datum::Text(text) if text.contains("group 1") && text.contains("5000 ms")), "{told:?}");
+    for (stale_ms, consistency) in [(None, Stale), (Some(400), Stale), (Some(5_000), Linearizable)] {
+        assert!(warnings(stale_ms, consistency).is_empty(), "{stale_ms:?} {consistency:?}");
+    }
+}
