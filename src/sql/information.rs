@@ -5,7 +5,7 @@ mod describe;
 
 pub use describe::{create_database, create_table};
 
-use super::catalog::{self, Column, DATABASE, INFORMATION_SCHEMA, Table, information_schema as is};
+use super::catalog::{self, Column, DATABASE, INFORMATION_SCHEMA, Table};
 use super::types::Datum;
 use describe::{Shape, engine_of, keys, shape};
 
@@ -232,6 +232,7 @@ fn collation((name, set, id, default): &(&'static str, &'static str, u64, bool))
 mod tests {
     //! What drivers read about tables must be what the tables are: a column too few, or in another order, and a tool shows nonsense.
 
+    use super::catalog::information_schema as is;
     use super::*;
 
     #[test]
