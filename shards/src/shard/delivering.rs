@@ -14,7 +14,7 @@ use crate::raft::{AppliedRun, ProposeError};
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Delivered, Rejection, Settle, SettleError, Settled};
 use crate::shard::batcher::Route;
-use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Step};
+use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Now, Step, Wake};
 use crate::shard::group::Group;
 use crate::shard::message::{Leases, Parcel, Subscription};
 use crate::shard::queue::Bound;
@@ -25,6 +25,11 @@ const BARRIER_AGAIN: Duration = Duration::from_millis(50);
 
 /// And whether the proposals of an earlier leadership are done, so often.
 const PROPOSALS_AGAIN: Duration = Duration::from_millis(5);
+
+/// What time it is for the delivery engine.
+pub(super) fn now() -> Now {
+    Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_us() / 1_000 }
+}
 
 impl Group {
     /// Starts to deliver, in the term in which this replica was elected, once everything that earlier leaders committed was applied.
@@ -116,8 +121,9 @@ impl Group {
             let called = self.tick.wait();
             match wake_at {
                 None => called.await,
-                Some(at_ms) => {
-                    let wait_us = (at_ms.saturating_mul(1_000)).saturating_sub(clock::wall_us());
+                Some(Wake { wall_ms, mono_ms }) => {
+                    let due_us = wall_ms.saturating_mul(1_000).saturating_sub(clock::wall_us());
+                    let wait_us = due_us.min(mono_ms.saturating_mul(1_000).saturating_sub(clock::monotonic_us()));
                     if wait_us > 0 {
                         let sleep = executor::sleep(Duration::from_micros(wait_us));
                         let (called, sleep) = (std::pin::pin!(called), std::pin::pin!(sleep));
@@ -143,7 +149,7 @@ impl Group {
         // Without it [`Group::watch_quorum`] comes back here when it is there again.
         while self.holds_lease() {
             let actions = match self.engine.borrow_mut().as_mut() {
-                Some(engine) => engine.run(clock::wall_ms(), &mut rand::random::<f64>),
+                Some(engine) => engine.run(now(), &mut rand::random::<f64>),
                 None => return,
             };
             if actions.is_empty() {
@@ -290,10 +296,10 @@ impl Group {
     pub(super) async fn settle_here(self: &Rc<Self>, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
         let mut settled: Vec<Settled> = Vec::with_capacity(settles.len());
         let (mut ops, mut claims, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        let now_ms = clock::wall_ms();
+        let now = now();
         for (i, settle) in settles.iter().enumerate() {
             let step = match self.engine.borrow_mut().as_mut() {
-                Some(engine) => engine.settle(&namespace, settle, now_ms, rand::random()),
+                Some(engine) => engine.settle(&namespace, settle, now, rand::random()),
                 None => Err(SettleError::Rejected(self.no_leader())),
             };
             settled.push(step.map(|step| match step {

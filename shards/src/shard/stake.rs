@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 
 use crate::command::{Command, Op};
 use crate::ids::{Namespace, TaskId};
-use crate::runtime::clock;
+use crate::shard::delivering;
 use crate::shard::delivery::{Claim, Engine, Finish};
 use crate::shard::group::Group;
 use crate::shard::queue::Stake;
@@ -71,10 +71,10 @@ impl Stake for EngineStake {
 
     fn over(&self, finish: Finish) {
         let Some(group) = self.group.upgrade().filter(|group| group.engines.get() == self.engine.get()) else { return };
-        let now_ms = clock::wall_ms();
+        let now = delivering::now();
         group.with_engine(|engine| match &self.what {
-            What::Claims(claims) => claims.iter().for_each(|claim| engine.finished(*claim, finish, now_ms)),
-            What::Tasks(ids) => ids.iter().for_each(|id| engine.release(&self.namespace, *id, now_ms)),
+            What::Claims(claims) => claims.iter().for_each(|claim| engine.finished(*claim, finish, now)),
+            What::Tasks(ids) => ids.iter().for_each(|id| engine.release(&self.namespace, *id, now.wall_ms)),
             What::All => engine.release_all(&self.namespace),
         });
     }

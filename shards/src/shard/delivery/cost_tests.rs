@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::testing::name;
-use super::{Action, ConsumerId, Engine, Finish, Flow, Limits, Step};
+use super::{Action, ConsumerId, Engine, Finish, Flow, Limits, Now, Step};
 use crate::command::{NamespaceRow, Settings};
 use crate::ids::{GroupId, TaskKey};
 use crate::machine::Effect;
@@ -32,7 +32,7 @@ fn measure(namespaces: usize, consumers: u64, behind: usize) {
         engine.loaded(ns, &NamespaceRow { settings, created_ms: 1, live: 0, dead: 0, low_water_ms: 0 });
     }
     let mut random = || 0.5;
-    for action in engine.run(1, &mut random) {
+    for action in engine.run(Now { wall_ms: 1, mono_ms: 1 }, &mut random) {
         if let Action::Scan { namespace, from, .. } = action {
             engine.scanned(&namespace, from, Vec::new(), None);
         }
@@ -43,6 +43,7 @@ fn measure(namespaces: usize, consumers: u64, behind: usize) {
     let (mut apply_ns, mut run_ns, mut ack_ns) = (0, 0, 0);
     for round in 0..ROUNDS {
         let now_ms = 1_000 + round as u64;
+        let now = Now { wall_ms: now_ms, mono_ms: now_ms };
         let effects: Vec<_> = (0..BATCH)
             .map(|_| {
                 sequence += 1;
@@ -54,7 +55,7 @@ fn measure(namespaces: usize, consumers: u64, behind: usize) {
         engine.applied(effects, now_ms);
         apply_ns += start.elapsed().as_nanos();
         let start = Instant::now();
-        let actions = engine.run(now_ms, &mut random);
+        let actions = engine.run(now, &mut random);
         run_ns += start.elapsed().as_nanos();
         for action in actions {
             if let Action::Deliver { tasks, .. } = action {
@@ -65,8 +66,8 @@ fn measure(namespaces: usize, consumers: u64, behind: usize) {
         let start = Instant::now();
         for task in &done {
             let settle = Settle { id: task.id, token: task.token, verdict: Verdict::Ack };
-            if let Ok(Step::Propose { claim, .. }) = engine.settle(&task.namespace, &settle, now_ms, 0.5) {
-                engine.finished(claim, Finish::Applied, now_ms);
+            if let Ok(Step::Propose { claim, .. }) = engine.settle(&task.namespace, &settle, now, 0.5) {
+                engine.finished(claim, Finish::Applied, now);
                 acked += 1;
             }
         }

@@ -5,13 +5,14 @@ use super::engine::Engine;
 use super::flow::weight;
 use super::lane::Consumer;
 use super::lease::{BY_CONSUMER, BY_LANE, Lease, Link, State};
+use super::now::Now;
 use crate::ids::{TaskId, TaskKey};
 use crate::machine::record::Head;
 use crate::shard::api::Delivered;
 
 impl Engine {
     /// Gives every lane and every consumer that has something to do its turns, until nothing is left or the run is long enough.
-    pub(super) fn dispatch(&mut self, now_ms: u64) {
+    pub(super) fn dispatch(&mut self, now: Now) {
         let mut left = self.limits.run_tasks;
         while left > 0 {
             let mut served = 0;
@@ -20,11 +21,11 @@ impl Engine {
                 && let Some(lane) = self.lanes.get_mut(l)
             {
                 lane.queued = false;
-                served += self.turn(l, now_ms);
+                served += self.turn(l, now);
             }
             let puller = self.pulling.pop_front();
             if let Some(c) = puller {
-                served += self.pull(c, now_ms);
+                served += self.pull(c, now);
             }
             if lane.is_none() && puller.is_none() {
                 break;
@@ -37,7 +38,7 @@ impl Engine {
     }
 
     /// Serves the lane that has waited longest for this consumer.
-    fn pull(&mut self, c: u32, now_ms: u64) -> usize {
+    fn pull(&mut self, c: u32, now: Now) -> usize {
         let Some(consumer) = self.consumers.get_mut(c) else { return 0 };
         consumer.pulling = false;
         if self.parks(c) {
@@ -45,20 +46,20 @@ impl Engine {
         }
         let Some(l) = self.consumers[c].waiting.pop_front() else { return 0 };
         self.lanes[l].ring.push_front(c);
-        let served = self.turn(l, now_ms);
+        let served = self.turn(l, now);
         self.pull_later(c);
         served
     }
 
     /// One batch for the consumer whose turn it is; then looks at what the lane needs next. Returns how many tasks went.
-    fn turn(&mut self, l: u32, now_ms: u64) -> usize {
+    fn turn(&mut self, l: u32, now: Now) -> usize {
         let mut served = 0;
-        if self.lanes[l].is_open() && self.lanes[l].is_due(now_ms) {
+        if self.lanes[l].is_open() && self.lanes[l].is_due(now.wall_ms) {
             if !self.holds.is_empty() {
-                self.set_held_aside(l, now_ms);
+                self.set_held_aside(l, now.wall_ms);
             }
             if let Some(c) = self.next_consumer(l) {
-                served = self.serve(l, c, now_ms);
+                served = self.serve(l, c, now);
                 let lane = &mut self.lanes[l];
                 lane.ring.pop_front();
                 if self.consumers[c].waiting.is_empty() {
@@ -70,9 +71,9 @@ impl Engine {
                 }
             }
         }
-        self.refill(l, now_ms);
+        self.refill(l, now.wall_ms);
         let lane = &self.lanes[l];
-        if lane.is_open() && lane.is_due(now_ms) && !lane.ring.is_empty() {
+        if lane.is_open() && lane.is_due(now.wall_ms) && !lane.ring.is_empty() {
             self.enqueue(l);
         }
         served
@@ -115,13 +116,13 @@ impl Engine {
     }
 
     /// Leases due rows from the head of the lane's window to the consumer, as far as a batch, its credit and its room go.
-    fn serve(&mut self, l: u32, c: u32, now_ms: u64) -> usize {
+    fn serve(&mut self, l: u32, c: u32, now: Now) -> usize {
         let lane = &mut self.lanes[l];
         let consumer = &mut self.consumers[c];
         let room = consumer.flow.room().min(self.limits.batch_bytes);
         let (mut wanted, mut bytes) = (0, 0);
         for (key, row) in lane.window.iter().take(self.limits.batch_tasks) {
-            if key.due_ms > now_ms || bytes >= room || self.holds.has(key.sequence) {
+            if key.due_ms > now.wall_ms || bytes >= room || self.holds.has(key.sequence) {
                 break;
             }
             wanted += 1;
@@ -129,7 +130,8 @@ impl Engine {
         }
         let granted = consumer.flow.try_take(wanted);
         let lease_ms = if consumer.lease_ms == 0 { lane.settings.lease_ms } else { consumer.lease_ms };
-        let deadline_ms = now_ms.saturating_add(u64::from(lease_ms));
+        let ends_ms = now.mono_ms.saturating_add(u64::from(lease_ms));
+        let deadline_ms = now.wall_ms.saturating_add(u64::from(lease_ms));
         let (mut served, mut taken, mut damaged) = (0, 0, 0);
         while served + damaged < granted {
             let Some((key, row)) = lane.window.pop_first() else { break };
@@ -149,7 +151,7 @@ impl Engine {
             let lease = Lease {
                 key,
                 token,
-                deadline_ms,
+                ends_ms,
                 armed_ms: u64::MAX,
                 id_due_ms: head.id_due_ms,
                 lane: l,
@@ -163,7 +165,7 @@ impl Engine {
                 links: [Link::ALONE; 2],
             };
             let slot = self.leases.insert(lease, &mut lane.leases, &mut consumer.leases);
-            self.timers.arm(&mut self.leases, slot, deadline_ms);
+            self.timers.arm(&mut self.leases, slot, ends_ms);
             lane.delivered_max = lane.delivered_max.max(key);
             consumer.out.push(Delivered {
                 namespace: lane.name.clone(),

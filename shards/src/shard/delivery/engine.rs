@@ -9,6 +9,7 @@ use super::hold::Holds;
 use super::lane::{Consumer, Lane};
 use super::lease::{BY_CONSUMER, Leases, List, State, Why};
 use super::limits::Limits;
+use super::now::{Now, Wake};
 use super::slab::{NONE, Slab};
 use super::timers::Timers;
 use super::window::Window;
@@ -34,7 +35,7 @@ pub struct Engine {
     pub(super) ready: VecDeque<u32>,
     /// Consumers with credit again whose waiting lanes are to be served.
     pub(super) pulling: VecDeque<u32>,
-    /// When lanes have something to do next, milliseconds.
+    /// When lanes have something to do next, by the wall clock, milliseconds.
     pub(super) alarms: BTreeSet<(u64, u32)>,
     /// Ended leases (slot, token) whose retries are to be proposed.
     pub(super) ended: Vec<(u32, u64)>,
@@ -175,31 +176,32 @@ impl Engine {
         }
     }
 
-    /// Does what is to be done at `now_ms` and returns what the shell is to do, in this order. `random` gives numbers uniform in
-    /// 0.0..1.0. Call it after the calls that told it something, and at [`Engine::wake_at`].
-    pub fn run(&mut self, now_ms: u64, random: &mut dyn FnMut() -> f64) -> Vec<Action> {
+    /// Does what is to be done `now` and returns what the shell is to do, in this order. `random` gives numbers uniform in
+    /// 0.0..1.0. Call it after the calls that told it something, and when [`Engine::wake_at`] says so.
+    pub fn run(&mut self, now: Now, random: &mut dyn FnMut() -> f64) -> Vec<Action> {
         while let Some(&(at, l)) = self.alarms.first() {
-            if at > now_ms {
+            if at > now.wall_ms {
                 break;
             }
             self.alarms.pop_first();
             self.lanes[l].alarm_ms = u64::MAX;
             self.enqueue(l);
         }
-        self.expire(now_ms);
-        self.propose_retries(now_ms, random);
-        self.dispatch(now_ms);
+        self.expire(now.mono_ms);
+        self.propose_retries(now, random);
+        self.dispatch(now);
         self.timers.skip_stale(&self.leases);
         std::mem::take(&mut self.actions)
     }
 
-    /// When [`Engine::run`] must be called next, milliseconds; 0: at once; `None`: not before something happens.
-    pub fn wake_at(&self) -> Option<u64> {
+    /// When [`Engine::run`] must be called next; `None`: not before something happens.
+    pub fn wake_at(&self) -> Option<Wake> {
         if !(self.ready.is_empty() && self.pulling.is_empty() && self.ended.is_empty() && self.actions.is_empty()) {
-            return Some(0);
+            return Some(Wake::AT_ONCE);
         }
-        let alarm = self.alarms.first().map(|(at, _)| *at);
-        [alarm, self.timers.next_ms()].into_iter().flatten().min()
+        let wall_ms = self.alarms.first().map_or(u64::MAX, |(at, _)| *at);
+        let mono_ms = self.timers.next_ms().unwrap_or(u64::MAX);
+        (wall_ms.min(mono_ms) < u64::MAX).then_some(Wake { wall_ms, mono_ms })
     }
 
     /// The namespace's lane, new if need be.

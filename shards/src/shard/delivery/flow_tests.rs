@@ -127,7 +127,7 @@ fn a_long_run_is_cut() {
     w.run();
     let got = w.clients[&1].inbox.len();
     assert!((100..200).contains(&got), "{got}");
-    assert_eq!(w.engine.wake_at(), Some(0));
+    assert_eq!(w.wake_at(), Some(0));
     w.pump();
     assert_eq!(w.clients[&1].inbox.len(), 1_000);
 }

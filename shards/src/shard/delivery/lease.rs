@@ -42,7 +42,8 @@ impl Why {
 pub(super) struct Lease {
     pub(super) key: TaskKey,
     pub(super) token: u64,
-    pub(super) deadline_ms: u64,
+    /// When it lapses, by the monotonic clock, milliseconds.
+    pub(super) ends_ms: u64,
     /// The timer entry that counts; `u64::MAX`: none.
     pub(super) armed_ms: u64,
     /// Due time at creation: the part of the task's id that the key may have lost.

@@ -84,6 +84,42 @@ fn an_ack_after_the_deadline_is_refused() {
     assert!(is_lost(w.ack(&got[1])), "on the deadline, before the lapse was seen");
 }
 
+/// Story: the wall clock is set an hour forward, as after a resumed machine. The lease must not end for that (the task would be worked on
+/// twice), and it must end when its time is over. What waits for its due time follows the wall clock.
+#[test]
+fn a_clock_that_is_set_forward_ends_no_lease() {
+    let (mut w, got) = leased(2);
+    w.create(0, w.now_ms + 3_600_000);
+    w.pass(500);
+    w.set_wall_ms(w.now_ms + 3_600_000);
+    w.pump();
+    let due = w.take(1, 10);
+    assert_eq!(due.len(), 1, "an hour has passed on the wall, and what is due then comes; nothing comes again");
+    w.ack(&got[0]).expect("half of its time is left");
+    w.pass(499);
+    assert!(w.engine.is_leased(got[1].key));
+    w.pass(101);
+    let again = w.take(1, 10);
+    assert_eq!(again.iter().map(|task| (task.id, task.attempt)).collect::<Vec<_>>(), [(got[1].id, 2)]);
+}
+
+/// The same, back by an hour: leases of that time must not last an hour longer, nor those that are extended or given out then.
+#[test]
+fn a_clock_that_is_set_back_prolongs_no_lease() {
+    let (mut w, got) = leased(2);
+    w.pass(500);
+    w.set_wall_ms(w.now_ms - 360_000);
+    let told = w.settle(&got[0], Verdict::Extend { lease_ms: 2_000 }).expect("leased");
+    assert_eq!(told, Some(w.now_ms + 2_000), "what is told is the time on the wall");
+    w.pass(500);
+    assert!(is_lost(w.ack(&got[1])), "its second is over");
+    w.ack(&got[0]).expect("it was extended");
+    w.pass(99);
+    assert_eq!(w.take(1, 10).len(), 0);
+    w.pass(1);
+    assert_eq!(w.take(1, 10).len(), 1, "its backoff is over, by the clock that the retry was placed with");
+}
+
 #[test]
 fn extensions_move_the_deadline_either_way() {
     let (mut w, got) = leased(2);
@@ -183,7 +219,7 @@ fn a_failed_retry_is_proposed_again() {
         assert_eq!(w.run(), 1);
         assert!(w.fail());
         assert_eq!(w.run(), 0, "not at once");
-        assert_eq!(w.engine.wake_at(), Some(w.now_ms + 1_000));
+        assert_eq!(w.wake_at(), Some(w.now_ms + 1_000));
         w.now_ms += 1_000;
     }
     w.pass(100);

@@ -1,7 +1,7 @@
 //! The delivery engine: which task goes to which consumer, and when. One per group, on its leader.
 //!
 //! Decide and do are apart: calls tell the [`Engine`] what happened, [`Engine::run`] answers with [`Action`]s that the shell's event
-//! loop carries out. Time and randomness are inputs.
+//! loop carries out. Time, by both clocks ([`Now`]), and randomness are inputs.
 //!
 //! ```text
 //!  applied(effects), scanned(rows) ──> window: due rows of each active namespace, up to a horizon
@@ -34,6 +34,7 @@ mod hold;
 mod lane;
 mod lease;
 mod limits;
+mod now;
 mod refill;
 mod settle;
 mod slab;
@@ -58,3 +59,4 @@ pub use counts::Counts;
 pub use engine::Engine;
 pub use flow::{Flow, QUEUED_BYTES_MAX, weight};
 pub use limits::Limits;
+pub use now::{Now, Wake};

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::action::{Action, Claim, Finish, Step};
 use super::engine::Engine;
 use super::lease::{State, Why};
+use super::now::Now;
 use crate::command::Op;
 use crate::ids::{DUE_MS_MAX, Namespace, TaskId};
 use crate::shard::api::{Settle, SettleError, Verdict};
@@ -17,14 +18,14 @@ impl Engine {
     ///
     /// # Errors
     /// `LeaseLost` when the deadline has passed, or the token is not that of the task's present delivery.
-    pub fn settle(&mut self, namespace: &Namespace, settle: &Settle, now_ms: u64, random: f64) -> Result<Step, SettleError> {
+    pub fn settle(&mut self, namespace: &Namespace, settle: &Settle, now: Now, random: f64) -> Result<Step, SettleError> {
         let lost = || SettleError::LeaseLost { id: settle.id, token: settle.token };
         let slot = self.leases.find(settle.id.sequence).ok_or_else(lost)?;
         let lease = self.leases.at(slot);
         let lane = &self.lanes[lease.lane];
         let valid = lease.token == settle.token
             && lease.state == State::Leased
-            && now_ms < lease.deadline_ms
+            && now.mono_ms < lease.ends_ms
             && lane.purges == 0
             && !self.holds.has(settle.id.sequence)
             && lane.name == *namespace;
@@ -40,15 +41,15 @@ impl Engine {
             }
             Verdict::Nack { delay_ms, reason } => {
                 let wait_ms = delay_ms.unwrap_or_else(|| lane.settings.backoff_ms(lease.attempts.saturating_add(1), random));
-                let due_ms = now_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
+                let due_ms = now.wall_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
                 Op::Retry { key: lease.key, due_ms, error: reason.clone() }
             }
             Verdict::Extend { lease_ms } => {
                 let lease_ms = if *lease_ms == 0 { lease.lease_ms } else { *lease_ms };
-                let deadline_ms = now_ms.saturating_add(u64::from(lease_ms));
-                self.leases.at_mut(slot).deadline_ms = deadline_ms;
-                self.timers.arm(&mut self.leases, slot, deadline_ms);
-                return Ok(Step::Extended { deadline_ms });
+                let ends_ms = now.mono_ms.saturating_add(u64::from(lease_ms));
+                self.leases.at_mut(slot).ends_ms = ends_ms;
+                self.timers.arm(&mut self.leases, slot, ends_ms);
+                return Ok(Step::Extended { deadline_ms: now.wall_ms.saturating_add(u64::from(lease_ms)) });
             }
         };
         self.leases.at_mut(slot).state = State::Settling;
@@ -57,7 +58,7 @@ impl Engine {
 
     /// A proposal ended. What was not done is tried again: a settled delivery is with its consumer again until the deadline (which
     /// was told that nothing was done), the end of a lease is proposed again a little later.
-    pub fn finished(&mut self, claim: Claim, finish: Finish, now_ms: u64) {
+    pub fn finished(&mut self, claim: Claim, finish: Finish, now: Now) {
         // A row that the proposal put elsewhere was seen by `applied` before, which ended the lease; or it is leased anew.
         let Some(slot) = self.leases.find_claim(claim) else { return };
         let lease = self.leases.at_mut(slot);
@@ -65,22 +66,22 @@ impl Engine {
         if finish == Finish::Applied || missing {
             let l = self.remove_lease(slot);
             self.lanes[l].rows_gone += 1;
-            self.move_water(l, now_ms);
+            self.move_water(l, now.wall_ms);
             self.free_if_idle(l);
             return;
         }
         match lease.state {
             State::Settling if lease.lost => self.end(slot, Why::ConsumerLost),
-            State::Settling if lease.deadline_ms <= now_ms => self.end(slot, Why::Expired),
+            State::Settling if lease.ends_ms <= now.mono_ms => self.end(slot, Why::Expired),
             State::Settling => {
                 lease.state = State::Leased;
-                let deadline_ms = lease.deadline_ms;
-                self.timers.arm(&mut self.leases, slot, deadline_ms);
+                let ends_ms = lease.ends_ms;
+                self.timers.arm(&mut self.leases, slot, ends_ms);
             }
             State::Ended(_) => {
                 // One row that is missing must not keep the others of its command from coming again.
                 lease.alone = finish == Finish::Refused;
-                self.timers.arm(&mut self.leases, slot, now_ms.saturating_add(self.limits.propose_again_ms));
+                self.timers.arm(&mut self.leases, slot, now.mono_ms.saturating_add(self.limits.propose_again_ms));
             }
             State::Leased => {}
         }
@@ -124,8 +125,8 @@ impl Engine {
     }
 
     /// Ends the leases whose deadline has passed.
-    pub(super) fn expire(&mut self, now_ms: u64) {
-        while let Some(slot) = self.timers.pop_due(&mut self.leases, now_ms) {
+    pub(super) fn expire(&mut self, mono_ms: u64) {
+        while let Some(slot) = self.timers.pop_due(&mut self.leases, mono_ms) {
             let lease = self.leases.at(slot);
             match lease.state {
                 State::Leased => self.end(slot, Why::Expired),
@@ -137,7 +138,7 @@ impl Engine {
     }
 
     /// Proposes a retry for every lease that ended, those of a namespace together.
-    pub(super) fn propose_retries(&mut self, now_ms: u64, random: &mut dyn FnMut() -> f64) {
+    pub(super) fn propose_retries(&mut self, now: Now, random: &mut dyn FnMut() -> f64) {
         if self.ended.is_empty() {
             return;
         }
@@ -150,13 +151,13 @@ impl Engine {
             let first = self.leases.at(*first);
             let same = rest.iter().take(self.limits.propose_ops).take_while(|(slot, _)| first.goes_with(self.leases.at(*slot)));
             let (some, others) = rest.split_at(same.count().max(1));
-            self.propose_some(some, now_ms, random);
+            self.propose_some(some, now, random);
             rest = others;
         }
     }
 
     /// Proposes the retries of leases of one lane.
-    fn propose_some(&mut self, ended: &[(u32, u64)], now_ms: u64, random: &mut dyn FnMut() -> f64) {
+    fn propose_some(&mut self, ended: &[(u32, u64)], now: Now, random: &mut dyn FnMut() -> f64) {
         let Some(l) = ended.first().map(|(slot, _)| self.leases.at(*slot).lane) else { return };
         let lane = &self.lanes[l];
         let (mut ops, mut claims) = (Vec::with_capacity(ended.len()), Vec::with_capacity(ended.len()));
@@ -165,11 +166,11 @@ impl Engine {
             let State::Ended(why) = lease.state else { continue };
             let key = lease.key;
             if lane.purges > 0 || self.holds.has(key.sequence) {
-                self.timers.arm(&mut self.leases, *slot, now_ms.saturating_add(HELD_AGAIN_MS));
+                self.timers.arm(&mut self.leases, *slot, now.mono_ms.saturating_add(HELD_AGAIN_MS));
                 continue;
             }
             let wait_ms = lane.settings.backoff_ms(lease.attempts.saturating_add(1), random());
-            let due_ms = now_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
+            let due_ms = now.wall_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
             ops.push(Op::Retry { key, due_ms, error: Bytes::from_static(why.text().as_bytes()) });
             claims.push(Claim { key, token: *token });
         }

@@ -188,7 +188,7 @@ fn run(seed: u64, steps: usize) -> (usize, usize) {
     stalled.into_iter().chain([1_000_000]).for_each(|id| w.disconnect(id));
     w.pump();
     assert_eq!(w.engine.counts(), Default::default(), "nothing stays behind");
-    assert_eq!(w.engine.wake_at(), None, "an idle engine sleeps");
+    assert_eq!(w.wake_at(), None, "an idle engine sleeps");
     (w.gone.len(), w.scans)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Action, Claim, ConsumerId, Engine, Finish, Flow, Limits, Step, weight};
+use super::{Action, Claim, ConsumerId, Engine, Finish, Flow, Limits, Now, Step, weight};
 use crate::command::{NamespaceRow, Op, Settings};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
 use crate::machine::Effect;
@@ -84,6 +84,8 @@ pub(super) struct World {
     pub(super) limits: Limits,
     pub(super) dice: Dice,
     pub(super) now_ms: u64,
+    /// The wall clock less the monotonic one.
+    ahead_ms: u64,
     pub(super) tenants: Vec<Tenant>,
     pub(super) clients: BTreeMap<u64, Client>,
     sequence: u64,
@@ -110,6 +112,7 @@ impl World {
             limits,
             dice: Dice(seed),
             now_ms: 1_000_000,
+            ahead_ms: 900_000,
             tenants: (0..namespaces).map(|_| Tenant::default()).collect(),
             clients: BTreeMap::new(),
             sequence: 0,
@@ -123,6 +126,22 @@ impl World {
             wants: Vec::new(),
             errors: Vec::new(),
         }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { wall_ms: self.now_ms, mono_ms: self.now_ms - self.ahead_ms }
+    }
+
+    /// Somebody sets the wall clock.
+    pub(super) fn set_wall_ms(&mut self, wall_ms: u64) {
+        let mono_ms = self.now().mono_ms;
+        (self.now_ms, self.ahead_ms) = (wall_ms, wall_ms - mono_ms);
+    }
+
+    /// When the engine wakes, as the wall clock will say if nobody sets it; 0: at once.
+    pub(super) fn wake_at(&self) -> Option<u64> {
+        let wake = self.engine.wake_at()?;
+        Some(wake.wall_ms.min(wake.mono_ms.saturating_add(self.ahead_ms * u64::from(wake.mono_ms > 0))))
     }
 
     pub(super) fn connect(&mut self, id: u64, namespaces: &[usize], lease_ms: u32, queued_bytes_max: usize) {
@@ -176,7 +195,7 @@ impl World {
     pub(super) fn settle(&mut self, task: &Delivered, verdict: Verdict) -> Result<Option<u64>, SettleError> {
         let settle = Settle { id: task.id, token: task.token, verdict };
         let random = self.dice.unit();
-        match self.engine.settle(&task.namespace, &settle, self.now_ms, random)? {
+        match self.engine.settle(&task.namespace, &settle, self.now(), random)? {
             Step::Extended { deadline_ms } => Ok(Some(deadline_ms)),
             Step::Propose { op, claim } => {
                 let n = self.number(&task.namespace);
@@ -202,7 +221,7 @@ impl World {
         let Some((n, change)) = self.proposals.pop_front() else { return false };
         match change {
             Change::Claimed { claims, .. } => {
-                claims.into_iter().for_each(|claim| self.engine.finished(claim, Finish::NotDone, self.now_ms));
+                claims.into_iter().for_each(|claim| self.engine.finished(claim, Finish::NotDone, self.now()));
             }
             Change::Update { id, .. } | Change::Delete { id } => self.engine.release(&name(n), id, self.now_ms),
             Change::Purge => self.engine.release_all(&name(n)),
@@ -214,7 +233,7 @@ impl World {
     /// The oldest proposal, which must be of claims, is refused.
     pub(super) fn refuse(&mut self) -> Vec<Claim> {
         let Some((_, Change::Claimed { claims, .. })) = self.proposals.pop_front() else { panic!("no proposal of claims") };
-        claims.iter().for_each(|claim| self.engine.finished(*claim, Finish::Refused, self.now_ms));
+        claims.iter().for_each(|claim| self.engine.finished(*claim, Finish::Refused, self.now()));
         claims
     }
 
@@ -253,7 +272,7 @@ impl World {
         match answer {
             Answer::Applied { effects, finished, released, purged } => {
                 self.engine.applied(effects, self.now_ms);
-                finished.into_iter().for_each(|(claim, finish)| self.engine.finished(claim, finish, self.now_ms));
+                finished.into_iter().for_each(|(claim, finish)| self.engine.finished(claim, finish, self.now()));
                 if let Some((n, id)) = released {
                     self.engine.release(&name(n), id, self.now_ms);
                 }
@@ -356,7 +375,7 @@ impl World {
     /// One run of the engine, its actions carried out, everything checked.
     pub(super) fn run(&mut self) -> usize {
         let mut dice = Dice(self.dice.next());
-        let actions = self.engine.run(self.now_ms, &mut || dice.unit());
+        let actions = self.engine.run(self.now(), &mut || dice.unit());
         let count = actions.len();
         for action in actions {
             match action {
@@ -394,7 +413,7 @@ impl World {
             if let Some(old) = self.tokens.insert(task.id.sequence, task.token) {
                 assert!(task.token > old, "tokens grow");
                 let settle = Settle { id: task.id, token: old, verdict: Verdict::Extend { lease_ms: 0 } };
-                let answer = self.engine.settle(&task.namespace, &settle, self.now_ms, 0.5);
+                let answer = self.engine.settle(&task.namespace, &settle, self.now(), 0.5);
                 assert!(matches!(answer, Err(SettleError::LeaseLost { .. })), "two valid tokens: {task:?}");
             }
         }
@@ -423,7 +442,7 @@ impl World {
     pub(super) fn pump(&mut self) {
         for _ in 0..20_000 {
             let acted = self.run() > 0;
-            if !(self.commit() | self.work() | self.answer() | acted) && self.engine.wake_at() != Some(0) {
+            if !(self.commit() | self.work() | self.answer() | acted) && self.wake_at() != Some(0) {
                 return;
             }
         }
@@ -434,7 +453,7 @@ impl World {
     pub(super) fn pass(&mut self, ms: u64) {
         let end = self.now_ms + ms;
         self.pump();
-        while let Some(at) = self.engine.wake_at().filter(|at| *at <= end) {
+        while let Some(at) = self.wake_at().filter(|at| *at <= end) {
             self.now_ms = self.now_ms.max(at);
             self.pump();
         }

@@ -1,4 +1,4 @@
-//! When leases need attention: a heap by time whose stale entries are recognized instead of searched.
+//! When leases need attention, by the monotonic clock: a heap by time whose stale entries are recognized instead of searched.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -45,9 +45,9 @@ impl Timers {
     }
 
     /// The next lease whose time has come.
-    pub(super) fn pop_due(&mut self, leases: &mut Leases, now_ms: u64) -> Option<u32> {
+    pub(super) fn pop_due(&mut self, leases: &mut Leases, mono_ms: u64) -> Option<u32> {
         while let Some(Reverse(entry)) = self.heap.peek().copied() {
-            if entry.at_ms > now_ms {
+            if entry.at_ms > mono_ms {
                 return None;
             }
             self.heap.pop();

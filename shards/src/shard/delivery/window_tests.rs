@@ -31,7 +31,7 @@ fn a_scheduled_task_is_in_memory_before_it_is_due() {
     w.now_ms = due_ms - 1;
     w.run();
     assert_eq!(dues(&mut w), []);
-    assert_eq!(w.engine.wake_at(), Some(due_ms));
+    assert_eq!(w.wake_at(), Some(due_ms));
     w.now_ms = due_ms;
     w.run();
     assert_eq!(dues(&mut w), [due_ms]);
@@ -210,7 +210,7 @@ fn a_damaged_row_is_reported() {
     w.commit();
     w.work();
     w.answer();
-    let actions = w.engine.run(w.now_ms, &mut || 0.5);
+    let actions = w.engine.run(w.now(), &mut || 0.5);
     assert!(
         matches!(&actions[..], [Action::Damaged { key: at, .. }, Action::Deliver { tasks, .. }] if *at == key && tasks.len() == 1)
     );
@@ -251,5 +251,5 @@ fn an_inactive_namespace_costs_nothing() {
     w.ack(&task).expect("detached, not lost");
     w.pump();
     assert_eq!(w.engine.counts(), Default::default());
-    assert_eq!(w.engine.wake_at(), None);
+    assert_eq!(w.wake_at(), None);
 }
