@@ -7,7 +7,7 @@ SHELL := bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test chaos verify fix bench clients compose_up compose_down compose_test
+.PHONY: help build demo test chaos verify verify_form verify_lints verify_docs verify_dependencies verify_tree fix bench clients compose_up compose_down compose_test
 
 help: ## List the targets
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## /\1\t/' | expand -t 14
@@ -18,23 +18,35 @@ build: ## Build z4 and z4t for use
 demo: build ## Run the main job on real input: create, deliver late by how much, survive a SIGKILL
 	@$(CARGO) run --release --locked --quiet -p z4-bench --bin z4-demo -- --z4 "$(TARGET)/release/z4"
 
-test: ## Run every test; the last line is the runner's summary
-	@$(CARGO) test --workspace --locked --doc --quiet
-	@if $(CARGO) nextest --version >/dev/null 2>&1; \
-	then $(CARGO) nextest run --workspace --locked; \
-	else $(CARGO) test --workspace --locked --lib --bins --tests; fi
+test: ## Run every test, also after one failed; the last line is the runner's summary
+	@status=0; \
+	$(CARGO) test --workspace --locked --doc --quiet --no-fail-fast || status=$$?; \
+	if $(CARGO) nextest --version >/dev/null 2>&1; \
+	then $(CARGO) nextest run --workspace --locked --no-fail-fast || status=$$?; \
+	else $(CARGO) test --workspace --locked --lib --bins --tests --no-fail-fast || status=$$?; fi; \
+	exit $$status
 
 chaos: ## Three peers under load while everything happens to them: SECONDS=60 SEED=random; or judge the file HISTORY again
 	@Z4_CHAOS_SECONDS=$(or $(SECONDS),60) Z4_TEST_SEED=$(SEED) Z4_CHAOS_HISTORY=$(abspath $(HISTORY)) Z4_TEST_KEEP=1 \
 	$(CARGO) test --locked --quiet -p z4 --test chaos promises_are_kept_whatever_happens -- --nocapture
 
-verify: ## Check form, lints, docs, dependencies and the rules of the tree; changes nothing
+verify: verify_form verify_lints verify_docs verify_dependencies verify_tree ## Check form, lints, docs, dependencies and the rules of the tree; changes nothing
+
+verify_form:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+
+verify_lints:
+	$(CARGO) clippy --workspace --all-targets --locked --keep-going -- -D warnings
+
+verify_docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet --keep-going
+
+verify_dependencies:
 	@if $(CARGO) deny --version >/dev/null 2>&1; \
 	then $(CARGO) deny --locked check; \
 	else echo "cargo-deny is not installed: the dependencies were not checked (cargo install --locked cargo-deny)"; fi
+
+verify_tree:
 	$(CARGO) test --locked --quiet -p z4 --test tidy
 
 fix: ## Format, and let clippy repair what it can
@@ -53,5 +65,5 @@ compose_up: ## Start a cluster of three peers in containers (deploy/docker-compo
 compose_down: ## End that cluster and erase its storage
 	@deploy/compose.sh down
 
-compose_test: ## Walk with such a cluster: add peers, kill the leader, restart all, lose nothing. Wants Docker and peer1's ports
+compose_test: ## Walk with such a cluster: add peers, kill the leader, restart all, lose nothing. Wants Docker and the published ports
 	@tests/compose/run

@@ -191,7 +191,7 @@ pub fn context(now_ms: u64) -> Context {
         now_us: (now_ms * 1000).cast_signed(),
         zone_seconds: 0,
         consistency: Consistency::Stale,
-        max_execution_ms: 30_000,
+        max_execution_ms: 0,
         select_limit: u64::MAX,
         variables: Arc::default(),
         warnings: Vec::new(),

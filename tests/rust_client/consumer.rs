@@ -78,9 +78,9 @@ async fn deliveries_are_settled_and_make_room() {
 async fn leases_are_extended_while_a_delivery_is_held() {
     let mut peer = Fake::start(&Tasks::default()).await;
     let client = Client::connect([peer.address()]).expect("an address");
-    let mut consumer = client.consumer(["a"]).lease(Duration::from_millis(100)).open();
+    let mut consumer = client.consumer(["a"]).lease(Duration::from_secs(2)).open();
     let mut stream = peer.consumer().await;
-    assert_eq!(stream.next().await.open.expect("open").lease_ms, 100);
+    assert_eq!(stream.next().await.open.expect("open").lease_ms, 2_000);
     stream.say(deliveries(&[1, 2])).await;
     let (held, left) = (next(&mut consumer).await, next(&mut consumer).await);
     left.leave();
@@ -169,7 +169,7 @@ async fn streams_end_in_several_ways() {
 async fn a_consumer_without_peers_says_so_and_goes_on() {
     let mut peer = Fake::start(&Tasks::default()).await;
     peer.kill();
-    let client = Client::builder().timeout(Duration::from_millis(200)).connect([peer.address()]).expect("an address");
+    let client = Client::builder().timeout(Duration::from_secs(2)).connect([peer.address()]).expect("an address");
     let mut consumer = client.consumer(["a"]).open();
     let error = within("a word", consumer.next()).await.expect_err("nobody is there");
     assert_eq!(error.kind(), ErrorKind::Unreachable);

@@ -69,7 +69,7 @@ async fn a_silent_peer_is_left() {
     let tasks = Tasks::default();
     let (a, b) = (Fake::start(&tasks).await, Fake::start(&tasks).await);
     a.play().script.push_back(Fate::DoneAndSilent);
-    let client = Client::builder().attempt_timeout(Duration::from_millis(200));
+    let client = Client::builder().attempt_timeout(Duration::from_secs(2));
     let producer = client.connect([a.address(), b.address()]).expect("addresses").producer();
     let creations = sent(&producer, 0..3).await;
     assert!(within("all creations", join_all(creations)).await.iter().all(Result::is_ok));
@@ -98,7 +98,7 @@ async fn refusals_belong_to_their_tasks() {
 async fn what_is_in_flight_is_bounded() {
     let mut peer = Fake::start(&Tasks::default()).await;
     peer.kill();
-    let client = Client::builder().timeout(Duration::from_millis(300)).connect([peer.address()]).expect("an address");
+    let client = Client::builder().timeout(Duration::from_secs(3)).connect([peer.address()]).expect("an address");
     let producer = client.producer_with().in_flight(2).open();
     let creations = sent(&producer, 0..2).await;
     assert!(producer.send(create("a", "2")).now_or_never().is_none(), "there is no room");
