@@ -18,12 +18,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     memory::give_back_at_once();
-    let config = match config::load(std::env::args_os(), std::env::vars_os()) {
-        Ok(Invocation { config, print_config: true }) => {
+    let (config, unknown_variables) = match config::load(std::env::args_os(), std::env::vars_os()) {
+        Ok(Invocation { config, print_config: true, .. }) => {
             print!("{}", config.to_toml());
             return Exit::Stopped.into();
         }
-        Ok(Invocation { config, .. }) => config,
+        Ok(Invocation { config, unknown_variables, .. }) => (config, unknown_variables),
         Err(ConfigError::CommandLine(told)) => {
             // Help and version come this way, too; clap knows which stream they belong to.
             let _ = told.print();
@@ -36,6 +36,9 @@ fn main() -> ExitCode {
     };
     log::start(config.log_format, config.debug_logging_enabled);
     panics::exit_on_panic();
+    for variable in unknown_variables {
+        tracing::warn!(variable, "this environment variable begins like z4's options and is none of them; it has no effect");
+    }
     match serve(config) {
         Ok(()) => {
             tracing::info!("stopped");

@@ -13,7 +13,8 @@ const ABOUT: &str = "A peer of z4, the distributed database for tasks.";
 
 const SOURCES: &str = "\
 Each option is a flag, an environment variable and a key of the TOML file, in that order of strength: --service-port 7000,
-Z4_SERVICE_PORT=7000, service_port = 7000. Unknown names and values outside their range are errors. Numbers of bytes take KiB, MiB
+Z4_SERVICE_PORT=7000, service_port = 7000. Unknown names and values outside their range are errors; a Z4_ variable that is like no
+option's is a warning. Numbers of bytes take KiB, MiB
 and GiB. An empty environment variable counts as unset.
 
 Exit status: 0 stopped as asked; 64 configuration; 69 the machine refuses (directory locked, port taken, io_uring missing);
@@ -55,7 +56,8 @@ fn argument(spec: &Spec, section: &'static str, defaults: &Config) -> Arg {
         .value_name(spec.placeholder)
         .help_heading(section)
         .help(format!("{help}\n{facts}"))
-        .allow_hyphen_values(true)
+        // A flag is no value: `--service-port --dev` lacks one.
+        .allow_negative_numbers(true)
         .overrides_with(spec.name);
     match spec.alone {
         Some(alone) => arg.num_args(0..=1).require_equals(true).default_missing_value(alone),

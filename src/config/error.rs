@@ -1,7 +1,7 @@
 //! What can be wrong with a configuration. Every message names the option, the value and what would be right.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +44,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The configuration file is no TOML.
-    #[error("the configuration file {} is not valid TOML", file.display())]
+    #[error("the configuration file {} is not valid TOML: {}{why}", file.display(), place.map(|(line, column)| format!("line {line}, column {column}: ")).unwrap_or_default())]
     Syntax {
         /// Which.
         file: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Line and column, both from 1, where the parser says so.
+        place: Option<(usize, usize)>,
+        /// What is wrong there.
+        why: String,
     },
     /// A name that no option has.
     #[error("{origin} is unknown{}; z4 --help lists what there is", nearest.as_ref().map(|n| format!(", {n} is known")).unwrap_or_default())]
@@ -79,4 +81,16 @@ pub enum ConfigError {
         /// What must hold.
         rule: String,
     },
+}
+
+impl ConfigError {
+    /// What the parser says, with the place in lines and columns.
+    pub(super) fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let place = before.map(|before| {
+            let line = before.rsplit('\n').next().unwrap_or(before);
+            (before.matches('\n').count() + 1, line.chars().count() + 1)
+        });
+        ConfigError::Syntax { file: file.to_owned(), place, why: error.message().replace('\n', " ") }
+    }
 }

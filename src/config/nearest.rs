@@ -2,8 +2,13 @@
 
 /// The closest of `known`, when it is close enough to be meant: at most a third of its characters differ.
 pub fn nearest(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    let closest = known.into_iter().map(|k| (distance(name, &k), k)).min()?;
+    let closest = closest(name, known)?;
     (closest.0 * 3 <= closest.1.chars().count()).then_some(closest.1)
+}
+
+/// The closest of `known`, and how many characters differ.
+pub fn closest(name: &str, known: impl IntoIterator<Item = String>) -> Option<(usize, String)> {
+    known.into_iter().map(|k| (distance(name, &k), k)).min()
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements of characters.

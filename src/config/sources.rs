@@ -7,8 +7,9 @@ use clap::ArgMatches;
 
 use super::command_line::{CONFIG, CONFIG_VARIABLE, DEV, PRINT_CONFIG, command};
 use super::error::{ConfigError, Origin};
-use super::nearest::nearest;
+use super::nearest::{closest, nearest};
 use super::options::{Config, Spec};
+use crate::process::text_file;
 
 /// What the process was started to do.
 #[derive(Clone, Debug)]
@@ -17,7 +18,15 @@ pub struct Invocation {
     pub config: Config,
     /// Print it and exit.
     pub print_config: bool,
+    /// Environment variables that begin like ours and are none: worth a warning each.
+    pub unknown_variables: Vec<String>,
 }
+
+/// A configuration file is no larger.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A name so close to an option's is meant for it: insertions, deletions and replacements of characters.
+const TYPO_CHARACTERS_MAX: usize = 2;
 
 /// What `--dev` changes: the defaults, so that every source still wins over it.
 const DEV_DEFAULTS: [(&str, &str); 4] =
@@ -40,8 +49,12 @@ pub fn load(
     if let Some(file) = config_file(&flags, &variables) {
         take_file(&mut config, &file)?;
     }
+    let mut unknown_variables = Vec::new();
     for (variable, value) in variables.iter().filter(|(variable, _)| variable != CONFIG_VARIABLE) {
-        take_variable(&mut config, variable, value)?;
+        match Spec::all().find(|s| s.variable() == *variable) {
+            Some(spec) => config.take(spec.name, value, Origin::Variable(variable.clone()))?,
+            None => unknown_variables.push(unless_a_typo(variable)?),
+        }
     }
     for spec in Spec::all() {
         if let Some(value) = flags.get_one::<String>(spec.name) {
@@ -49,7 +62,7 @@ pub fn load(
         }
     }
     config.validate()?;
-    Ok(Invocation { config, print_config: flags.get_flag(PRINT_CONFIG) })
+    Ok(Invocation { config, print_config: flags.get_flag(PRINT_CONFIG), unknown_variables })
 }
 
 impl Config {
@@ -92,21 +105,21 @@ fn config_file(flags: &ArgMatches, variables: &[(String, String)]) -> Option<Pat
     flags.get_one::<PathBuf>(CONFIG).cloned().or_else(variable)
 }
 
-fn take_variable(config: &mut Config, variable: &str, value: &str) -> Result<(), ConfigError> {
-    let origin = Origin::Variable(variable.to_owned());
-    match Spec::all().find(|s| s.variable() == variable) {
-        Some(spec) => config.take(spec.name, value, origin),
-        None => {
-            let known = Spec::all().map(Spec::variable).chain([CONFIG_VARIABLE.to_owned()]);
-            Err(ConfigError::Unknown { origin, nearest: nearest(variable, known) })
+/// Image names, versions and whatever else is deployed beside z4 may begin with `Z4_`: these are none of ours, unless a letter or two is
+/// wrong.
+fn unless_a_typo(variable: &str) -> Result<String, ConfigError> {
+    let known = Spec::all().map(Spec::variable).chain([CONFIG_VARIABLE.to_owned()]);
+    match closest(variable, known) {
+        Some((distance, meant)) if distance <= TYPO_CHARACTERS_MAX => {
+            Err(ConfigError::Unknown { origin: Origin::Variable(variable.to_owned()), nearest: Some(meant) })
         }
+        _ => Ok(variable.to_owned()),
     }
 }
 
 fn take_file(config: &mut Config, file: &Path) -> Result<(), ConfigError> {
-    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
-    let table: toml::Table =
-        text.parse().map_err(|source| ConfigError::Syntax { file: file.into(), source: Box::new(source) })?;
+    let text = text_file::read(file, FILE_BYTES_MAX).map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+    let table: toml::Table = text.parse().map_err(|error| ConfigError::syntax(file, &text, &error))?;
     for (key, value) in &table {
         let origin = Origin::File { key: key.clone(), file: file.into() };
         if !Spec::all().any(|s| s.name == key) {

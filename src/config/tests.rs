@@ -84,13 +84,65 @@ fn unknown_names_are_errors_that_say_where_and_what_was_meant() {
     assert_eq!(error, format!("servce_port in {path} is unknown, service_port is known; z4 --help lists what there is"));
     let error = refused(&[], &[("Z4_SERVICE_PROT", "1")]);
     assert_eq!(error, "Z4_SERVICE_PROT is unknown, Z4_SERVICE_PORT is known; z4 --help lists what there is");
-    assert!(refused(&[], &[("Z4_COLOUR", "red")]).starts_with("Z4_COLOUR is unknown; "));
+    assert!(refused(&[], &[("Z4_SHARD", "1")]).starts_with("Z4_SHARD is unknown, Z4_SHARDS is known"));
     assert!(refused(&["--servce-port", "1"], &[]).contains("--service-port"));
     assert_eq!(
         config(&[], &[("PATH", "/bin"), ("Z4T_TARGET", "x")]),
         Config::default(),
         "other programs' variables are not ours"
     );
+}
+
+/// Image names and versions share the prefix: they must not keep a peer from starting, nor be passed over in silence.
+#[test]
+fn a_variable_that_is_like_no_option_is_a_warning() {
+    let invocation = run(&[], &[("Z4_IMAGE", "z4:1"), ("Z4_VERSION", "1"), ("Z4_SHARDS", "2"), ("Z4_EMPTY", "")]).expect("valid");
+    assert_eq!(
+        (invocation.config.shards, invocation.unknown_variables),
+        (2, vec!["Z4_IMAGE".to_owned(), "Z4_VERSION".to_owned()])
+    );
+}
+
+/// `--service-port --dev` once listened on no port and forgot --dev.
+#[test]
+fn a_flag_is_not_the_value_of_the_one_before() {
+    for arguments in [["--service-port", "--dev"], ["--peer-id", "--dev"], ["--db-data-dir", "--dev"]] {
+        let error = refused(&arguments, &[]);
+        assert!(error.contains("a value is required") && error.contains(arguments[0]), "{error}");
+    }
+    assert_eq!(config(&["--peer-id=-x-"], &[]).peer_id, "-x-");
+}
+
+/// What an operator has to look for in a long file.
+#[test]
+fn what_is_no_toml_is_told_with_its_place() {
+    for (text, told) in [
+        ("shards = 1\nservice_port = 2\n\nshards = 3\n", "line 4, column 1: "),
+        ("shards = 1\n  groups = = 2\n", "line 2, column "),
+        ("shards = ", "line 1, column "),
+    ] {
+        let (_keep, path) = file(text);
+        let error = refused(&["--config", &path], &[]);
+        assert!(error.starts_with(&format!("the configuration file {path} is not valid TOML: {told}")), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+/// A peer that is given /dev/zero must say so and not read for ever.
+#[test]
+fn a_file_without_an_end_is_refused() {
+    assert_eq!(refused(&["--config", "/dev/zero"], &[]), "the configuration file /dev/zero cannot be read");
+}
+
+/// Go's spellings, which the original takes.
+#[test]
+fn truth_has_several_spellings() {
+    for text in ["true", "True", "TRUE", "t", "T", "1"] {
+        assert!(config(&[], &[("Z4_BOOTSTRAP_CLUSTER", text)]).bootstrap_cluster, "{text}");
+    }
+    for text in ["false", "False", "FALSE", "f", "F", "0"] {
+        assert!(!config(&["--dev"], &[("Z4_BOOTSTRAP_CLUSTER", text)]).bootstrap_cluster, "{text}");
+    }
 }
 
 /// A Kubernetes service called `z4` puts these into each container; the peer must start all the same.
@@ -124,7 +176,7 @@ fn values_out_of_range_name_option_value_and_range() {
     let (_keep, path) = file("shards = [1]");
     assert_eq!(refused(&["--config", &path], &[]), format!("shards in {path} is \"a TOML array\"; it takes 0 to 256"));
     let (_keep, path) = file("shards = ");
-    assert!(refused(&["--config", &path], &[]).ends_with("is not valid TOML"));
+    assert!(refused(&["--config", &path], &[]).contains("is not valid TOML"));
     assert!(refused(&["--config", "/does/not/exist"], &[]).ends_with("cannot be read"));
 }
 

@@ -101,8 +101,8 @@ whole_numbers!(u16, u64, usize);
 impl OptionValue for bool {
     fn parse(text: &str, _: Unit) -> Option<Self> {
         match text {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
+            "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(true),
+            "false" | "False" | "FALSE" | "f" | "F" | "0" => Some(false),
             _ => None,
         }
     }

@@ -8,3 +8,4 @@ pub mod panics;
 pub mod ready;
 pub mod side_thread;
 pub mod stop;
+pub mod text_file;

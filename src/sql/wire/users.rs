@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use crate::process::text_file;
+
 /// The plugin that every older client has.
 pub(super) const NATIVE: &str = "mysql_native_password";
 /// The plugin of newer ones.
@@ -52,6 +54,9 @@ pub enum UsersError {
     },
 }
 
+/// A users' file is no larger: about 100,000 users.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
 /// The users. None: anybody may come, from a loopback address.
 #[derive(Clone, Debug, Default)]
 pub struct Users {
@@ -70,7 +75,7 @@ impl Users {
     /// # Errors
     /// It cannot be read, or a line of it is wrong; the error names the line.
     pub fn load(path: &Path) -> Result<Users, UsersError> {
-        let text = std::fs::read_to_string(path).map_err(|source| UsersError::Read { path: path.to_owned(), source })?;
+        let text = text_file::read(path, FILE_BYTES_MAX).map_err(|source| UsersError::Read { path: path.to_owned(), source })?;
         warn_if_others_read(path);
         Users::parse(&text)
     }
