@@ -17,6 +17,7 @@ use crate::shard::batcher::Route;
 use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Now, Step, Wake};
 use crate::shard::group::Group;
 use crate::shard::message::{Leases, Parcel, Subscription};
+use crate::shard::mint::MintError;
 use crate::shard::queue::Bound;
 use crate::shard::stake::EngineStake;
 
@@ -62,7 +63,10 @@ impl Group {
         self.batcher.stamp_at_least(stamp);
         self.engines.set(attempt + 1);
         self.becoming.set(false);
-        let first_token = self.mint.borrow_mut().first_token(term);
+        let first_token = match self.mint.borrow_mut().first_token(term) {
+            Ok(token) => token,
+            Err(error) => return self.exhausted(&error),
+        };
         let mut engine = Engine::new(self.id, self.limits, first_token);
         self.batcher.renew(&mut engine);
         // The credit that was with the leader before comes back first.
@@ -243,6 +247,12 @@ impl Group {
     }
 
     /// A row that cannot be read: nothing that depends on this partition may be served any more.
+    /// There are no numbers left: whoever goes on gives one out twice.
+    pub(super) fn exhausted(&self, error: &MintError) {
+        tracing::error!(group = %self.id, %error, "this replica cannot lead");
+        (self.on_fatal)(&error.to_string());
+    }
+
     fn fail(&self, reason: &str) {
         tracing::error!(group = %self.id, reason, "the partition cannot be read");
         (self.on_fatal)(reason);

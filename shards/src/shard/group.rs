@@ -161,7 +161,11 @@ impl Group {
         let mut created = Vec::with_capacity(command.ops.len());
         for op in &mut command.ops {
             let Op::Create(create) = op else { continue };
-            create.sequence = self.mint.borrow_mut().sequence(term);
+            let minted = self.mint.borrow_mut().sequence(term);
+            create.sequence = minted.map_err(|error| {
+                self.exhausted(&error);
+                Rejection::Stopping
+            })?;
             create.due_ms = create.due_ms.max(stamp_ms);
             let id = TaskId { due_ms: create.due_ms, group: self.id, sequence: create.sequence };
             created.push(Created { id, created_ms: stamp_ms, duplicate: false });

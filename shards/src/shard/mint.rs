@@ -5,8 +5,30 @@
 /// The sequences that `apply` assigns have this bit clear (see `machine`), those reserved here have it set.
 const RESERVED: u64 = 1 << 63;
 
-/// Room for so many numbers of one term: two million million, and two million terms.
+/// Room for so many numbers of one term: four million million, and two million terms.
 const PER_TERM_BITS: u32 = 42;
+
+/// The last term that has numbers: a sequence's top bit is not its own, and tokens have no more than sequences.
+const TERM_MAX: u64 = (1 << (63 - PER_TERM_BITS)) - 1;
+
+/// There are no numbers left that were never given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// The group has had more leaderships than a number has room for.
+    #[error(
+        "the group is in term {term}, and its tokens and sequences have room for {TERM_MAX} terms: its tasks must move to a new cluster"
+    )]
+    Term {
+        /// The term.
+        term: u64,
+    },
+    /// A leadership has given out all numbers of its term.
+    #[error("term {term} has given out all its numbers: the next leader has new ones")]
+    Used {
+        /// The term.
+        term: u64,
+    },
+}
 
 /// Gives out numbers, as long as the replica is open.
 #[derive(Debug, Default)]
@@ -17,9 +39,12 @@ pub struct Mint {
 
 impl Mint {
     /// The first token of a leadership: above every one before. The delivery engine counts on from it.
-    pub fn first_token(&mut self, term: u64) -> u64 {
-        self.next_token = self.next_token.max(first(term));
-        self.next_token
+    ///
+    /// # Errors
+    /// There is none: a number that wraps around would be one that was given out before.
+    pub fn first_token(&mut self, term: u64) -> Result<u64, MintError> {
+        self.next_token = within(term, self.next_token.max(first(term)?))?;
+        Ok(self.next_token)
     }
 
     /// The engine of the leadership has ended; `next` would have been its next token.
@@ -28,14 +53,22 @@ impl Mint {
     }
 
     /// A sequence that no leader gives out again.
-    pub fn sequence(&mut self, term: u64) -> u64 {
-        self.last_sequence = (self.last_sequence + 1).max(first(term));
-        RESERVED | self.last_sequence
+    ///
+    /// # Errors
+    /// As [`Mint::first_token`].
+    pub fn sequence(&mut self, term: u64) -> Result<u64, MintError> {
+        self.last_sequence = within(term, (self.last_sequence + 1).max(first(term)?))?;
+        Ok(RESERVED | self.last_sequence)
     }
 }
 
-fn first(term: u64) -> u64 {
-    (term << PER_TERM_BITS) | 1
+fn first(term: u64) -> Result<u64, MintError> {
+    if term > TERM_MAX { Err(MintError::Term { term }) } else { Ok((term << PER_TERM_BITS) | 1) }
+}
+
+/// A number that is still one of its term.
+fn within(term: u64, number: u64) -> Result<u64, MintError> {
+    if number >> PER_TERM_BITS > term { Err(MintError::Used { term }) } else { Ok(number) }
 }
 
 #[cfg(test)]
@@ -47,14 +80,31 @@ mod tests {
     #[test]
     fn numbers_grow_over_leaders_and_leaderships() {
         let (mut a, mut b) = (Mint::default(), Mint::default());
-        let first = a.first_token(3);
+        let token = |mint: &mut Mint, term| mint.first_token(term).expect("there are some left");
+        let first = token(&mut a, 3);
         a.tokens_used(first + 1_000);
-        assert_eq!(a.first_token(3), first + 1_000, "the same term again");
-        assert!(b.first_token(4) > a.first_token(3), "the next leader, whatever its clock says");
+        assert_eq!(token(&mut a, 3), first + 1_000, "the same term again");
+        assert!(token(&mut b, 4) > token(&mut a, 3), "the next leader, whatever its clock says");
         b.tokens_used(b.next_token + 10);
-        assert!(a.first_token(5) > b.next_token);
-        let sequences = [a.sequence(5), a.sequence(5), b.sequence(6), a.sequence(7)];
+        assert!(token(&mut a, 5) > b.next_token);
+        let sequence = |mint: &mut Mint, term| mint.sequence(term).expect("there are some left");
+        let sequences = [sequence(&mut a, 5), sequence(&mut a, 5), sequence(&mut b, 6), sequence(&mut a, 7)];
         assert!(sequences.windows(2).all(|w| w[0] < w[1]), "{sequences:?}");
         assert!(sequences.iter().all(|s| s & RESERVED != 0));
+    }
+
+    /// After two million terms the numbers began again from 0: old acks would have matched new deliveries, and ids come twice.
+    #[test]
+    fn numbers_that_were_given_out_before_are_refused() {
+        let mut mint = Mint::default();
+        assert!(mint.first_token(TERM_MAX).is_ok() && mint.sequence(TERM_MAX).is_ok());
+        let term = TERM_MAX + 1;
+        assert_eq!((mint.first_token(term), mint.sequence(term)), (Err(MintError::Term { term }), Err(MintError::Term { term })));
+        let mut mint = Mint { next_token: 0, last_sequence: (4 << PER_TERM_BITS) - 2 };
+        assert!(mint.sequence(3).is_ok());
+        assert_eq!(mint.sequence(3), Err(MintError::Used { term: 3 }));
+        mint.tokens_used(4 << PER_TERM_BITS);
+        assert_eq!(mint.first_token(3), Err(MintError::Used { term: 3 }));
+        assert!(mint.first_token(4).is_ok(), "the next term has numbers of its own");
     }
 }
