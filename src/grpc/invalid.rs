@@ -1,7 +1,7 @@
 //! Why a request is refused before it reaches a shard. The texts name the field, its value and the limit.
 
 use tonic::Status;
-use z4_shards::ids::NamespaceError;
+use z4_shards::ids::{DUE_MS_MAX, NamespaceError};
 
 /// A request that breaks a limit or makes no sense. Nothing of it was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,29 @@ pub enum Invalid {
         found: i128,
         /// What it takes.
         range: String,
+    },
+    /// The fraction of a time.
+    #[error("{field}.nanos is {found}; it takes 0 to 999999999")]
+    Nanos {
+        /// Which time.
+        field: &'static str,
+        /// What was sent.
+        found: i32,
+    },
+    /// A time that no task can have.
+    #[error(
+        "{field} is {seconds} seconds and {nanos} nanos since 1970; it takes times up to the last millisecond of year 9999, {} seconds and \
+         {} nanos",
+        DUE_MS_MAX / 1_000,
+        DUE_MS_MAX % 1_000 * 1_000_000
+    )]
+    TooLate {
+        /// Which time.
+        field: &'static str,
+        /// Seconds of what was sent.
+        seconds: i64,
+        /// Nanoseconds of what was sent.
+        nanos: i32,
     },
     /// The namespace's name.
     #[error(transparent)]

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Invalid;
 
+/// The longest delay of a nack, and the top of the range of a namespace's backoff_ceiling_ms: 30 days.
+const DELAY_MS_MAX: u64 = 2_592_000_000;
+
 /// The limits of the gRPC edge. Sizes are bytes, times milliseconds. Options carry the names of these fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -186,6 +189,15 @@ impl Limits {
         }
     }
 
+    /// Checks how long a nack puts its task off: as long as the longest backoff.
+    pub fn delay_ms(&self, asked: u64) -> Result<(), Invalid> {
+        if asked > DELAY_MS_MAX {
+            let range = format!("0 to {DELAY_MS_MAX} (30 days)");
+            return Err(Invalid::OutOfRange { field: "delay_ms", found: asked.into(), range });
+        }
+        Ok(())
+    }
+
     fn out_of_range(&self, field: &'static str, found: u32, limit: u32, option: &'static str) -> Invalid {
         Invalid::OutOfRange { field, found: found.into(), range: format!("0 to {limit} ({option})") }
     }
@@ -244,6 +256,9 @@ mod tests {
         assert_eq!(limits.lease_tasks(0), Ok(1));
         assert_eq!(text(limits.lease_tasks(1_001)), "max_tasks is 1001; it takes 0 to 1000 (page_items_max)");
         assert!(limits.lease_ms(0).is_ok() && limits.lease_ms(100).is_ok() && limits.lease_ms(43_200_000).is_ok());
+        assert_eq!(limits.delay_ms(2_592_000_000), Ok(()));
+        assert_eq!(text(limits.delay_ms(2_592_000_001)), "delay_ms is 2592000001; it takes 0 to 2592000000 (30 days)");
+        assert_eq!(text(limits.delay_ms(u64::MAX)), "delay_ms is 18446744073709551615; it takes 0 to 2592000000 (30 days)");
         assert_eq!(text(limits.lease_ms(99)), "lease_ms is 99; it takes 0 (the usual lease time) or 100 to 43200000");
     }
 }

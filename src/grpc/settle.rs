@@ -85,6 +85,7 @@ fn verdict(said: Said, limits: &Limits) -> Result<Verdict, Invalid> {
         Said::Ack(_) => Ok(Verdict::Ack),
         Said::Nack(nack) => {
             limits.reason(&nack.reason)?;
+            nack.delay_ms.map_or(Ok(()), |delay_ms| limits.delay_ms(delay_ms))?;
             Ok(Verdict::Nack { delay_ms: nack.delay_ms, reason: Bytes::from(nack.reason) })
         }
         Said::Extend(extend) => {

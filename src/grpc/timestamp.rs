@@ -14,14 +14,12 @@ pub(super) fn timestamp(ms: u64) -> Timestamp {
 /// A time from the wire. Fractions of a millisecond are rounded up, so that nothing is due too early; what is before 1970 is 0.
 pub(super) fn milliseconds(field: &'static str, t: &Timestamp) -> Result<u64, Invalid> {
     if !(0..=999_999_999).contains(&t.nanos) {
-        let range = "0 to 999999999 nanos".to_owned();
-        return Err(Invalid::OutOfRange { field, found: t.nanos.into(), range });
+        return Err(Invalid::Nanos { field, found: t.nanos });
     }
     let Ok(seconds) = u64::try_from(t.seconds) else { return Ok(0) };
     let ms = seconds.saturating_mul(1_000).saturating_add((t.nanos as u64).div_ceil(1_000_000));
     if ms > DUE_MS_MAX {
-        let range = format!("times up to the end of year 9999, {} seconds since 1970", DUE_MS_MAX / 1_000);
-        return Err(Invalid::OutOfRange { field, found: t.seconds.into(), range });
+        return Err(Invalid::TooLate { field, seconds: t.seconds, nanos: t.nanos });
     }
     Ok(ms)
 }
@@ -78,11 +76,15 @@ mod tests {
         }
         assert_eq!(
             milliseconds("deliver_at", &at(253_402_300_800, 0)).expect_err("too late").to_string(),
-            "deliver_at is 253402300800; it takes times up to the end of year 9999, 253402300799 seconds since 1970"
+            "deliver_at is 253402300800 seconds and 0 nanos since 1970; it takes times up to the last millisecond of year 9999, \
+             253402300799 seconds and 999000000 nanos"
         );
+        // In that very second the fraction decides, and so it is told.
+        let told = milliseconds("deliver_at", &at(253_402_300_799, 999_000_001)).expect_err("too late").to_string();
+        assert!(told.starts_with("deliver_at is 253402300799 seconds and 999000001 nanos since 1970; "), "{told}");
         assert_eq!(
             milliseconds("deliver_at", &at(0, -1)).expect_err("negative nanos").to_string(),
-            "deliver_at is -1; it takes 0 to 999999999 nanos"
+            "deliver_at.nanos is -1; it takes 0 to 999999999"
         );
         assert!(milliseconds("t", &at(0, 1_000_000_000)).is_err());
     }

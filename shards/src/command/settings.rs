@@ -123,14 +123,20 @@ impl Settings {
         Ok(self)
     }
 
-    /// The wait before the next attempt, milliseconds.
+    /// The wait before the next attempt, milliseconds: never above the ceiling.
     ///
     /// `failed` counts the failed attempts, the one that just ended included (so at least 1); `random` is uniform in 0.0..1.0.
     pub fn backoff_ms(&self, failed: u32, random: f64) -> u64 {
+        if self.backoff_first_ms == 0 {
+            // Times a factor that has grown to infinity it would be no number.
+            return 0;
+        }
+        let ceiling = self.backoff_ceiling_ms as f64;
         let exponent = i32::try_from(failed.saturating_sub(1)).unwrap_or(i32::MAX);
-        let wait = self.backoff_first_ms as f64 * self.backoff_factor.powi(exponent);
-        let wait = wait.min(self.backoff_ceiling_ms as f64);
-        (wait * (1.0 + self.backoff_jitter * (2.0 * random - 1.0))).max(0.0) as u64
+        let wait = (self.backoff_first_ms as f64 * self.backoff_factor.powi(exponent)).min(ceiling);
+        // Where the ceiling cuts the range off, waits spread over what is left of it: they must not all end at once.
+        let (low, high) = (wait * (1.0 - self.backoff_jitter), (wait * (1.0 + self.backoff_jitter)).min(ceiling));
+        (low + random * (high - low)) as u64
     }
 }
 
@@ -152,8 +158,35 @@ mod tests {
         let s = Settings { backoff_first_ms: 100, backoff_ceiling_ms: 1_000, backoff_jitter: 0.5, ..Default::default() };
         assert_eq!(s.backoff_ms(1, 0.5), 100);
         assert_eq!(s.backoff_ms(3, 0.5), 400);
-        assert_eq!(s.backoff_ms(1_000, 0.5), 1_000);
+        assert_eq!((s.backoff_ms(1_000, 0.0), s.backoff_ms(1_000, 0.5), s.backoff_ms(1_000, 1.0)), (500, 750, 1_000));
         assert_eq!(s.backoff_ms(1, 0.0), 50);
         assert_eq!(s.backoff_ms(1, 1.0), 150);
+    }
+
+    /// A task that was promised again within a second came after 1,090 ms.
+    #[test]
+    fn no_wait_is_above_the_ceiling_whatever_the_jitter() {
+        for (first, ceiling, jitter) in
+            [(1_000, 1_000, 0.1), (1_000, 1_000, 1.0), (5, 7, 0.5), (86_400_000, 10, 0.9), (1, 0, 1.0)]
+        {
+            let s =
+                Settings { backoff_first_ms: first, backoff_ceiling_ms: ceiling, backoff_jitter: jitter, ..Default::default() };
+            for failed in [1, 2, 3, 64, 1_024, 1_025, 10_000, u32::MAX] {
+                for random in [0.0, 0.25, 0.5, 0.75, 0.999_999] {
+                    assert!(s.backoff_ms(failed, random) <= ceiling, "{s:?} after {failed} with {random}");
+                }
+            }
+        }
+    }
+
+    /// 0 times infinity is no number, and the smaller one of that and the ceiling was the ceiling: an hour instead of at once.
+    #[test]
+    fn no_wait_stays_none_after_any_number_of_attempts() {
+        for factor in [1.0, 2.0, 100.0] {
+            let s = Settings { backoff_first_ms: 0, backoff_factor: factor, ..Default::default() };
+            for failed in [1, 156, 1_024, 1_025, 10_000, u32::MAX] {
+                assert_eq!(s.backoff_ms(failed, 0.5), 0, "factor {factor} after {failed}");
+            }
+        }
     }
 }
