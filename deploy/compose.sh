@@ -34,7 +34,7 @@ up() {
         # One that is a member already stays one.
         compose exec -T peer1 z4t -t peer1:6355 -p "$peer:6356" -id "$peer" add-peer
     done
-    compose exec -T peer1 z4t info
+    compose exec -T peer1 z4t -o table info
 }
 
 case "${1:-}" in

@@ -166,7 +166,14 @@ impl Client {
 
 /// Checks an address.
 fn endpoint(address: &str) -> Result<Endpoint, Error> {
-    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    if let Some((scheme, rest)) = address.split_once("://") {
+        return Err(Error::address(
+            address,
+            &format!("is not HOST:PORT: write {:?}, without {scheme}://", rest.trim_end_matches('/')),
+        ));
+    }
+    let parts = address.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(['/', '@']));
+    let port = parts.map(|(_, port)| port.parse::<u16>());
     let endpoint = Endpoint::from_shared(format!("http://{address}"));
     match (port, endpoint) {
         (Some(Ok(_)), Ok(endpoint)) => Ok(endpoint),

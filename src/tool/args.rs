@@ -25,7 +25,11 @@ pub struct Args {
     /// The id of the peer to add or remove; -id works as well
     #[arg(long, global = true, value_name = "ID")]
     pub id: Option<String>,
-    /// Prints JSON, one object per line
+    /// The form of the answers: table for people, json for programs, one object per line. Not given: a table on a terminal, JSON in a
+    /// pipe or a file. (sql-user prints a line of a file, whatever reads it, unless told otherwise.)
+    #[arg(short, long, global = true, value_name = "FORM")]
+    pub output: Option<Form>,
+    /// The same as --output json
     #[arg(long, global = true)]
     pub json: bool,
     /// How long a request may take with its connection and all its attempts: 10, 500ms, 10s, 2m
@@ -76,6 +80,22 @@ pub struct SqlUserArgs {
     pub name: String,
 }
 
+/// The form of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+impl Args {
+    /// The form that was asked for, if any was.
+    pub fn form(&self) -> Option<Form> {
+        if self.json { Some(Form::Json) } else { self.output }
+    }
+}
+
 /// How long a change of the membership is watched.
 #[derive(Debug, ClapArgs)]
 pub struct WaitArgs {
@@ -122,11 +142,12 @@ pub enum TaskCommand {
 #[derive(Debug, ClapArgs)]
 #[group(multiple = false)]
 pub struct DueArgs {
-    /// Due at this time: RFC 3339 (2030-01-31T08:00:00Z, 2030-01-31T09:00:00+01:00), or now
+    /// Due at this time: 2030-01-31, "2030-01-31 08:00", 2030-01-31T08:00:00+01:00, or now. Without an offset it is a time of this
+    /// machine's zone (TZ); which moment it was taken for is said on stderr
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub at: Option<Timestamp>,
-    /// Due after this time, in whole seconds by the peer's clock: 90, 10s, 5m, 2h, 1d
-    #[arg(long = "in", value_name = "DELAY", value_parser = parse_delay)]
+    /// Due after this time, in whole seconds by the peer's clock: 90, 10s, 5m, 2h, 1d. -5s: as if it had been due five seconds ago
+    #[arg(long = "in", value_name = "DELAY", value_parser = parse_delay, allow_hyphen_values = true)]
     pub delay: Option<Delay>,
 }
 
@@ -177,10 +198,10 @@ pub struct ListArgs {
     /// Only tasks in this state
     #[arg(long)]
     pub state: Option<State>,
-    /// Only tasks due at or after this time: RFC 3339
+    /// Only tasks due at or after this time, written as with task create
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub from: Option<Timestamp>,
-    /// Only tasks due before this time: RFC 3339
+    /// Only tasks due before this time, written as with task create
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub until: Option<Timestamp>,
     /// At most so many tasks; 0: all
@@ -325,7 +346,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Args, clap::Error> {
-        Args::try_parse_from(argv::normalise(line.split(' ').map(Into::into)))
+        Args::try_parse_from(argv::normalise(line.split(' ').map(Into::into), &argv::Flags::of(&Args::command())))
     }
 
     #[test]
@@ -347,8 +368,24 @@ mod tests {
             );
         }
         let args = parse("z4t task get -n a 01 --json -t h:3").expect("valid");
-        assert!(args.json);
+        assert_eq!(args.form(), Some(Form::Json));
+        assert_eq!(parse("z4t info -o table").expect("valid").form(), Some(Form::Table));
+        assert_eq!(parse("z4t info").expect("valid").form(), None);
         assert_eq!(args.target, ["h:3"]);
+    }
+
+    /// Lines of the original tool, as its users' scripts have them.
+    #[test]
+    fn the_originals_lines_are_understood() {
+        for line in ["z4t --t h:1 -ns a consume", "z4t -t h:1 consume -ns a", "z4t consume -n a -target h:1"] {
+            let args = parse(line).expect(line);
+            let Command::Consume(consume) = args.command else { panic!("{line}") };
+            assert_eq!((args.target.join(","), consume.namespaces.join(",")), ("h:1".to_owned(), "a".to_owned()), "{line}");
+        }
+        let Command::Task(TaskCommand::Create(create)) = parse("z4t task create -n a --in -5s").expect("valid").command else {
+            panic!("a create")
+        };
+        assert_eq!(create.due.delay.map(|delay| delay.seconds), Some(-5));
     }
 
     #[test]

@@ -4,26 +4,36 @@ use std::time::Duration;
 
 use prost_types::Timestamp;
 
-use super::rfc3339;
+use super::{rfc3339, zone};
 
-/// A delay in whole seconds, at least 0. The peer adds it to its own clock, so `z4t` needs none.
+/// A delay in whole seconds. The peer adds one that is more than 0 to its own clock, so `z4t` needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delay {
-    /// Seconds.
+    /// Seconds; negative: as if it had been due before.
     pub seconds: i64,
 }
 
-/// `now`, or RFC 3339. `now` is the beginning of time: the peer takes every past time as due at once.
+/// `now`, or a date with or without the time of day, with or without an offset: without one it is a time of the user's zone. `now` is the
+/// beginning of time, which the peer takes for "at once".
 pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     if text == "now" {
         return Ok(Timestamp { seconds: 0, nanos: 0 });
     }
-    rfc3339::parse(text).map_err(|error| error.to_string())
+    let written = rfc3339::read(text).map_err(|error| format!("{error}, or now"))?;
+    let offset = match written.offset_seconds {
+        Some(offset) => offset,
+        None => zone::offset_at_civil(written.civil_seconds).map_err(|error| error.to_string())?,
+    };
+    Ok(written.at(offset))
 }
 
-/// `90`, `10s`, `5m`, `2h`, `1d`.
+/// `90`, `10s`, `5m`, `2h`, `1d`; with a minus in front it was due before now.
 pub fn parse_delay(text: &str) -> Result<Delay, String> {
-    let (number, unit) = split_unit(text);
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let (number, unit) = split_unit(rest);
     let factor = match unit {
         "" | "s" => 1,
         "m" => 60,
@@ -33,7 +43,7 @@ pub fn parse_delay(text: &str) -> Result<Delay, String> {
     };
     let number: i64 = number.parse().map_err(|_| "a delay is written 90, 10s, 5m, 2h or 1d".to_owned())?;
     let seconds = number.checked_mul(factor).ok_or("the delay is too long")?;
-    Ok(Delay { seconds })
+    Ok(Delay { seconds: sign * seconds })
 }
 
 /// `10`, `500ms`, `10s`, `2m`; more than nothing.
@@ -59,10 +69,11 @@ mod tests {
 
     #[test]
     fn delays_have_units() {
-        for (text, seconds) in [("0", 0), ("90", 90), ("10s", 10), ("5m", 300), ("2h", 7_200), ("1d", 86_400)] {
+        let good = [("0", 0), ("90", 90), ("10s", 10), ("5m", 300), ("2h", 7_200), ("1d", 86_400), ("-5s", -5), ("-1h", -3_600)];
+        for (text, seconds) in good {
             assert_eq!(parse_delay(text), Ok(Delay { seconds }), "{text}");
         }
-        for text in ["", "s", "-1s", "1.5s", "5x", "10ms", "9223372036854775807h"] {
+        for text in ["", "s", "-", "--1s", "1.5s", "5x", "10ms", "9223372036854775807h"] {
             assert!(parse_delay(text).is_err(), "{text}");
         }
     }
@@ -81,5 +92,15 @@ mod tests {
     fn now_is_in_the_past() {
         assert_eq!(parse_time("now"), Ok(Timestamp { seconds: 0, nanos: 0 }));
         assert!(parse_time("tomorrow").is_err());
+    }
+
+    /// What is written without an offset is a time of the user's zone, and what they are told is the same moment.
+    #[test]
+    fn a_time_without_an_offset_is_one_of_this_zone() {
+        let noon = parse_time("2027-01-01 12:00").expect("valid");
+        assert_eq!(zone::on_the_wall(&noon)[..19], *"2027-01-01 12:00:00");
+        let midnight = parse_time("2027-01-01").expect("valid");
+        assert_eq!(noon.seconds - midnight.seconds, 43_200);
+        assert_eq!(parse_time("2027-01-01 12:00Z").expect("valid").seconds, 1_798_804_800);
     }
 }

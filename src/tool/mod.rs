@@ -1,6 +1,6 @@
 //! `z4t`, the admin tool: one command line, and what it takes of requests to the peers, over gRPC only.
 //!
-//! The way of an invocation: `argv` makes one-dash flags palatable, `args` parses them, `connect` makes the client, the module named
+//! The way of an invocation: `argv` makes flags in the style of Go palatable, `args` parses them, `connect` makes the client, the module named
 //! like the subcommand talks to the peers, and `output` prints. What goes wrong comes back as an `error::ToolError` and is
 //! printed here, once, on one line.
 
@@ -21,19 +21,21 @@ pub mod rfc3339;
 mod sql_user;
 mod task;
 mod views;
+mod zone;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use args::{Args, Command};
+use args::{Args, Command, Form};
+use argv::Flags;
 use error::ToolError;
 use output::Output;
 
 /// Runs the tool on a command line, the program's name first, and returns its exit code: 0 done, 1 failed, 2 bad usage.
 pub fn run(argv: impl Iterator<Item = OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(argv::normalise(argv)) {
+    let args = match Args::try_parse_from(argv::normalise(argv, &Flags::of(&Args::command()))) {
         Ok(args) => args,
         Err(error) => {
             // Help and version come as errors too; clap knows the stream and the code. A closed stream is not worth a word.
@@ -61,10 +63,12 @@ fn execute(args: Args) -> Result<(), ToolError> {
 }
 
 async fn dispatch(args: Args) -> Result<(), ToolError> {
-    let mut out = Output::new(args.json);
     if let Command::SqlUser(user) = &args.command {
-        return sql_user::execute(&mut out, &user.name);
+        // Its answer is a line of a file.
+        let form = args.form().unwrap_or(Form::Table);
+        return sql_user::execute(&mut Output::new(Some(form)), &user.name);
     }
+    let mut out = Output::new(args.form());
     let client = connect::connect(&args.target, args.timeout)?;
     match args.command {
         Command::Info => cluster::info(&client, &mut out).await,

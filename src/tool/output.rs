@@ -1,9 +1,10 @@
 //! Where answers are printed. Nothing here panics on a closed pipe: a failed write is an error like any other.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use super::args::Form;
 use super::error::ToolError;
 
 /// An answer that has a form for people; its JSON form comes from `Serialize`.
@@ -19,9 +20,11 @@ pub struct Output {
 }
 
 impl Output {
-    /// JSON, or the human form.
-    pub fn new(json: bool) -> Self {
-        Output { json, stdout: io::stdout() }
+    /// The form that was asked for; without a wish what is right for who reads it: a person at a terminal, or a program.
+    pub fn new(wish: Option<Form>) -> Self {
+        let stdout = io::stdout();
+        let json = wish.map_or_else(|| !stdout.is_terminal(), |form| form == Form::Json);
+        Output { json, stdout }
     }
 
     /// Prints one answer and flushes it, so that a reader at the other end of a pipe sees it now.

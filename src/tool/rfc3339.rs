@@ -2,6 +2,7 @@
 //!
 //! The calendar arithmetic is Howard Hinnant's `days_from_civil` and `civil_from_days`
 //! (<https://howardhinnant.github.io/date_algorithms.html>), proleptic Gregorian, in eras of 400 years that begin on 1 March.
+//! What people leave out (the time of day, seconds, the offset) is read by [`read`]; [`parse`] is strict.
 
 use prost_types::Timestamp;
 
@@ -9,7 +10,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A text that is no RFC 3339 time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a time is written 2030-01-31T08:00:00Z or 2030-01-31T09:00:00.250+01:00")]
+#[error("a time is written 2030-01-31, 2030-01-31 08:00, 2030-01-31T08:00:00Z or 2030-01-31T09:00:00.250+01:00")]
 pub struct TimeError;
 
 /// Prints in UTC with milliseconds, or with nanoseconds where there are any: `2030-01-31T08:00:00.250Z`.
@@ -30,29 +31,98 @@ pub fn format(time: &Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z")
 }
 
+/// A date and a time of day as they were written, and the offset from UTC where one was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Seconds since 1970-01-01 as if it were written in UTC.
+    pub civil_seconds: i64,
+    /// The fraction of the second.
+    pub nanos: i32,
+    /// Seconds east of UTC; `None`: not written.
+    pub offset_seconds: Option<i64>,
+}
+
+impl Written {
+    /// The moment, for an offset of the reader's choice where none was written.
+    pub fn at(&self, offset_seconds: i64) -> Timestamp {
+        Timestamp { seconds: self.civil_seconds - self.offset_seconds.unwrap_or(offset_seconds), nanos: self.nanos }
+    }
+}
+
 /// Reads a time with any offset; a fraction finer than nanoseconds is cut. Leap seconds are refused: a `Timestamp` has none.
 pub fn parse(text: &str) -> Result<Timestamp, TimeError> {
     let mut rest = text.as_bytes();
-    let year = digits(&mut rest, 4)?;
-    one_of(&mut rest, b"-")?;
-    let month = digits(&mut rest, 2)?;
-    one_of(&mut rest, b"-")?;
-    let day = digits(&mut rest, 2)?;
+    let days = date(&mut rest)?;
     one_of(&mut rest, b"Tt ")?;
-    let hour = digits(&mut rest, 2)?;
-    one_of(&mut rest, b":")?;
-    let minute = digits(&mut rest, 2)?;
-    one_of(&mut rest, b":")?;
-    let second = digits(&mut rest, 2)?;
+    let (hour, minute) = (digits(&mut rest, 2)?, after(&mut rest, b":")?);
+    let second = after(&mut rest, b":")?;
     let nanos = fraction(&mut rest)?;
-    let offset = offset_seconds(&mut rest)?;
+    let sign = one_of(&mut rest, b"Zz+-")?;
+    let offset = if sign.eq_ignore_ascii_case(&b'z') { 0 } else { east(sign, digits(&mut rest, 2)?, after(&mut rest, b":")?)? };
+    finished(rest)?;
+    Ok(Timestamp { seconds: days * SECONDS_PER_DAY + time_of_day(hour, minute, second)? - offset, nanos })
+}
 
-    let date = (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
-    if !date || hour > 23 || minute > 59 || second > 59 || !rest.is_empty() {
-        return Err(TimeError);
+/// Reads what [`parse`] does, and less: without an offset, without seconds, a date alone (its first moment), offsets as `+01:00`,
+/// `+0100` and `+01`, also after a space.
+pub fn read(text: &str) -> Result<Written, TimeError> {
+    let mut rest = text.trim().as_bytes();
+    let days = date(&mut rest)?;
+    let (mut seconds, mut nanos) = (0, 0);
+    let clock = |rest: &[u8]| rest.first().is_some_and(|c| b"Tt ".contains(c)) && rest.get(1).is_some_and(u8::is_ascii_digit);
+    if clock(rest) {
+        one_of(&mut rest, b"Tt ")?;
+        let (hour, minute) = (digits(&mut rest, 2)?, after(&mut rest, b":")?);
+        let second = if rest.first() == Some(&b':') { after(&mut rest, b":")? } else { 0 };
+        nanos = fraction(&mut rest)?;
+        seconds = time_of_day(hour, minute, second)?;
     }
-    let seconds = days_from_civil(year, month, day) * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second - offset;
-    Ok(Timestamp { seconds, nanos })
+    rest = rest.trim_ascii_start();
+    let offset_seconds = if rest.is_empty() { None } else { Some(loose_offset(&mut rest)?) };
+    finished(rest)?;
+    Ok(Written { civil_seconds: days * SECONDS_PER_DAY + seconds, nanos, offset_seconds })
+}
+
+/// Days since 1970-01-01 of `2030-01-31`.
+fn date(rest: &mut &[u8]) -> Result<i64, TimeError> {
+    let (year, month, day) = (digits(rest, 4)?, after(rest, b"-")?, after(rest, b"-")?);
+    let valid = (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
+    if valid { Ok(days_from_civil(year, month, day)) } else { Err(TimeError) }
+}
+
+fn time_of_day(hour: i64, minute: i64, second: i64) -> Result<i64, TimeError> {
+    if hour > 23 || minute > 59 || second > 59 { Err(TimeError) } else { Ok(hour * 3_600 + minute * 60 + second) }
+}
+
+fn finished(rest: &[u8]) -> Result<(), TimeError> {
+    if rest.is_empty() { Ok(()) } else { Err(TimeError) }
+}
+
+/// Two digits after a separator.
+fn after(rest: &mut &[u8], separator: &[u8]) -> Result<i64, TimeError> {
+    one_of(rest, separator)?;
+    digits(rest, 2)
+}
+
+/// Seconds east of UTC.
+fn east(sign: u8, hours: i64, minutes: i64) -> Result<i64, TimeError> {
+    let seconds = hours * 3_600 + minutes * 60;
+    if hours > 23 || minutes > 59 { Err(TimeError) } else { Ok(if sign == b'-' { -seconds } else { seconds }) }
+}
+
+fn loose_offset(rest: &mut &[u8]) -> Result<i64, TimeError> {
+    if rest.eq_ignore_ascii_case(b"z") || rest.eq_ignore_ascii_case(b"utc") {
+        *rest = &[];
+        return Ok(0);
+    }
+    let sign = one_of(rest, b"+-")?;
+    let hours = digits(rest, 2)?;
+    let minutes = match rest.first() {
+        None => 0,
+        Some(b':') => after(rest, b":")?,
+        Some(_) => digits(rest, 2)?,
+    };
+    east(sign, hours, minutes)
 }
 
 fn digits(rest: &mut &[u8], count: usize) -> Result<i64, TimeError> {
@@ -85,18 +155,6 @@ fn fraction(rest: &mut &[u8]) -> Result<i32, TimeError> {
     *rest = tail;
     let padded = head[1..].iter().copied().chain(std::iter::repeat(b'0')).take(9);
     Ok(padded.fold(0, |n, digit| n * 10 + i32::from(digit - b'0')))
-}
-
-fn offset_seconds(rest: &mut &[u8]) -> Result<i64, TimeError> {
-    let sign = match one_of(rest, b"Zz+-")? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return Ok(0),
-    };
-    let hours = digits(rest, 2)?;
-    one_of(rest, b":")?;
-    let minutes = digits(rest, 2)?;
-    if hours > 23 || minutes > 59 { Err(TimeError) } else { Ok(sign * (hours * 3_600 + minutes * 60)) }
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -166,6 +224,34 @@ mod tests {
             assert_eq!(parse(text), Ok(eight), "{text}");
         }
         assert_eq!(parse("2030-01-31T08:00:00.25Z").expect("valid").nanos, 250_000_000);
+    }
+
+    /// People leave out what they do not care for.
+    #[test]
+    fn what_people_type_is_read() {
+        let midnight = 1_896_048_000;
+        for (text, seconds, offset) in [
+            ("2030-01-31", midnight, None),
+            ("2030-01-31 08:00", midnight + 28_800, None),
+            ("2030-01-31T08:00", midnight + 28_800, None),
+            (" 2030-01-31 08:00:01 ", midnight + 28_801, None),
+            ("2030-01-31Z", midnight, Some(0)),
+            ("2030-01-31 08:00 UTC", midnight + 28_800, Some(0)),
+            ("2030-01-31 08:00+01", midnight + 28_800, Some(3_600)),
+            ("2030-01-31 08:00 -0330", midnight + 28_800, Some(-12_600)),
+            ("2030-01-31T08:00:00+01:00", midnight + 28_800, Some(3_600)),
+            ("2030-01-31+01:00", midnight, Some(3_600)),
+        ] {
+            let written = read(text).unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!((written.civil_seconds, written.offset_seconds), (seconds, offset), "{text}");
+        }
+        assert_eq!(read("2030-01-31 08:00:00.25").expect("valid").nanos, 250_000_000);
+        let written = read("2030-01-31 08:00").expect("valid");
+        assert_eq!(written.at(3_600).seconds, midnight + 25_200);
+        for text in ["", "2030", "2030-01", "2030-02-30", "2030-01-31 8:00", "2030-01-31 24:00", "2030-01-31 08:00 CET", "08:00"]
+        {
+            assert_eq!(read(text), Err(TimeError), "{text}");
+        }
     }
 
     #[test]

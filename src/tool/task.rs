@@ -7,17 +7,22 @@ use bytes::Bytes;
 use prost_types::Timestamp;
 use serde::Serialize;
 use z4_proto::{CreateTaskRequest, DeleteTaskRequest, GetTaskRequest, ListTasksRequest, TaskState, UpdateTaskRequest};
+use z4_shards::runtime::clock;
 
 use super::args::{CreateArgs, DueArgs, ListArgs, PayloadArgs, State, TaskCommand, UpdateArgs};
 use super::error::ToolError;
 use super::output::{Output, Show};
 use super::views::{TaskRow, TaskView};
+use super::{rfc3339, zone};
 use crate::client::Client;
 
 /// The largest page that a peer gives.
 const PAGE_TASKS_MAX: u64 = 1_000;
 /// Pages that carry payloads stay far below the limit of an answer's size.
 const PAGE_TASKS_WITH_PAYLOAD_MAX: u64 = 100;
+
+/// No peer takes a larger payload (the top of the range of payload_bytes_max); a file without an end is not read to it.
+const PAYLOAD_BYTES_MAX: u64 = 16 << 20;
 
 /// A request that is ready to be sent: files are read, contradictions found.
 pub enum Request {
@@ -109,6 +114,7 @@ impl Show for DeletedView {
 
 fn create_request(args: CreateArgs) -> Result<CreateTaskRequest, ToolError> {
     let (deliver_at, tts_seconds) = due(&args.due);
+    say(&args.due);
     Ok(CreateTaskRequest {
         request_id: args.request_id.unwrap_or_default(),
         namespace: args.namespace,
@@ -127,6 +133,7 @@ fn update_request(args: UpdateArgs) -> Result<UpdateTaskRequest, ToolError> {
         let text = "nothing to change: give --at, --in, --payload, --payload-file, --meta, --clear-meta or --revive";
         return Err(ToolError::Usage(text.to_owned()));
     }
+    say(&args.due);
     Ok(UpdateTaskRequest {
         namespace: args.task.namespace,
         task_id: args.task.task_id,
@@ -142,12 +149,26 @@ fn update_request(args: UpdateArgs) -> Result<UpdateTaskRequest, ToolError> {
 }
 
 /// The two fields that say when a task is due. A delay of 0 means now, but 0 in `tts_seconds` means "not given": the beginning of
-/// time says now, too.
+/// time says now, too. A negative delay is counted back from this machine's clock: the peer takes none.
 fn due(args: &DueArgs) -> (Option<Timestamp>, i64) {
     match args.delay {
         Some(delay) if delay.seconds > 0 => (None, delay.seconds),
+        Some(delay) if delay.seconds < 0 => (Some(before_now(delay.seconds.unsigned_abs())), 0),
         Some(_) => (Some(Timestamp { seconds: 0, nanos: 0 }), 0),
         None => (args.at, 0),
+    }
+}
+
+/// So many seconds ago; nothing is before 1970.
+fn before_now(seconds: u64) -> Timestamp {
+    let ms = clock::wall_ms().saturating_sub(seconds.saturating_mul(1_000));
+    Timestamp { seconds: (ms / 1_000) as i64, nanos: (ms % 1_000) as i32 * 1_000_000 }
+}
+
+/// Says on stderr which moment a time was taken for: who leaves the offset out, or forgets that it is summer, sees it here.
+fn say(args: &DueArgs) {
+    if let Some(at) = args.at.filter(|at| *at != Timestamp::default()) {
+        eprintln!("z4t: due at {}, here {}", rfc3339::format(&at), zone::on_the_wall(&at));
     }
 }
 
@@ -158,11 +179,14 @@ fn read_payload(args: PayloadArgs) -> Result<Option<Bytes>, ToolError> {
     let Some(path) = args.payload_file else { return Ok(None) };
     let mut bytes = Vec::new();
     let read = if path.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_end(&mut bytes)
+        std::io::stdin().lock().take(PAYLOAD_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
-        File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes))
+        File::open(&path).and_then(|file| file.take(PAYLOAD_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|source| ToolError::File { path, source })?;
+    if read.map_err(|source| ToolError::File { path: path.clone(), source })? as u64 > PAYLOAD_BYTES_MAX {
+        let text = format!("{} is larger than any payload: {PAYLOAD_BYTES_MAX} bytes", path.display());
+        return Err(ToolError::Usage(text));
+    }
     Ok(Some(bytes.into()))
 }
 

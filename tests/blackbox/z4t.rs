@@ -27,16 +27,21 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// Runs it with success and returns what it printed.
+/// Runs it with success and returns what it printed for people.
 fn done(target: &str, args: &[&str]) -> String {
+    printed(target, &[args, &["-o", "table"]].concat())
+}
+
+/// Runs it with success and returns what it printed.
+fn printed(target: &str, args: &[&str]) -> String {
     let output = z4t(target, args, b"");
     assert!(output.status.success(), "z4t {args:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-/// The same with `--json`: the objects, one per line.
+/// What a script reads from a pipe without a wish: objects, one per line.
 fn json(target: &str, args: &[&str]) -> Vec<Value> {
-    let printed = done(target, &[args, &["--json"]].concat());
+    let printed = printed(target, args);
     printed.lines().map(|line| serde_json::from_str(line).expect("an object on each line")).collect()
 }
 
@@ -56,7 +61,8 @@ async fn info_and_ping() {
     let target = peer.address();
     let table = done(&target, &["info"]);
     assert!(table.starts_with("peer-1") && table.contains("MEMBER") && table.contains("GROUP"), "{table}");
-    let printed = done(&target, &["info", "--json"]);
+    let printed = printed(&target, &["info"]);
+    assert_eq!(json(&target, &["info", "--json"])[0]["server_id"], "peer-1", "and so it is when it is wished");
     let info: Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(info["server_id"], "peer-1");
     assert_eq!(info["members"][0]["id"], "peer-1");
@@ -116,6 +122,22 @@ async fn tasks_by_hand() {
     done(&target, &["task", "delete", "-n", "emails", id]);
     let (code, line) = fails(&target, &["task", "get", "-n", "emails", id]);
     assert!(code == 1 && line.contains("NOT_FOUND") && line.contains(id), "{line}");
+}
+
+/// Times as people type them; what they were taken for is said on stderr, with this machine's offset.
+#[tokio::test]
+async fn times_as_people_type_them() {
+    let peer = Peer::start().await;
+    let target = peer.address();
+    let create = |at: &[&str]| z4t(&target, &[&["task", "create", "-ns", "a"], at].concat(), b"");
+    let output = create(&["--at", "2031-05-06 07:08 +02:00"]);
+    assert!(text(&output.stderr).starts_with("z4t: due at 2031-05-06T05:08:00.000Z, here 2031-05-"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("2031-05-06T05:08:00.000Z"), "{}", text(&output.stdout));
+    let local = create(&["--at", "2031-05-06"]);
+    assert!(text(&local.stderr).contains("here 2031-05-06 00:00:00 "), "{}", text(&local.stderr));
+    let past: Value = serde_json::from_slice(&create(&["--in", "-5s"]).stdout).expect("JSON");
+    assert_ne!(past["state"], "scheduled");
+    assert_eq!(create(&["--at", "tomorrow"]).status.code(), Some(2));
 }
 
 /// consume prints as many tasks as it was told, acknowledges them, and leaves the others; a reader that goes away is no failure.
@@ -181,7 +203,7 @@ async fn a_cluster_by_hand() {
     .await;
     // Leaders spread by themselves at the same time, so it may have to be asked for again.
     until("b leads group 1", async || {
-        let transfer = z4t(&target, &["transfer-leader", "--group", "1", "--to", "b"], b"");
+        let transfer = z4t(&target, &["transfer-leader", "--group", "1", "--to", "b", "-o", "table"], b"");
         transfer.status.success().then(|| assert_eq!(text(&transfer.stdout), "b leads group 1\n"))
     })
     .await;

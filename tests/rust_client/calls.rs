@@ -38,7 +38,7 @@ async fn a_lost_create_is_sent_again_under_its_request_id() {
     for fate in [Fate::DoneAndLost, Fate::DoneAndSilent] {
         let (a, b, tasks) = two().await;
         a.play().script.push_back(fate);
-        let client = Client::builder().attempt_timeout(Duration::from_millis(200));
+        let client = Client::builder().attempt_timeout(Duration::from_secs(2));
         let client = client.connect([a.address(), b.address()]).expect("addresses");
         let answer = client.create(create("a", "1")).await.expect("b serves");
         assert!(!answer.duplicate, "nobody but this call can have made it");
@@ -100,7 +100,7 @@ async fn nobody_there() {
     let hasty = Client::builder().wait_for_peers(false).connect([a.address(), b.address()]).expect("addresses");
     let error = within("no waiting", hasty.check_health()).await.expect_err("nobody is there");
     assert_eq!((error.kind(), error.attempts(), error.code()), (ErrorKind::Unreachable, 2, Code::Unavailable));
-    let patient = Client::builder().timeout(Duration::from_millis(300)).connect([a.address()]).expect("an address");
+    let patient = Client::builder().timeout(Duration::from_secs(3)).connect([a.address()]).expect("an address");
     let error = patient.create(create("a", "1")).await.expect_err("nobody is there");
     assert!(error.kind() == ErrorKind::Unreachable && error.attempts() > 1 && !error.may_be_done(), "{error}");
     // And one that waits long enough is served by who comes.
@@ -113,7 +113,9 @@ async fn nobody_there() {
 /// Addresses that are none are found before anything is sent.
 #[tokio::test]
 async fn addresses_are_checked() {
-    for address in ["", "host", "host:", ":1", "host:port", "http://host:1/x"] {
+    let error = Client::connect(["http://host:6355"]).expect_err("a URL").to_string();
+    assert_eq!(error, "\"http://host:6355\" is not HOST:PORT: write \"host:6355\", without http://");
+    for address in ["", "host", "host:", ":1", "host:port", "http://host:1/x", "user@host:1", "host/x:1"] {
         assert_eq!(Client::connect([address]).expect_err(address).kind(), ErrorKind::Address, "{address}");
     }
     assert_eq!(Client::connect(Vec::<String>::new()).expect_err("none").kind(), ErrorKind::Address);

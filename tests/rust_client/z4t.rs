@@ -12,7 +12,8 @@ use super::fake::{Fake, Fate, Play, Tasks, member, within};
 
 async fn z4t(line: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_z4t"));
-    command.args(line.split(' ')).stdin(Stdio::null());
+    // For people: nobody here is at a terminal.
+    command.args(["-o", "table"]).args(line.split(' ')).stdin(Stdio::null());
     // The peers are played on this thread.
     let running = tokio::task::spawn_blocking(move || command.output());
     within("z4t ends", running).await.expect("no panic").expect("z4t runs")
