@@ -43,18 +43,18 @@ const fn nullable(name: &'static str, ty: SqlType, comment: &'static str) -> Col
     Column { name, ty, nullable: true, comment }
 }
 
-/// Columns of `tasks`, by their place.
+/// Columns of `tasks`, by their place. The first five are those of the original, in its order: programs read `SELECT *` by position.
 pub mod task {
     #![allow(missing_docs)]
-    pub const ID: usize = 0;
-    pub const NAMESPACE: usize = 1;
-    pub const STATE: usize = 2;
-    pub const DELIVER_AT: usize = 3;
-    pub const CREATED_AT: usize = 4;
-    pub const LAST_RETRY: usize = 5;
-    pub const ATTEMPTS: usize = 6;
-    pub const METADATA: usize = 7;
-    pub const PAYLOAD: usize = 8;
+    pub const NAMESPACE: usize = 0;
+    pub const ID: usize = 1;
+    pub const DELIVER_AT: usize = 2;
+    pub const METADATA: usize = 3;
+    pub const PAYLOAD: usize = 4;
+    pub const STATE: usize = 5;
+    pub const CREATED_AT: usize = 6;
+    pub const LAST_RETRY: usize = 7;
+    pub const ATTEMPTS: usize = 8;
     pub const PAYLOAD_BYTES: usize = 9;
     pub const LAST_ERROR: usize = 10;
 }
@@ -65,15 +65,15 @@ pub const TASKS: Table = Table {
     name: "tasks",
     comment: "Tasks. A query must bound namespace (= or IN) and deliver_at (from both sides)",
     columns: &[
-        column("id", Text, "26 characters, unique in the cluster"),
         column("namespace", Text, "Whose task it is"),
-        column("state", Text, "scheduled, ready, leased or dead"),
+        column("id", Text, "26 characters, unique in the cluster"),
         column("deliver_at", DateTime(3), "Due: not delivered before"),
+        column("metadata", Json, "An object of strings"),
+        column("payload", Blob, "What the consumer gets"),
+        column("state", Text, "scheduled, ready, leased or dead"),
         column("created_at", DateTime(3), "When it was created"),
         nullable("last_retry", DateTime(3), "When an attempt failed last"),
         column("attempts", UInt, "Failed attempts so far"),
-        column("metadata", Json, "An object of strings"),
-        column("payload", Blob, "What the consumer gets"),
         column("payload_bytes", UInt, "Length of the payload"),
         nullable("last_error", Text, "What the last failed attempt said"),
     ],
@@ -178,15 +178,9 @@ pub const TABLES: &[&Table] = &[
     &information_schema::WARNINGS,
 ];
 
-/// A table by its names; schemas of information_schema and its tables in any case, ours as written.
+/// A table by its names, in any case, as the original has it.
 pub fn table(schema: &str, name: &str) -> Option<&'static Table> {
-    let same = |table: &&&'static Table| {
-        if table.schema == INFORMATION_SCHEMA {
-            schema.eq_ignore_ascii_case(table.schema) && name.eq_ignore_ascii_case(table.name)
-        } else {
-            schema == table.schema && name == table.name
-        }
-    };
+    let same = |table: &&&'static Table| schema.eq_ignore_ascii_case(table.schema) && name.eq_ignore_ascii_case(table.name);
     TABLES.iter().find(same).copied()
 }
 

@@ -183,7 +183,7 @@ impl Compiler<'_> {
         }
         let context = self.context;
         let schema = schema.or(context.database.as_deref()).ok_or_else(no_database)?;
-        let known = schema == DATABASE || schema.eq_ignore_ascii_case(INFORMATION_SCHEMA);
+        let known = schema.eq_ignore_ascii_case(DATABASE) || schema.eq_ignore_ascii_case(INFORMATION_SCHEMA);
         let table = match catalog::table(schema, name) {
             Some(table) => table,
             None if known => return Err(no_such_table(schema, name)),

@@ -19,9 +19,9 @@ pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A name in SQLite's SQL.
+/// A name in SQLite's SQL. A NUL would end the statement: its picture stands for it, inside SQLite alone.
 pub(super) fn name(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    format!("\"{}\"", name.replace('"', "\"\"").replace('\0', "\u{2400}"))
 }
 
 fn hex(bytes: &[u8]) -> String {

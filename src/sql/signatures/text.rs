@@ -56,11 +56,15 @@ pub(super) const TABLE: &[Signature] = &[
     f("OCT", "my_oct", 1, 1, &[Any], Is(Text)),
     f("CONV", "my_conv", 3, 3, &[Any, Int, Int], Is(Text)),
     f("SOUNDEX", "my_soundex", 1, 1, &[T], Is(Text)),
+    f("MD5", "my_md5", 1, 1, &[T], Is(Text)),
     f("SHA", "my_sha1", 1, 1, &[T], Is(Text)),
     f("SHA1", "my_sha1", 1, 1, &[T], Is(Text)),
     f("SHA2", "my_sha2", 2, 2, &[T, Int], Is(Text)),
     f("CRC32", "my_crc32", 1, 1, &[T], Is(UInt)),
     f("UUID", "my_uuid", 0, 0, &[Any], Is(Text)),
+    f("IS_UUID", "my_is_uuid", 1, 1, &[T], Is(I)),
+    f("UUID_TO_BIN", "my_uuid_to_bin", 1, 2, &[T, Int], Is(crate::sql::types::SqlType::Blob)),
+    f("BIN_TO_UUID", "my_bin_to_uuid", 1, 2, &[T, Int], Is(Text)),
     // The last argument of these four is MySQL's match type: letters of "cimnu".
     f("REGEXP_LIKE", "my_regexp_like", 2, 3, &[T], Is(I)),
     f("REGEXP_REPLACE", "my_regexp_replace", 3, 6, &[T, T, T, Int, Int, T], Is(Text)),
@@ -79,5 +83,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("INTERVAL", "my_interval", 2, MANY, &[Number], Is(I)),
     f("GREATEST", "my_greatest", 2, MANY, &[Raw], Common(0)),
     f("LEAST", "my_least", 2, MANY, &[Raw], Common(0)),
+    // What an INSERT would write, and there is none.
+    f("VALUES", "my_values", 1, 1, &[Raw], super::Returns::Like(0)),
     f("ANY_VALUE", "my_any_value", 1, 1, &[Raw], super::Returns::Like(0)),
 ];

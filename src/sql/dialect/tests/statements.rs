@@ -32,8 +32,8 @@ fn the_question_of_the_documentation_reads_one_range() {
     );
     assert!(query.sqlite.contains(r#"("tasks"."deliver_at" BETWEEN 1650067200000000 AND 1650153600000000)"#), "{}", query.sqlite);
     assert_eq!(query.columns.len(), crate::sql::catalog::TASKS.columns.len());
-    assert_eq!(query.columns[3].ty, SqlType::DateTime(3));
-    assert_eq!(query.columns[3].origin, Some(("z4", "tasks", "deliver_at")));
+    assert_eq!(query.columns[2].ty, SqlType::DateTime(3));
+    assert_eq!(query.columns[2].origin, Some(("z4", "tasks", "deliver_at")));
     assert_eq!(query.tasks, 1);
 }
 
@@ -187,4 +187,28 @@ fn a_syntax_error_says_where() {
     assert!(wrong.message.contains("line 2"), "{wrong}");
     let SqlError { message, .. } = compile("SELECT 1; SELECT 2", &context()).expect_err("two");
     assert!(message.contains("near 'SELECT 2'"), "{message}");
+}
+
+/// Programs of the original's users write names as they like, and read `SELECT *` by position.
+#[test]
+fn tables_are_found_in_any_case_and_begin_with_the_originals_columns() {
+    let b = "namespace = 'a' AND deliver_at BETWEEN '2022-04-16' AND '2022-04-17'";
+    for from in ["tasks", "TASKS", "Tasks", "z4.Tasks", "Z4.TASKS"] {
+        let Ok(Statement::Query(query)) = compile(&format!("SELECT * FROM {from} WHERE {b}"), &context()) else {
+            panic!("{from} is not found")
+        };
+        let names: Vec<&str> = query.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names[..5], ["namespace", "id", "deliver_at", "metadata", "payload"]);
+        assert_eq!((query.tasks, query.uses.as_slice()), (1, &["tasks"][..]), "{from}");
+    }
+}
+
+/// The NUL ended the statement that SQLite was given.
+#[test]
+fn a_nul_in_a_name_does_not_end_the_statement() {
+    let query = query("SELECT 'a\\0b'");
+    assert_eq!(query.columns[0].name, "a\0b");
+    assert!(!query.sqlite.contains('\0'), "{}", query.sqlite);
+    let connection = super::sqlite::connection();
+    assert_eq!(connection.prepare(&query.sqlite).expect("SQLite takes it").column_count(), 1);
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use super::Body::Plain;
 use super::Table;
 use super::args::{Args, Out, PACKET_MAX};
+use super::md5;
 
 pub(super) const TABLE: Table = &[
     ("my_hex", Plain(hex)),
@@ -16,6 +17,7 @@ pub(super) const TABLE: Table = &[
     ("my_bin", Plain(|args| in_base(args, 10, 2))),
     ("my_oct", Plain(|args| in_base(args, 10, 8))),
     ("my_conv", Plain(|args| in_base(args, args.int(1)?, args.int(2)?))),
+    ("my_md5", Plain(|args| Some(hex_of(&md5::digest(&args.bytes(0)?), false).into()))),
     ("my_sha1", Plain(|args| Some(hex_of(&Sha1::digest(args.bytes(0)?), false).into()))),
     ("my_sha2", Plain(sha2_of)),
     ("my_crc32", Plain(|args| Some(Out::Int(i64::from(crc32(&args.bytes(0)?)))))),

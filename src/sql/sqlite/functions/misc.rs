@@ -16,6 +16,7 @@ pub(super) const TABLE: Table = &[
     ("my_interval", Plain(interval)),
     ("my_greatest", Plain(|args| extreme(args, Ordering::Greater))),
     ("my_least", Plain(|args| extreme(args, Ordering::Less))),
+    ("my_values", Plain(|_| None)),
     ("my_uuid", Random(|_| Some(uuid(rand::random::<u128>()).into()))),
     ("my_inet_aton", Plain(inet_aton)),
     ("my_inet_ntoa", Plain(|args| Some(Ipv4Addr::from(u32::try_from(args.int(0)?).ok()?).to_string().into()))),

@@ -14,6 +14,7 @@ mod format;
 mod interval;
 mod json;
 mod like;
+mod md5;
 mod misc;
 mod number;
 mod pad;
@@ -26,6 +27,7 @@ mod str_to_date;
 mod tests;
 mod text;
 mod times;
+mod uuid;
 
 use std::cmp::Ordering;
 
@@ -59,6 +61,7 @@ const TABLES: &[Table] = &[
     format::TABLE,
     number::TABLE,
     misc::TABLE,
+    uuid::TABLE,
     like::TABLE,
     regexp::TABLE,
     dates::TABLE,

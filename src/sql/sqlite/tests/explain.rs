@@ -18,7 +18,7 @@ fn it_tells_groups_ranges_and_order() {
         "(\"tasks\")",
         "(\"range\")",
         "dead/a/[2022-04-16 00:00:00.000, 2022-04-16 23:59:59.999] tasks/a/[2022-04-16",
-        "id,namespace",
+        "namespace,id,deliver_at",
         "read in order of due time, backwards",
         "payload not read",
     ] {

@@ -19,20 +19,20 @@ fn a_row_has_all_its_values() {
     let int = Datum::Int;
     let (metadata, payload) = (text(r#"{"n": "3"}"#), text("payload 3"));
     let first = [
-        text(&id),
         text("a"),
-        text("ready"),
+        text(&id),
         int(2_000_000),
+        metadata,
+        payload,
+        text("ready"),
         int(1_000),
         int(1_500_000),
         int(0),
-        metadata,
-        payload,
         int(9),
         text("no"),
     ];
     assert_eq!(rows[0], first);
-    assert_eq!((&rows[1][2], &rows[1][5], &rows[1][10]), (&text("dead"), &Datum::Null, &Datum::Null));
+    assert_eq!((&rows[1][5], &rows[1][7], &rows[1][10]), (&text("dead"), &Datum::Null, &Datum::Null));
 }
 
 fn states() -> Fake {

@@ -48,6 +48,8 @@ pub(super) const TABLE: super::Table = &[
     ("my_json_replace", Fallible(write::replace)),
     ("my_json_remove", Fallible(write::remove)),
     ("my_json_array_append", Fallible(write::array_append)),
+    ("my_json_array_insert", Fallible(write::array_insert)),
+    ("my_json_storage_size", Fallible(read::storage_size)),
 ];
 
 /// `z4_json`: a value as a JSON document. NULL stays NULL; a function that takes values reads it as JSON's null.

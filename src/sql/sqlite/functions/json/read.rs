@@ -160,6 +160,11 @@ pub(super) fn length(args: &Args<'_>) -> Answer {
     }))
 }
 
+/// The bytes of its text: documents are kept as text.
+pub(super) fn storage_size(args: &Args<'_>) -> Answer {
+    Ok(document(args, 0, "json_storage_size")?.map(|json| Out::Int(json.to_string().len() as i64)))
+}
+
 pub(super) fn depth(args: &Args<'_>) -> Answer {
     fn of(json: &Json) -> i64 {
         1 + json.children().map(of).max().unwrap_or(0)

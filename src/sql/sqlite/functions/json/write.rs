@@ -32,6 +32,34 @@ pub(super) fn array_append(args: &Args<'_>) -> Answer {
     change(args, Mode::Append, "json_array_append")
 }
 
+/// Each path ends with the place of an element; what is there, and what follows it, makes room.
+pub(super) fn array_insert(args: &Args<'_>) -> Answer {
+    const FUNCTION: &str = "json_array_insert";
+    let Some(mut json) = document(args, 0, FUNCTION)? else { return Ok(None) };
+    if args.len().is_multiple_of(2) {
+        return Err(parameter_count(FUNCTION));
+    }
+    for at in (1..args.len()).step_by(2) {
+        let Some(path) = args.text(at) else { return Ok(None) };
+        let path = Path::parse(&path)?;
+        no_wildcards(&path)?;
+        let Some((Leg::Element(place), before)) = path.0.split_last() else {
+            return Err(SqlError::new(3165, "42000", "A path expression is not a path to a cell in an array."));
+        };
+        let new = value(args, at + 1, FUNCTION)?;
+        let here = before.iter().try_fold(&mut json, |json, leg| child(json, leg));
+        if let Some(Json::Array(elements)) = here {
+            let until = elements.len();
+            elements.insert(place.of(until).unwrap_or(0).min(until), new);
+        }
+    }
+    Ok(printed(&json))
+}
+
+fn parameter_count(function: &str) -> SqlError {
+    SqlError::new(1582, "42000", format!("Incorrect parameter count in the call to native function '{function}'"))
+}
+
 fn no_wildcards(path: &Path) -> Result<(), SqlError> {
     if path.many() {
         let message = "In this situation, path expressions may not contain the * and ** tokens or an array range.";
@@ -43,8 +71,7 @@ fn no_wildcards(path: &Path) -> Result<(), SqlError> {
 fn change(args: &Args<'_>, mode: Mode, function: &str) -> Answer {
     let Some(mut json) = document(args, 0, function)? else { return Ok(None) };
     if args.len().is_multiple_of(2) {
-        let message = format!("Incorrect parameter count in the call to native function '{function}'");
-        return Err(SqlError::new(1582, "42000", message));
+        return Err(parameter_count(function));
     }
     for at in (1..args.len()).step_by(2) {
         let Some(path) = args.text(at) else { return Ok(None) };

@@ -210,6 +210,45 @@ fn as_mysql_and_not_as_mariadb() {
     );
 }
 
+/// What users of the original call, and MariaDB has not.
+#[test]
+fn uuids_digests_and_places_in_arrays() {
+    const ID: &str = "6ccd780c-baba-1026-9564-5b8c656024db";
+    check(
+        &[
+            ("MD5('testing')", Some("ae2b1fca515949e5d54fb22b8ed95575")),
+            ("MD5(NULL)", None),
+            ("IS_UUID('6ccd780c-baba-1026-9564-5b8c656024db')", Some("1")),
+            ("IS_UUID('6CCD780CBABA102695645B8C656024DB')", Some("1")),
+            ("IS_UUID('{6ccd780c-baba-1026-9564-5b8c656024db}')", Some("1")),
+            ("IS_UUID('{6ccd780cbaba102695645b8c656024db}')", Some("0")),
+            ("IS_UUID('6ccd780c-baba-1026-9564-5b8c6560')", Some("0")),
+            ("IS_UUID('6ccd780cb-aba-1026-9564-5b8c656024db')", Some("0")),
+            ("IS_UUID(NULL)", None),
+            ("HEX(UUID_TO_BIN('6ccd780c-baba-1026-9564-5b8c656024db'))", Some("6CCD780CBABA102695645B8C656024DB")),
+            ("HEX(UUID_TO_BIN('6ccd780c-baba-1026-9564-5b8c656024db', 0))", Some("6CCD780CBABA102695645B8C656024DB")),
+            ("HEX(UUID_TO_BIN('6ccd780c-baba-1026-9564-5b8c656024db', 1))", Some("1026BABA6CCD780C95645B8C656024DB")),
+            ("BIN_TO_UUID(UUID_TO_BIN('6ccd780c-baba-1026-9564-5b8c656024db'))", Some(ID)),
+            ("BIN_TO_UUID(UUID_TO_BIN('6ccd780c-baba-1026-9564-5b8c656024db', 1), 1)", Some(ID)),
+            ("UUID_TO_BIN('x')", Some("1411 Incorrect string value: 'x' for function uuid_to_bin")),
+            ("BIN_TO_UUID('x')", Some("1411 Incorrect string value: 'x' for function bin_to_uuid")),
+            ("UUID_TO_BIN(NULL)", None),
+            (
+                "JSON_ARRAY_INSERT('[\"a\", {\"b\": [1, 2]}, [3, 4]]', '$[1]', 'x')",
+                Some("[\"a\", \"x\", {\"b\": [1, 2]}, [3, 4]]"),
+            ),
+            ("JSON_ARRAY_INSERT('[\"a\", [3, 4]]', '$[100]', 'x')", Some("[\"a\", [3, 4], \"x\"]")),
+            ("JSON_ARRAY_INSERT('[{\"b\": [1, 2]}]', '$[0].b[0]', 'x')", Some("[{\"b\": [\"x\", 1, 2]}]")),
+            ("JSON_ARRAY_INSERT('{\"a\": 1}', '$.a[0]', 'x')", Some("{\"a\": 1}")),
+            ("JSON_ARRAY_INSERT('[1]', '$.a', 2)", Some("3165 A path expression is not a path to a cell in an array.")),
+            ("JSON_STORAGE_SIZE('[1, 2]')", Some("6")),
+            ("JSON_STORAGE_SIZE(NULL)", None),
+            ("VALUES(1)", None),
+        ],
+        translate,
+    );
+}
+
 #[test]
 fn errors_have_mysqls_codes() {
     check(
