@@ -18,6 +18,7 @@ use prometheus::{
     Registry, TextEncoder, exponential_buckets,
 };
 
+use crate::command::Tally;
 use crate::ids::{GroupId, Namespace};
 
 /// So many namespaces get a label of their own, in the order in which they were first seen; the rest shares [`OTHER_NAMESPACES`].
@@ -96,6 +97,12 @@ pub struct Metrics {
     build_info: IntGaugeVec,
     /// Entries appended to the raft logs of this peer.
     pub received_log_count: IntCounter,
+    /// Entries that this peer's replicas have applied.
+    pub applied_log_count: IntCounter,
+    acked: IntCounter,
+    nacked: IntCounter,
+    dead: IntCounter,
+    removed: IntCounter,
     /// When a partition was last snapshotted, seconds since 1970-01-01 UTC; 0: not since the start.
     pub last_fsm_snapshot: Gauge,
     /// From the proposal of an entry to its reply: log, quorum and apply, seconds. Per entry.
@@ -210,10 +217,16 @@ impl Metrics {
                 )?,
             )?,
             build_info: gauges(&r, "z4_build_info", "Always 1; the label tells the version", &["version"])?,
-            received_log_count: add(
+            received_log_count: counter(&r, "z4_received_log_count", "Entries appended to the raft logs of this peer")?,
+            applied_log_count: counter(&r, "z4_applied_log_count", "Entries that the replicas of this peer have applied")?,
+            acked: counter(&r, "z4_acked_task_total", "Tasks acknowledged, counted by their group's leader")?,
+            nacked: counter(
                 &r,
-                IntCounter::new("z4_received_log_count", "Entries appended to the raft logs of this peer")?,
+                "z4_nacked_task_total",
+                "Attempts that ended without an ack (nacks, lapsed leases, lost consumers), counted by their group's leader",
             )?,
+            dead: counter(&r, "z4_dead_task_total", "Tasks whose attempts were used up, counted by their group's leader")?,
+            removed: counter(&r, "z4_removed_task_total", "Tasks deleted and purged, counted by their group's leader")?,
             last_fsm_snapshot: gauge(&r, "z4_last_fsm_snapshot", "Unix time of the last snapshot of a partition; 0: none yet")?,
             commit_seconds: seconds(&r, "z4_commit_seconds", "From the proposal of an entry to its reply")?,
             fdatasync_seconds: seconds(&r, "z4_fdatasync_seconds", "One fdatasync of a raft log")?,
@@ -229,6 +242,17 @@ impl Metrics {
         };
         metrics.build_info.with_label_values(&[version]).set(1);
         Ok(metrics)
+    }
+
+    /// What became of tasks of a group that this peer leads.
+    pub fn settled(&self, tally: Tally) {
+        for (counter, n) in
+            [(&self.acked, tally.acked), (&self.nacked, tally.nacked), (&self.dead, tally.dead), (&self.removed, tally.removed)]
+        {
+            if n > 0 {
+                counter.inc_by(n);
+            }
+        }
     }
 
     /// The gauges of a group's replica here. Keep the result.
@@ -422,6 +446,10 @@ fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Res
 
 fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
     add(r, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn counter(r: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    add(r, IntCounter::new(name, help)?)
 }
 
 fn gauge(r: &Registry, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {

@@ -101,6 +101,8 @@ async fn metrics_have_their_documented_names_and_count() {
         let delivery = stream.next().await;
         assert_eq!(stream.ack(&delivery).await.status, 0);
     }
+    let deleted = client.created(CreateTaskRequest { tts_seconds: 3_600, ..create("letters", "x") }).await;
+    client.delete("letters", &deleted.id, 0).await.expect("deleted");
     let (head, _) = http::get(&peer.metrics_address(), "/metrics").await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(head.to_ascii_lowercase().contains("content-type: text/plain"), "{head}");
@@ -114,12 +116,17 @@ async fn metrics_have_their_documented_names_and_count() {
             == Some(3.0)
             && value(&text, "z4_streamed_task_total", &["method=\"Consume\"", "namespace=\"emails\""]) == Some(3.0)
             && value(&text, "z4_lateness_seconds_count", &[]) == Some(3.0)
+            && value(&text, "z4_received_log_count", &[]).is_some_and(|n| n >= 8.0)
             && value(&text, "z4_log_bytes", &[]).is_some_and(|bytes| bytes > 0.0);
         counted.then_some(text)
     })
     .await;
     assert_eq!(value(&text, "z4_is_leader", &["group=\"0\""]), Some(1.0));
-    assert!(value(&text, "z4_received_log_count", &[]).is_some_and(|n| n >= 6.0), "three creates and three acks are six entries");
+    // Four creates, three acks and a delete are eight entries.
+    assert!(value(&text, "z4_applied_log_count", &[]).is_some_and(|n| n >= 8.0), "{text}");
+    for (what, count) in [("acked", 3.0), ("nacked", 0.0), ("dead", 0.0), ("removed", 1.0)] {
+        assert_eq!(value(&text, &format!("z4_{what}_task_total"), &[]), Some(count), "{what}");
+    }
     for histogram in
         ["commit_seconds", "fdatasync_seconds", "batch_commands", "batch_bytes", "apply_seconds", "proposals_in_flight"]
     {

@@ -168,6 +168,36 @@ pub enum OpReply {
     Registered,
 }
 
+/// What became of tasks, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Acknowledged.
+    pub acked: u64,
+    /// Attempts that ended without an ack: nacks, leases that were over, consumers that went.
+    pub nacked: u64,
+    /// Tasks whose last attempt that was.
+    pub dead: u64,
+    /// Deleted and purged.
+    pub removed: u64,
+}
+
+impl Tally {
+    /// With one more answer.
+    pub fn and(mut self, reply: &OpReply) -> Self {
+        match reply {
+            OpReply::Acked => self.acked += 1,
+            OpReply::Retried { dead } => {
+                self.nacked += 1;
+                self.dead += u64::from(*dead);
+            }
+            OpReply::Deleted => self.removed += 1,
+            OpReply::Purged { removed } => self.removed += u64::from(*removed),
+            OpReply::Created(_) | OpReply::Updated(_) | OpReply::Configured(_) | OpReply::LowWater | OpReply::Registered => {}
+        }
+        self
+    }
+}
+
 /// A create's answer. With the request's own metadata and payload it makes the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Created {

@@ -124,6 +124,11 @@ impl Log {
         self.shared.state.borrow().bytes()
     }
 
+    /// Entries that were appended since the log was opened, by all its groups.
+    pub fn received(&self) -> u64 {
+        self.shared.state.borrow().sequence
+    }
+
     /// Writes what waits, syncs, and closes the files. Every handle refuses writes from the call on. The error is the one that
     /// stopped the log, if something did.
     pub async fn close(self) -> io::Result<()> {

@@ -12,7 +12,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, Raf
 
 use super::membership;
 use super::types::{self, LogId, Replies, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::command::{LogEntry, LogPosition, Reply};
+use crate::command::{LogEntry, LogPosition, Reply, Tally};
 use crate::ids::GroupId;
 use crate::machine::{Effect, Outcome};
 use crate::partition::{Partition, PartitionError};
@@ -28,6 +28,8 @@ pub struct AppliedRun {
     pub entries: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// What became of tasks.
+    pub tally: Tally,
     /// How long the storage thread took.
     pub took: Duration,
     /// It was no run of entries: the whole state was replaced by another peer's, without effects.
@@ -80,7 +82,8 @@ impl GroupStateMachine {
             let result = match outcomes {
                 Some(Ok(outcomes)) => {
                     let (effects, replies) = split(outcomes);
-                    on_applied(AppliedRun { effects, entries, bytes, took, replaced: false });
+                    let tally = replies.iter().flatten().flatten().flatten().fold(Tally::default(), Tally::and);
+                    on_applied(AppliedRun { effects, entries, bytes, tally, took, replaced: false });
                     answer(replies, responders);
                     Ok(())
                 }
@@ -168,7 +171,14 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
                 Ok(since.elapsed())
             })
             .await?;
-        (self.on_applied)(AppliedRun { effects: Vec::new(), entries: 0, bytes: 0, took, replaced: true });
+        (self.on_applied)(AppliedRun {
+            effects: Vec::new(),
+            entries: 0,
+            bytes: 0,
+            tally: Tally::default(),
+            took,
+            replaced: true,
+        });
         Ok(())
     }
 

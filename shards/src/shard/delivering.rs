@@ -110,7 +110,11 @@ impl Group {
     /// What an apply did.
     pub(super) fn on_applied(self: &Rc<Self>, run: AppliedRun) {
         self.metrics.apply_seconds.observe(run.took.as_secs_f64());
-        self.metrics.received_log_count.inc_by(run.entries);
+        self.metrics.applied_log_count.inc_by(run.entries);
+        if self.leads() {
+            // One peer counts what became of a task, not every replica.
+            self.metrics.settled(run.tally);
+        }
         self.applied_since_trim.set(self.applied_since_trim.get() + run.bytes);
         if !run.effects.is_empty() {
             self.with_engine(|engine| engine.applied(run.effects, clock::wall_ms()));

@@ -293,9 +293,12 @@ impl Shard {
     /// Once a second: gauges, and the log's length.
     async fn keep_up(self: Rc<Self>) {
         let log_bytes = self.options.metrics.log_bytes(self.index);
+        let mut received = 0;
         while !self.stopping.get() {
             executor::sleep(Duration::from_secs(1)).await;
             log_bytes.set(self.log.bytes() as i64);
+            let before = std::mem::replace(&mut received, self.log.received());
+            self.options.metrics.received_log_count.inc_by(received - before);
             let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
             // One visit to the storage thread for all of them.
             let measured = self.storage.call(|partitions| {
