@@ -42,9 +42,27 @@ pub(super) fn membership(me: &Me, roster: &Roster) -> proto::Membership {
     if removed { proto::Membership::Removed } else { proto::Membership::Member }
 }
 
+/// A leader that was not heard for so long is none: a follower campaigns long before.
+const SILENT_MS_MAX: u64 = 5_000;
+
+/// The leader of a group, when there is one as far as this peer can tell: Raft remembers the last one until there is another, also when it
+/// is dead, or cut off, or has lost its quorum.
+fn living_leader(me: &Me, reach: &dyn Fn(PeerNumber) -> Option<Reachability>, info: &GroupInfo) -> Option<PeerNumber> {
+    info.leader.filter(|leader| {
+        if me.number == Some(*leader) {
+            return info.serves;
+        }
+        let connected = reach(*leader).is_some_and(|reach| reach.links > 0);
+        connected && info.stale_ms.is_none_or(|silent_ms| silent_ms <= SILENT_MS_MAX)
+    })
+}
+
 /// The whole answer.
-pub(super) fn cluster_info(me: Me, seen: Seen<'_>) -> proto::ClusterInfo {
+pub(super) fn cluster_info(me: Me, mut seen: Seen<'_>) -> proto::ClusterInfo {
     let roster = seen.roster;
+    for info in &mut seen.groups {
+        info.leader = living_leader(&me, seen.reach, info);
+    }
     let leader = seen.groups.iter().find(|g| g.group == GroupId::REGISTRY).and_then(|g| g.leader);
     let leader = leader.and_then(|number| roster.member(number));
     proto::ClusterInfo {
@@ -94,5 +112,50 @@ fn group(roster: &Roster, info: GroupInfo) -> proto::Group {
         shard: info.shard as u32,
         replicas: info.replicas.into_iter().map(replica).collect(),
         serves: info.serves,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Scripts send operators, and tools, to the leader that is named here: one that is dead must not be.
+    use super::*;
+
+    fn registry(leader: Option<u64>, serves: bool, stale_ms: Option<u64>) -> GroupInfo {
+        GroupInfo {
+            group: GroupId::REGISTRY,
+            leader,
+            serves,
+            term: 3,
+            last_log_index: None,
+            applied_index: None,
+            committed_index: None,
+            stale_ms,
+            bytes: 0,
+            voters: vec![1, 2],
+            shard: 0,
+            replicas: Vec::new(),
+        }
+    }
+
+    fn told(links: usize, info: GroupInfo) -> (String, String) {
+        let member =
+            |number: u64| Member { number, id: format!("p{number}"), address: format!("p{number}:6356"), removed: false };
+        let roster = Roster { cluster: "c".into(), members: vec![member(1), member(2)] };
+        let reach = |_| Some(Reachability { links, ..Reachability::default() });
+        let me = Me { number: Some(1), id: "p1".into(), ..Me::default() };
+        let info = cluster_info(me, Seen { roster: &roster, reach: &reach, groups: vec![info] });
+        (info.leader_address, info.groups[0].leader.clone())
+    }
+
+    #[test]
+    fn a_leader_that_is_none_is_not_named() {
+        let named = |number: u64| (format!("p{number}:6356"), format!("p{number}"));
+        let nobody = (String::new(), String::new());
+        assert_eq!(told(1, registry(Some(2), false, Some(100))), named(2));
+        assert_eq!(told(0, registry(Some(2), false, Some(100))), nobody, "it cannot be reached");
+        assert_eq!(told(1, registry(Some(2), false, Some(60_000))), nobody, "it has not been heard for a minute");
+        assert_eq!(told(1, registry(Some(1), true, Some(0))), named(1));
+        assert_eq!(told(1, registry(Some(1), false, Some(9_000))), nobody, "it has lost its quorum");
+        assert_eq!(told(1, registry(None, false, None)), nobody);
     }
 }
