@@ -12,6 +12,9 @@ pub const SLOTS: u16 = 4096;
 /// The longest namespace, in bytes. A key stores the length in one byte.
 pub const NAMESPACE_BYTES_MAX: usize = 255;
 
+/// Names that begin so are kept for z4 itself.
+pub const RESERVED_PREFIX: &str = "z4:";
+
 /// The last millisecond of the year 9999 UTC: no task is due later. It fits the 48 bits that a task id has for it.
 pub const DUE_MS_MAX: u64 = 253_402_300_799_999;
 
@@ -55,6 +58,17 @@ pub enum NamespaceError {
     /// A control character, at this byte.
     #[error("namespace has a control character at byte {0}; control characters are not allowed")]
     Control(usize),
+    /// A new name must be told from others by who reads it: this character, at this byte, is not seen.
+    #[error("namespace has the invisible character U+{character:04X} at byte {at}; new namespaces take visible characters only")]
+    Invisible {
+        /// Where.
+        at: usize,
+        /// Which.
+        character: u32,
+    },
+    /// A new name that begins as names of z4's own will.
+    #[error("namespace begins with {RESERVED_PREFIX:?}, which is reserved")]
+    Reserved,
     /// Bytes that are no UTF-8.
     #[error("namespace is not valid UTF-8")]
     Utf8,
@@ -86,6 +100,19 @@ impl Namespace {
         }
     }
 
+    /// Checks a name under which something is to be written. Names that exist may break these rules: they are read, consumed and purged as
+    /// any other.
+    pub fn check_new(&self) -> Result<(), NamespaceError> {
+        let name = self.as_str();
+        if name.starts_with(RESERVED_PREFIX) {
+            return Err(NamespaceError::Reserved);
+        }
+        match name.char_indices().find(|(_, c)| is_invisible(*c)) {
+            Some((at, c)) => Err(NamespaceError::Invisible { at, character: c.into() }),
+            None => Ok(()),
+        }
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         // Both constructors checked it; a lossy view of nothing is what a broken invariant would show.
@@ -101,6 +128,16 @@ impl Namespace {
     pub fn slot(&self) -> u16 {
         (xxh3_64(&self.0) % u64::from(SLOTS)) as u16
     }
+}
+
+/// Characters that are not seen: marks that turn the direction of the text around them, spaces and joints without a width, byte order
+/// marks, fillers, tags, separators of lines. Two names that differ in these look the same. What scripts and emoji need to join letters
+/// (U+200C, U+200D, variation selectors) is not among them.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}' | '\u{200b}'
+        | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl fmt::Display for Namespace {
@@ -245,6 +282,24 @@ mod tests {
         assert_eq!(Namespace::new("a\nb"), Err(NamespaceError::Control(1)));
         assert_eq!(Namespace::from_bytes(Bytes::from_static(&[0xff])), Err(NamespaceError::Utf8));
         assert!(Namespace::new(&"x".repeat(255)).is_ok());
+    }
+
+    /// Two names that look alike are one name to a person; but tasks under such names that exist must not be lost from sight.
+    #[test]
+    fn new_names_are_seen_as_a_whole_and_old_ones_stay_readable() {
+        let check = |name: &str| Namespace::new(name).expect("a name that may exist").check_new();
+        for name in ["a\u{202e}b", "a\u{200b}b", "a\u{feff}b", "a\u{2066}b", "a\u{ad}b"] {
+            let character = name.chars().nth(1).expect("three").into();
+            assert_eq!(check(name), Err(NamespaceError::Invisible { at: 1, character }), "{name:?}");
+        }
+        assert_eq!(
+            check("a\u{200b}").expect_err("refused").to_string(),
+            "namespace has the invisible character U+200B at byte 1; new namespaces take visible characters only"
+        );
+        assert_eq!(check("z4:settings"), Err(NamespaceError::Reserved));
+        for name in ["a", "z4", "Z4:x", "ä ö", "می\u{200c}خواهم", "\u{1f468}\u{200d}\u{1f469}", "\u{2764}\u{fe0f}"] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
     }
 
     proptest! {

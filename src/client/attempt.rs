@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use tonic::{Code, ConnectError, Status};
+use z4_proto::{DONE_TRAILER, NOT_DONE};
 
 use super::error::{Error, ErrorKind, Rest};
 
@@ -16,6 +17,8 @@ pub(super) enum Failure {
     Lost,
     /// The peer is there and cannot do it now (no leader, stopping): it may have been done.
     Unavailable,
+    /// The peer is there, cannot do it now, and says that nothing was done.
+    Unserved,
     /// A bound was reached: nothing was done, and another peer would say the same.
     Overloaded,
     /// An answer that another attempt would not change.
@@ -29,6 +32,7 @@ impl Failure {
             return if never_connected(status) { Self::NotSent } else { Self::Lost };
         }
         match status.code() {
+            Code::Unavailable if says_not_done(status) => Self::Unserved,
             Code::Unavailable => Self::Unavailable,
             Code::ResourceExhausted => Self::Overloaded,
             // The connection is going away, or a proxy gave up; no peer says these.
@@ -41,6 +45,11 @@ impl Failure {
     pub(super) fn may_be_done(self) -> bool {
         matches!(self, Self::Lost | Self::Unavailable)
     }
+}
+
+/// A peer's word in the trailer of its refusal.
+fn says_not_done(status: &Status) -> bool {
+    status.metadata().get(DONE_TRAILER).is_some_and(|done| done == NOT_DONE)
 }
 
 fn never_connected(status: &Status) -> bool {
@@ -79,6 +88,11 @@ impl Attempts {
         Attempts { repeat, count: 0, may_be_done: false, last: None }
     }
 
+    /// One of them may have been done.
+    pub(super) fn may_be_done(&self) -> bool {
+        self.may_be_done
+    }
+
     /// How many there were.
     pub(super) fn count(&self) -> u32 {
         self.count
@@ -91,7 +105,7 @@ impl Attempts {
         self.last = Some((failure, peer.to_owned(), status));
         match self.repeat {
             Repeat::Read | Repeat::Safe => failure != Failure::Final,
-            Repeat::Unsafe => matches!(failure, Failure::NotSent | Failure::Overloaded),
+            Repeat::Unsafe => matches!(failure, Failure::NotSent | Failure::Unserved | Failure::Overloaded),
         }
     }
 
@@ -104,7 +118,9 @@ impl Attempts {
             Failure::NotSent => (ErrorKind::Unreachable, false),
             Failure::Lost => (ErrorKind::Unanswered, self.may_be_done),
             // An answer that is about the request says what is so now: only an earlier attempt can have been done.
-            Failure::Unavailable | Failure::Overloaded | Failure::Final => (ErrorKind::Refused, self.may_be_done),
+            Failure::Unavailable | Failure::Unserved | Failure::Overloaded | Failure::Final => {
+                (ErrorKind::Refused, self.may_be_done)
+            }
         };
         Error { kind, call, rest: Box::new(Rest { peer, attempts: self.count, may_be_done, status }) }
     }
@@ -155,6 +171,12 @@ mod tests {
         // The same reason, but on a connection that was there.
         assert_eq!(Failure::of(&broken(refused())), Failure::Lost);
         assert_eq!(Failure::of(&Status::unavailable("no leader")), Failure::Unavailable);
+        let told = |done: &'static str| {
+            let mut status = Status::unavailable("no leader");
+            status.metadata_mut().insert(DONE_TRAILER, done.parse().expect("ASCII"));
+            Failure::of(&status)
+        };
+        assert_eq!((told("no"), told("maybe"), told("later")), (Failure::Unserved, Failure::Unavailable, Failure::Unavailable));
         assert_eq!(Failure::of(&Status::resource_exhausted("full")), Failure::Overloaded);
         assert_eq!(Failure::of(&Status::not_found("no")), Failure::Final);
         assert_eq!(Failure::of(&late(Duration::from_secs(1))), Failure::Lost);
@@ -179,7 +201,7 @@ mod tests {
     #[test]
     fn what_would_be_done_twice_is_not_sent_again() {
         let again = |failure| Attempts::new(Repeat::Unsafe).failed(failure, "a:1", Status::unavailable(""));
-        assert!(again(Failure::NotSent) && again(Failure::Overloaded));
+        assert!(again(Failure::NotSent) && again(Failure::Unserved) && again(Failure::Overloaded));
         assert!(!again(Failure::Lost) && !again(Failure::Unavailable) && !again(Failure::Final));
     }
 

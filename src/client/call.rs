@@ -14,26 +14,33 @@ use super::{Client, ClientBuilder};
 
 /// What is known of a call before it is made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
+pub(super) struct Call<'a> {
     pub(super) name: &'static str,
     pub(super) repeat: Repeat,
     /// That of its namespace.
     pub(super) slot: Option<u16>,
     /// How long the peer may wait before it answers.
     pub(super) wait: Duration,
+    /// It can be sent again for as long as these namespaces remember its request ids.
+    pub(super) remembered_by: &'a [&'a str],
 }
 
-impl Call {
+impl<'a> Call<'a> {
+    /// Creates under request ids in these namespaces.
+    pub(super) fn creating(name: &'static str, slot: Option<u16>, namespaces: &'a [&'a str]) -> Self {
+        Call { remembered_by: namespaces, ..Self::safe(name, slot) }
+    }
+
     pub(super) fn read(name: &'static str, slot: Option<u16>) -> Self {
-        Call { name, repeat: Repeat::Read, slot, wait: Duration::ZERO }
+        Call { name, repeat: Repeat::Read, slot, wait: Duration::ZERO, remembered_by: &[] }
     }
 
     pub(super) fn safe(name: &'static str, slot: Option<u16>) -> Self {
-        Call { name, repeat: Repeat::Safe, slot, wait: Duration::ZERO }
+        Call { name, repeat: Repeat::Safe, slot, wait: Duration::ZERO, remembered_by: &[] }
     }
 
     pub(super) fn once(name: &'static str, slot: Option<u16>) -> Self {
-        Call { name, repeat: Repeat::Unsafe, slot, wait: Duration::ZERO }
+        Call { name, repeat: Repeat::Unsafe, slot, wait: Duration::ZERO, remembered_by: &[] }
     }
 }
 
@@ -85,7 +92,7 @@ impl Journey {
         let mut peers = client.peers();
         match failure {
             Failure::NotSent | Failure::Lost => peers.failed(peer, Instant::now()),
-            Failure::Unavailable => peers.forget_leader(slot),
+            Failure::Unavailable | Failure::Unserved => peers.forget_leader(slot),
             Failure::Overloaded | Failure::Final => {}
         }
         drop(peers);
@@ -102,12 +109,13 @@ impl Journey {
 
 impl Client {
     /// Makes a call until it is answered, refused for good, or its time is over. Returns the answer and the peer that gave it.
-    pub(super) async fn call<A, F>(&self, call: Call, send: impl Fn(Channel) -> F) -> Result<(A, Address), Error>
+    pub(super) async fn call<A, F>(&self, call: Call<'_>, send: impl Fn(Channel) -> F) -> Result<(A, Address), Error>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let ClientBuilder { timeout, attempt_timeout, .. } = *self.options();
-        let until = Instant::now() + timeout + call.wait;
+        let since = Instant::now();
+        let until = since + timeout + call.wait;
         let mut attempts = Attempts::new(call.repeat);
         let mut journey = Journey::new();
         loop {
@@ -130,6 +138,9 @@ impl Client {
             let again = attempts.failed(failure, &peer, status);
             journey.failed(self, &peer, call.slot, failure);
             if !again || Instant::now() >= until {
+                return Err(attempts.error(call.name));
+            }
+            if attempts.may_be_done() && !self.all_remember(call.remembered_by, since, until).await {
                 return Err(attempts.error(call.name));
             }
         }

@@ -33,11 +33,18 @@ pub(super) struct Item {
     /// Given back with the answer.
     pub(super) room: Room,
     pub(super) attempts: Attempts,
+    /// When it was first to be sent.
+    pub(super) since: Instant,
     /// It is not sent again after this time.
     pub(super) until: Instant,
 }
 
 impl Item {
+    /// A second attempt would not make a second task.
+    async fn may_be_repeated(&self, client: &Client) -> bool {
+        !self.attempts.may_be_done() || client.remembers(&self.request.namespace, self.since, self.until).await
+    }
+
     /// Ends with what its attempts came to.
     fn fail(self) {
         // Whoever dropped the creation does not care.
@@ -62,8 +69,8 @@ pub(super) struct Lane {
     items_over: bool,
     /// Sent over the present stream and not answered, in the order of sending; the answers come in that order.
     unanswered: VecDeque<Item>,
-    /// Refused for the moment.
-    waiting: FuturesUnordered<BoxFuture<'static, Item>>,
+    /// Refused for the moment. False: it must not be sent again.
+    waiting: FuturesUnordered<BoxFuture<'static, (Item, bool)>>,
     journey: Journey,
 }
 
@@ -92,7 +99,10 @@ impl Lane {
             };
             match self.stream(&peer).await {
                 End::Over => return,
-                End::Broken(status) => self.broken(&peer, &status),
+                End::Broken(status) => {
+                    self.broken(&peer, &status);
+                    self.end_what_is_forgotten().await;
+                }
             }
         }
     }
@@ -105,7 +115,9 @@ impl Lane {
                     Some(item) => self.unanswered.push_back(item),
                     None => self.items_over = true,
                 },
-                Some(item) = self.waiting.next() => self.unanswered.push_back(item),
+                Some((item, again)) = self.waiting.next() => {
+                    if again { self.unanswered.push_back(item) } else { item.fail() }
+                }
                 else => return false,
             }
         }
@@ -151,6 +163,17 @@ impl Lane {
         }
     }
 
+    /// Ends what may have been done and would be done a second time.
+    async fn end_what_is_forgotten(&mut self) {
+        for item in std::mem::take(&mut self.unanswered) {
+            if item.may_be_repeated(&self.client).await {
+                self.unanswered.push_back(item);
+            } else {
+                item.fail();
+            }
+        }
+    }
+
     /// One stream, from its opening to its end.
     async fn stream(&mut self, peer: &Address) -> End {
         let answers = match open(&self.client, peer) {
@@ -184,7 +207,14 @@ impl Lane {
                     self.items_over = item.is_none();
                     item
                 }
-                Some(item) = self.waiting.next() => Some(item),
+                Some((item, again)) = self.waiting.next() => {
+                    if again {
+                        Some(item)
+                    } else {
+                        item.fail();
+                        None
+                    }
+                }
                 () = &mut stalled => {
                     if !self.unanswered.is_empty() && progress.elapsed() >= patience {
                         return End::Broken(late(patience));
@@ -218,15 +248,25 @@ impl Lane {
             return;
         }
         let again = passes(answer.status) && Instant::now() < item.until;
+        let sure = answer.not_done;
         let status = Status::new(Code::from_i32(i32::try_from(answer.status).unwrap_or(-1)), answer.message);
-        let failure = Failure::of(&status);
-        if failure == Failure::Unavailable {
+        let failure = match Failure::of(&status) {
+            Failure::Unavailable if sure => Failure::Unserved,
+            failure => failure,
+        };
+        if [Failure::Unavailable, Failure::Unserved].contains(&failure) {
             self.client.peers().forget_leader(item.slot);
         }
         item.attempts.failed(failure, peer, status);
         if again {
             let wait = Backoff::nth(item.attempts.count());
-            self.waiting.push(sleep(wait).map(|()| item).boxed());
+            let client = self.client.clone();
+            let waits = async move {
+                sleep(wait).await;
+                let again = item.may_be_repeated(&client).await;
+                (item, again)
+            };
+            self.waiting.push(waits.boxed());
         } else {
             item.fail();
         }

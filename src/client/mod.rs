@@ -40,9 +40,10 @@
 //! be reached, or that cannot serve now, is left alone for a while, and another one is asked.
 //!
 //! **What is sent again.** Reads, acks and nacks, settings of namespaces; creates, because each carries a request id (a random one unless
-//! the caller chose it), so that the peers know the second one as a duplicate for as long as the namespace's idempotency window; updates
-//! and deletes that name the version they expect. Everything else only when it is sure that nothing was done. An error tells which of
-//! the two it is: [`Error::may_be_done`].
+//! the caller chose it), so that the peers know the second one as a duplicate for as long as the namespace's idempotency window, which is
+//! asked before: with a window of 0, or a short one, a create that may have been done is not sent again; updates and deletes that name
+//! the version they expect. Everything else only when it is sure that nothing was done: there was no connection, or the peer said so (the
+//! trailer `z4-done`). An error tells which of the two it is: [`Error::may_be_done`].
 //!
 //! **What runs in the background.** Producers and consumers have tasks of their own, and peers are asked for addresses now and then: a
 //! client lives inside a tokio runtime with time and IO.
@@ -62,6 +63,7 @@ mod options;
 mod peers;
 mod producer;
 mod tasks;
+mod window;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,6 +95,7 @@ struct Shared {
     options: ClientBuilder,
     peers: Mutex<Peers>,
     discovery: discovery::Discovery,
+    windows: window::Windows,
 }
 
 impl fmt::Debug for Client {
@@ -120,7 +123,8 @@ impl Client {
         for address in &addresses {
             endpoint(address)?;
         }
-        let shared = Shared { options, peers: Mutex::new(Peers::new(addresses)), discovery: discovery::Discovery::default() };
+        let peers = Mutex::new(Peers::new(addresses));
+        let shared = Shared { options, peers, discovery: discovery::Discovery::default(), windows: window::Windows::default() };
         Ok(Client { shared: Arc::new(shared) })
     }
 

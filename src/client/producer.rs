@@ -107,8 +107,10 @@ impl Producer {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         let Ok(bytes) = shared.bytes.clone().acquire_many_owned(units).await else { return creation };
         let slot = slot(&request.namespace);
-        let until = Instant::now() + shared.client.options().timeout;
-        let item = Item { request, own_id, slot, answer, room: (task, bytes), attempts: Attempts::new(Repeat::Safe), until };
+        let since = Instant::now();
+        let until = since + shared.client.options().timeout;
+        let (room, attempts) = ((task, bytes), Attempts::new(Repeat::Safe));
+        let item = Item { request, own_id, slot, answer, room, attempts, since, until };
         shared.dispatch(item);
         creation
     }

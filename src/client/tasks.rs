@@ -1,5 +1,6 @@
 //! Tasks: create, read, change, delete, list; and leases without a stream.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::stream::{Stream, try_unfold};
@@ -32,6 +33,11 @@ pub(super) fn passes(status: u32) -> bool {
     [Code::Unavailable, Code::ResourceExhausted].into_iter().any(|code| code as u32 == status)
 }
 
+/// A refusal inside an answer that does not say that nothing was done.
+pub(super) fn may_be_done(answer: &TaskStreamResponse) -> bool {
+    answer.status == Code::Unavailable as u32 && !answer.not_done
+}
+
 impl Client {
     pub(super) fn collection(&self, channel: Channel) -> CollectionClient<Channel> {
         CollectionClient::new(channel).max_decoding_message_size(self.options().answer_bytes_max)
@@ -47,7 +53,7 @@ impl Client {
             let request = request.clone();
             async move { self.collection(channel).create_task(request).await }
         };
-        let (mut created, peer) = self.call(Call::safe("CreateTask", slot), send).await?;
+        let (mut created, peer) = self.call(Call::creating("CreateTask", slot, &[&request.namespace]), send).await?;
         self.follow(slot, &created.forwarded_to, &peer);
         created.duplicate &= !own_id;
         Ok(created)
@@ -60,16 +66,26 @@ impl Client {
     /// The batch is refused as a whole, or there is no answer.
     pub async fn create_batch(&self, mut tasks: Vec<CreateTaskRequest>) -> Result<Vec<TaskStreamResponse>, Error> {
         let own_ids: Vec<bool> = tasks.iter_mut().map(give_request_id).collect();
-        let until = Instant::now() + self.options().timeout;
+        let since = Instant::now();
+        let until = since + self.options().timeout;
         let mut results = self.send_batch(&tasks).await?;
         let mut backoff = Backoff::default();
         loop {
-            let refused: Vec<usize> = (0..results.len().min(tasks.len())).filter(|&n| passes(results[n].status)).collect();
+            let mut refused: Vec<usize> = (0..results.len().min(tasks.len())).filter(|&n| passes(results[n].status)).collect();
             let wait = backoff.next();
             if refused.is_empty() || Instant::now() + wait >= until {
                 break;
             }
             sleep(wait).await;
+            let unsure = refused.iter().filter(|&&n| may_be_done(&results[n])).map(|&n| tasks[n].namespace.as_str());
+            for namespace in unsure.collect::<BTreeSet<_>>() {
+                if !self.remembers(namespace, since, until).await {
+                    refused.retain(|&n| tasks[n].namespace != namespace || !may_be_done(&results[n]));
+                }
+            }
+            if refused.is_empty() {
+                break;
+            }
             let again: Vec<CreateTaskRequest> = refused.iter().map(|&n| tasks[n].clone()).collect();
             // What was created stays created: an error now is about the rest, which has its refusals already.
             let Ok(answers) = self.send_batch(&again).await else { break };
@@ -89,7 +105,9 @@ impl Client {
             let request = CreateTasksRequest { tasks: tasks.to_vec() };
             async move { self.collection(channel).create_tasks(request).await }
         };
-        let (created, peer) = self.call(Call::safe("CreateTasks", slot), send).await?;
+        let namespaces: BTreeSet<&str> = tasks.iter().map(|task| task.namespace.as_str()).collect();
+        let namespaces: Vec<&str> = namespaces.into_iter().collect();
+        let (created, peer) = self.call(Call::creating("CreateTasks", slot, &namespaces), send).await?;
         match created.results.first() {
             Some(first) if first.status == 0 => self.follow(slot, &first.forwarded_to, &peer),
             Some(first) if passes(first.status) => self.peers().forget_leader(slot),

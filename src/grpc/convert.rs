@@ -40,6 +40,7 @@ pub fn create(
     limits: &Limits,
     now_ms: impl FnOnce() -> u64,
 ) -> Result<(Create, Echo), Invalid> {
+    namespace.check_new()?;
     limits.request_id(&request.request_id)?;
     limits.payload(&request.payload)?;
     limits.metadata(&request.metadata)?;
@@ -66,8 +67,7 @@ pub fn created_task(echo: Echo, created: &Created) -> proto::Task {
     let state = match created.duplicate {
         // The earlier task is gone: it has no state any more.
         true => proto::TaskState::Unspecified,
-        false if due_ms > created.created_ms => proto::TaskState::Scheduled,
-        false => proto::TaskState::Ready,
+        false => state_at_creation(due_ms, created.created_ms),
     };
     proto::Task {
         id: created.id.to_string(),
@@ -82,6 +82,23 @@ pub fn created_task(echo: Echo, created: &Created) -> proto::Task {
         version: 1,
         last_error: String::new(),
     }
+}
+
+fn state_at_creation(due_ms: u64, created_ms: u64) -> proto::TaskState {
+    if due_ms > created_ms { proto::TaskState::Scheduled } else { proto::TaskState::Ready }
+}
+
+/// A delivery as the older stream has it. As long as nothing has happened to the task it is the very message that its create was
+/// answered with: clients in the field compare the two.
+///
+/// # Errors
+/// INTERNAL when the row cannot be read.
+pub fn streamed(delivered: Delivered) -> Result<proto::Task, Status> {
+    let due_ms = delivered.key.due_ms;
+    let record = TaskRecord::decode(&delivered.row).map_err(|e| internal(format!("task {}: {e}", delivered.id)))?;
+    let untouched = record.attempts == 0 && record.version == 1;
+    let state = if untouched { state_at_creation(due_ms, record.created_ms) } else { proto::TaskState::Leased };
+    from_record(&delivered.namespace, delivered.id, due_ms, record, state)
 }
 
 /// A task id as a client sends it.

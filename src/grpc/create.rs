@@ -1,7 +1,7 @@
 //! Creating tasks: the command's way to the shard and back, and the single create.
 
 use tonic::Status;
-use z4_proto::{CreateTaskRequest, CreateTaskResponse, TaskStreamResponse};
+use z4_proto::{CreateTaskRequest, CreateTaskResponse, DONE_TRAILER, NOT_DONE, TaskStreamResponse};
 use z4_shards::command::{Command, Created, Op, OpReply, Refusal};
 use z4_shards::ids::{Namespace, PeerNumber};
 use z4_shards::shard::api::{Answered, Consistency, Rejection, TaskView};
@@ -9,7 +9,7 @@ use z4_shards::shard::handle::Shards;
 
 use super::convert::{self, Echo};
 use super::services::Context;
-use super::status::{code, status};
+use super::status::{code, not_done, status};
 
 /// What the answer to a create means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,20 +86,21 @@ pub(super) fn stream_answer(namespace: &Namespace, echo: Echo, outcome: Result<O
     match outcome {
         Ok(outcome) => match answer(namespace, echo, outcome) {
             Ok(CreateTaskResponse { task, forwarded_to, duplicate }) => {
-                TaskStreamResponse { task, status: 0, message: String::new(), forwarded_to, duplicate }
+                TaskStreamResponse { task, forwarded_to, duplicate, ..Default::default() }
             }
             Err(status) => refused(&status),
         },
         Err(rejection) => {
             let status = code(&rejection) as u32;
-            TaskStreamResponse { status, message: rejection.to_string(), ..Default::default() }
+            TaskStreamResponse { status, message: rejection.to_string(), not_done: not_done(&rejection), ..Default::default() }
         }
     }
 }
 
 /// A status as an answer in a stream or a batch.
 pub(super) fn refused(status: &Status) -> TaskStreamResponse {
-    TaskStreamResponse { status: status.code() as u32, message: status.message().to_owned(), ..Default::default() }
+    let not_done = status.metadata().get(DONE_TRAILER).is_some_and(|done| done == NOT_DONE);
+    TaskStreamResponse { status: status.code() as u32, message: status.message().to_owned(), not_done, ..Default::default() }
 }
 
 /// CreateTask and CreateTaskAsync.

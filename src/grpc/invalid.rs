@@ -1,6 +1,8 @@
 //! Why a request is refused before it reaches a shard. The texts name the field, its value and the limit.
 
 use tonic::Status;
+use tonic::metadata::MetadataValue;
+use z4_proto::{DONE_TRAILER, NOT_DONE};
 use z4_shards::ids::{DUE_MS_MAX, NamespaceError};
 
 /// A request that breaks a limit or makes no sense. Nothing of it was done.
@@ -86,6 +88,8 @@ impl Invalid {
 
 impl From<Invalid> for Status {
     fn from(invalid: Invalid) -> Self {
-        Status::invalid_argument(invalid.to_string())
+        let mut status = Status::invalid_argument(invalid.to_string());
+        status.metadata_mut().insert(DONE_TRAILER, MetadataValue::from_static(NOT_DONE));
+        status
     }
 }

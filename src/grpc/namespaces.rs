@@ -17,6 +17,7 @@ pub(super) async fn get(context: &Context, request: proto::GetNamespaceRequest) 
 /// UpdateNamespace. The answer's settings and counts are those right after the change.
 pub(super) async fn update(context: &Context, request: proto::UpdateNamespaceRequest) -> Result<proto::Namespace, Status> {
     let namespace = context.namespace(&request.namespace)?;
+    namespace.check_new().map_err(Invalid::from)?;
     let patch = request.settings.as_ref().map(convert::settings_patch).ok_or(Invalid::Request("settings is missing"))?;
     match tasks::submit(context, &namespace, Op::Configure(patch)).await? {
         OpReply::Configured(row) => {

@@ -1,6 +1,8 @@
 //! What a shard's refusal is as a gRPC status.
 
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
+use z4_proto::{DONE_TRAILER, MAY_BE_DONE, NOT_DONE};
 use z4_shards::command::Refusal;
 use z4_shards::shard::api::{Rejection, SettleError};
 
@@ -25,9 +27,25 @@ pub(super) fn code(rejection: &Rejection) -> Code {
     }
 }
 
-/// A rejection as a status.
+/// A rejection as a status, with the trailer that says what became of the request.
 pub(super) fn status(rejection: Rejection) -> Status {
-    Status::new(code(&rejection), rejection.to_string())
+    let mut status = Status::new(code(&rejection), rejection.to_string());
+    let done = if not_done(&rejection) { NOT_DONE } else { MAY_BE_DONE };
+    status.metadata_mut().insert(DONE_TRAILER, MetadataValue::from_static(done));
+    status
+}
+
+/// Whether it is sure that nothing of a rejected request was done.
+pub(super) fn not_done(rejection: &Rejection) -> bool {
+    match rejection {
+        Rejection::Refused(_)
+        | Rejection::Overloaded { .. }
+        | Rejection::NoLeader { .. }
+        | Rejection::NotMember
+        | Rejection::Removed
+        | Rejection::Behind { .. } => true,
+        Rejection::Unknown { .. } | Rejection::Stopping | Rejection::Storage(_) => false,
+    }
 }
 
 /// The code of a refused ack, nack or extension.
@@ -59,12 +77,13 @@ mod tests {
         let namespace = Namespace::new("a").expect("valid");
         let setting =
             Settings::default().patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() }).expect_err("too short");
-        let table: [(Rejection, Code); 11] = [
+        let table: [(Rejection, Code); 12] = [
             (Rejection::Overloaded { what: "mailbox", limit: 1 }, Code::ResourceExhausted),
             (Rejection::NoLeader { group: GroupId(1) }, Code::Unavailable),
             (Rejection::Unknown { group: GroupId(1) }, Code::Unavailable),
             (Rejection::Behind { group: GroupId(1) }, Code::Unavailable),
             (Rejection::NotMember, Code::Unavailable),
+            (Rejection::Removed, Code::Unavailable),
             (Rejection::Stopping, Code::Unavailable),
             (Rejection::Storage("disk".into()), Code::Internal),
             (Refusal::NotFound { namespace, id }.into(), Code::NotFound),
@@ -73,7 +92,13 @@ mod tests {
             (Refusal::Setting(setting).into(), Code::InvalidArgument),
         ];
         for (rejection, expected) in table {
-            assert_eq!(status(rejection.clone()).code(), expected, "{rejection}");
+            let status = status(rejection.clone());
+            assert_eq!(status.code(), expected, "{rejection}");
+            // UNAVAILABLE of a create without a request id is sent again by clients that know only codes: the trailer keeps the task
+            // from being made twice.
+            let unsure = matches!(rejection, Rejection::Unknown { .. } | Rejection::Stopping | Rejection::Storage(_));
+            let done = status.metadata().get(DONE_TRAILER).and_then(|done| done.to_str().ok());
+            assert_eq!(done, Some(if unsure { "maybe" } else { "no" }), "{rejection}");
         }
         assert_eq!(settle_code(&SettleError::LeaseLost { id, token: 1 }), Code::FailedPrecondition);
     }

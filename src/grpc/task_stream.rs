@@ -85,7 +85,7 @@ where
                 }
                 self.last = Some(Settle { id: delivered.id, token: delivered.token, verdict: Verdict::Ack });
                 self.runs.count(&self.namespace);
-                return Some(convert::delivery(delivered).map(|delivery| delivery.task.unwrap_or_default()));
+                return Some(convert::streamed(delivered));
             }
             self.runs.flush();
             self.acknowledge();

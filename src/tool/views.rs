@@ -140,7 +140,8 @@ pub struct DeliveryView {
     #[serde(flatten)]
     task: TaskView,
     attempt: u32,
-    token: u64,
+    /// As text: it has more digits than a JSON number keeps in most languages.
+    token: String,
     lease_deadline: Option<String>,
 }
 
@@ -153,7 +154,7 @@ impl From<Delivery> for DeliveryView {
     fn from(delivery: Delivery) -> Self {
         DeliveryView {
             attempt: delivery.attempt,
-            token: delivery.token,
+            token: delivery.token.to_string(),
             lease_deadline: time(&delivery.lease_deadline),
             task: TaskView::from(delivery.task.unwrap_or_default()),
         }
@@ -212,6 +213,14 @@ mod tests {
         let bytes = json(&[0xff, 0x00]);
         assert_eq!((&bytes["payload_base64"], bytes.get("payload")), (&"/wA=".into(), None));
         assert_eq!(text["state"], "ready");
+    }
+
+    /// jq, JavaScript and others read numbers as doubles: an ack with a token that lost its last digits is refused.
+    #[test]
+    fn tokens_keep_all_their_digits() {
+        let token = 2_049 << 42 | 1;
+        let json = serde_json::to_value(DeliveryView::from(Delivery { token, ..Delivery::default() })).expect("JSON");
+        assert_eq!(json["token"], token.to_string());
     }
 
     #[test]

@@ -44,10 +44,11 @@ async fn get_task_stream_gives_tasks_and_forgets_them() {
     let opened = within("GetTaskStream", client.tasks.clone().get_task_stream(request)).await;
     let mut tasks = opened.expect("a stream").into_inner();
     let soon = now_ms() + 500;
-    client.created(due_at("a", "2", soon)).await;
-    client.created(create("a", "1")).await;
-    for number in [1, 2] {
+    let second = client.created(due_at("a", "2", soon)).await;
+    let first = client.created(create("a", "1")).await;
+    for (number, created) in [(1, first), (2, second)] {
         let task = within("a task", tasks.message()).await.expect("the stream goes on").expect("the stream goes on");
+        assert_eq!(task, created, "what the create was answered is what comes");
         assert_eq!(payload_number(&task), Some(number), "tasks come in due order");
         assert!(now_ms() >= due_ms(&task), "task {number} came before its time");
     }

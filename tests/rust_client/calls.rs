@@ -47,6 +47,63 @@ async fn a_lost_create_is_sent_again_under_its_request_id() {
     }
 }
 
+/// Story: a namespace that remembers no request ids; the create is done and its answer lost. Sent again it would be a second task: the
+/// caller is told that it may have been done, by a call, a batch and a producer alike.
+#[tokio::test]
+async fn a_lost_create_is_not_sent_again_where_its_id_is_forgotten() {
+    for window_ms in [0, 3_000] {
+        let (a, b, tasks) = two().await;
+        for peer in [&a, &b] {
+            peer.play().idempotency_window_ms = Some(window_ms);
+        }
+        let lose = || a.play().script.push_back(Fate::DoneAndLost);
+        let client = client_of(&[&a, &b]);
+        lose();
+        let error = client.create(create("a", "1")).await.expect_err("unanswered");
+        assert!(error.kind() == ErrorKind::Unanswered && error.may_be_done(), "{error}");
+        let calls = client_of(&[&a, &b]);
+        lose();
+        let error = calls.create_batch(vec![create("a", "2")]).await.expect_err("unanswered");
+        assert!(error.may_be_done(), "{error}");
+        let producer = client_of(&[&a, &b]).producer();
+        lose();
+        let creation = producer.send(create("a", "3")).await;
+        let error = within("an answer", creation).await.expect_err("unanswered");
+        assert!(error.may_be_done(), "{error}");
+        assert_eq!((tasks.count(), b.play().request_ids.len()), (3, 0), "nothing went to the other peer");
+    }
+}
+
+/// A refusal that says that nothing was done is asked for again, whatever it is and whatever the window; without that word it is not.
+#[tokio::test]
+async fn what_was_surely_not_done_is_asked_for_again() {
+    let (a, b, tasks) = two().await;
+    for peer in [&a, &b] {
+        peer.play().idempotency_window_ms = Some(0);
+    }
+    let refused = |done: Option<&'static str>| {
+        let mut status = Status::unavailable("no leader");
+        if let Some(done) = done {
+            status.metadata_mut().insert(z4_proto::DONE_TRAILER, done.parse().expect("ASCII"));
+        }
+        Fate::Refused(status)
+    };
+    let client = client_of(&[&a, &b]);
+    a.play().script.push_back(refused(Some("no")));
+    client.create(create("a", "1")).await.expect("b serves");
+    let producer = client_of(&[&a, &b]).producer();
+    a.play().script.push_back(refused(Some("no")));
+    within("a creation", producer.send(create("a", "2")).await).await.expect("created");
+    assert_eq!(tasks.count(), 2);
+    for done in [None, Some("maybe")] {
+        let client = client_of(&[&a, &b]);
+        a.play().script.push_back(refused(done));
+        let error = client.create(create("a", "3")).await.expect_err("it may have been done");
+        assert!(error.kind() == ErrorKind::Refused && error.may_be_done(), "{error}");
+    }
+    assert_eq!(tasks.count(), 2);
+}
+
 /// UNAVAILABLE sends a client to another peer, RESOURCE_EXHAUSTED does not; both pass.
 #[tokio::test]
 async fn what_is_refused_for_the_moment_is_asked_for_again() {

@@ -84,6 +84,8 @@ pub struct Play {
     pub calls: Vec<&'static str>,
     pub request_ids: Vec<String>,
     pub list_pages: VecDeque<ListTasksResponse>,
+    /// What namespaces say; unset: five minutes.
+    pub idempotency_window_ms: Option<u64>,
 }
 
 /// A peer.

@@ -14,6 +14,11 @@ use super::fake::{Consuming, Stage};
 type Answer<T> = Result<Response<T>, Status>;
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
+/// What the peer's refusal says.
+fn not_done(status: &Status) -> bool {
+    status.metadata().get(DONE_TRAILER).is_some_and(|done| done == NOT_DONE)
+}
+
 fn unplayed<T>() -> Answer<T> {
     Err(Status::unimplemented("no test plays this"))
 }
@@ -47,6 +52,7 @@ impl Collection for Stage {
                     Err(status) => TaskStreamResponse {
                         status: status.code() as u32,
                         message: status.message().to_owned(),
+                        not_done: not_done(&status),
                         ..TaskStreamResponse::default()
                     },
                 })
@@ -60,7 +66,11 @@ impl Collection for Stage {
         let mut results = Vec::new();
         for task in &request.tasks {
             let created = self.fate("CreateTasks", |stage| stage.create(task)).await;
-            let refused = |status: Status| TaskStreamResponse { status: status.code() as u32, ..TaskStreamResponse::default() };
+            let refused = |status: Status| TaskStreamResponse {
+                status: status.code() as u32,
+                not_done: not_done(&status),
+                ..TaskStreamResponse::default()
+            };
             results.push(
                 created
                     .map_or_else(refused, |created| TaskStreamResponse { task: created.task, ..TaskStreamResponse::default() }),
@@ -150,8 +160,10 @@ impl Collection for Stage {
         unplayed()
     }
 
-    async fn get_namespace(&self, _: Request<GetNamespaceRequest>) -> Answer<Namespace> {
-        unplayed()
+    async fn get_namespace(&self, request: Request<GetNamespaceRequest>) -> Answer<Namespace> {
+        let window = self.play().idempotency_window_ms.unwrap_or(300_000);
+        let settings = NamespaceSettings { idempotency_window_ms: Some(window), ..NamespaceSettings::default() };
+        Ok(Response::new(Namespace { name: request.into_inner().namespace, settings: Some(settings), ..Namespace::default() }))
     }
 
     async fn list_namespaces(&self, _: Request<ListNamespacesRequest>) -> Answer<ListNamespacesResponse> {
