@@ -18,7 +18,6 @@ use prometheus::{
     Registry, TextEncoder, exponential_buckets,
 };
 
-use crate::command::Tally;
 use crate::ids::{GroupId, Namespace};
 
 /// So many namespaces get a label of their own, in the order in which they were first seen; the rest shares [`OTHER_NAMESPACES`].
@@ -99,10 +98,14 @@ pub struct Metrics {
     pub received_log_count: IntCounter,
     /// Entries that this peer's replicas have applied.
     pub applied_log_count: IntCounter,
-    acked: IntCounter,
-    nacked: IntCounter,
-    dead: IntCounter,
-    removed: IntCounter,
+    /// Tasks acknowledged in groups that this peer leads; so are the next three.
+    pub acked: IntCounter,
+    /// Attempts that ended without an ack.
+    pub nacked: IntCounter,
+    /// Tasks whose last attempt that was.
+    pub dead: IntCounter,
+    /// Tasks deleted and purged.
+    pub removed: IntCounter,
     /// When a partition was last snapshotted, seconds since 1970-01-01 UTC; 0: not since the start.
     pub last_fsm_snapshot: Gauge,
     /// From the proposal of an entry to its reply: log, quorum and apply, seconds. Per entry.
@@ -242,17 +245,6 @@ impl Metrics {
         };
         metrics.build_info.with_label_values(&[version]).set(1);
         Ok(metrics)
-    }
-
-    /// What became of tasks of a group that this peer leads.
-    pub fn settled(&self, tally: Tally) {
-        for (counter, n) in
-            [(&self.acked, tally.acked), (&self.nacked, tally.nacked), (&self.dead, tally.dead), (&self.removed, tally.removed)]
-        {
-            if n > 0 {
-                counter.inc_by(n);
-            }
-        }
     }
 
     /// The gauges of a group's replica here. Keep the result.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 
-use crate::command::{Command, Op, Reply};
+use crate::command::{Command, Op, Reply, Tally};
 use crate::ids::{Namespace, TaskKey};
 use crate::machine::namespace::absent;
+use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::{AppliedRun, ProposeError};
 use crate::runtime::{clock, executor};
@@ -113,11 +114,18 @@ impl Group {
         self.metrics.applied_log_count.inc_by(run.entries);
         if self.leads() {
             // One peer counts what became of a task, not every replica.
-            self.metrics.settled(run.tally);
+            self.count(run.tally);
         }
         self.applied_since_trim.set(self.applied_since_trim.get() + run.bytes);
         if !run.effects.is_empty() {
             self.with_engine(|engine| engine.applied(run.effects, clock::wall_ms()));
+        }
+    }
+
+    fn count(&self, tally: Tally) {
+        let Metrics { acked, nacked, dead, removed, .. } = &self.metrics;
+        for (counter, tasks) in [(acked, tally.acked), (nacked, tally.nacked), (dead, tally.dead), (removed, tally.removed)] {
+            counter.inc_by(tasks);
         }
     }
 
