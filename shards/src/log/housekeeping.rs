@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::error::describe;
+use super::newest;
 use super::segments::{EmptyFile, UNFINISHED, segment_name, spare_name};
 use super::state::Shared;
 
@@ -48,6 +49,10 @@ async fn prepare(log: &Shared) {
             }
         },
         None => create(log, number).await,
+    };
+    let next = match next {
+        Ok(file) => newest::write(&log.directory, &log.options, number).await.map(|()| file),
+        error => error,
     };
     {
         let mut state = log.state.borrow_mut();
@@ -105,7 +110,11 @@ async fn free(log: &Shared) -> io::Result<()> {
         if keep {
             log.directory.rename(&file, &spare_name(number)).await?;
         } else {
-            log.directory.remove(&segment_name(number)).await?;
+            match log.directory.remove(&segment_name(number)).await {
+                // It went the last time, when the name could not be made durable.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => log.directory.sync().await?,
+                removed => removed?,
+            }
         }
         let mut state = log.state.borrow_mut();
         state.next_error = None;

@@ -34,6 +34,7 @@ mod group;
 mod group_log;
 mod housekeeping;
 mod index;
+mod newest;
 mod options;
 mod read;
 mod record;
@@ -100,6 +101,13 @@ impl Log {
             let file = housekeeping::create(&shared, 1).await.map_err(io_error)?;
             let segment = Segment { file: file.file, bytes: file.bytes, recycled: false, live_entries: 0, live_bytes: 0 };
             shared.state.borrow_mut().segments.insert(1, segment);
+        }
+        let newest = {
+            let state = shared.state.borrow();
+            state.tail.segment + u32::from(state.next.is_some())
+        };
+        if newest::read(&shared.directory)? != Some(newest) {
+            newest::write(&shared.directory, &shared.options, newest).await.map_err(io_error)?;
         }
         let writer: Task = Box::pin(spawn(writer::run(Rc::clone(&shared))));
         let housekeeper: Task = Box::pin(spawn(housekeeping::run(Rc::clone(&shared))));

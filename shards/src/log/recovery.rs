@@ -11,12 +11,14 @@ use std::rc::Rc;
 use super::error::LogError;
 use super::frame::{CHECKPOINT, RECYCLED, VERSION};
 use super::group::Group;
+use super::newest;
 use super::options::LogOptions;
 use super::replay::Replay;
 use super::scan::{Expected, Found, Scanner};
 use super::segments::{EmptyFile, Segment, SegmentNumber, UNFINISHED, is_spare, segment_name, segment_number};
 use super::state::Tail;
-use crate::runtime::files::{Directory, File};
+use crate::runtime::files::{BLOCK_BYTES, Directory, File};
+use crate::runtime::{disk, executor};
 
 /// What is on disk.
 pub(crate) struct Recovered {
@@ -53,6 +55,8 @@ struct End {
     /// Why there is no further frame.
     reason: &'static str,
     expected: Expected,
+    /// How long the last frame is.
+    last_bytes: u64,
 }
 
 /// Reads what the directory holds; `None` when there is no log. Nothing is changed on disk before everything was read and found
@@ -115,10 +119,23 @@ async fn candidates(directory: &Directory, options: &LogOptions, names: &[String
         let reason = format!("the segment is missing; the next one that is there is {}", gap[1]);
         return Err(LogError::Damaged { file, offset: 0, reason });
     }
+    if let Some(newest) = newest::read(directory)?
+        && numbers.last().is_none_or(|last| *last < newest)
+    {
+        let file = directory.path().join(segment_name(numbers.last().map_or(newest, |last| last + 1)));
+        let reason = format!("the segment is missing; there were segments up to {newest}");
+        return Err(LogError::Damaged { file, offset: 0, reason });
+    }
     let mut candidates = Vec::with_capacity(numbers.len());
     for number in numbers {
         let path = directory.path().join(segment_name(number));
+        let read = path.clone();
+        // Where direct IO fell back to the page cache, a sync may have failed before the process ended.
+        executor::run_blocking(move || disk::read_from_disk(&read)).await.and_then(|done| done).map_err(io_error)?;
         let EmptyFile { file, bytes, .. } = open(options, path).await.map_err(io_error)?;
+        if bytes < BLOCK_BYTES as u64 {
+            return Err(LogError::Damaged { file: file.path(), offset: 0, reason: "the segment is empty".to_owned() });
+        }
         candidates.push(Candidate { number, file, bytes, recycled: false });
     }
     Ok(candidates)
@@ -132,9 +149,9 @@ async fn open(options: &LogOptions, path: PathBuf) -> io::Result<EmptyFile> {
 
 /// Replays all frames up to the first that is missing, and makes sure that none is behind it.
 async fn read_all(candidates: &mut [Candidate], replay: &mut Replay) -> Result<End, ScanError> {
-    let mut end = End { segments: 0, offset: 0, reason: "there is no frame", expected: Expected::default() };
+    let mut end = End { segments: 0, offset: 0, reason: "there is no frame", expected: Expected::default(), last_bytes: 0 };
     for candidate in candidates.iter_mut() {
-        let (offset, reason) = read_segment(candidate, replay, &mut end.expected).await?;
+        let (offset, reason) = read_segment(candidate, replay, &mut end).await?;
         if offset == 0 {
             if end.segments == 0 {
                 end.reason = reason;
@@ -148,19 +165,16 @@ async fn read_all(candidates: &mut [Candidate], replay: &mut Replay) -> Result<E
         return Err(first.damaged(0, format!("the oldest segment has no checkpoint: {}", end.reason)).into());
     }
     refuse_later_frames(candidates, &end).await?;
+    refuse_damaged_tail(candidates, &end).await?;
     Ok(end)
 }
 
 /// Replays one segment. Returns where its frames end, and why.
-async fn read_segment(
-    candidate: &mut Candidate,
-    replay: &mut Replay,
-    expected: &mut Expected,
-) -> Result<(u64, &'static str), ScanError> {
+async fn read_segment(candidate: &mut Candidate, replay: &mut Replay, end: &mut End) -> Result<(u64, &'static str), ScanError> {
     let mut scanner = candidate.scanner();
     let mut at = 0;
     loop {
-        match scanner.frame(at, *expected).await? {
+        match scanner.frame(at, end.expected).await? {
             Found::Frame(header, crc, records) => {
                 if (header.flags & CHECKPOINT != 0) != (at == 0) {
                     return Err(candidate.damaged(at, "a checkpoint is not where a segment begins").into());
@@ -168,8 +182,9 @@ async fn read_segment(
                 let records_at = at + super::frame::HEADER_BYTES as u64;
                 replay.frame(&header, &records, records_at).map_err(|error| candidate.damaged(at, error.to_string()))?;
                 candidate.recycled |= header.flags & RECYCLED != 0;
-                *expected = Expected { log: Some(header.log), frame: Some((header.frame + 1, crc)) };
-                at += header.frame_bytes() as u64;
+                end.expected = Expected { log: Some(header.log), frame: Some((header.frame + 1, crc)) };
+                end.last_bytes = header.frame_bytes() as u64;
+                at += end.last_bytes;
             }
             Found::Version(version) => {
                 return Err(LogError::Version { file: candidate.file.path(), offset: at, version, supported: VERSION }.into());
@@ -197,6 +212,23 @@ async fn refuse_later_frames(candidates: &[Candidate], end: &End) -> Result<(), 
     Ok(())
 }
 
+/// What is behind the last frame was never whole, or no longer is. A write that a crash tore leaves sectors as they were, zeros, and
+/// its first one whole or not at all. So where the file had no earlier life, a frame's begin that is no header of ours, or a header
+/// without a zero sector behind it, is damage.
+async fn refuse_damaged_tail(candidates: &[Candidate], end: &End) -> Result<(), ScanError> {
+    let last = end.segments.saturating_sub(1);
+    let places = [(last, end.offset), (last + 1, 0)];
+    for (number, at) in places.into_iter().take(if end.segments == 0 { 1 } else { 2 }) {
+        let Some(candidate) = candidates.get(number) else { continue };
+        if candidate.recycled || !candidate.scanner().is_damaged(at, end.expected).await? {
+            continue;
+        }
+        let reason = format!("{}, and it was no write that a crash tore: no sector of it is missing", end.reason);
+        return Err(candidate.damaged(at, reason).into());
+    }
+    Ok(())
+}
+
 /// Cuts off what is behind the last frame. Returns where writing goes on, the segments that stay, and the next one's file.
 async fn cut(
     directory: &Directory,
@@ -215,9 +247,20 @@ async fn cut(
         tell_torn(last, end.offset, torn, end.reason);
         last.file.zero(end.offset, last.bytes).await?;
     }
-    // What was read may have come out of the drive's cache.
+    // What was read may have come out of the drive's cache, and the sync after it was written may have failed: it is written again.
+    // Frames before the last were synced before the next was begun.
+    if end.last_bytes > 0 {
+        let read = last.file.read_at(end.offset - end.last_bytes, end.last_bytes as usize).await?;
+        let mut frame = last.file.buffer(read.len());
+        frame.as_bytes_mut().copy_from_slice(&read);
+        last.file.write_at(frame, end.offset - end.last_bytes).await?;
+    }
     last.file.fdatasync().await?;
 
+    // The file that says how many segments there were is lowered before one goes.
+    if !later.is_empty() {
+        newest::write(directory, options, last.number).await?;
+    }
     let mut next = None;
     for candidate in later {
         if next.is_some() || candidate.bytes != options.segment_bytes {

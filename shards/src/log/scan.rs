@@ -3,9 +3,12 @@
 use std::io;
 use std::rc::Rc;
 
-use super::frame::{FrameHeader, HEADER_BYTES, VERSION, checksum, stored_crc};
+use super::frame::{FrameHeader, HEADER_BYTES, RECYCLED, VERSION, checksum, stored_crc};
 use super::segments::SegmentNumber;
 use crate::runtime::files::{BLOCK_BYTES, File};
+
+/// What a disk writes whole or not at all, in bytes.
+const SECTOR_BYTES: usize = 512;
 
 /// How much is read at a time, in bytes.
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -106,6 +109,34 @@ impl Scanner {
             at += BLOCK_BYTES as u64;
         }
         Ok(None)
+    }
+
+    /// What is at `at`, where no whole frame is, cannot be what a torn write left of the expected one in a file of zeros. Asked of the
+    /// begin of a segment that may have had an earlier life: only a header that is this segment's says that it had none.
+    pub(crate) async fn is_damaged(&mut self, at: u64, expected: Expected) -> io::Result<bool> {
+        if at + BLOCK_BYTES as u64 > self.bytes {
+            return Ok(false);
+        }
+        let number = self.number;
+        let first = self.bytes(at, SECTOR_BYTES).await?;
+        if first.iter().all(|byte| *byte == 0) {
+            return Ok(false);
+        }
+        let header = FrameHeader::parse(first).filter(|header| header.segment == number);
+        let Some(header) = header else { return Ok(at > 0) };
+        if at == 0 && header.flags & RECYCLED != 0 {
+            return Ok(false);
+        }
+        let (log, frame) = (expected.log.unwrap_or(header.log), expected.frame.unwrap_or((header.frame, header.previous_crc)));
+        if (log, frame) != (header.log, (header.frame, header.previous_crc)) {
+            return Ok(at > 0);
+        }
+        if at + header.frame_bytes() as u64 > self.bytes {
+            return Ok(true);
+        }
+        let content = HEADER_BYTES + header.payload_bytes as usize;
+        let sectors = self.bytes(at, content.next_multiple_of(SECTOR_BYTES)).await?.chunks(SECTOR_BYTES);
+        Ok(!sectors.into_iter().any(|sector| sector.iter().all(|byte| *byte == 0)))
     }
 
     /// How many bytes from `from` on are not known to be clean: up to the last one that is not zero, or, when the file had an

@@ -4,6 +4,9 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 
+use futures_util::{Stream, stream};
+use openraft::OptionalSend;
+use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 
 use super::types::{self, Entry, LogId, RaftVote, TypeConfig};
@@ -21,25 +24,55 @@ impl LogStore {
         let entries = self.0.read(start..end, bytes_max).await?;
         entries.into_iter().map(|entry| types::raft_entry(entry).map_err(io::Error::from)).collect()
     }
+
+    /// The same, from `start` on: that it was purged is an error, and not a range that begins later.
+    async fn entries_from(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
+        let entries = self.entries(start, end, bytes_max).await?;
+        match entries.first().map(|entry| entry.log_id().index) {
+            Some(first) if first != start => {
+                let text = format!("entry {start} of the raft log is wanted, but the first that is there is {first}");
+                Err(io::Error::new(io::ErrorKind::NotFound, text))
+            }
+            _ => Ok(entries),
+        }
+    }
+}
+
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(n) => *n,
+        Bound::Excluded(n) => n.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(n) => n.saturating_add(1),
+        Bound::Excluded(n) => *n,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug>(&mut self, range: RB) -> io::Result<Vec<Entry>> {
-        let start = match range.start_bound() {
-            Bound::Included(n) => *n,
-            Bound::Excluded(n) => n.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(n) => n.saturating_add(1),
-            Bound::Excluded(n) => *n,
-            Bound::Unbounded => u64::MAX,
-        };
+        let (start, end) = bounds(&range);
         self.entries(start, end, usize::MAX).await
     }
 
+    /// What is applied: it begins where it is wanted.
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        let (entries, error) = match self.entries_from(start, end, usize::MAX).await {
+            Ok(entries) => (entries, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        stream::iter(entries.into_iter().map(Ok).chain(error.map(Err)))
+    }
+
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.entries(start, end, READ_BYTES_MAX).await
+        self.entries_from(start, end, READ_BYTES_MAX).await
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<RaftVote>> {

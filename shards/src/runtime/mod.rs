@@ -3,6 +3,7 @@
 //! Everything above sees a clock, tasks, sleeps, mailboxes, files and sockets, and could run on another thread-per-core executor.
 
 pub mod clock;
+pub mod disk;
 pub mod executor;
 pub mod files;
 pub mod mailbox;

@@ -5,8 +5,9 @@ use crate::ids::GroupId;
 use crate::log::{Log, LogError};
 use crate::runtime::files::BLOCK_BYTES;
 
-/// Three frames in one segment, a bit flipped at every byte of them (each byte another bit). In the first two the log must refuse
-/// and name file and frame; in the last one, which nothing distinguishes from a torn write, it is cut off.
+/// Three frames in one segment, a bit flipped at every byte of them (each byte another bit). The log must refuse and name file and
+/// frame, also in the last one: a write that a crash tore lacks whole sectors. Only when the header says that the frame is longer than
+/// it is, zeros follow where it says that something is, and it is cut off.
 #[test]
 fn a_flipped_bit_anywhere() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -32,12 +33,12 @@ fn a_flipped_bit_anywhere() {
             match Log::open(directory.path().to_owned(), options()).await {
                 Ok(log) => {
                     assert_eq!(begin, frames[2].0, "flip at byte {flip}: only the last frame may be cut off");
+                    assert!((28..32).contains(&(flip - begin)), "flip at byte {flip}: no sector is missing");
                     assert_eq!(log.group(GroupId(1)).state().last, Some(at(1, 3)), "flip at byte {flip}");
                     log.close().await.expect("closed");
                 }
                 Err(LogError::Damaged { file, offset, .. }) => {
                     assert_eq!((&file, offset), (&path, begin as u64), "flip at byte {flip}");
-                    assert_ne!(begin, frames[2].0, "flip at byte {flip}: nothing tells it from a torn tail");
                     assert_eq!(std::fs::read(&path).expect("read")[..begin], image[..begin], "a refused log is not touched");
                 }
                 Err(other) => panic!("flip at byte {flip}: {other}"),
@@ -159,4 +160,87 @@ fn a_read_of_a_damaged_entry() {
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
         assert!(error.to_string().contains("0000000001.log at byte 48: entry 0 of group 1"), "{error}");
     });
+}
+
+/// What a sync vouched for is gone although every file has its right name: a segment is empty, or the last ones are not there. The log
+/// would look like one that ends earlier.
+#[test]
+fn an_empty_or_missing_last_segment() {
+    for prepared in [true, false] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let newest = run(async {
+            let (log, group) = group(directory.path(), options()).await;
+            append(&group, entries(1, 0..1, 100_000)).await.expect("durable");
+            let mut index = 1;
+            while log.shared.state.borrow().tail.segment < 3 || log.shared.state.borrow().next.is_none() {
+                append(&group, entries(1, index..index + 1, 100_000)).await.expect("durable");
+                index += 1;
+            }
+            log.close().await.expect("closed");
+            4
+        });
+        if !prepared {
+            // A full disk, or a crash, and there is no next one.
+            std::fs::remove_file(segment(directory.path(), newest)).expect("removed");
+            std::fs::write(directory.path().join("newest"), crate::log::newest::text(newest - 1)).expect("written");
+        }
+        let last = segment(directory.path(), newest - 1);
+        let image = std::fs::read(&last).expect("read");
+        std::fs::write(&last, b"").expect("emptied");
+        match refusal(directory.path()) {
+            LogError::Damaged { file, .. } => assert_eq!(file, last),
+            other => panic!("{other}"),
+        }
+        std::fs::remove_file(&last).expect("removed");
+        match refusal(directory.path()) {
+            LogError::Damaged { file, .. } => assert_eq!(file, last),
+            other => panic!("{other}"),
+        }
+        std::fs::write(&last, image).expect("put back");
+        run(async {
+            let (_log, group) = group(directory.path(), options()).await;
+            assert!(group.state().last.is_some_and(|last| last.index >= 20));
+        });
+    }
+}
+
+/// Every file of a log that was stopped is removed or emptied: what opens has everything, what does not says what is wrong.
+#[test]
+fn a_missing_or_empty_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let last = run(async {
+        let (log, group) = group(directory.path(), options()).await;
+        for index in 0..35 {
+            append(&group, entries(1, index..index + 1, 100_000)).await.expect("durable");
+        }
+        group.purge(at(1, 12)).await.expect("durable");
+        let state = group.state();
+        log.close().await.expect("closed");
+        state
+    });
+    let files: Vec<_> = std::fs::read_dir(directory.path()).expect("listed").map(|entry| entry.expect("entry").path()).collect();
+    assert!(files.len() >= 5, "{files:?}");
+    for (harmed, empties) in files.iter().flat_map(|file| [(file, false), (file, true)]) {
+        let victim = tempfile::tempdir().expect("a directory");
+        for file in &files {
+            std::fs::copy(file, victim.path().join(file.file_name().expect("a name"))).expect("copied");
+        }
+        let path = victim.path().join(harmed.file_name().expect("a name"));
+        match empties {
+            true => std::fs::write(&path, b"").expect("emptied"),
+            false => std::fs::remove_file(&path).expect("removed"),
+        }
+        run(async {
+            match Log::open(victim.path().to_owned(), options()).await {
+                Ok(log) => {
+                    let group = log.group(GroupId(1));
+                    assert_eq!(group.state(), last, "{} is missing, and entries with it", path.display());
+                    assert_eq!(read_all(&group).await, entries(1, 13..35, 100_000), "{}", path.display());
+                    log.close().await.expect("closed");
+                }
+                Err(LogError::Damaged { .. }) => {}
+                Err(other) => panic!("{}: {other}", path.display()),
+            }
+        });
+    }
 }
