@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::{PartitionError, Place};
+use crate::runtime::disk;
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -28,12 +29,16 @@ const TRAILER: [u8; 4] = *b"FJL\x03";
 /// Type, compression, keyspace, key length, value length, stored length.
 const ITEM_HEAD_BYTES: usize = 1 + 1 + 8 + 2 + 4 + 4;
 
-/// Checks the journals in `dir` and cuts a torn tail off the active one.
+/// Checks the journals in `dir` and cuts a torn tail off the active one. Returns the last batch's sequence number.
 ///
 /// # Errors
 /// [`PartitionError::Damaged`] for anything wrong in a sealed journal, naming file and offset.
-pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<(), PartitionError> {
+pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Option<u64>, PartitionError> {
     let mut journals = journals(dir).map_err(|error| place.storage(error))?;
+    // fjall writes them through the page cache, and a sync may have failed before the process ended.
+    for (_, path) in &journals {
+        disk::read_from_disk(path).map_err(|error| place.storage(error))?;
+    }
     let active = journals.pop();
     let mut sequence = None;
     for (_, path) in &journals {
@@ -42,7 +47,7 @@ pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<(), PartitionE
             return Err(place.finding(format!("the sealed journal {} is broken at byte {}", path.display(), found.good_bytes)));
         }
     }
-    let Some((_, path)) = active else { return Ok(()) };
+    let Some((_, path)) = active else { return Ok(sequence) };
     let found = Audit::of(&path, &mut sequence).map_err(|error| place.storage(error))?;
     if !found.clean {
         tracing::info!(group = %place.group, journal = %path.display(), offset = found.good_bytes,
@@ -54,11 +59,21 @@ pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<(), PartitionE
         };
         cut().map_err(|error: io::Error| place.storage(error))?;
     }
-    Ok(())
+    Ok(sequence)
+}
+
+/// A journal in `dir` begins with a whole batch.
+pub(super) fn any_batch(dir: &Path) -> io::Result<bool> {
+    for (_, path) in journals(dir)? {
+        if Journal::open(&path)?.batch()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The journals by number; the last is the active one.
-fn journals(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(super) fn journals(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
@@ -79,9 +94,8 @@ struct Audit {
 
 impl Audit {
     fn of(path: &Path, sequence: &mut Option<u64>) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let left = file.metadata()?.len();
-        let mut reader = Journal { input: BufReader::with_capacity(1 << 18, file), left, buffer: Vec::new() };
+        let mut reader = Journal::open(path)?;
+        let left = reader.left;
         let mut good_bytes = 0;
         loop {
             match reader.batch()? {
@@ -120,6 +134,12 @@ struct Journal {
 }
 
 impl Journal {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let left = file.metadata()?.len();
+        Ok(Journal { input: BufReader::with_capacity(1 << 18, file), left, buffer: Vec::new() })
+    }
+
     /// How long the batch was that was read last.
     fn batch_bytes(&self, file_bytes: u64, before: u64) -> u64 {
         file_bytes - self.left - before

@@ -59,6 +59,7 @@ impl Partition {
         generation::switch(&base, prepared.number).map_err(|error| self.place.storage(error))?;
         self.tree.directory().doom();
         // Who makes views of this partition makes them of the new one from here on.
+        new.place.tell_like(&self.place);
         std::mem::swap(&mut self.viewer, &mut new.viewer);
         new.viewer.show(new.source());
         close_aside(std::mem::replace(self, new));
@@ -76,9 +77,9 @@ fn close_aside(partition: Partition) {
 impl Drafts {
     /// Begins a draft in a directory of its own. Blocks.
     pub fn begin(&self) -> Result<Draft, PartitionError> {
-        let place = Place { group: self.group, dir: self.base.clone() };
+        let place = Place::new(self.group, self.base.clone());
         let (number, dir) = generation::create_next(&self.base).map_err(|error| place.storage(error))?;
-        let place = Place { group: self.group, dir: Arc::from(dir.as_path()) };
+        let place = Place::new(self.group, Arc::from(dir.as_path()));
         let tree = Tree::open_in(Arc::new(Directory::doomed(&dir)), &self.options).map_err(|error| place.fjall(error))?;
         Ok(Draft { place, number, tree, options: self.options.clone() })
     }
@@ -127,6 +128,7 @@ impl Draft {
         sync_names(directory.path()).map_err(|error| place.storage(error))?;
         // What cannot be opened again must not take the place of what can.
         let partition = Partition::open_in(directory, place.group, &options)?;
+        partition.record.raise(&place, applied.map(|position| position.index))?;
         Ok(Prepared { partition: Some(partition), number })
     }
 }

@@ -1,8 +1,9 @@
 //! Why a partition cannot serve.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::ids::GroupId;
 use crate::machine::{ApplyError, StoreError};
@@ -75,9 +76,38 @@ pub(super) struct Finding(pub(super) String);
 pub(super) struct Place {
     pub(super) group: GroupId,
     pub(super) dir: Arc<Path>,
+    told: Arc<Told>,
+}
+
+type Tell = Arc<dyn Fn(&PartitionError) + Send + Sync>;
+
+/// Who is told of damage, once somebody wants to be.
+#[derive(Default)]
+struct Told(OnceLock<Tell>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Told").field(&self.0.get().is_some()).finish()
+    }
 }
 
 impl Place {
+    pub(super) fn new(group: GroupId, dir: Arc<Path>) -> Self {
+        Place { group, dir, told: Arc::default() }
+    }
+
+    /// Has `tell` called with all damage that is found here from now on. The first one stays.
+    pub(super) fn tell(&self, tell: Tell) {
+        let _ = self.told.0.set(tell);
+    }
+
+    /// Damage here is told to whom damage there is told to.
+    pub(super) fn tell_like(&self, other: &Place) {
+        if let Some(tell) = other.told.0.get() {
+            self.tell(Arc::clone(tell));
+        }
+    }
+
     /// An error of fjall, sorted into what it means for the replica.
     pub(super) fn fjall(&self, error: fjall::Error) -> PartitionError {
         match &error {
@@ -95,7 +125,11 @@ impl Place {
     }
 
     pub(super) fn damaged(&self, source: impl std::error::Error + Send + Sync + 'static) -> PartitionError {
-        PartitionError::Damaged { group: self.group, dir: self.dir.clone(), source: Cause::new(source) }
+        let error = PartitionError::Damaged { group: self.group, dir: self.dir.clone(), source: Cause::new(source) };
+        if let Some(tell) = self.told.0.get() {
+            tell(&error);
+        }
+        error
     }
 
     /// A row or file that is not what it should be.

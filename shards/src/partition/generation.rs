@@ -1,7 +1,7 @@
 //! Generations: a snapshot is installed beside the old state and takes its place in one rename.
 //!
 //! ```text
-//! group-00001/current        text: the name of the generation that counts
+//! group-00001/current        text: the name of the generation that counts, and that it has a manifest
 //! group-00001/generation-1/  a partition
 //! ```
 //! A path is never used again while something still reads what was there, so what reads the old generation cannot touch a new one.
@@ -15,12 +15,15 @@ use bytes::Bytes;
 
 use super::draft::ImportError;
 use super::error::{PartitionError, Place};
-use super::{Partition, PartitionOptions, View, directory};
+use super::{Partition, PartitionOptions, View, directory, manifest};
 use crate::command::LogPosition;
 use crate::ids::GroupId;
 
 /// The file that names the generation that counts.
 const CURRENT: &str = "current";
+
+/// Said beside the name: the generation has a manifest. One that an earlier z4 made gets it when it is opened.
+const COMPLETE: &str = "manifest";
 
 const PREFIX: &str = "generation-";
 
@@ -28,24 +31,42 @@ const PREFIX: &str = "generation-";
 pub(super) type Number = u64;
 
 impl Partition {
-    /// Opens the generation of `base` that counts, or creates the first one.
+    /// Something of a partition is in `base`.
+    pub fn is_there(base: &Path) -> bool {
+        let mut names = fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.any(|name| name == CURRENT || name.to_str().and_then(number).is_some())
+    }
+
+    /// Opens the generation of `base` that counts, or creates the first one. What it holds is durable then.
     ///
     /// # Errors
-    /// As [`Partition::open`].
+    /// As [`Partition::open`]; and [`PartitionError::Damaged`] when a generation or its name is missing.
     pub fn open_current(base: &Path, group: GroupId, options: &PartitionOptions) -> Result<Self, PartitionError> {
-        let place = Place { group, dir: base.into() };
+        let place = Place::new(group, base.into());
         let failed = |error| place.storage(error);
         fs::create_dir_all(base).map_err(failed)?;
-        let number = match fs::read_to_string(base.join(CURRENT)) {
-            Ok(name) => number(name.trim()).ok_or_else(|| place.finding(format!("{CURRENT} names no generation: {name:?}")))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                switch(base, 1).map_err(failed)?;
-                1
-            }
+        let text = match fs::read_to_string(base.join(CURRENT)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return create(base, &place, options),
             Err(error) => return Err(failed(error)),
         };
+        let (name, says) = text.split_once('\n').unwrap_or((&text, ""));
+        let number = number(name).ok_or_else(|| place.finding(format!("{CURRENT} names no generation: {text:?}")))?;
+        let dir = path(base, number);
+        let complete = says.trim_end() == COMPLETE;
+        if complete && !manifest::is_there(&dir) {
+            let what = if dir.is_dir() { "its manifest" } else { "its directory" };
+            return Err(place.finding(format!("{CURRENT} names {}, but {what} is missing", dir.display())));
+        }
+        let mut partition = Partition::open(&dir, group, options)?;
+        if !complete {
+            switch(base, number).map_err(failed)?;
+        }
+        // Only now: what was named may be damaged.
         remove_others(base, number).map_err(failed)?;
-        Partition::open(&path(base, number), group, options)
+        // Where the log ends before what is applied, openraft lets all of it go at the start.
+        partition.persist()?;
+        Ok(partition)
     }
 
     /// Replaces everything by the rows of `view`, as of `applied`, with this membership. A crash leaves the old state or the new one.
@@ -69,6 +90,25 @@ impl Partition {
         filling.close()?;
         self.adopt(draft.finish(applied, membership)?)
     }
+}
+
+/// Makes the first generation of a group that has none. It is named when everything is there.
+fn create(base: &Path, place: &Place, options: &PartitionOptions) -> Result<Partition, PartitionError> {
+    let failed = |error| place.storage(error);
+    for entry in fs::read_dir(base).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_generation = path.file_name().and_then(|name| name.to_str()).and_then(number).is_some();
+        if is_generation && manifest::holds_rows(&path, place)? {
+            return Err(place.finding(format!("{CURRENT} is missing, but {} is there", path.display())));
+        }
+    }
+    // A crash left them when they were being made.
+    remove_others(base, 0).map_err(failed)?;
+    let partition = Partition::open(&path(base, 1), place.group, options)?;
+    switch(base, 1).map_err(failed)?;
+    let above = base.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
+    Ok(partition)
 }
 
 /// The directory that holds the generations, of a partition in one of them.
@@ -107,7 +147,7 @@ fn number(name: &str) -> Option<Number> {
 pub(super) fn switch(base: &Path, number: Number) -> io::Result<()> {
     let draft = base.join("current.draft");
     let mut file = File::create(&draft)?;
-    writeln!(file, "{PREFIX}{number}")?;
+    writeln!(file, "{PREFIX}{number}\n{COMPLETE}")?;
     file.sync_all()?;
     fs::rename(&draft, base.join(CURRENT))?;
     File::open(base)?.sync_all()

@@ -17,6 +17,7 @@ mod error;
 mod generation;
 mod layer;
 mod layout;
+mod manifest;
 mod options;
 mod queue;
 mod rows;
@@ -26,6 +27,7 @@ mod tree;
 mod upkeep;
 mod view;
 mod viewer;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +54,7 @@ use crate::machine::{Machine, Outcome, Totals, keys};
 use directory::Directory;
 use error::Place;
 use layout::Applied;
+use manifest::Record;
 use queue::Queue;
 use store::BatchStore;
 use tree::Tree;
@@ -68,6 +71,7 @@ pub struct Partition {
     upkeep: Arc<Upkeep>,
     threads: Vec<JoinHandle<()>>,
     viewer: Viewer,
+    record: Arc<Record>,
     applied: Option<LogPosition>,
     membership: Option<(Option<LogPosition>, Bytes)>,
 }
@@ -85,10 +89,10 @@ impl Partition {
     }
 
     fn open_in(directory: Arc<Directory>, group: GroupId, options: &PartitionOptions) -> Result<Self, PartitionError> {
-        let dir = directory.path();
-        let place = Place { group, dir: Arc::from(dir) };
-        std::fs::create_dir_all(dir).map_err(|error| place.storage(error))?;
-        audit::audit_journals(dir, &place)?;
+        let place = Place::new(group, Arc::from(directory.path()));
+        std::fs::create_dir_all(&place.dir).map_err(|error| place.storage(error))?;
+        let manifest = manifest::check(&place.dir, &place)?;
+        let last_batch = audit::audit_journals(&place.dir, &place)?;
         let tree = Tree::open_in(directory, options).map_err(|error| place.fjall(error))?;
         let view = View::without_queue(&tree, &place);
         let found = view.applied()?;
@@ -96,6 +100,12 @@ impl Partition {
         let membership = found.and_then(|found| found.membership);
         let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| place.reading(error))?;
         drop(view);
+        whole::check(&tree, &place, whole::Said { manifest, last_batch, applied, totals: machine.totals() })?;
+        if manifest.is_none() {
+            directory::sync_names(&place.dir).map_err(|error| place.storage(error))?;
+        }
+        let record = Arc::new(Record::new(manifest));
+        record.raise(&place, None)?;
         let queue = Arc::new(Queue::new(options.queue_bytes_max, applied));
         let mut partition = Partition {
             place,
@@ -106,6 +116,7 @@ impl Partition {
             upkeep: Arc::default(),
             threads: Vec::new(),
             viewer: Viewer::default(),
+            record,
             applied,
             membership,
         };
@@ -137,6 +148,12 @@ impl Partition {
         let thread = std::thread::Builder::new().name(name).spawn(body).map_err(|error| self.place.storage(error))?;
         self.threads.push(thread);
         Ok(())
+    }
+
+    /// Calls `tell` with any damage that is found from now on, whoever finds it: apply, reads, views, the threads behind. On the thread
+    /// that found it, which must not be held up. It goes with the state when another takes its place.
+    pub fn on_damage(&self, tell: impl Fn(&PartitionError) + Send + Sync + 'static) {
+        self.place.tell(Arc::new(tell));
     }
 
     /// The last entry that was applied, durable or not.
@@ -191,7 +208,14 @@ impl Partition {
 
     /// A handle that persists from another thread while this one goes on to apply.
     pub fn persister(&self) -> Persister {
-        Persister { place: self.place.clone(), tree: self.tree.clone(), queue: self.queue.clone() }
+        let record = Arc::clone(&self.record);
+        Persister { place: self.place.clone(), tree: self.tree.clone(), queue: self.queue.clone(), record }
+    }
+
+    /// Holds up its syncs.
+    #[cfg(test)]
+    pub(crate) fn sync_gate(&self) -> Arc<tree::SyncGate> {
+        self.tree.sync_gate()
     }
 
     /// A consistent view of everything applied so far.
@@ -291,6 +315,7 @@ pub struct Persister {
     place: Place,
     tree: Tree,
     queue: Arc<Queue>,
+    record: Arc<Record>,
 }
 
 impl Persister {
@@ -298,6 +323,7 @@ impl Persister {
     pub fn persist(&self) -> Result<Option<LogPosition>, PartitionError> {
         let position = self.queue.drained()?;
         self.tree.sync().map_err(|error| self.place.fjall(error))?;
+        self.record.raise(&self.place, position.map(|position| position.index))?;
         Ok(position)
     }
 }

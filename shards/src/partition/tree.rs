@@ -8,6 +8,8 @@
 #[cfg(test)]
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fjall::compaction::Leveled;
 use fjall::config::{
@@ -36,6 +38,8 @@ pub(super) struct Tree {
     memtable_bytes: u64,
     memtables_sealed_max: usize,
     compaction: Arc<Leveled>,
+    #[cfg(test)]
+    gate: Arc<SyncGate>,
     /// Last, so that the database is closed when its directory may go.
     directory: Arc<Directory>,
 }
@@ -70,8 +74,15 @@ impl Tree {
             memtable_bytes: options.memtable_bytes,
             memtables_sealed_max: options.memtables_sealed_max,
             compaction: Arc::new(compaction),
+            #[cfg(test)]
+            gate: Arc::default(),
             directory,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn sync_gate(&self) -> Arc<SyncGate> {
+        Arc::clone(&self.gate)
     }
 
     /// Where it is.
@@ -123,6 +134,8 @@ impl Tree {
 
     /// Everything that was committed is on the disk when this returns.
     pub(super) fn sync(&self) -> fjall::Result<()> {
+        #[cfg(test)]
+        self.gate.pass();
         self.db.persist(PersistMode::SyncAll)
     }
 
@@ -169,9 +182,49 @@ impl Tree {
         Ok(worked)
     }
 
+    /// The last sequence number in tables, of task rows and of all others.
+    pub(super) fn flushed(&self) -> [Option<u64>; 2] {
+        self.keyspaces().map(|keyspace| keyspace.tree.get_highest_persisted_seqno())
+    }
+
+    /// There are not more task rows than these.
+    pub(super) fn task_rows_max(&self) -> u64 {
+        self.tasks.approximate_len() as u64
+    }
+
     /// Bytes on disk, journals included.
     pub(super) fn disk_bytes(&self) -> fjall::Result<u64> {
         self.db.disk_space()
+    }
+}
+
+/// Holds syncs up, as a disk does that hangs.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct SyncGate {
+    closed: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+#[cfg(test)]
+impl SyncGate {
+    /// Syncs wait until it is opened again.
+    pub(crate) fn close(&self, closed: bool) {
+        self.closed.store(closed, Ordering::SeqCst);
+    }
+
+    /// How many syncs have come to it while it was closed.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    fn pass(&self) {
+        if self.closed.load(Ordering::SeqCst) {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        while self.closed.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
     }
 }
 

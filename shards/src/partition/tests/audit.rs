@@ -22,7 +22,7 @@ fn three_batches() -> (TempDir, Vec<u8>) {
 }
 
 fn audit(dir: &Path) -> Result<(), PartitionError> {
-    audit_journals(dir, &Place { group: GroupId(1), dir: Arc::from(dir) })
+    audit_journals(dir, &Place::new(GroupId(1), Arc::from(dir))).map(|_| ())
 }
 
 /// The batches that are there: state row 1 says the last, and all task rows up to it must be there.

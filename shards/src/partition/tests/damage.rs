@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use super::*;
 use crate::partition::PartitionError;
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("it can be listed") {
         let path = entry.expect("it can be read").path();
@@ -22,7 +22,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 
 /// Everything that the partition holds, or the first error.
 fn read_all(dir: &Path) -> Result<BTreeMap<Bytes, Bytes>, PartitionError> {
-    let place = Place { group: GroupId(1), dir: Arc::from(dir) };
+    let place = Place::new(GroupId(1), Arc::from(dir));
     let tree = Tree::open(dir, &PartitionOptions::default()).map_err(|error| place.fjall(error))?;
     let parts = Parts { place, tree, queue: Arc::new(Queue::new(usize::MAX, None)) };
     let view = parts.view();

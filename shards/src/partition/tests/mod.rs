@@ -7,6 +7,7 @@ mod kill;
 mod measure;
 mod measure_span;
 mod measure_transfer;
+mod missing;
 mod partition;
 mod span;
 mod store;
@@ -36,7 +37,7 @@ struct Parts {
 
 impl Parts {
     fn open(dir: &Path) -> Self {
-        let place = Place { group: GroupId(1), dir: Arc::from(dir) };
+        let place = Place::new(GroupId(1), Arc::from(dir));
         let tree = Tree::open(dir, &PartitionOptions::default()).expect("an intact database opens");
         Parts { place, tree, queue: Arc::new(Queue::new(usize::MAX, None)) }
     }

@@ -124,7 +124,7 @@ fn weak_deletes_hide_their_row_and_nothing_else() {
 #[test]
 fn a_full_queue_waits_for_the_writer_and_hears_of_its_failure() {
     let dir = temp();
-    let place = Place { group: GroupId(1), dir: Arc::from(dir.path()) };
+    let place = Place::new(GroupId(1), Arc::from(dir.path()));
     let queue = Arc::new(Queue::new(10, None));
     let layer = || {
         let mut layer = Layer::default();

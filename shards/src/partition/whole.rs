@@ -1,0 +1,42 @@
+//! What an open partition holds must agree: with its manifest, and its two keyspaces with each other.
+
+use super::error::{PartitionError, Place};
+use super::manifest::Manifest;
+use super::tree::Tree;
+use crate::command::LogPosition;
+use crate::machine::Totals;
+
+/// What different places say.
+pub(super) struct Said {
+    /// As it was found.
+    pub(super) manifest: Option<Manifest>,
+    /// The sequence number of the last batch in the journals.
+    pub(super) last_batch: Option<u64>,
+    /// The last entry, by its row.
+    pub(super) applied: Option<LogPosition>,
+    /// Counts of task rows, by the machine's row.
+    pub(super) totals: Totals,
+}
+
+/// # Errors
+/// [`PartitionError::Damaged`] says what contradicts what.
+pub(super) fn check(tree: &Tree, place: &Place, said: Said) -> Result<(), PartitionError> {
+    let applied = said.applied.map(|position| position.index);
+    let durable = said.manifest.and_then(|manifest| manifest.applied);
+    if applied < durable {
+        let text = |index: Option<u64>| index.map_or_else(|| "none".to_owned(), |index| index.to_string());
+        let (applied, durable) = (text(applied), text(durable));
+        return Err(place.finding(format!("the last entry is {applied}, but the manifest says that {durable} was durable")));
+    }
+    // Of rows that were deleted the deletions count as well, so this is a bound.
+    let (counted, found) = (said.totals.live, tree.task_rows_max());
+    if counted > found {
+        return Err(place.finding(format!("{counted} tasks are counted, but there are only {found} rows")));
+    }
+    // Task rows are ahead of the position in tables: the journal has what is between, for it is synced before a table is made of it.
+    let [tasks, others] = tree.flushed();
+    if tasks > others && said.last_batch < tasks {
+        return Err(place.finding("task rows are ahead of the position, and the journal that had the rest is missing or empty"));
+    }
+    Ok(())
+}
