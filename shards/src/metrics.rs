@@ -122,11 +122,26 @@ pub struct Metrics {
     pub proposals_in_flight: Histogram,
     /// Messages waiting in a shard's mailbox, sampled each time it is drained.
     pub mailbox_depth: Histogram,
+    /// Snapshots that were on their way when the log that their followers need next was purged.
+    pub snapshots_in_vain: IntCounter,
     lateness_seconds: Histogram,
+    /// The disks.
+    pub disk: DiskMetrics,
     /// The SQL port.
     pub sql: SqlMetrics,
     /// What `/proc` says about this process; set at each scrape.
     pub process: ProcessMetrics,
+}
+
+/// Metrics of the disks that hold this peer's directories.
+#[derive(Clone, Debug)]
+pub struct DiskMetrics {
+    /// What is left on the fullest of them, bytes.
+    pub free_bytes: IntGauge,
+    /// 1: less than disk_reserve_bytes is left, and creates are refused.
+    pub short: IntGauge,
+    /// Damage that was found while serving.
+    pub damage: IntCounter,
 }
 
 /// Metrics of the port for MySQL clients.
@@ -239,6 +254,11 @@ impl Metrics {
             proposals_in_flight: powers(&r, "z4_proposals_in_flight", "Entries proposed and not yet answered", 1.0, 2.0, 8)?,
             mailbox_depth: powers(&r, "z4_mailbox_depth", "Messages waiting in a shard's mailbox", 1.0, 4.0, 9)?,
             lateness_seconds: seconds(&r, "z4_lateness_seconds", "Delivery time minus due time, first attempts only")?,
+            snapshots_in_vain: add(
+                &r,
+                IntCounter::new("z4_snapshots_in_vain_total", "Snapshots that were outrun by writers: the follower starts over")?,
+            )?,
+            disk: DiskMetrics::new(&r)?,
             sql: SqlMetrics::new(&r)?,
             process: ProcessMetrics::new(&r)?,
             registry: r,
@@ -310,6 +330,16 @@ impl Metrics {
     /// The content type of [`Metrics::encode`].
     pub fn content_type() -> String {
         TextEncoder::new().format_type().to_owned()
+    }
+}
+
+impl DiskMetrics {
+    fn new(r: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(DiskMetrics {
+            free_bytes: add(r, IntGauge::new("z4_disk_free_bytes", "Space left on the fullest of the peer's disks")?)?,
+            short: add(r, IntGauge::new("z4_disk_short", "1: less than disk_reserve_bytes is left, and creates are refused")?)?,
+            damage: add(r, IntCounter::new("z4_damage_total", "Damage that was found on disk while serving")?)?,
+        })
     }
 }
 

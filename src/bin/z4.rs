@@ -44,6 +44,10 @@ fn main() -> ExitCode {
             tracing::info!("stopped");
             Exit::Stopped.into()
         }
+        Err((Exit::Stopped, why)) => {
+            tracing::info!("{why}");
+            Exit::Stopped.into()
+        }
         Err((exit, error)) => {
             tracing::error!(status = exit.status(), "{error}");
             exit.into()

@@ -30,8 +30,8 @@ use crate::links::identity::{Identity, IdentityError};
 use crate::links::{Links, Standing};
 use crate::process::exit::Exit;
 use crate::process::ready::Ready;
-use crate::process::side_thread;
-use crate::process::stop::{self, StopReason, Stopper};
+use crate::process::stop::{self, StopReason, StopRequests, Stopper};
+use crate::process::{side_thread, space};
 use crate::sql::wire::users::UsersError;
 use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::health::{Health, Stage};
@@ -100,6 +100,9 @@ pub enum BootError {
     /// The ready file cannot be written.
     #[error("ports.json cannot be written")]
     Announce(#[source] io::Error),
+    /// It was asked to stop before it served.
+    #[error("stopped by {0} while starting")]
+    Interrupted(StopReason),
     /// A part of the peer could not go on.
     #[error("{what}")]
     Failed {
@@ -123,6 +126,7 @@ impl BootError {
             | BootError::Sql(_)
             | BootError::Services(_)
             | BootError::RegistryAccess(_) => Exit::Internal,
+            BootError::Interrupted(_) => Exit::Stopped,
             BootError::Failed { exit, .. } => *exit,
         }
     }
@@ -131,7 +135,7 @@ impl BootError {
 /// Runs a peer until it is asked to stop. The directories are locked by the caller.
 pub fn run(config: Config) -> Result<(), BootError> {
     let since = clock::monotonic();
-    let (stopper, requests) = stop::requests();
+    let (stopper, mut requests) = stop::requests();
     let health = Health::default();
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
     let (listener, metrics_port) = bind("metrics_port", config.bind_address, config.metrics_port)?;
@@ -145,11 +149,19 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let (identity, count) = identify(&config)?;
     let standing = Arc::new(Standing::default());
     let (shards, threads) = start_shards(&config, count, &metrics, &stopper)?;
+    space::start(space::Watch {
+        dirs: vec![config.db_data_dir.clone(), config.peer_data_dir.clone()],
+        reserve_bytes: config.disk_reserve_bytes,
+        space: shards.reach().space().clone(),
+        metrics: metrics.disk.clone(),
+    })
+    .map_err(BootError::SideThread)?;
     // The boot's own waiting happens on this thread; shards have executors of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(BootError::SideThread)?;
-    let (threads, serve) = runtime.block_on(opened(threads))?;
+    let (threads, serve) = runtime.block_on(unless_stopped(&mut requests, opened(threads)))?;
 
-    let serving = runtime.block_on(Serving::start(&config, (&standing, &address), (&shards, &metrics), serve))?;
+    let starting = Serving::start(&config, (&standing, &address), (&shards, &metrics), serve);
+    let serving = runtime.block_on(unless_stopped(&mut requests, starting))?;
     let sql = sql.map(|sql| sql.serve(&config, (&shards, &metrics), serving.view())).transpose()?;
     let links = Links {
         shards: shards.clone(),
@@ -165,7 +177,8 @@ pub fn run(config: Config) -> Result<(), BootError> {
     links.start(peer_listener).map_err(BootError::SideThread)?;
     match &identity {
         Some(identity) => {
-            runtime.block_on(cluster::open(&shards, identity, &address, options::groups(&config)))?;
+            let opening = cluster::open(&shards, identity, &address, options::groups(&config));
+            runtime.block_on(unless_stopped(&mut requests, opening))?;
         }
         None => tracing::info!(address, "waiting to be added to a cluster: z4t -t ANY_MEMBER -p {address} -id ID add-peer"),
     }
@@ -206,15 +219,30 @@ pub fn run(config: Config) -> Result<(), BootError> {
     if let Some(sql) = sql {
         sql.stop();
     }
-    runtime.block_on(async {
+    let stopped = runtime.block_on(async {
         shards.end_consumers();
         serving.stop().await;
-        shards.stop().await;
+        shards.stop().await
     });
     for thread in threads {
         thread.join().map_err(BootError::Executor)?;
     }
+    stopped.map_err(|what| BootError::Failed { what, exit: Exit::Storage })?;
     withdrawn
+}
+
+/// A step of the boot; it ends when the peer is asked to stop, or when a part of it cannot go on: nobody would wait for that later.
+async fn unless_stopped<T>(
+    requests: &mut StopRequests,
+    step: impl Future<Output = Result<T, BootError>>,
+) -> Result<T, BootError> {
+    tokio::select! {
+        done = step => done,
+        reason = requests.next() => Err(match reason {
+            StopReason::Failed { exit, what } => BootError::Failed { what, exit },
+            reason => BootError::Interrupted(reason),
+        }),
+    }
 }
 
 /// Who this peer is, and how many shards it has. `None`: it belongs to no cluster yet, and does not start one.

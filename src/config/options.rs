@@ -243,6 +243,12 @@ options! {
         /// Entries of one group that are proposed and not yet committed.
         entries_in_flight_max: usize = 1, Range(1, 64), Unit::None;
     }
+    "Disk" {
+        /// While less than this is left on a disk of this peer, the groups that it leads refuse creates with RESOURCE_EXHAUSTED, and so
+        /// does every group most of whose peers have less left. Acks, deletes and reads go on. 0: nothing is refused, and the process
+        /// ends with status 74 when the disk is full.
+        disk_reserve_bytes: u64 = 512 * MIB, Range(0, 1024 * GIB), Unit::Bytes;
+    }
     "Memory and disk of a shard" {
         /// One segment file of the raft log, allocated as a whole; a multiple of 4096.
         log_segment_bytes: u64 = 64 * MIB, Range(MIB, GIB), Unit::Bytes;

@@ -9,7 +9,7 @@ use z4_shards::shard::api::{Rejection, SettleError};
 /// The code of a rejection.
 pub(super) fn code(rejection: &Rejection) -> Code {
     match rejection {
-        Rejection::Overloaded { .. } => Code::ResourceExhausted,
+        Rejection::Overloaded { .. } | Rejection::DiskFull { .. } => Code::ResourceExhausted,
         Rejection::NoLeader { .. }
         | Rejection::NotMember
         | Rejection::Removed
@@ -40,6 +40,7 @@ pub(super) fn not_done(rejection: &Rejection) -> bool {
     match rejection {
         Rejection::Refused(_)
         | Rejection::Overloaded { .. }
+        | Rejection::DiskFull { .. }
         | Rejection::NoLeader { .. }
         | Rejection::NotMember
         | Rejection::Removed
@@ -77,7 +78,8 @@ mod tests {
         let namespace = Namespace::new("a").expect("valid");
         let setting =
             Settings::default().patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() }).expect_err("too short");
-        let table: [(Rejection, Code); 12] = [
+        let table: [(Rejection, Code); 13] = [
+            (Rejection::DiskFull { whose: "the disk has", reserve_bytes: 1 }, Code::ResourceExhausted),
             (Rejection::Overloaded { what: "mailbox", limit: 1 }, Code::ResourceExhausted),
             (Rejection::NoLeader { group: GroupId(1) }, Code::Unavailable),
             (Rejection::Unknown { group: GroupId(1) }, Code::Unavailable),

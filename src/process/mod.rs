@@ -7,5 +7,6 @@ pub mod memory;
 pub mod panics;
 pub mod ready;
 pub mod side_thread;
+pub mod space;
 pub mod stop;
 pub mod text_file;

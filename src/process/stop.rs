@@ -1,9 +1,9 @@
 //! Requests to stop: from signals, and from whatever part of the peer cannot go on.
 
 use std::fmt;
-use std::sync::mpsc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::exit::Exit;
 
@@ -32,15 +32,15 @@ impl fmt::Display for StopReason {
 
 /// Asks the peer to stop. Any thread may hold one.
 #[derive(Clone, Debug)]
-pub struct Stopper(mpsc::Sender<StopReason>);
+pub struct Stopper(mpsc::UnboundedSender<StopReason>);
 
 /// Where the requests arrive: with the main thread.
 #[derive(Debug)]
-pub struct StopRequests(mpsc::Receiver<StopReason>);
+pub struct StopRequests(mpsc::UnboundedReceiver<StopReason>);
 
 /// A new pair.
 pub fn requests() -> (Stopper, StopRequests) {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::unbounded_channel();
     (Stopper(sender), StopRequests(receiver))
 }
 
@@ -53,12 +53,19 @@ impl Stopper {
 }
 
 impl StopRequests {
-    /// Blocks until somebody asks.
-    pub fn wait(&self) -> StopReason {
-        let nobody_left =
-            || StopReason::Failed { exit: Exit::Internal, what: "nothing is left that could ask for a stop".into() };
-        self.0.recv().unwrap_or_else(|_| nobody_left())
+    /// Blocks until somebody asks. Not within a runtime.
+    pub fn wait(&mut self) -> StopReason {
+        self.0.blocking_recv().unwrap_or_else(nobody_left)
     }
+
+    /// The same, for who does something else meanwhile.
+    pub async fn next(&mut self) -> StopReason {
+        self.0.recv().await.unwrap_or_else(nobody_left)
+    }
+}
+
+fn nobody_left() -> StopReason {
+    StopReason::Failed { exit: Exit::Internal, what: "nothing is left that could ask for a stop".into() }
 }
 
 /// The signals that stop a peer.

@@ -4,6 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use z4_proto::ListTasksRequest;
+
+use crate::harness::wait::until;
 use crate::harness::{Peer, due_at, now_ms};
 
 /// Enough entries that the middle of the log is far from its tail: each create is an entry of its own.
@@ -36,6 +39,35 @@ async fn a_damaged_log_is_refused_by_file_and_offset() {
     write_byte(&file, middle, bytes[middle]);
     peer.restart().await;
     assert_eq!(peer.client().await.namespace("a").await.live, ENTRIES);
+}
+
+/// One bit in a table of tasks flips. Nobody sees it before a read comes there. Then the reader is told, and the process ends with the
+/// status for storage and names the partition: it would go on to answer from what it can no longer trust.
+#[tokio::test]
+async fn damage_that_a_read_finds_ends_a_lone_peer() {
+    const TASKS: usize = 60;
+    let mut peer = Peer::start_with(&[("Z4_MEMTABLE_BYTES", "1MiB")]).await;
+    let client = peer.client().await;
+    let payload = |n: usize| format!("{n:064}").repeat(1_000);
+    client.created_all((0..TASKS).map(|n| due_at("a", &payload(n), now_ms() + 3_600_000)).collect()).await;
+    let db = peer.db_dir();
+    let tables = || {
+        let tables = files_below(&db).into_iter().filter(|path| path.parent().is_some_and(|dir| dir.ends_with("1/tables")));
+        tables.map(|path| (fs::metadata(&path).map_or(0, |file| file.len()), path))
+    };
+    until("tasks are in a table", async || tables().any(|(bytes, _)| bytes > 1_000_000).then_some(())).await;
+    assert_eq!(peer.terminate().await.code(), Some(0));
+
+    let (_, table) = tables().max().expect("a table");
+    let bytes = fs::read(&table).expect("a readable file");
+    write_byte(&table, bytes.len() / 2, bytes[bytes.len() / 2] ^ 0x10);
+    peer.restart().await;
+    let client = peer.client().await;
+    let request = ListTasksRequest { namespace: "a".to_owned(), page_size: 1_000, ..ListTasksRequest::default() };
+    assert!(client.list_page(request).await.is_err(), "damaged rows were listed");
+    let status = until("the process ends", async || peer.exited()).await;
+    assert_eq!(status.code(), Some(74), "{}", peer.log());
+    assert!(peer.log().contains("damage was found on disk") && peer.log().contains("the partition of group "), "{}", peer.log());
 }
 
 fn write_byte(file: &Path, at: usize, byte: u8) {

@@ -43,8 +43,12 @@ impl Peer {
     /// The same, with more environment variables.
     pub async fn start_with(options: &[(&str, &str)]) -> Peer {
         // Below target/, not in /tmp: that is often a tmpfs, where no direct IO is to be had.
-        let dir =
-            tempfile::Builder::new().prefix("peer-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
+        Self::start_below(env!("CARGO_TARGET_TMPDIR").as_ref(), options).await
+    }
+
+    /// The same, with its directories below this one.
+    pub async fn start_below(parent: &Path, options: &[(&str, &str)]) -> Peer {
+        let dir = tempfile::Builder::new().prefix("peer-").tempdir_in(parent).expect("a temporary directory");
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut peer = Peer { dir, options, child: None, ports: None, starts: 0 };
         peer.restart().await;
@@ -89,10 +93,19 @@ impl Peer {
         self.attempt_with(&[]).await
     }
 
+    /// The same, with its log elsewhere: there may be no room for it here.
+    pub async fn attempt_logging_below(&self, parent: &Path) -> Attempt {
+        let dir = tempfile::tempdir_in(parent).expect("a temporary directory");
+        self.attempt_in(&dir.path().join("attempt.log"), &[]).await
+    }
+
     /// The same, with more environment variables.
     pub async fn attempt_with(&self, options: &[(&str, &str)]) -> Attempt {
-        let log = self.dir.path().join("attempt.log");
-        let mut child = self.command(&log).envs(options.iter().copied()).spawn().expect("the z4 binary runs");
+        self.attempt_in(&self.dir.path().join("attempt.log"), options).await
+    }
+
+    async fn attempt_in(&self, log: &Path, options: &[(&str, &str)]) -> Attempt {
+        let mut child = self.command(log).envs(options.iter().copied()).spawn().expect("the z4 binary runs");
         let status = ended(&mut child).await;
         Attempt { status, log: fs::read_to_string(log).unwrap_or_default() }
     }
@@ -116,6 +129,11 @@ impl Peer {
         let pid = self.child.as_ref().expect("the peer runs").id();
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().expect("sh runs");
         assert!(sent.success(), "SIG{name} was not sent");
+    }
+
+    /// The process has ended by itself: another one may be started.
+    pub fn ended(&mut self) {
+        self.child.take();
     }
 
     /// How many processes there were, those that ended at once included.

@@ -222,7 +222,10 @@ impl Connection {
         let group = GroupId(frame.group as u16);
         match body {
             Body::Ping(_) => {
-                let pong = Body::Pong(Pong { clock_ms: clock::wall_ms() });
+                let pong = Body::Pong(Pong {
+                    clock_ms: clock::wall_ms(),
+                    disk_short_of: self.links.reach().space().short_of().unwrap_or(0),
+                });
                 self.put(&Frame { id: frame.id, answer: true, group: 0, body: Some(pong) });
             }
             Body::Beats(beats) => self.take_beats(beats),
@@ -249,7 +252,8 @@ impl Connection {
             // The other clock was read about half way between.
             let half_ms = sent.elapsed().as_secs_f64() * 500.0;
             let skew_ms = pong.clock_ms as f64 - (clock_ms as f64 + half_ms);
-            self.links.reach().update(self.peer, |reach| reach.skew_ms = skew_ms);
+            let short_of = Some(pong.disk_short_of).filter(|reserve| *reserve > 0);
+            self.links.reach().update(self.peer, |reach| (reach.skew_ms, reach.short_of) = (skew_ms, short_of));
         }
         if let Some(asker) = self.asked.borrow_mut().remove(&id) {
             // Whoever asked may have given up.

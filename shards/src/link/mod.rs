@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod frame;
 mod reach;
+mod space;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ pub use connection::Established;
 pub use error::LinkError;
 pub use frame::FRAME_BYTES_MAX;
 pub use reach::{Reach, Reachability};
+pub use space::Space;
 
 /// What a shard does with what its links bring.
 pub trait Inbound {

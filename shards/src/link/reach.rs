@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::space::Space;
 use crate::ids::PeerNumber;
 use crate::runtime::clock;
 
@@ -22,22 +23,36 @@ pub struct Reachability {
     pub service_address: String,
     /// Its clock minus ours, milliseconds, as last measured.
     pub skew_ms: f64,
+    /// Its disks have less than this left, bytes, as it said last; `None`: they have room.
+    pub short_of: Option<u64>,
 }
 
 impl Default for Reachability {
     fn default() -> Self {
-        Reachability { links: 0, since: clock::monotonic(), error: String::new(), service_address: String::new(), skew_ms: 0.0 }
+        Reachability {
+            links: 0,
+            since: clock::monotonic(),
+            error: String::new(),
+            service_address: String::new(),
+            skew_ms: 0.0,
+            short_of: None,
+        }
     }
 }
 
-/// The table. Cheap to clone.
+/// The table, and what this peer tells the others of its disks. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Reach(Arc<ArcSwap<BTreeMap<PeerNumber, Reachability>>>);
+pub struct Reach(Arc<ArcSwap<BTreeMap<PeerNumber, Reachability>>>, Space);
 
 impl Reach {
     /// Everything that is known now.
     pub fn table(&self) -> Guard<Arc<BTreeMap<PeerNumber, Reachability>>> {
         self.0.load()
+    }
+
+    /// This peer's own disks.
+    pub fn space(&self) -> &Space {
+        &self.1
     }
 
     /// There is a link to the peer from some shard.

@@ -22,7 +22,7 @@ mod wire;
 pub use leader::Leader;
 pub use membership_steps::{Members, StepError};
 pub use replica::{ProposeError, Replica, ReplicaError, ReplicaStatus};
-pub use retention::Retention;
+pub use retention::{Purge, Retention};
 pub use state_machine::{AppliedRun, OnApplied};
 
 /// Under this name the library behind the replicas logs.

@@ -15,7 +15,7 @@ use openraft::{Raft, ServerState};
 use super::config;
 use super::log_store::LogStore;
 use super::network::Network;
-use super::retention::{Follower, Outrun, Retention, Sending, Standing};
+use super::retention::{Follower, Outrun, Purge, Retention, SNAPSHOT_HOLDS, Sending, Standing};
 use super::snapshot_receive::SnapshotReceiver;
 use super::state_machine::{GroupStateMachine, OnApplied};
 use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
@@ -23,11 +23,15 @@ use crate::command::Reply;
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
 use crate::log::GroupLog;
+use crate::partition::PartitionError;
 use crate::runtime::clock;
 use crate::storage::Storage;
 
 /// A follower whose last answer is older is taken for gone, and no log is kept for it alone.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// openraft has so long to take a view of the partition, which waits for what the storage thread has to do before.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(60);
 
 /// Why a proposal has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -74,6 +78,7 @@ pub struct Replica {
     pub(super) raft: Raft<TypeConfig, GroupStateMachine>,
     pub(super) receiver: SnapshotReceiver,
     log: GroupLog,
+    machine: GroupStateMachine,
     sending: Sending,
     outrun: Outrun,
     /// When a leader last appended to the log here, or said that it lives.
@@ -108,8 +113,9 @@ impl Replica {
         let sending = Sending::default();
         let outrun = Outrun::default();
         let network = Network { group, links, sending: sending.clone(), outrun: outrun.clone() };
-        let raft = Raft::new(me, config, network, LogStore(log.clone()), machine).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Replica { group, raft, receiver, log, sending, outrun, heard: Rc::default(), _leadership: Rc::default() })
+        let store = LogStore(log.clone());
+        let raft = Raft::new(me, config, network, store, machine.clone()).await.map_err(|e| failed(e.to_string()))?;
+        Ok(Replica { group, raft, receiver, log, machine, sending, outrun, heard: Rc::default(), _leadership: Rc::default() })
     }
 
     /// Calls `on_leading` with its term whenever this replica starts to lead, `on_following` when it no longer does; alternating.
@@ -164,31 +170,40 @@ impl Replica {
         }
     }
 
-    /// Makes everything applied durable in the partition, then lets the log go that nobody needs any more. `true`: more would have
-    /// gone, were it not for a follower.
-    pub async fn trim(&self, retention: Retention) -> bool {
-        let Some(applied) = self.status().applied_index else { return false };
+    /// Makes everything applied durable in the partition, then lets the log go that nobody needs any more, never beyond what is
+    /// durable.
+    ///
+    /// # Errors
+    /// The partition could not be made durable: nobody knows what the disk holds.
+    pub async fn trim(&self, retention: Retention) -> Result<Purge, PartitionError> {
+        let Some(applied) = self.machine.persist().await?.map(|position| position.index) else { return Ok(Purge::default()) };
         let trigger = self.raft.trigger();
-        // Both are requests to a running replica; an error means that it has stopped, which its watcher reports.
-        if trigger.snapshot().await.is_err() {
-            return false;
-        }
-        let wait = self.raft.wait(Some(Duration::from_secs(60)));
-        let built = wait.metrics(|m| m.snapshot.is_some_and(|s| s.index >= applied), "partition persisted").await;
-        if built.is_err() {
-            return true;
+        // openraft lets go what a snapshot covers. Both are requests to a running replica; an error means that it has stopped, which
+        // its watcher reports.
+        let covered = self.raft.metrics().borrow_watched().snapshot.is_some_and(|at| at.index >= applied);
+        if !covered {
+            if trigger.snapshot().await.is_err() {
+                return Ok(Purge::default());
+            }
+            let wait = self.raft.wait(Some(SNAPSHOT_MAX));
+            if wait.metrics(|m| m.snapshot.is_some_and(|s| s.index >= applied), "a snapshot").await.is_err() {
+                return Ok(Purge { held: true, ..Purge::default() });
+            }
         }
         let retained_from = self.log.first_within(applied, retention.retained_bytes).await;
         let held_from = self.log.first_within(applied, retention.held_bytes_max).await;
+        let snapshot_bytes_max = retention.held_bytes_max.saturating_mul(SNAPSHOT_HOLDS);
+        let snapshot_from = self.log.first_within(applied, snapshot_bytes_max).await;
         // From here on nothing waits: what followers need is what they need when the request is made.
         let purged = self.log.state().purged.map(|at| at.index);
-        let (standing, followers) = (Standing { applied, purged, retained_from, held_from }, self.followers());
+        let (standing, followers) = (Standing { applied, purged, retained_from, held_from, snapshot_from }, self.followers());
+        self.sending.caught_up(followers.as_deref().unwrap_or_default(), held_from);
         let purge = standing.purge(followers.as_deref());
         if let Some(upto) = purge.upto {
             let _ = trigger.purge_log(upto).await;
         }
         self.outrun.set(standing.outrun(&followers.unwrap_or_default(), purge));
-        purge.held
+        Ok(purge)
     }
 
     /// The other replicas, as the leader knows them; `None` when this one does not lead.
@@ -203,7 +218,7 @@ impl Replica {
         let follower = |(peer, matched): (&u64, &Option<LogId>)| {
             let matched = matched.map(|at| at.index);
             let sending = self.sending.index(*peer, matched);
-            Follower { peer: *peer, matched, answers: answered(peer), sending }
+            Follower { peer: *peer, matched, answers: answered(peer), sending, catches_up: self.sending.catches_up(*peer) }
         };
         Some(replication.iter().filter(|(peer, _)| **peer != m.id).map(follower).collect())
     }

@@ -20,9 +20,14 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 pub struct Retention {
     /// Behind the last applied entry, for followers that were away. A leader keeps less when every replica has it already.
     pub retained_bytes: u64,
-    /// What a leader keeps at most for a follower that is there and catches up; who is further behind gets a snapshot.
+    /// What a leader keeps at most for a follower that is there and catches up; who is further behind gets a snapshot. For one that is
+    /// at that it keeps [`SNAPSHOT_HOLDS`] times as much.
     pub held_bytes_max: u64,
 }
+
+/// While a follower gets a snapshot, and until it has caught up from there, so many times more of the log is kept: else a transfer that
+/// takes longer than writers need to fill the bound would be in vain, and so would be the next one.
+pub(super) const SNAPSHOT_HOLDS: u64 = 8;
 
 /// What a leader knows of a follower, voter or learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub(super) struct Follower {
     pub(super) answers: bool,
     /// A snapshot up to this entry is on its way to it.
     pub(super) sending: Option<u64>,
+    /// It installed one, and has not caught up yet.
+    pub(super) catches_up: bool,
 }
 
 /// Where the log stands, as far as keeping it goes.
@@ -45,15 +52,19 @@ pub(super) struct Standing {
     pub(super) retained_from: u64,
     /// From this entry on they take at most [`Retention::held_bytes_max`].
     pub(super) held_from: u64,
+    /// From this entry on they take at most [`SNAPSHOT_HOLDS`] times as much.
+    pub(super) snapshot_from: u64,
 }
 
 /// What a trim may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Purge {
+pub struct Purge {
     /// Entries up to here may go, if any.
-    pub(super) upto: Option<u64>,
+    pub upto: Option<u64>,
     /// More could go, were it not for a follower.
-    pub(super) held: bool,
+    pub held: bool,
+    /// Snapshots on their way whose followers will not find what comes next in the log.
+    pub in_vain: usize,
 }
 
 fn after(index: Option<u64>) -> u64 {
@@ -61,6 +72,11 @@ fn after(index: Option<u64>) -> u64 {
 }
 
 impl Follower {
+    /// The first entry that may be kept for it.
+    fn kept_from(&self, standing: &Standing) -> u64 {
+        if self.sending.is_some() || self.catches_up { standing.snapshot_from } else { standing.held_from }
+    }
+
     /// It answers, and the log has what comes next for it, but that goes: it lacks more than may be kept.
     fn is_outrun(&self, standing: &Standing, upto: u64) -> bool {
         let next = after(self.matched);
@@ -87,13 +103,18 @@ impl Standing {
             // A follower that lacks more than the log has waits for a snapshot.
             let needs =
                 |follower: &&Follower| follower.answers && (follower.sending.is_some() || after(follower.matched) >= first);
-            let needed_from = followers.iter().filter(needs).map(|follower| after(follower.sending.or(follower.matched))).min();
-            if let Some(needed_from) = needed_from.map(|from| from.max(self.held_from)).filter(|from| *from < keep_from) {
+            let needed = |follower: &Follower| after(follower.sending.or(follower.matched)).max(follower.kept_from(self));
+            let needed_from = followers.iter().filter(needs).map(needed).min();
+            if let Some(needed_from) = needed_from.filter(|from| *from < keep_from) {
                 keep_from = needed_from;
                 held = true;
             }
         }
-        Purge { upto: (keep_from > first).then(|| keep_from - 1), held }
+        let lost = |follower: &&Follower| {
+            follower.answers && follower.sending.is_some_and(|upto| upto + 1 >= first && upto + 1 < keep_from)
+        };
+        let in_vain = followers.map_or(0, |followers| followers.iter().filter(lost).count());
+        Purge { upto: (keep_from > first).then(|| keep_from - 1), held, in_vain }
     }
 }
 
@@ -126,25 +147,45 @@ struct Sent {
     /// Which attempt.
     attempt: u64,
     installed: Option<Instant>,
+    /// It went on from there.
+    settled: bool,
 }
 
 impl Sending {
     /// A snapshot up to `index` is on its way, until the guard is dropped.
     pub(super) fn begin(&self, to: PeerNumber, index: u64, attempt: u64) -> SendingGuard {
-        self.0.borrow_mut().insert(to, Sent { index, attempt, installed: None });
+        self.0.borrow_mut().insert(to, Sent { index, attempt, installed: None, settled: false });
         SendingGuard { sending: self.clone(), to, attempt }
     }
 
     /// Up to where the snapshot is that is on its way to a follower, or was installed there a moment ago.
     pub(super) fn index(&self, to: PeerNumber, matched: Option<u64>) -> Option<u64> {
         let mut all = self.0.borrow_mut();
-        let sent = all.get(&to)?;
-        let settled = |at: Instant| matched >= Some(sent.index) || clock::monotonic().duration_since(at) > SETTLE_MAX;
-        if sent.installed.is_some_and(settled) {
+        let sent = all.get_mut(&to)?;
+        let installed = sent.installed;
+        sent.settled |= installed.is_some() && matched >= Some(sent.index);
+        if sent.settled {
+            return None;
+        }
+        if installed.is_some_and(|at| clock::monotonic().duration_since(at) > SETTLE_MAX) {
             all.remove(&to);
             return None;
         }
         Some(sent.index)
+    }
+
+    /// It installed a snapshot, went on from there, and is not [known](Sending::caught_up) to have caught up.
+    pub(super) fn catches_up(&self, to: PeerNumber) -> bool {
+        self.0.borrow().get(&to).is_some_and(|sent| sent.settled)
+    }
+
+    /// Followers whose next entry is one of the last, as `from` says where those begin, and those that are gone, are held for no more.
+    pub(super) fn caught_up(&self, followers: &[Follower], from: u64) {
+        let keeps = |peer: &PeerNumber| {
+            let follower = followers.iter().find(|follower| follower.peer == *peer);
+            follower.is_some_and(|follower| follower.answers && after(follower.matched) < from)
+        };
+        self.0.borrow_mut().retain(|peer, sent| !sent.settled || keeps(peer));
     }
 }
 
@@ -180,10 +221,11 @@ mod tests {
     use super::*;
 
     /// The log holds 101 to 1000; the bounds allow what is behind 900 and behind 500.
-    const STANDING: Standing = Standing { applied: 1000, purged: Some(100), retained_from: 901, held_from: 501 };
+    const STANDING: Standing =
+        Standing { applied: 1000, purged: Some(100), retained_from: 901, held_from: 501, snapshot_from: 201 };
 
     fn follower(matched: u64) -> Follower {
-        Follower { peer: 2, matched: Some(matched), answers: true, sending: None }
+        Follower { peer: 2, matched: Some(matched), answers: true, sending: None, catches_up: false }
     }
 
     fn purge(followers: &[Follower]) -> Purge {
@@ -191,7 +233,7 @@ mod tests {
     }
 
     fn gone(upto: u64, held: bool) -> Purge {
-        Purge { upto: Some(upto), held }
+        Purge { upto: Some(upto), held, in_vain: 0 }
     }
 
     #[test]
@@ -206,7 +248,7 @@ mod tests {
         let large = Standing { retained_from: 1000, ..STANDING };
         assert_eq!(large.purge(None), gone(984, false));
         assert_eq!(large.purge(Some(&[])), gone(984, false));
-        let young = Standing { applied: 3, purged: None, retained_from: 3, held_from: 0 };
+        let young = Standing { applied: 3, purged: None, retained_from: 3, held_from: 0, snapshot_from: 0 };
         assert_eq!(young.purge(Some(&[])), Purge::default());
     }
 
@@ -223,7 +265,7 @@ mod tests {
         assert_eq!(purge(&[follower(300)]), gone(500, true));
         let fresh = Standing { purged: None, held_from: 0, ..STANDING };
         let learner = Follower { matched: None, ..follower(0) };
-        assert_eq!(fresh.purge(Some(&[learner])), Purge { upto: None, held: true });
+        assert_eq!(fresh.purge(Some(&[learner])), Purge { upto: None, held: true, in_vain: 0 });
     }
 
     /// openraft purges nothing while it sends entries of it to anybody: for that bound to hold the sending has to end.
@@ -251,6 +293,26 @@ mod tests {
         assert_eq!(purge(&[receiving(600)]), gone(600, true));
         assert_eq!(purge(&[receiving(990)]), gone(900, false));
         assert_eq!(purge(&[Follower { answers: false, ..receiving(600) }]), gone(900, false));
+    }
+
+    /// What was written during a transfer is more than may be held for others, and is kept all the same, until the follower has caught up
+    /// from there; else the transfer would have been for nothing, and so would be the next. There is a bound to that, too.
+    #[test]
+    fn a_snapshot_that_takes_longer_than_the_bound_is_not_in_vain() {
+        let receiving = |index| Follower { sending: Some(index), ..follower(50) };
+        assert_eq!(purge(&[receiving(300)]), gone(300, true));
+        let catches_up = Follower { catches_up: true, ..follower(300) };
+        assert_eq!(purge(&[catches_up]), gone(300, true));
+        assert_eq!(STANDING.outrun(&[catches_up], purge(&[catches_up])).count(), 0);
+        assert_eq!(purge(&[receiving(150)]), Purge { upto: Some(200), held: true, in_vain: 1 });
+
+        let sending = Sending::default();
+        sending.begin(2, 300, 1).installed();
+        assert_eq!((sending.index(2, Some(300)), sending.catches_up(2)), (None, true));
+        sending.caught_up(&[follower(400)], 501);
+        assert!(sending.catches_up(2), "it lacks more than the bound");
+        sending.caught_up(&[follower(500)], 501);
+        assert!(!sending.catches_up(2));
     }
 
     /// The hold lasts from the begin of a transfer until the follower is known to have gone on, and ends with a failure at once; the

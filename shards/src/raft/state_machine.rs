@@ -68,6 +68,21 @@ impl GroupStateMachine {
         }
     }
 
+    /// Makes everything that was applied durable; up to where that is, `None` when it is nothing or the partition was closed. Syncing
+    /// takes tens of milliseconds: it happens beside the storage thread, which goes on to apply.
+    pub(super) async fn persist(&self) -> Result<Option<LogPosition>, PartitionError> {
+        let group = self.group;
+        let persister = self.storage.call(move |partitions| partitions.get(&group).map(Partition::persister)).await;
+        let Some(persister) = persister.flatten() else { return Ok(None) };
+        match executor::run_blocking(move || persister.persist()).await {
+            Ok(persisted) => persisted,
+            Err(error) => {
+                tracing::warn!(%group, %error, "cannot start a thread that makes a partition durable; it is tried again");
+                Ok(None)
+            }
+        }
+    }
+
     async fn apply_run(&self, run: Vec<LogEntry>, responders: Vec<Option<ApplyResponder<TypeConfig>>>) -> io::Result<()> {
         let group = self.group;
         let on_applied = Rc::clone(&self.on_applied);
@@ -191,16 +206,14 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
     }
 }
 
-/// A snapshot is a view of the partition that was made durable first: building one copies nothing, and the log up to it may go.
+/// A snapshot is a view of the partition: building one copies nothing and syncs nothing. openraft asks for it before it lets the log
+/// go; what is durable is known to [`super::Replica::trim`], which asks for no more than that.
 impl RaftSnapshotBuilder<TypeConfig> for GroupStateMachine {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        // Syncing takes tens of milliseconds: it happens beside the storage thread, which goes on to apply.
-        let (applied, stored, view, persister) = self
-            .call(|partition| Ok((partition.applied(), partition.membership(), partition.view(), partition.persister())))
-            .await?;
-        executor::run_blocking(move || persister.persist()).await?.map_err(io::Error::other)?;
+        let (applied, stored, view) =
+            self.call(|partition| Ok((partition.applied(), partition.membership(), partition.view()))).await?;
         let meta = SnapshotMeta { last_log_id: applied.map(types::log_id), last_membership: stored_membership(stored)? };
         Ok(Snapshot { meta, snapshot: SnapshotData::View(view) })
     }

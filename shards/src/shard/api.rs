@@ -21,6 +21,17 @@ pub enum Rejection {
         /// Its value.
         limit: usize,
     },
+    /// What grows is refused while disks are short of their reserve; what shrinks is not. Nothing was done.
+    #[error(
+        "{whose} less than {reserve_bytes} bytes left (disk_reserve_bytes): nothing is created until there is more; acknowledge or \
+         delete tasks, or give it space"
+    )]
+    DiskFull {
+        /// Which disk, with a verb.
+        whose: &'static str,
+        /// The reserve.
+        reserve_bytes: u64,
+    },
     /// The group had no leader that this peer reaches, for as long as it may wait for one; nothing was done.
     #[error("group {group} has no leader that this peer reaches now; nothing was done, try again")]
     NoLeader {

@@ -75,6 +75,10 @@ pub struct Group {
     /// Bytes of entries applied since the log was last trimmed.
     pub(super) applied_since_trim: Cell<u64>,
     pub(super) seconds_since_trim: Cell<u64>,
+    /// A majority of the voters is short of so many bytes of disk.
+    pub(super) crowded: Cell<Option<u64>>,
+    /// A trim is under way.
+    pub(super) trims: Cell<bool>,
     /// Due rows, and how many seconds ago they were counted.
     pub(super) due_counted: Cell<(u64, Due)>,
     pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
@@ -120,6 +124,8 @@ impl Group {
             mint: RefCell::default(),
             applied_since_trim: Cell::new(0),
             seconds_since_trim: Cell::new(0),
+            crowded: Cell::new(None),
+            trims: Cell::new(false),
             due_counted: Cell::new((u64::MAX, Due::default())),
             on_fatal: Arc::clone(&options.on_fatal),
             steering: Steering::default(),
@@ -150,6 +156,9 @@ impl Group {
         if bound == Bound::Here && !self.leads() && !self.becoming.get() {
             return done(Err(self.no_leader()));
         }
+        if let Err(full) = self.check_room(&command) {
+            return done(Err(full));
+        }
         let stake = EngineStake::of(self, &command);
         self.batcher.submit(command, bound, stake, done);
     }
@@ -157,6 +166,7 @@ impl Group {
     /// Queues creates with reserved ids, as the leader.
     pub(super) fn submit_async_here(self: &Rc<Self>, mut command: Command) -> Result<Vec<Created>, Rejection> {
         let Route::Here { term } = self.batcher.route() else { return Err(self.no_leader()) };
+        self.check_room(&command)?;
         let stamp_ms = self.batcher.stamp_ms();
         let mut created = Vec::with_capacity(command.ops.len());
         for op in &mut command.ops {

@@ -391,13 +391,17 @@ impl Shards {
     }
 
     /// Stops every shard: what is under way is finished and made durable.
-    pub async fn stop(&self) {
+    ///
+    /// # Errors
+    /// What could not be made durable, or closed.
+    pub async fn stop(&self) -> Result<(), String> {
         let mut done = Vec::new();
         for index in 0..self.count() {
             let (tx, rx) = oneshot::channel();
             self.send(index, Message::Stop(tx));
             done.push(rx);
         }
-        join_all(done).await;
+        // A shard that ended without an answer has panicked, which ends the process by itself.
+        join_all(done).await.into_iter().flatten().collect()
     }
 }

@@ -77,7 +77,7 @@ pub enum Message {
     /// Read the last applied index of a replica and the hash over its state, together.
     StateHash(GroupId, Answer<(Option<u64>, u64)>),
     /// Finish what is under way, make it durable, close everything.
-    Stop(oneshot::Sender<()>),
+    Stop(oneshot::Sender<Result<(), String>>),
 }
 
 /// What becomes of a consumer's leases when it goes.
@@ -137,6 +137,14 @@ pub enum OpenError {
         applied: Option<u64>,
         /// The last purged index.
         purged: Option<u64>,
+    },
+    /// The log has entries of the group, so there was a partition.
+    #[error("the partition of group {group} in {} is missing, but the raft log has entries of the group", dir.display())]
+    Missing {
+        /// Whose.
+        group: GroupId,
+        /// Where it should be.
+        dir: std::path::PathBuf,
     },
     /// openraft.
     #[error(transparent)]

@@ -39,6 +39,7 @@ mod remote;
 mod remote_tests;
 #[cfg(test)]
 mod replication_tests;
+mod room;
 mod served;
 mod stake;
 mod steering;

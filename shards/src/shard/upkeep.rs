@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::machine::Totals;
 use crate::partition::Due;
-use crate::raft::Retention;
+use crate::raft::{Purge, Retention};
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
 
@@ -50,23 +50,40 @@ impl Group {
         due
     }
 
-    /// Makes the partition durable and lets the log go, when enough was applied or enough time has passed.
-    pub(super) async fn trim(self: &Rc<Self>, bytes: u64, retention: Retention) {
+    /// Makes the partition durable and lets the log go, when enough was applied or enough time has passed. Groups do not wait for
+    /// each other; one that is at it is not asked again.
+    pub(super) fn trim(self: &Rc<Self>, bytes: u64, retention: Retention) {
         let applied = self.applied_since_trim.get();
         let waited = self.seconds_since_trim.get() + 1;
         self.seconds_since_trim.set(waited);
-        if applied == 0 || (applied < bytes && waited < TRIM_SECONDS_MAX) {
+        if self.trims.get() || applied == 0 || (applied < bytes && waited < TRIM_SECONDS_MAX) {
             return;
         }
+        let Some(replica) = self.replica() else { return };
         self.applied_since_trim.set(0);
         self.seconds_since_trim.set(0);
-        if let Some(replica) = self.replica() {
-            let held = replica.trim(retention).await;
-            self.metrics.last_fsm_snapshot.set(clock::wall_ms() as f64 / 1e3);
-            if held {
-                // What a follower held must go once it has caught up, also when nothing more is applied.
-                self.applied_since_trim.set(self.applied_since_trim.get().max(1));
+        self.trims.set(true);
+        let group = Rc::clone(self);
+        executor::spawn(async move {
+            let trimmed = replica.trim(retention).await;
+            group.trims.set(false);
+            match trimmed {
+                Ok(purge) => group.trimmed(purge),
+                Err(error) => (group.on_fatal)(&format!("group {} cannot be made durable: {error}", group.id)),
             }
+        });
+    }
+
+    fn trimmed(&self, purge: Purge) {
+        self.metrics.last_fsm_snapshot.set(clock::wall_ms() as f64 / 1e3);
+        if purge.in_vain > 0 {
+            self.metrics.snapshots_in_vain.inc_by(purge.in_vain as u64);
+            tracing::error!(group = %self.id, "a peer takes longer for a snapshot than writers need to fill log_held_bytes_max \
+                eight times: it starts over; raise the option, or slow the writers down");
+        }
+        if purge.held {
+            // What a follower held must go once it has caught up, also when nothing more is applied.
+            self.applied_since_trim.set(self.applied_since_trim.get().max(1));
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Inbound, Links, Reach};
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::partition::{Partition, PartitionOptions};
+use crate::partition::{Partition, PartitionError, PartitionOptions};
 use crate::raft::{Replica, Retention};
 use crate::runtime::{clock, executor, mailbox};
 use crate::shard::api::{Rejection, SettleError};
@@ -101,8 +101,7 @@ impl Shard {
             for message in batch.drain(..) {
                 match message {
                     Message::Stop(done) => {
-                        self.stop().await;
-                        let _ = done.send(());
+                        let _ = done.send(self.stop().await);
                         return;
                     }
                     message => self.dispatch(message),
@@ -232,13 +231,20 @@ impl Shard {
         let dir = self.options.partitions_dir.join(format!("group-{id:05}", id = id.0));
         let options = self.options.partition.clone();
         let log = self.log.group(id);
-        let purged = log.state().purged.map(|position| position.index);
+        let logged = log.state();
+        let purged = logged.purged.map(|position| position.index);
+        let damaged = on_damage(&self.options);
+        let known = logged.last.or(logged.purged).or(logged.committed).is_some();
         let opened = self.storage.call(move |partitions| {
+            if known && !Partition::is_there(&dir) {
+                return Err(OpenError::Missing { group: id, dir });
+            }
             let partition = Partition::open_current(&dir, id, &options)?;
             let applied = partition.applied().map(|position| position.index);
             if applied < purged {
                 return Err(OpenError::Behind { group: id, dir, applied, purged });
             }
+            partition.on_damage(damaged);
             let viewer = partition.viewer();
             partitions.insert(id, partition);
             Ok(viewer)
@@ -309,16 +315,18 @@ impl Shard {
             let measured = measured.await.unwrap_or_default();
             for group in groups {
                 group.look_after_relays();
+                group.look_at_disks();
                 if let Some(measured) = measured.get(&group.id) {
                     group.measure(*measured).await;
                 }
-                group.trim(self.options.trim_bytes, self.options.retention).await;
+                group.trim(self.options.trim_bytes, self.options.retention);
             }
         }
     }
 
-    /// Finishes what is under way, makes it durable, closes everything.
-    async fn stop(&self) {
+    /// Finishes what is under way, makes it durable, closes everything. The error is the first that says that the disk does not have
+    /// what it should.
+    async fn stop(&self) -> Result<(), String> {
         self.stopping.set(true);
         let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
         let until = clock::monotonic() + DRAIN_MAX;
@@ -336,13 +344,9 @@ impl Shard {
         }
         let persisted =
             self.storage.call(|partitions| partitions.values_mut().try_for_each(|partition| partition.persist().map(|_| ())));
-        if let Some(Err(e)) = persisted.await {
-            tracing::error!(shard = self.index, error = %e, "a partition could not be made durable; its log still has everything");
-        }
+        let persisted = persisted.await.unwrap_or(Ok(())).map_err(|e| format!("a partition cannot be made durable: {e}"));
         self.links.close();
-        if let Err(e) = self.log.clone().close().await {
-            tracing::error!(shard = self.index, error = %e, "the raft log could not be closed; what was acknowledged is durable");
-        }
+        let closed = self.log.clone().close().await.map_err(|e| format!("the raft log cannot be closed: {e}"));
         let (tx, rx) = oneshot::channel::<()>();
         if let Some(thread) = self.storage.stop() {
             // Joining blocks, so it happens elsewhere; partitions close when the thread ends.
@@ -352,6 +356,7 @@ impl Shard {
             });
             let _ = rx.await;
         }
+        persisted.and(closed)
     }
 }
 
@@ -359,6 +364,18 @@ pub(super) fn reply<T: 'static>(answer: Answer<T>, work: impl Future<Output = Re
     executor::spawn(async move {
         let _ = answer.send(work.await);
     });
+}
+
+/// What is damaged answers no question any more, and nobody can tell what else is: the process ends. Where others have the data, they go
+/// on with it at once.
+fn on_damage(options: &ShardOptions) -> impl Fn(&PartitionError) + Send + Sync + 'static {
+    let (metrics, on_fatal) = (options.metrics.clone(), Arc::clone(&options.on_fatal));
+    move |error| {
+        metrics.disk.damage.inc();
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%error, cause, "damage was found on disk");
+        on_fatal(&format!("{error}: {cause}"));
+    }
 }
 
 async fn watch(replica: Replica, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) {

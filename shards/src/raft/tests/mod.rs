@@ -175,7 +175,7 @@ impl Peer {
 
     /// Purges everything that nobody needs.
     async fn trim(&self, retention: Retention) -> bool {
-        self.replica.trim(retention).await
+        self.replica.trim(retention).await.expect("the partition is durable").held
     }
 
     async fn add_learner(&self, number: PeerNumber) {

@@ -139,3 +139,34 @@ fn a_follower_that_is_too_slow_does_not_keep_the_log() {
         leader.stop().await;
     });
 }
+
+/// Story: a peer restarts, and what its partition holds counts as a snapshot for openraft. The disk hangs in the next sync. Whatever
+/// openraft believes, no entry of the log may go before that sync is done: after a power cut nothing else would have it.
+#[test]
+fn nothing_is_purged_before_the_partition_is_durable() {
+    let dir = temp();
+    run(async {
+        let peer = Peer::lead(dir.path()).await;
+        peer.write(60).await;
+        peer.stop().await;
+        let peer = Peer::start(1, dir.path()).await;
+        peer.replica.elect_if_alone().await;
+        until("it leads", async || peer.replica.status().leads.then_some(())).await;
+        let gate = peer.storage.call(|partitions| partitions.get(&GROUP).expect("open").sync_gate()).await.expect("it runs");
+        gate.close(true);
+        let replica = peer.replica.clone();
+        let (tx, trimmed) = oneshot::channel();
+        executor::spawn(async move {
+            let purge = replica.trim(NOTHING).await.expect("durable");
+            let _ = tx.send(purge.upto.is_some());
+        });
+        until("the sync is under way", async || (gate.waiting() > 0).then_some(())).await;
+        // Time for openraft to do what it was asked to.
+        peer.write(20).await;
+        assert_eq!(peer.purged(), None, "the log went before the partition was durable");
+        gate.close(false);
+        assert_eq!(trimmed.await, Ok(true));
+        until("the log is purged", async || peer.purged()).await;
+        peer.stop().await;
+    });
+}

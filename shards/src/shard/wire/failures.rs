@@ -7,6 +7,7 @@ use super::{WireError, id, namespace, put_id};
 use crate::command::{Refusal, Setting, SettingError, Settings};
 use crate::ids::{GroupId, TaskId};
 use crate::shard::api::Rejection;
+use crate::shard::room;
 
 /// What a malformed command can be, as the machine says it. Another text was written by a newer peer.
 const MALFORMED: [&str; 9] = [
@@ -29,6 +30,9 @@ const BOUNDS: [&str; 4] = [
     "a queue of the group's leader",
 ];
 
+/// Whose disk is full.
+const DISKS: [&str; 2] = [room::LEADERS, room::MAJORITYS];
+
 /// Finds a text that is the same in every peer; the last one of the table stands for those that are not in it.
 fn known<const N: usize>(table: &[&'static str; N], text: &str) -> &'static str {
     table.iter().find(|known| **known == text).copied().unwrap_or(table[N - 1])
@@ -47,6 +51,7 @@ pub fn put_failure(rejection: &Rejection) -> Failure {
         }
         Rejection::Unknown { .. } => (Kind::Unknown, text(), 0),
         Rejection::Overloaded { what, limit } => (Kind::Overloaded, (*what).to_owned(), *limit as u64),
+        Rejection::DiskFull { whose, reserve_bytes } => (Kind::Overloaded, (*whose).to_owned(), *reserve_bytes),
         Rejection::Stopping => (Kind::Stopping, text(), 0),
         Rejection::Storage(cause) => (Kind::Storage, cause.to_string(), 0),
         Rejection::Refused(_) => (Kind::Invalid, text(), 0),
@@ -58,6 +63,9 @@ pub fn put_failure(rejection: &Rejection) -> Failure {
 pub fn failure(group: GroupId, failure: &Failure) -> Rejection {
     match failure.kind() {
         Kind::NoLeader => Rejection::NoLeader { group },
+        Kind::Overloaded if DISKS.contains(&failure.text.as_str()) => {
+            Rejection::DiskFull { whose: known(&DISKS, &failure.text), reserve_bytes: failure.limit }
+        }
         Kind::Overloaded => Rejection::Overloaded { what: known(&BOUNDS, &failure.text), limit: failure.limit as usize },
         Kind::Storage => Rejection::Storage(failure.text.as_str().into()),
         Kind::Invalid => Rejection::Storage(format!("another peer did not take the request: {}", failure.text).into()),
