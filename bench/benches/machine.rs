@@ -45,7 +45,7 @@ fn namespace(i: u64) -> Namespace {
 fn create(i: u64, request: bool) -> Op {
     let request = request.then(|| RequestHash::new(&namespace(0), &format!("request-{i}")));
     let payload = Bytes::from(vec![i as u8; 256]);
-    Op::Create(Create { request, due_ms: STAMP_MS + i, sequence: 0, metadata: Bytes::new(), payload })
+    Op::Create(Create { request, due_ms: STAMP_MS + i, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload })
 }
 
 /// As batches: one command with all operations.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tonic::Status;
-use z4_proto as proto;
+use z4_proto::{self as proto, CreateTaskRequest};
 use z4_shards::command::{Create, Created, NamespaceRow, Settings, SettingsPatch, TaskRow, Update};
-use z4_shards::ids::{Namespace, RequestHash, TaskId};
+use z4_shards::ids::{Namespace, RequestHash, TaskId, TaskKey};
 use z4_shards::machine::record::{TaskRecord, pack_metadata, unpack_metadata};
 use z4_shards::shard::api::{Consistency, Delivered, NamespaceView, TaskState, TaskView};
 
@@ -24,6 +24,8 @@ pub struct Echo {
     pub metadata: BTreeMap<String, String>,
     /// As it was sent.
     pub payload: Bytes,
+    /// When it was to be due, if that was said.
+    pub asked_ms: Option<u64>,
 }
 
 impl Echo {
@@ -35,7 +37,7 @@ impl Echo {
 
 /// A request to create a task, checked and taken apart. `namespace` is the request's own.
 pub fn create(
-    request: proto::CreateTaskRequest,
+    request: CreateTaskRequest,
     namespace: &Namespace,
     limits: &Limits,
     now_ms: impl FnOnce() -> u64,
@@ -46,15 +48,19 @@ pub fn create(
     limits.metadata(&request.metadata)?;
     // No time at all is a past time, and the machine makes those due at once.
     let due_ms = due_ms(request.deliver_at.as_ref(), request.tts_seconds, now_ms)?.unwrap_or(0);
+    // The beginning of time is how a message says "not given" when it must say something.
+    let asked_ms = (due_ms > 0 && request.tts_seconds == 0).then_some(due_ms);
     let id = &request.request_id;
     let create = Create {
         request: (!id.is_empty()).then(|| RequestHash::new(namespace, id)),
         due_ms,
+        asked_ms,
         sequence: 0,
         metadata: pack(&request.metadata),
         payload: request.payload.clone(),
     };
-    Ok((create, Echo { namespace: request.namespace, metadata: request.metadata, payload: request.payload }))
+    let CreateTaskRequest { namespace, metadata, payload, .. } = request;
+    Ok((create, Echo { namespace, metadata, payload, asked_ms }))
 }
 
 fn pack(metadata: &BTreeMap<String, String>) -> Bytes {
@@ -74,7 +80,7 @@ pub fn created_task(echo: Echo, created: &Created) -> proto::Task {
         namespace: echo.namespace,
         metadata: echo.metadata,
         payload: echo.payload,
-        deliver_at: Some(timestamp(due_ms)),
+        deliver_at: Some(timestamp(echo.asked_ms.map_or(due_ms, |asked_ms| asked_ms.min(due_ms)))),
         last_retry: None,
         created_at: Some(timestamp(created.created_ms)),
         state: state.into(),
@@ -94,11 +100,10 @@ fn state_at_creation(due_ms: u64, created_ms: u64) -> proto::TaskState {
 /// # Errors
 /// INTERNAL when the row cannot be read.
 pub fn streamed(delivered: Delivered) -> Result<proto::Task, Status> {
-    let due_ms = delivered.key.due_ms;
     let record = TaskRecord::decode(&delivered.row).map_err(|e| internal(format!("task {}: {e}", delivered.id)))?;
     let untouched = record.attempts == 0 && record.version == 1;
-    let state = if untouched { state_at_creation(due_ms, record.created_ms) } else { proto::TaskState::Leased };
-    from_record(&delivered.namespace, delivered.id, due_ms, record, state)
+    let state = if untouched { state_at_creation(delivered.key.due_ms, record.created_ms) } else { proto::TaskState::Leased };
+    from_record(&delivered.namespace, delivered.id, delivered.key, record, state)
 }
 
 /// A task id as a client sends it.
@@ -144,7 +149,7 @@ pub fn task(namespace: &Namespace, view: TaskView) -> Result<proto::Task, Status
         TaskState::Leased => proto::TaskState::Leased,
         TaskState::Dead => proto::TaskState::Dead,
     };
-    from_record(namespace, row.id, row.key.due_ms, row.record, state)
+    from_record(namespace, row.id, row.key, row.record, state)
 }
 
 /// The state of a row that was just written, so that no consumer has it.
@@ -163,17 +168,18 @@ pub fn state_of(row: &TaskRow, now_ms: u64) -> TaskState {
 pub fn delivery(delivered: Delivered) -> Result<proto::Delivery, Status> {
     let record = TaskRecord::decode(&delivered.row).map_err(|e| internal(format!("task {}: {e}", delivered.id)))?;
     let Delivered { namespace, id, key, attempt, token, deadline_ms, .. } = delivered;
-    let task = from_record(&namespace, id, key.due_ms, record, proto::TaskState::Leased)?;
+    let task = from_record(&namespace, id, key, record, proto::TaskState::Leased)?;
     Ok(proto::Delivery { task: Some(task), attempt, token, lease_deadline: Some(timestamp(deadline_ms)) })
 }
 
 fn from_record(
     namespace: &Namespace,
     id: TaskId,
-    due_ms: u64,
+    key: TaskKey,
     record: TaskRecord,
     state: proto::TaskState,
 ) -> Result<proto::Task, Status> {
+    let due_ms = record.due_ms(key);
     let metadata = unpack_metadata(&record.metadata).map_err(|e| internal(format!("task {id}: {e}")))?;
     Ok(proto::Task {
         id: id.to_string(),
@@ -255,7 +261,7 @@ pub fn settings_patch(settings: &proto::NamespaceSettings) -> SettingsPatch {
 #[cfg(test)]
 mod tests {
     //! What a client sends is what is stored, and what is stored is what a client gets.
-    use z4_shards::ids::{GroupId, TaskKey};
+    use z4_shards::ids::GroupId;
 
     use super::*;
 
@@ -299,6 +305,34 @@ mod tests {
         let request = proto::CreateTaskRequest { request_id: String::new(), deliver_at: None, ..request() };
         let (create, _) = create(request, &name(), &Limits::default(), || unreachable!()).expect("valid");
         assert_eq!((create.request, create.due_ms), (None, 0));
+    }
+
+    /// What is sent is what is shown, by the create's answer, by reads and by deliveries alike; the beginning of time says "not given".
+    #[test]
+    fn a_past_due_time_is_shown_as_it_was_sent() {
+        let send = |deliver_at| {
+            let request = CreateTaskRequest { deliver_at: Some(deliver_at), ..request() };
+            create(request, &name(), &Limits::default(), || 9_000).expect("valid")
+        };
+        let (past, echo) = send(timestamp(1_000));
+        assert_eq!((past.due_ms, past.asked_ms), (1_000, Some(1_000)));
+        let id = TaskId { due_ms: 9_000, group: GroupId(3), sequence: 9 };
+        let answered = created_task(echo, &Created { id, created_ms: 9_000, duplicate: false });
+        assert_eq!((answered.deliver_at, answered.state()), (Some(timestamp(1_000)), proto::TaskState::Ready));
+        let record = TaskRecord {
+            id_due_ms: 9_000,
+            created_ms: 9_000,
+            asked_ms: 1_000,
+            version: 1,
+            metadata: past.metadata,
+            payload: past.payload,
+            ..Default::default()
+        };
+        let (row, key) = (record.encode(), id.home());
+        let delivered = Delivered { namespace: name(), id, key, row, attempt: 1, token: 1, deadline_ms: 10_000 };
+        assert_eq!(streamed(delivered).expect("readable"), answered, "the older stream's clients compare the two");
+        let (now, echo) = send(timestamp(0));
+        assert_eq!((now.due_ms, now.asked_ms, echo.asked_ms), (0, None, None));
     }
 
     #[test]

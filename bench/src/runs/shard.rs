@@ -118,7 +118,8 @@ async fn creates(shards: &Shards, options: &Options) -> std::result::Result<Driv
     let due_ms = wall_millis() as u64 + 86_400_000;
     let (latency, since, mut tasks) = (Latency::new(), Origin::start(), 0);
     let create = || {
-        let create = Create { request: None, due_ms, sequence: 0, metadata: metadata.clone(), payload: payload.clone() };
+        let create =
+            Create { request: None, due_ms, asked_ms: None, sequence: 0, metadata: metadata.clone(), payload: payload.clone() };
         let command = Command { namespace: namespace.clone(), ops: vec![Op::Create(create)] };
         let sent = since.nanos();
         async move { shards.submit(command).await.map(|_| sent) }

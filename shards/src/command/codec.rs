@@ -250,8 +250,17 @@ fn take_op(reader: &mut Reader<'_>) -> Result<Op, CodecError> {
 }
 
 fn put_create(out: &mut Vec<u8>, create: &Create) {
-    out.extend_from_slice(&[kind::CREATE, Flags::new([create.request.is_some(), create.sequence != 0]).0]);
+    // The time that was asked for is mostly the due time itself: then a flag says so.
+    let (is_due, other) = match create.asked_ms {
+        Some(asked_ms) if asked_ms == create.due_ms => (true, None),
+        asked_ms => (false, asked_ms),
+    };
+    let flags = [create.request.is_some(), create.sequence != 0, is_due, other.is_some()];
+    out.extend_from_slice(&[kind::CREATE, Flags::new(flags).0]);
     put_varint(out, create.due_ms);
+    if let Some(asked_ms) = other {
+        put_varint(out, asked_ms);
+    }
     if let Some(request) = create.request {
         out.extend_from_slice(&request.0.to_le_bytes());
     }
@@ -263,15 +272,20 @@ fn put_create(out: &mut Vec<u8>, create: &Create) {
 }
 
 fn take_create(reader: &mut Reader<'_>) -> Result<Create, CodecError> {
-    let flags = Flags::take(reader, 2)?;
+    let flags = Flags::take(reader, 4)?;
     let due_ms = reader.varint()?;
+    let asked_ms = match (flags.has(2), flags.field(3, || reader.varint())?) {
+        (true, None) => Some(due_ms),
+        (false, other) if other != Some(due_ms) => other,
+        _ => return Err(CodecError("a due time was asked for in two ways")),
+    };
     let request = flags.field(0, || reader.u128())?.map(RequestHash);
     let sequence = flags.field(1, || reader.u64())?;
     if sequence == Some(0) {
         return Err(CodecError("a reserved sequence is 0"));
     }
     let (metadata, payload) = (reader.bytes()?, reader.bytes()?);
-    Ok(Create { request, due_ms, sequence: sequence.unwrap_or(0), metadata, payload })
+    Ok(Create { request, due_ms, asked_ms, sequence: sequence.unwrap_or(0), metadata, payload })
 }
 
 fn put_update(out: &mut Vec<u8>, update: &Update) {

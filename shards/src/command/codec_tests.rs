@@ -15,6 +15,7 @@ fn an_entry_is_golden() {
     let create = Create {
         request: Some(RequestHash(0x0102)),
         due_ms: 300,
+        asked_ms: None,
         sequence: 1 << 63,
         metadata: Bytes::from_static(b"m"),
         payload: Bytes::from_static(b"pay"),
@@ -95,12 +96,9 @@ fn id() -> impl Strategy<Value = TaskId> {
 fn create() -> impl Strategy<Value = Create> {
     let sequence = prop_oneof![Just(0), number()];
     let request = proptest::option::of(any::<u128>().prop_map(RequestHash));
-    (request, number(), sequence, bytes(), bytes()).prop_map(|(request, due_ms, sequence, metadata, payload)| Create {
-        request,
-        due_ms,
-        sequence,
-        metadata,
-        payload,
+    let asked = proptest::option::of(number());
+    (request, number(), asked, sequence, bytes(), bytes()).prop_map(|(request, due_ms, asked_ms, sequence, metadata, payload)| {
+        Create { request, due_ms, asked_ms, sequence, metadata, payload }
     })
 }
 
@@ -155,6 +153,27 @@ fn op() -> impl Strategy<Value = Op> {
         any::<u32>().prop_map(|limit| Op::Purge { limit }),
         (bytes(), bytes(), before()).prop_map(|(key, value, before)| Op::Register { key, value, before }),
     ]
+}
+
+/// The time that was asked for takes no room when it is the due time, and is in the way of no entry that was written before it.
+#[test]
+fn the_time_that_was_asked_for_is_golden() {
+    let entry = |due_ms, asked_ms| {
+        let (metadata, payload) = (Bytes::new(), Bytes::from_static(b"p"));
+        let create = Create { request: None, due_ms, asked_ms, sequence: 0, metadata, payload };
+        let mut entry = decode_entry(&Bytes::from_static(b"\x01\x05\x01\x01a\x01\x01\x00\x09\x00\x01p")).expect("an old entry");
+        entry.commands[0].ops = vec![Op::Create(create)];
+        entry
+    };
+    for (entry, tail) in [
+        (entry(9, None), &b"\x01\x00\x09\x00\x01p"[..]),
+        (entry(9, Some(9)), b"\x01\x04\x09\x00\x01p"),
+        (entry(9, Some(7)), b"\x01\x08\x09\x07\x00\x01p"),
+    ] {
+        let bytes = encode_entry(&entry);
+        assert_eq!(bytes[bytes.len() - tail.len()..], *tail, "{entry:?}");
+        assert_eq!(decode_entry(&bytes), Ok(entry));
+    }
 }
 
 fn entry() -> impl Strategy<Value = Entry> {

@@ -110,6 +110,9 @@ pub struct Create {
     pub request: Option<RequestHash>,
     /// When it is due; a time before the entry's stamp becomes the stamp, unless `sequence` is given.
     pub due_ms: u64,
+    /// The due time that the producer asked for: kept and shown when the task is placed later because that is past. `None`: it asked for
+    /// none, or an older z4 wrote the entry.
+    pub asked_ms: Option<u64>,
     /// The sequence that the leader reserved and already told the producer (asynchronous creates), with its top bit set so that it
     /// is never one that `apply` assigns; 0: `apply` assigns it.
     pub sequence: u64,

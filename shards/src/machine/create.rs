@@ -25,6 +25,8 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
     let record = TaskRecord {
         id_due_ms: key.due_ms,
         created_ms: at.stamp_ms,
+        // What is past is due at once, and still what the producer said.
+        asked_ms: create.asked_ms.filter(|asked_ms| *asked_ms < key.due_ms).unwrap_or(0),
         version: 1,
         metadata: create.metadata,
         payload: create.payload,

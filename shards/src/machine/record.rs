@@ -1,11 +1,11 @@
 //! The value of a task's row: layout, encode, decode.
 //!
 //! ```text
-//! 1 (version, u8)  flags (u8)  attempts  version  id_due_ms  created_ms  [last_retry_ms  last_error]  metadata  payload
+//! 1 (version, u8)  flags (u8)  attempts  version  id_due_ms  created_ms  {asked_ms}  [last_retry_ms  last_error]  metadata  payload
 //! ```
 //!
 //! Numbers are varints; `last_error` and `metadata` carry their length before them; the payload is all that is left. The part in
-//! brackets is there when flag 2 is set. Flag 1 is `rewritten`. Once assigned the layout never changes.
+//! brackets is there when flag 2 is set, the part in braces when flag 4 is. Flag 1 is `rewritten`. Once assigned the layout never changes.
 
 use bytes::Bytes;
 
@@ -17,6 +17,7 @@ pub use super::metadata::{pack_metadata, unpack_metadata};
 const VERSION: u8 = 1;
 const REWRITTEN: u8 = 1;
 const RETRIED: u8 = 2;
+const ASKED: u8 = 4;
 
 /// Everything about a task that its key does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub struct TaskRecord {
     pub id_due_ms: u64,
     /// When it was created, milliseconds.
     pub created_ms: u64,
+    /// The due time that was asked for, when it was past and the row is placed later for that, milliseconds; 0: the row is where it was to
+    /// be.
+    pub asked_ms: u64,
     /// When its last attempt ended without an ack, milliseconds; 0: never.
     pub last_retry_ms: u64,
     /// How many attempts ended without an ack.
@@ -57,12 +61,16 @@ impl TaskRecord {
     pub fn encode(&self) -> Bytes {
         let retried = self.last_retry_ms != 0 || !self.last_error.is_empty();
         let mut out = Vec::with_capacity(48 + self.last_error.len() + self.metadata.len() + self.payload.len());
-        let flags = if self.rewritten { REWRITTEN } else { 0 } | if retried { RETRIED } else { 0 };
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let flags = flag(self.rewritten, REWRITTEN) | flag(retried, RETRIED) | flag(self.asked_ms != 0, ASKED);
         out.extend_from_slice(&[VERSION, flags]);
         put_varint(&mut out, u64::from(self.attempts));
         put_varint(&mut out, u64::from(self.version));
         put_varint(&mut out, self.id_due_ms);
         put_varint(&mut out, self.created_ms);
+        if self.asked_ms != 0 {
+            put_varint(&mut out, self.asked_ms);
+        }
         if retried {
             put_varint(&mut out, self.last_retry_ms);
             put_bytes(&mut out, &self.last_error);
@@ -81,10 +89,12 @@ impl TaskRecord {
         let head = Head::take(&mut reader)?;
         let version = reader.varint_u32()?;
         let (id_due_ms, created_ms) = (reader.varint()?, reader.varint()?);
+        let asked_ms = if head.asked { reader.varint()? } else { 0 };
         let (last_retry_ms, last_error) = if head.retried { (reader.varint()?, reader.bytes()?) } else { (0, Bytes::new()) };
         Ok(TaskRecord {
             id_due_ms,
             created_ms,
+            asked_ms,
             last_retry_ms,
             attempts: head.attempts,
             version,
@@ -93,6 +103,11 @@ impl TaskRecord {
             metadata: reader.bytes()?,
             payload: reader.rest(),
         })
+    }
+
+    /// When the task is (or was) due, as people see it: `key` is where the row is.
+    pub fn due_ms(&self, key: TaskKey) -> u64 {
+        if self.asked_ms == 0 { key.due_ms } else { self.asked_ms }
     }
 
     /// The task's id: `group` owns the row, `key` is where it is.
@@ -111,6 +126,7 @@ pub struct Head {
     /// See [`TaskRecord::id_due_ms`].
     pub id_due_ms: u64,
     retried: bool,
+    asked: bool,
 }
 
 impl Head {
@@ -131,11 +147,17 @@ impl Head {
             return Err(RecordError("unknown version"));
         }
         let flags = reader.u8()?;
-        if flags & !(REWRITTEN | RETRIED) != 0 {
+        if flags & !(REWRITTEN | RETRIED | ASKED) != 0 {
             return Err(RecordError("unknown flag"));
         }
         let attempts = reader.varint_u32()?;
-        Ok(Head { attempts, rewritten: flags & REWRITTEN != 0, id_due_ms: 0, retried: flags & RETRIED != 0 })
+        Ok(Head {
+            attempts,
+            rewritten: flags & REWRITTEN != 0,
+            id_due_ms: 0,
+            retried: flags & RETRIED != 0,
+            asked: flags & ASKED != 0,
+        })
     }
 }
 
@@ -163,6 +185,8 @@ mod tests {
         record.last_retry_ms = 5;
         record.last_error = Bytes::from_static(b"no");
         assert_eq!(record.encode(), Bytes::from_static(b"\x01\x03\x03\x01\xac\x02\x02\x05\x02no\x05\x01\x01k\x01vhello"));
+        record.asked_ms = 7;
+        assert_eq!(record.encode(), Bytes::from_static(b"\x01\x07\x03\x01\xac\x02\x02\x07\x05\x02no\x05\x01\x01k\x01vhello"));
     }
 
     fn bytes() -> impl Strategy<Value = Bytes> {
@@ -172,12 +196,12 @@ mod tests {
     proptest! {
         #[test]
         fn records_round_trip(
-            (id_due_ms, created_ms, last_retry_ms) in any::<(u64, u64, u64)>(),
+            (id_due_ms, created_ms, asked_ms, last_retry_ms) in any::<(u64, u64, u64, u64)>(),
             (attempts, version, rewritten) in any::<(u32, u32, bool)>(),
             (last_error, metadata, payload) in (bytes(), bytes(), bytes()),
         ) {
             let record = TaskRecord {
-                id_due_ms, created_ms, last_retry_ms, attempts, version, rewritten, last_error, metadata, payload,
+                id_due_ms, created_ms, asked_ms, last_retry_ms, attempts, version, rewritten, last_error, metadata, payload,
             };
             let row = record.encode();
             let head = Head::decode(&row).expect("a record");

@@ -28,6 +28,7 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, key: TaskKey, due_ms: u64, err
         return Ok(OpReply::Retried { dead: true });
     }
     let key = TaskKey { due_ms: due_ms.min(DUE_MS_MAX).max(at.stamp_ms), sequence: key.sequence };
+    record.asked_ms = 0;
     let row = p.rewrite(id, from, Place::live(key), &mut record);
     p.draft.effects.push(Effect::Added { namespace: at.namespace.clone(), key, row });
     Ok(OpReply::Retried { dead: false })

@@ -90,5 +90,5 @@ pub fn command(namespace: &str, ops: Vec<Op>) -> Command {
 /// The create of a task without metadata or request id.
 pub fn create(due_ms: u64, payload: &[u8]) -> Op {
     let payload = Bytes::copy_from_slice(payload);
-    Op::Create(Create { request: None, due_ms, sequence: 0, metadata: Bytes::new(), payload })
+    Op::Create(Create { request: None, due_ms, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload })
 }

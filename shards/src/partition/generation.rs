@@ -174,7 +174,8 @@ mod tests {
 
     fn create(index: u64) -> LogEntry {
         let metadata = pack_metadata([].into_iter());
-        let create = Create { request: None, due_ms: 5_000, sequence: 0, metadata, payload: Bytes::from_static(b"x") };
+        let create =
+            Create { request: None, due_ms: 5_000, asked_ms: None, sequence: 0, metadata, payload: Bytes::from_static(b"x") };
         let namespace = Namespace::new("a").expect("valid");
         let entry = Entry { stamp_ms: index, commands: vec![Command { namespace, ops: vec![Op::Create(create)] }] };
         let position = LogPosition { term: 1, leader: 1, index };

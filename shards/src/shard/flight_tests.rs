@@ -84,7 +84,7 @@ impl Stage {
 
 fn create(n: u64, request: bool) -> Op {
     let request = request.then_some(RequestHash(n.into()));
-    Op::Create(Create { request, due_ms: n, sequence: 0, metadata: Bytes::new(), payload: Bytes::new() })
+    Op::Create(Create { request, due_ms: n, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload: Bytes::new() })
 }
 
 fn delete(n: u64) -> Op {

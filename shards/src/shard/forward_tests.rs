@@ -23,7 +23,7 @@ pub(super) fn name() -> Namespace {
 pub(super) fn create(due_ms: u64, request: Option<u128>) -> Command {
     let metadata = pack_metadata([].into_iter());
     let payload = Bytes::from_static(b"x");
-    let create = Create { request: request.map(RequestHash), due_ms, sequence: 0, metadata, payload };
+    let create = Create { request: request.map(RequestHash), due_ms, asked_ms: None, sequence: 0, metadata, payload };
     Command { namespace: name(), ops: vec![Op::Create(create)] }
 }
 

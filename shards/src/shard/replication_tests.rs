@@ -12,6 +12,7 @@ fn create() -> Command {
     let create = Create {
         request: None,
         due_ms: 200_000_000_000_000,
+        asked_ms: None,
         sequence: 0,
         metadata: pack_metadata([].into_iter()),
         payload: Bytes::from_static(b"x"),

@@ -135,7 +135,14 @@ impl Writer {
                 let sequence = if *reserved { self.reserved } else { 0 };
                 self.reserved += u64::from(*reserved);
                 let request = request.map(|id| RequestHash::new(namespace, &id.to_string()));
-                Op::Create(Create { request, due_ms: time(due), sequence, metadata: Bytes::new(), payload: small(payload) })
+                Op::Create(Create {
+                    request,
+                    due_ms: time(due),
+                    asked_ms: None,
+                    sequence,
+                    metadata: Bytes::new(),
+                    payload: small(payload),
+                })
             }
             Action::Ack { pick } => {
                 leased(pick).map(|task| Op::Ack { id: task.id, key: task.key, rewritten: task.record.rewritten })?

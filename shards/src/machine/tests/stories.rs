@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::command::{Before, Command, Create, Created, Op, OpReply, Refusal, Reply, SettingsPatch, Update};
-use crate::ids::{DUE_MS_MAX, GroupId, RequestHash, TaskId, TaskKey};
+use crate::ids::{DUE_MS_MAX, GroupId, Namespace, RequestHash, TaskId, TaskKey};
 use crate::machine::testing::{MemoryStore, command, create, entry};
 use crate::machine::{ApplyError, Effect, Machine, Outcome, RESERVED_SEQUENCE, Totals, find_task, keys, namespace, registry};
 
@@ -48,7 +48,7 @@ impl Replica {
 
 fn requested(namespace: &str, id: &str, due_ms: u64) -> Op {
     let request = Some(RequestHash::new(&command(namespace, vec![]).namespace, id));
-    Op::Create(Create { request, due_ms, sequence: 0, metadata: Bytes::new(), payload: Bytes::new() })
+    Op::Create(Create { request, due_ms, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload: Bytes::new() })
 }
 
 fn change(id: TaskId) -> Update {
@@ -86,11 +86,41 @@ fn reserved_ids_are_kept() {
     replica.run(300, vec![Op::LowWater { due_ms: 1_000 }]).expect("set");
     assert_eq!(replica.low_water_ms(), 300);
     let sequence = RESERVED_SEQUENCE | 7;
-    let reserved =
-        |sequence| Op::Create(Create { request: None, due_ms: 250, sequence, metadata: Bytes::new(), payload: Bytes::new() });
+    let reserved = |sequence| {
+        Op::Create(Create { request: None, due_ms: 250, asked_ms: None, sequence, metadata: Bytes::new(), payload: Bytes::new() })
+    };
     assert_eq!(replica.created(400, reserved(sequence)).id, TaskId { due_ms: 250, group: GROUP, sequence });
     assert_eq!(replica.low_water_ms(), 250);
     assert!(matches!(replica.run(400, vec![reserved(7)]), Err(Refusal::Malformed(_))));
+}
+
+/// A producer sends a time of last year: the task is due at once, with its place among those of today, and says what the producer said
+/// until it is tried again or moved. An entry of an older z4, which says nothing of it, gives the bytes that it gave.
+#[test]
+fn a_past_due_time_is_kept_as_it_was_sent() {
+    let mut replica = Replica::new(GROUP);
+    let past = |due_ms, asked_ms, sequence| {
+        Op::Create(Create { request: None, due_ms, asked_ms, sequence, metadata: Bytes::new(), payload: Bytes::new() })
+    };
+    let due = |replica: &mut Replica, id: TaskId| {
+        let row = find_task(&mut replica.store, &Namespace::new("a").expect("valid"), id).expect("readable").expect("there");
+        (row.key.due_ms, row.record.due_ms(row.key))
+    };
+    let id = replica.created(100, past(7, Some(7), 0)).id;
+    assert_eq!(due(&mut replica, id), (100, 7));
+    let reserved = replica.created(110, past(105, Some(7), RESERVED_SEQUENCE | 9)).id;
+    assert_eq!(due(&mut replica, reserved), (105, 7));
+    let future = replica.created(120, past(500, Some(500), 0)).id;
+    assert_eq!(due(&mut replica, future), (500, 500));
+    let old = replica.created(120, past(7, None, 0)).id;
+    assert_eq!(due(&mut replica, old), (120, 120));
+    replica.run(130, vec![Op::Retry { key: id.home(), due_ms: 200, error: Bytes::new() }]).expect("tried");
+    assert_eq!(due(&mut replica, id), (200, 200));
+    replica.run(140, vec![Op::Update(Update { due_ms: Some(0), ..change(reserved) })]).expect("moved");
+    assert_eq!(due(&mut replica, reserved), (140, 140));
+    let untouched = replica.created(150, past(7, Some(7), 0)).id;
+    replica.run(160, vec![Op::Update(change(untouched))]).expect("changed");
+    assert_eq!(due(&mut replica, untouched), (150, 7), "a change of something else leaves it");
 }
 
 /// The mark must not pass a live row, which would then never be delivered.

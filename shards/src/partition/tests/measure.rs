@@ -162,7 +162,7 @@ fn measure() {
                     random.fill(&mut payload[..128]);
                     let due_ms = BASE_MS + if spread == 0 { made / 200 } else { random.random_range(0..spread) };
                     let payload = Bytes::copy_from_slice(&payload);
-                    let create = Create { request: None, due_ms, sequence: 0, metadata: Bytes::new(), payload };
+                    let create = Create { request: None, due_ms, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload };
                     command(&format!("welcome_emails{}", made % namespaces), vec![Op::Create(create)])
                 })
                 .collect()

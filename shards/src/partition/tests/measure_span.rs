@@ -32,7 +32,7 @@ fn measure_span() {
             let mut payload = [b'{'; 256];
             random.fill(&mut payload[..128]);
             let (due_ms, payload) = (BASE_MS + random.random_range(0..spread), Bytes::copy_from_slice(&payload));
-            let create = Create { request: None, due_ms, sequence: 0, metadata: Bytes::new(), payload };
+            let create = Create { request: None, due_ms, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload };
             command(&format!("n{}", n % namespaces), vec![Op::Create(create)])
         };
         let payload = LogPayload::Normal(entry(BASE_MS, (0..1_000).map(one).collect()));

@@ -29,7 +29,7 @@ fn fill(partition: &mut Partition, tasks: u64, spread_ms: u64) {
                 random.fill(&mut payload[..128]);
                 let due_ms = BASE_MS + if spread_ms == 0 { index * 5 } else { random.random_range(0..spread_ms) };
                 let payload = Bytes::copy_from_slice(&payload);
-                let create = Create { request: None, due_ms, sequence: 0, metadata: Bytes::new(), payload };
+                let create = Create { request: None, due_ms, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload };
                 command(&format!("welcome_emails{}", n % 4), vec![Op::Create(create)])
             })
             .collect();
