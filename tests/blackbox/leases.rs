@@ -59,7 +59,7 @@ async fn an_extended_lease_outlives_its_first_deadline() {
     let (_peer, client) = peer_and_client().await;
     client.without_backoff("a").await;
     client.created(create("a", "x")).await;
-    let held = client.lease_one("a", 2_000).await;
+    let held = client.lease_one("a", 5_000).await;
     let first_deadline = deadline_ms(&held.lease_deadline);
 
     let request = ExtendLeasesRequest { extensions: vec![extension_of(&held, 60_000)] };
@@ -79,13 +79,13 @@ async fn a_nack_with_a_delay_comes_again_after_it() {
     let task = client.created(create("a", "x")).await;
     let first = client.lease_one("a", 60_000).await;
     let asked = now_ms();
-    client.nack(&first, Some(1_500), "not yet").await;
+    client.nack(&first, Some(4_000), "not yet").await;
     let seen = client.get("a", &task.id).await.expect("still there");
     assert_eq!((seen.state(), seen.attempts, seen.last_error.as_str()), (TaskState::Scheduled, 1, "not yet"));
     assert!(seen.last_retry.is_some());
 
     let second = client.lease_one("a", 60_000).await;
-    assert!(now_ms() >= asked + 1_500, "it came before its delay was over");
+    assert!(now_ms() >= asked + 4_000, "it came before its delay was over");
     assert_eq!((second.attempt, second.task.as_ref().map(|t| t.id.as_str())), (2, Some(task.id.as_str())));
     assert!(second.token > first.token);
 }

@@ -43,7 +43,7 @@ async fn get_task_stream_gives_tasks_and_forgets_them() {
     let request = StreamTasksRequest { namespace: "a".to_owned(), ..StreamTasksRequest::default() };
     let opened = within("GetTaskStream", client.tasks.clone().get_task_stream(request)).await;
     let mut tasks = opened.expect("a stream").into_inner();
-    let soon = now_ms() + 500;
+    let soon = now_ms() + 3_000;
     let second = client.created(due_at("a", "2", soon)).await;
     let first = client.created(create("a", "1")).await;
     for (number, created) in [(1, first), (2, second)] {
