@@ -41,7 +41,8 @@
 //!
 //! **What is sent again.** Reads, acks and nacks, settings of namespaces; creates, because each carries a request id (a random one unless
 //! the caller chose it), so that the peers know the second one as a duplicate for as long as the namespace's idempotency window, which is
-//! asked before: with a window of 0, or a short one, a create that may have been done is not sent again; updates and deletes that name
+//! asked before: with a window of 0, or a short one, a create that may have been done is not sent again (a group that
+//! gets hundreds of thousands of other request ids between two attempts has forgotten the first one all the same); updates and deletes that name
 //! the version they expect. Everything else only when it is sure that nothing was done: there was no connection, or the peer said so (the
 //! trailer `z4-done`). An error tells which of the two it is: [`Error::may_be_done`].
 //!
