@@ -56,10 +56,10 @@ fn main() -> ExitCode {
 }
 
 /// Runs the peer. Errors come with the exit status that tells them.
-fn serve(config: Config) -> Result<(), (Exit, String)> {
+fn serve(mut config: Config) -> Result<(), (Exit, String)> {
     let unavailable = |error: &dyn Error| (Exit::Unavailable, chain(error));
     let _directories = Directories::lock(&config.db_data_dir, &config.peer_data_dir).map_err(|e| unavailable(&e))?;
-    limits::raise(config.connections_max);
+    config.connections_max = limits::raise(config.connections_max, config.sql_connections_max);
     let shards = match config.shards {
         0 => available_parallelism().map_or(1, usize::from),
         shards => shards,

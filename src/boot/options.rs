@@ -40,6 +40,7 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
             in_flight_max: config.entries_in_flight_max,
             waiting_max: config.queued_commands_max,
             waiting_bytes_max: config.queued_bytes_max,
+            namespaces_max: config.namespaces_max,
             forward_timeout: Duration::from_millis(config.forward_timeout_ms),
         },
         delivery: delivery::Limits {

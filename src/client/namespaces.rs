@@ -2,7 +2,8 @@
 
 use futures_util::stream::{Stream, try_unfold};
 use z4_proto::{
-    GetNamespaceRequest, ListNamespacesRequest, Namespace, NamespaceSettings, PurgeNamespaceRequest, UpdateNamespaceRequest,
+    DeleteNamespaceRequest, GetNamespaceRequest, ListNamespacesRequest, Namespace, NamespaceSettings, PurgeNamespaceRequest,
+    UpdateNamespaceRequest,
 };
 
 use super::call::Call;
@@ -56,5 +57,16 @@ impl Client {
             async move { self.collection(channel).purge_namespace(request).await }
         };
         Ok(self.call(Call::once("PurgeNamespace", slot(name)), send).await?.0.removed)
+    }
+
+    /// Removes a namespace with its settings, which must have no task. `false`: there was none. Not sent again unless it is sure that it was
+    /// not done: somebody may have made it anew.
+    pub async fn delete_namespace(&self, name: &str) -> Result<bool, Error> {
+        let request = DeleteNamespaceRequest { namespace: name.to_owned() };
+        let send = |channel| {
+            let request = request.clone();
+            async move { self.collection(channel).delete_namespace(request).await }
+        };
+        Ok(self.call(Call::once("DeleteNamespace", slot(name)), send).await?.0.existed)
     }
 }

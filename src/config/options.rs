@@ -199,9 +199,9 @@ options! {
         /// The longest wait of LeaseTasks.
         wait_ms_max: u64 = 60_000, Range(0, 600_000), Unit::Ms;
         /// Tasks of one CreateTasks.
-        batch_tasks_max: usize = 1000, Range(1, 100_000), Unit::None;
+        batch_tasks_max: usize = 1000, Range(1, 65_536), Unit::None;
         /// One batch, payloads and metadata together.
-        batch_bytes_max: usize = 4 * MIB as usize, Range(KIB, 32 * MIB), Unit::Bytes;
+        batch_bytes_max: usize = 4 * MIB as usize, Range(KIB, 16 * MIB), Unit::Bytes;
         /// Tasks or namespaces on one page of a list.
         page_items_max: usize = 1000, Range(1, 100_000), Unit::None;
     }
@@ -239,7 +239,10 @@ options! {
         /// Commands in one entry of the raft log.
         entry_commands_max: usize = 4096, Range(1, 65_536), Unit::None;
         /// One entry of the raft log. A single larger command still becomes an entry of its own.
-        entry_bytes_max: usize = 4 * MIB as usize, Range(64 * KIB, 32 * MIB), Unit::Bytes;
+        entry_bytes_max: usize = 4 * MIB as usize, Range(64 * KIB, 16 * MIB), Unit::Bytes;
+        /// Namespaces of one group; a request that would make one more is refused with RESOURCE_EXHAUSTED, but for those that are on their
+        /// way at that moment.
+        namespaces_max: u64 = 1_000_000, Range(1, 1_000_000_000), Unit::None;
         /// Entries of one group that are proposed and not yet committed.
         entries_in_flight_max: usize = 1, Range(1, 64), Unit::None;
     }

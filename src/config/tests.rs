@@ -188,6 +188,20 @@ fn options_that_do_not_go_together_are_refused() {
         (&["--payload-bytes-max", "8MiB"], "payload_bytes_max is 8388608; with metadata_bytes_max 16384"),
         (&["--log-segment-bytes", "4MiB"], "log_segment_bytes is 4194304; an entry must fit"),
         (&["--log-segment-bytes", "16777217"], "log_segment_bytes is 16777217; it takes a multiple of 4096"),
+        // Each of these let one request end every leader in turn: its entry was more than the raft log takes.
+        (
+            &["--batch-bytes-max", "16MiB"],
+            "batch_bytes_max is 16777216; with batch_tasks_max 1000 one batch would be an entry of",
+        ),
+        (
+            &["--batch-bytes-max", "13MiB", "--batch-tasks-max", "65536"],
+            "batch_bytes_max is 13631488; with batch_tasks_max 65536",
+        ),
+        (
+            &["--payload-bytes-max", "16MiB", "--batch-bytes-max", "16MiB"],
+            "payload_bytes_max is 16777216; with metadata_bytes_max",
+        ),
+        (&["--batch-tasks-max", "65536", "--queued-bytes-max", "5MiB"], "batch_bytes_max is 4194304; with batch_tasks_max 65536"),
         (&["--queued-bytes-max", "1MiB"], "batch_bytes_max is 4194304; queued_bytes_max is less"),
         (&["--window-bytes", "1MiB"], "window_namespace_bytes is 4194304; window_bytes is less"),
         (&["--peer-id", "a b"], "peer_id is \"a b\"; it takes up to 64"),
@@ -196,6 +210,10 @@ fn options_that_do_not_go_together_are_refused() {
         let error = refused(arguments, &[]);
         assert!(error.starts_with(told), "{arguments:?}: {error}");
     }
+    for out_of_range in [["--batch-tasks-max", "65537"], ["--batch-bytes-max", "20MiB"], ["--entry-bytes-max", "17MiB"]] {
+        assert!(refused(&out_of_range, &[]).contains("it takes"), "{out_of_range:?}");
+    }
+    assert_eq!(config(&["--batch-bytes-max", "15MiB", "--payload-bytes-max", "14MiB"], &[]).batch_bytes_max, 15 << 20);
     assert_eq!(config(&["--service-port=0", "--peer-port=0", "--metrics-port=0", "--sql-port=0"], &[]).peer_port, 0);
 }
 

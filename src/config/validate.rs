@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+use z4_shards::link::FRAME_BYTES_MAX;
+use z4_shards::log::ENTRY_BYTES_MAX;
+
 use super::error::ConfigError;
 use super::options::Config;
 
@@ -10,6 +13,22 @@ const PEER_ID_BYTES_MAX: usize = 64;
 
 /// The raft log is written in blocks of this many bytes.
 const BLOCK_BYTES: u64 = 4096;
+
+/// What one task of a batch takes in an entry of the raft log beside payload and metadata, and what the rest of such an entry takes.
+const TASK_ENTRY_BYTES: u64 = 64;
+const COMMAND_ENTRY_BYTES: u64 = 1024;
+
+/// A page of a list has this much when its last task comes.
+const PAGE_BYTES: u64 = 8 << 20;
+
+/// What must hold: `less` is not more than `more`. If not, `option` with its `value` is told, and the rule.
+struct Relation {
+    less: u64,
+    more: u64,
+    option: &'static str,
+    value: u64,
+    rule: String,
+}
 
 fn rule(option: &'static str, value: impl Display, rule: impl Into<String>) -> Result<(), ConfigError> {
     Err(ConfigError::Rule { option, value: value.to_string(), rule: rule.into() })
@@ -62,42 +81,45 @@ impl Config {
         Ok(())
     }
 
+    /// Sizes and counts that bound each other: one row each, with the smaller side first.
     fn sizes(&self) -> Result<(), ConfigError> {
-        let one_task = self.payload_bytes_max.saturating_add(self.metadata_bytes_max);
-        if one_task > self.batch_bytes_max {
-            let fits = format!(
-                "with metadata_bytes_max {} one task would be larger than batch_bytes_max, {}",
-                self.metadata_bytes_max, self.batch_bytes_max
-            );
-            return rule("payload_bytes_max", self.payload_bytes_max, fits);
-        }
-        if self.batch_bytes_max as u64 > self.log_segment_bytes / 2 || self.entry_bytes_max as u64 > self.log_segment_bytes / 2 {
-            let fits = format!(
-                "an entry must fit in half of it: batch_bytes_max is {}, entry_bytes_max {}",
-                self.batch_bytes_max, self.entry_bytes_max
-            );
-            return rule("log_segment_bytes", self.log_segment_bytes, fits);
+        let n = |n: usize| n as u64;
+        let one_task = n(self.payload_bytes_max.saturating_add(self.metadata_bytes_max));
+        let batch = n(self.batch_bytes_max);
+        let batch_entry = batch.saturating_add(n(self.batch_tasks_max) * TASK_ENTRY_BYTES + COMMAND_ENTRY_BYTES);
+        let half_segment = self.log_segment_bytes / 2;
+        let page = PAGE_BYTES.saturating_add(one_task);
+        #[rustfmt::skip]
+        let relations = [
+            Relation { less: one_task, more: batch, option: "payload_bytes_max", value: n(self.payload_bytes_max), rule: format!(
+                "with metadata_bytes_max {} one task would be larger than batch_bytes_max, {batch}", self.metadata_bytes_max) },
+            Relation { less: batch_entry, more: n(ENTRY_BYTES_MAX), option: "batch_bytes_max", value: batch, rule: format!(
+                "with batch_tasks_max {} one batch would be an entry of {batch_entry} bytes, and no raft log takes more than {ENTRY_BYTES_MAX}",
+                self.batch_tasks_max) },
+            Relation { less: n(self.entry_bytes_max), more: n(ENTRY_BYTES_MAX), option: "entry_bytes_max", value: n(self.entry_bytes_max),
+                rule: format!("no raft log takes an entry of more than {ENTRY_BYTES_MAX}") },
+            Relation { less: batch.max(n(self.entry_bytes_max)), more: half_segment, option: "log_segment_bytes", value: self.log_segment_bytes,
+                rule: format!("an entry must fit in half of it: batch_bytes_max is {batch}, entry_bytes_max {}", self.entry_bytes_max) },
+            Relation { less: page, more: n(FRAME_BYTES_MAX), option: "payload_bytes_max", value: n(self.payload_bytes_max), rule: format!(
+                "a page of a list would be {page} bytes, and a frame between peers takes {FRAME_BYTES_MAX}") },
+            Relation { less: batch, more: n(self.queued_bytes_max), option: "batch_bytes_max", value: batch,
+                rule: format!("queued_bytes_max is less, {}", self.queued_bytes_max) },
+            Relation { less: batch_entry, more: n(self.queued_bytes_max), option: "batch_bytes_max", value: batch, rule: format!(
+                "with batch_tasks_max {} one batch takes {batch_entry} bytes of queued_bytes_max, {}", self.batch_tasks_max, self.queued_bytes_max) },
+            Relation { less: self.log_retained_bytes, more: self.log_held_bytes_max, option: "log_held_bytes_max",
+                value: self.log_held_bytes_max, rule: format!("log_retained_bytes is more, {}", self.log_retained_bytes) },
+            Relation { less: n(self.sql_query_memory_bytes_max), more: n(self.sql_memory_bytes_max), option: "sql_query_memory_bytes_max",
+                value: n(self.sql_query_memory_bytes_max), rule: format!("sql_memory_bytes_max is less, {}", self.sql_memory_bytes_max) },
+            Relation { less: n(self.window_namespace_bytes), more: n(self.window_bytes), option: "window_namespace_bytes",
+                value: n(self.window_namespace_bytes), rule: format!("window_bytes is less, {}", self.window_bytes) },
+        ];
+        for Relation { less, more, option, value, rule: text } in relations {
+            if less > more {
+                return rule(option, value, text);
+            }
         }
         if !self.log_segment_bytes.is_multiple_of(BLOCK_BYTES) {
             return rule("log_segment_bytes", self.log_segment_bytes, format!("it takes a multiple of {BLOCK_BYTES}"));
-        }
-        if self.log_held_bytes_max < self.log_retained_bytes {
-            let least = format!("log_retained_bytes is more, {}", self.log_retained_bytes);
-            return rule("log_held_bytes_max", self.log_held_bytes_max, least);
-        }
-        if self.batch_bytes_max > self.queued_bytes_max {
-            return rule("batch_bytes_max", self.batch_bytes_max, format!("queued_bytes_max is less, {}", self.queued_bytes_max));
-        }
-        if self.sql_query_memory_bytes_max > self.sql_memory_bytes_max {
-            let least = format!("sql_memory_bytes_max is less, {}", self.sql_memory_bytes_max);
-            return rule("sql_query_memory_bytes_max", self.sql_query_memory_bytes_max, least);
-        }
-        if self.window_namespace_bytes > self.window_bytes {
-            return rule(
-                "window_namespace_bytes",
-                self.window_namespace_bytes,
-                format!("window_bytes is less, {}", self.window_bytes),
-            );
         }
         Ok(())
     }

@@ -210,4 +210,11 @@ impl proto::collection_server::Collection for Collection {
     ) -> Result<Response<proto::PurgeNamespaceResponse>, Status> {
         run!(namespaces::purge(&self.context, request.into_inner()))
     }
+
+    async fn delete_namespace(
+        &self,
+        request: Request<proto::DeleteNamespaceRequest>,
+    ) -> Result<Response<proto::DeleteNamespaceResponse>, Status> {
+        run!(namespaces::delete(&self.context, request.into_inner()))
+    }
 }

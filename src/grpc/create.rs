@@ -11,6 +11,9 @@ use super::convert::{self, Echo};
 use super::services::Context;
 use super::status::{code, not_done, status};
 
+/// Earlier tasks of one command that are shown with their payloads, bytes; the others are shown without.
+const EARLIER_BYTES_MAX: usize = 1 << 20;
+
 /// What the answer to a create means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acknowledge {
@@ -59,8 +62,16 @@ pub(super) async fn submit(shards: &Shards, command: Command, acknowledge: Ackno
             }
         }
     }
-    for outcome in outcomes.iter_mut().filter(|outcome| outcome.created.duplicate) {
-        outcome.earlier = shards.get(namespace.clone(), outcome.created.id, Consistency::Linearizable).await?;
+    // Once for all: a batch that is sent again is a thousand duplicates, often of few tasks.
+    let mut ids: Vec<_> = outcomes.iter().filter(|one| one.created.duplicate).map(|one| one.created.id).collect();
+    if !ids.is_empty() {
+        ids.sort_unstable();
+        ids.dedup();
+        let found = shards.get_many(namespace, ids.clone(), Consistency::Linearizable, EARLIER_BYTES_MAX).await?;
+        for outcome in outcomes.iter_mut().filter(|one| one.created.duplicate) {
+            let at = ids.binary_search(&outcome.created.id).ok();
+            outcome.earlier = at.and_then(|at| found.get(at)).cloned().flatten();
+        }
     }
     Ok(outcomes)
 }

@@ -1,4 +1,4 @@
-//! Namespaces: read, configure, list, purge.
+//! Namespaces: read, configure, list, purge, delete.
 
 use tonic::Status;
 use z4_proto as proto;
@@ -55,4 +55,16 @@ pub(super) async fn purge(
     let namespace = context.namespace(&request.namespace)?;
     let removed = context.shards.purge(namespace).await.map_err(status)?;
     Ok(proto::PurgeNamespaceResponse { removed })
+}
+
+/// DeleteNamespace.
+pub(super) async fn delete(
+    context: &Context,
+    request: proto::DeleteNamespaceRequest,
+) -> Result<proto::DeleteNamespaceResponse, Status> {
+    let namespace = context.namespace(&request.namespace)?;
+    match tasks::submit(context, &namespace, Op::DropNamespace).await? {
+        OpReply::NamespaceDropped { existed } => Ok(proto::DeleteNamespaceResponse { existed }),
+        other => Err(internal(format!("the removal of a namespace was answered by {other:?}"))),
+    }
 }

@@ -16,10 +16,12 @@ pub(super) fn code(rejection: &Rejection) -> Code {
         | Rejection::Unknown { .. }
         | Rejection::Behind { .. }
         | Rejection::Stopping => Code::Unavailable,
+        Rejection::TooLarge { .. } => Code::InvalidArgument,
         Rejection::Storage(_) => Code::Internal,
         Rejection::Refused(refusal) => match refusal {
             Refusal::NotFound { .. } => Code::NotFound,
             Refusal::VersionMismatch { .. } => Code::Aborted,
+            Refusal::NotEmpty { .. } => Code::FailedPrecondition,
             Refusal::Exists => Code::AlreadyExists,
             Refusal::Setting(_) => Code::InvalidArgument,
             Refusal::Malformed(_) => Code::Internal,
@@ -41,6 +43,7 @@ pub(super) fn not_done(rejection: &Rejection) -> bool {
         Rejection::Refused(_)
         | Rejection::Overloaded { .. }
         | Rejection::DiskFull { .. }
+        | Rejection::TooLarge { .. }
         | Rejection::NoLeader { .. }
         | Rejection::NotMember
         | Rejection::Removed
@@ -78,9 +81,10 @@ mod tests {
         let namespace = Namespace::new("a").expect("valid");
         let setting =
             Settings::default().patched(&SettingsPatch { lease_ms: Some(1), ..Default::default() }).expect_err("too short");
-        let table: [(Rejection, Code); 13] = [
+        let table: [(Rejection, Code); 14] = [
             (Rejection::DiskFull { whose: "the disk has", reserve_bytes: 1 }, Code::ResourceExhausted),
             (Rejection::Overloaded { what: "mailbox", limit: 1 }, Code::ResourceExhausted),
+            (Rejection::TooLarge { what: "bytes", found: 2, limit: 1 }, Code::InvalidArgument),
             (Rejection::NoLeader { group: GroupId(1) }, Code::Unavailable),
             (Rejection::Unknown { group: GroupId(1) }, Code::Unavailable),
             (Rejection::Behind { group: GroupId(1) }, Code::Unavailable),

@@ -101,6 +101,7 @@ fn query(context: &Context, request: &proto::ListTasksRequest) -> Result<ListQue
         due_until_ms: due_until.unwrap_or(u64::MAX),
         state: convert::state_filter(request.state)?,
         limit: context.limits.page_size(request.page_size)?,
+        bytes_max: context.limits.response_bytes_max,
         omit_payload: request.omit_payload,
         consistency: convert::consistency(request.consistency)?,
         namespace,

@@ -286,6 +286,8 @@ pub enum NamespaceCommand {
     },
     /// Removes every task of a namespace, dead ones included; the settings stay
     Purge(NamespaceArgs),
+    /// Removes a namespace with its settings, when it has no task
+    Delete(NamespaceArgs),
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,4 +1,4 @@
-//! `namespace get | set | list | purge`.
+//! `namespace get | set | list | purge | delete`.
 
 use std::pin::pin;
 
@@ -27,6 +27,10 @@ pub async fn execute(client: &Client, out: &mut Output, command: NamespaceComman
         NamespaceCommand::Purge(args) => {
             let removed = client.purge(&args.namespace).await?;
             out.show(&PurgedView { namespace: args.namespace, removed })
+        }
+        NamespaceCommand::Delete(args) => {
+            let existed = client.delete_namespace(&args.namespace).await?;
+            out.show(&DeletedView { namespace: args.namespace, existed })
         }
     }
 }
@@ -165,5 +169,18 @@ struct PurgedView {
 impl Show for PurgedView {
     fn human(&self) -> String {
         format!("removed {} tasks from {}", self.removed, printable(&self.namespace))
+    }
+}
+
+#[derive(Serialize)]
+struct DeletedView {
+    namespace: String,
+    existed: bool,
+}
+
+impl Show for DeletedView {
+    fn human(&self) -> String {
+        let what = if self.existed { "deleted" } else { "there was no" };
+        format!("{what} {}", printable(&self.namespace))
     }
 }

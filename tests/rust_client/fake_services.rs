@@ -129,6 +129,10 @@ impl Collection for Stage {
         self.fate("PurgeNamespace", |_| Response::new(PurgeNamespaceResponse { removed: 3 })).await
     }
 
+    async fn delete_namespace(&self, _: Request<DeleteNamespaceRequest>) -> Answer<DeleteNamespaceResponse> {
+        self.fate("DeleteNamespace", |_| Response::new(DeleteNamespaceResponse { existed: true })).await
+    }
+
     async fn create_task_async(&self, _: Request<CreateTaskRequest>) -> Answer<CreateTaskResponse> {
         unplayed()
     }

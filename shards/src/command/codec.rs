@@ -12,7 +12,7 @@
 use bytes::Bytes;
 
 use super::wire::{Reader, WireError, put_bytes, put_varint};
-use super::{Before, Command, Create, Entry, Op, SettingsPatch, Update};
+use super::{Before, Command, Create, Entry, Op, PurgeCursor, SettingsPatch, Update};
 use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
 
 /// Bytes that are no entry.
@@ -39,6 +39,8 @@ mod kind {
     pub(super) const LOW_WATER: u8 = 7;
     pub(super) const PURGE: u8 = 8;
     pub(super) const REGISTER: u8 = 9;
+    pub(super) const PURGE_FROM: u8 = 10;
+    pub(super) const DROP_NAMESPACE: u8 = 11;
 }
 
 /// The fewest bytes of a command: length, count, one operation.
@@ -48,9 +50,12 @@ const OP_BYTES_MIN: usize = 2;
 /// No more room is set aside before the first element was read.
 const RESERVED_MAX: usize = 4096;
 
+/// An entry without commands takes at most this, bytes.
+pub const ENTRY_FIXED_BYTES: usize = 32;
+
 /// The bytes of an entry.
 pub fn encode_entry(entry: &Entry) -> Bytes {
-    let mut out = Vec::with_capacity(16 + entry.commands.iter().map(command_bytes_estimate).sum::<usize>());
+    let mut out = Vec::with_capacity(ENTRY_FIXED_BYTES + entry.commands.iter().map(command_bytes_max).sum::<usize>());
     out.push(VERSION);
     put_varint(&mut out, entry.stamp_ms);
     put_varint(&mut out, entry.commands.len() as u64);
@@ -112,18 +117,20 @@ pub fn decode_entry(bytes: &Bytes) -> Result<Entry, CodecError> {
     Ok(Entry { stamp_ms, commands })
 }
 
-fn command_bytes_estimate(command: &Command) -> usize {
+/// A command takes no more than this in an entry, bytes; seldom much less. The entry itself adds [`ENTRY_FIXED_BYTES`].
+pub fn command_bytes_max(command: &Command) -> usize {
     let ops = command.ops.iter().map(|op| match op {
-        Op::Create(create) => 56 + create.metadata.len() + create.payload.len(),
+        Op::Create(create) => 64 + create.metadata.len() + create.payload.len(),
         Op::Retry { error, .. } => 48 + error.len(),
         Op::Update(update) => 64 + [&update.metadata, &update.payload].into_iter().flatten().map(Bytes::len).sum::<usize>(),
         Op::Register { key, value, before } => {
             let expected = if let Before::Value(value) = before { value.len() } else { 0 };
             24 + key.len() + value.len() + expected
         }
-        Op::Ack { .. } | Op::Delete { .. } | Op::Configure(_) | Op::LowWater { .. } | Op::Purge { .. } => 48,
+        Op::Ack { .. } | Op::Delete { .. } | Op::LowWater { .. } | Op::Purge { .. } | Op::DropNamespace => 48,
+        Op::Configure(_) | Op::PurgeFrom { .. } => 64,
     });
-    command.namespace.as_bytes().len() + 8 + ops.sum::<usize>()
+    command.namespace.as_bytes().len() + 16 + ops.sum::<usize>()
 }
 
 /// Bits that say which optional fields follow. A bit without meaning is an error when it is read.
@@ -204,6 +211,14 @@ fn put_op(out: &mut Vec<u8>, op: &Op) {
             out.push(kind::PURGE);
             put_varint(out, u64::from(*limit));
         }
+        Op::PurgeFrom { from, limit } => {
+            out.push(kind::PURGE_FROM);
+            put_key(out, from.live);
+            put_key(out, from.dead);
+            put_varint(out, u64::from(*limit));
+        }
+        // Flags, of which there are none yet: an operation has two bytes at least.
+        Op::DropNamespace => out.extend_from_slice(&[kind::DROP_NAMESPACE, 0]),
         Op::Register { key, value, before } => {
             let flags = Flags::new([*before == Before::Absent, matches!(before, Before::Value(_))]);
             out.extend_from_slice(&[kind::REGISTER, flags.0]);
@@ -234,6 +249,14 @@ fn take_op(reader: &mut Reader<'_>) -> Result<Op, CodecError> {
         kind::CONFIGURE => Op::Configure(take_patch(reader)?),
         kind::LOW_WATER => Op::LowWater { due_ms: reader.varint()? },
         kind::PURGE => Op::Purge { limit: reader.varint_u32()? },
+        kind::PURGE_FROM => {
+            let from = PurgeCursor { live: take_key(reader)?, dead: take_key(reader)? };
+            Op::PurgeFrom { from, limit: reader.varint_u32()? }
+        }
+        kind::DROP_NAMESPACE => {
+            Flags::take(reader, 0)?;
+            Op::DropNamespace
+        }
         kind::REGISTER => {
             let flags = Flags::take(reader, 2)?;
             let (key, value) = (reader.bytes()?, reader.bytes()?);

@@ -11,7 +11,7 @@ pub(crate) mod wire;
 
 use bytes::Bytes;
 
-pub use codec::{CodecError, decode_entry, encode_entry};
+pub use codec::{CodecError, ENTRY_FIXED_BYTES, command_bytes_max, decode_entry, encode_entry};
 pub use log_entry::{LogEntry, LogPayload, LogPosition, Vote};
 pub use settings::{Setting, SettingError, Settings, SettingsPatch};
 
@@ -75,11 +75,21 @@ pub enum Op {
         /// Milliseconds since 1970-01-01 UTC.
         due_ms: u64,
     },
-    /// Removes up to `limit` tasks, live ones first. The leader repeats it until nothing is left. Alone in its command.
+    /// Removes up to `limit` tasks, live ones first. Alone in its command. Only in logs of before: it begins where it began the last time,
+    /// among all that was removed since. See [`Op::PurgeFrom`].
     Purge {
         /// At most this many rows.
         limit: u32,
     },
+    /// Removes up to `limit` tasks from a place on, live ones first, and tells where to go on. Alone in its command.
+    PurgeFrom {
+        /// Where to begin.
+        from: PurgeCursor,
+        /// At most this many rows.
+        limit: u32,
+    },
+    /// Removes the namespace's row, settings and all, if no task is left in it. Alone in its command.
+    DropNamespace,
     /// Group 0 only: sets one registry row.
     Register {
         /// The row's name, within the registry.
@@ -89,6 +99,20 @@ pub enum Op {
         /// What must hold for the row as it is, or the command is refused.
         before: Before,
     },
+}
+
+/// How far a purge has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurgeCursor {
+    /// Live rows before this were looked at.
+    pub live: TaskKey,
+    /// The same for dead ones.
+    pub dead: TaskKey,
+}
+
+impl PurgeCursor {
+    /// Where a purge begins.
+    pub const START: PurgeCursor = PurgeCursor { live: TaskKey::MIN, dead: TaskKey::MIN };
 }
 
 /// What a registry row must be before it is set: compare-and-set.
@@ -169,6 +193,20 @@ pub enum OpReply {
     },
     /// The registry row was set.
     Registered,
+    /// So many rows went.
+    PurgedTo {
+        /// How many.
+        removed: u32,
+        /// Where to go on; `None`: the end was reached.
+        next: Option<PurgeCursor>,
+        /// Tasks that are in the namespace by its counts: behind the cursor, when the end was reached.
+        left: u64,
+    },
+    /// The namespace is not there.
+    NamespaceDropped {
+        /// It was before.
+        existed: bool,
+    },
 }
 
 /// What became of tasks, counted.
@@ -194,8 +232,13 @@ impl Tally {
                 self.dead += u64::from(*dead);
             }
             OpReply::Deleted => self.removed += 1,
-            OpReply::Purged { removed } => self.removed += u64::from(*removed),
-            OpReply::Created(_) | OpReply::Updated(_) | OpReply::Configured(_) | OpReply::LowWater | OpReply::Registered => {}
+            OpReply::Purged { removed } | OpReply::PurgedTo { removed, .. } => self.removed += u64::from(*removed),
+            OpReply::Created(_)
+            | OpReply::Updated(_)
+            | OpReply::Configured(_)
+            | OpReply::LowWater
+            | OpReply::Registered
+            | OpReply::NamespaceDropped { .. } => {}
         }
         self
     }
@@ -232,6 +275,16 @@ pub enum Refusal {
         expected: u32,
         /// What the task has.
         found: u32,
+    },
+    /// A namespace that is to be removed has tasks.
+    #[error("namespace {namespace} is not empty: it has {live} live and {dead} dead tasks; purge it first")]
+    NotEmpty {
+        /// Which.
+        namespace: Namespace,
+        /// Tasks that are not dead.
+        live: u64,
+        /// Dead tasks.
+        dead: u64,
     },
     /// A registry row is not what the command expects: it is there already, or somebody changed it.
     #[error("the registry row is not what the command expects: it exists already, or somebody changed it")]

@@ -138,6 +138,13 @@ fn measure(state: &State, options: &LogOptions, room: usize) -> io::Result<Optio
     Ok(useful.then_some(measure))
 }
 
+/// How large the next segment must be for its checkpoint and for what waits first.
+pub(crate) fn segment_bytes_min(state: &State) -> u64 {
+    let standings = state.groups.len() * (STANDING_BYTES + MARK_BYTES);
+    let first = state.queue.front().map_or(0, Op::record_bytes);
+    (frame_bytes(standings) + frame_bytes(standings + first)) as u64
+}
+
 struct Encoder {
     buffer: Buffer,
     at: usize,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::group::GroupState;
+use super::options::ENTRY_BYTES_MAX;
 use super::read;
 use super::state::{Done, Op, OpKind, Shared};
 use crate::command::{LogEntry, LogPosition, Vote};
@@ -36,10 +37,9 @@ impl GroupLog {
         let mut state = self.log.state.borrow_mut();
         state.check_writable()?;
         let mut standing = state.groups[self.group].seen;
-        let payload_bytes_max = self.log.options.entry_bytes_max();
         for LogEntry { position, payload } in &entries {
-            if payload.len() as u64 > payload_bytes_max {
-                let (bytes, limit) = (payload.len(), payload_bytes_max);
+            if payload.len() > ENTRY_BYTES_MAX {
+                let (bytes, limit) = (payload.len(), ENTRY_BYTES_MAX);
                 return Err(invalid(format!("entry {} has a payload of {bytes} bytes; the limit is {limit}", position.index)));
             }
             let last = standing.state.last;

@@ -60,7 +60,7 @@ use std::rc::Rc;
 pub use error::{LogError, Stopped};
 pub use group::GroupState;
 pub use group_log::GroupLog;
-pub use options::{LogObservation, LogOptions, Observer};
+pub use options::{ENTRY_BYTES_MAX, LogObservation, LogOptions, Observer};
 pub use state::Done;
 
 use crate::ids::GroupId;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::error::LogError;
 use crate::runtime::files::{BLOCK_BYTES, Disk};
 
-/// No entry's payload is larger than this, whatever the segment size. Bytes.
-const ENTRY_BYTES_MAX: u64 = 16 << 20;
+/// No entry's payload is larger than this, bytes; the log of every peer takes one that is not, whatever its segment size.
+pub const ENTRY_BYTES_MAX: usize = 16 << 20;
 
 /// What the log tells after each frame.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,8 @@ pub type Observer = Rc<dyn Fn(&LogObservation)>;
 /// How a log behaves. Sizes are in bytes.
 #[derive(Clone)]
 pub struct LogOptions {
-    /// The size of new segment files. Default 64 MiB; 1 MiB to 1 GiB, a multiple of 4096.
+    /// The size of new segment files. Default 64 MiB; 1 MiB to 1 GiB, a multiple of 4096. One whose first entry is larger than that is
+    /// as large as it must be.
     pub segment_bytes: u64,
     /// A frame takes no further record beyond this size. Default 4 MiB; from 4096 on. One record may be larger.
     pub batch_bytes_max: u64,
@@ -71,12 +72,6 @@ impl fmt::Debug for LogOptions {
 }
 
 impl LogOptions {
-    /// The largest payload that an entry may have, in bytes: 16 MiB, or half a segment. A quarter of a segment is for its
-    /// checkpoint, so an entry always fits behind one.
-    pub fn entry_bytes_max(&self) -> u64 {
-        ENTRY_BYTES_MAX.min(self.segment_bytes / 2)
-    }
-
     pub(crate) fn validate(&self) -> Result<(), LogError> {
         if !(1 << 20..=1 << 30).contains(&self.segment_bytes) || !self.segment_bytes.is_multiple_of(BLOCK_BYTES as u64) {
             let range = "it must be a multiple of 4096 from 1048576 to 1073741824";

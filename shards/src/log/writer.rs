@@ -3,10 +3,10 @@
 use std::io;
 use std::rc::Rc;
 
-use super::batch::{Batch, Step, next_step};
+use super::batch::{Batch, Step, next_step, segment_bytes_min};
 use super::error::{Stopped, describe};
 use super::options::LogObservation;
-use super::segments::Segment;
+use super::segments::{EmptyFile, Segment};
 use super::state::{Done, Shared};
 
 /// Writes what is put in line until the log is closed and nothing is left, or a write fails.
@@ -82,9 +82,13 @@ async fn rotate(log: &Rc<Shared>) -> io::Result<()> {
     log.state.borrow_mut().next_error = None;
     let mut attempts = 2;
     loop {
+        let mut next = log.state.borrow_mut().next.take();
+        if let Some(next) = &mut next {
+            enlarge(log, next).await?;
+        }
         {
             let mut state = log.state.borrow_mut();
-            if let Some(next) = state.next.take() {
+            if let Some(next) = next {
                 state.tail.segment += 1;
                 state.tail.offset = 0;
                 let number = state.tail.segment;
@@ -103,6 +107,17 @@ async fn rotate(log: &Rc<Shared>) -> io::Result<()> {
         log.chores.raise();
         log.prepared.wait().await;
     }
+}
+
+/// A segment that is too small for what waits first grows: another peer's log, with larger segments, has taken that entry.
+async fn enlarge(log: &Rc<Shared>, next: &mut EmptyFile) -> io::Result<()> {
+    let bytes = segment_bytes_min(&log.state.borrow());
+    if bytes > next.bytes {
+        next.file.zero(next.bytes, bytes).await?;
+        next.file.fdatasync().await?;
+        next.bytes = bytes;
+    }
+    Ok(())
 }
 
 /// Nothing is acknowledged any more, whatever comes: after a failed sync the kernel may have dropped the pages, and a later sync

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::hash::StateHash;
 use super::idempotency::Window;
 use super::meta::Meta;
-use super::namespace::{Cache, Touched};
-use super::plan::{At, Draft, Plan, Planned, Stop, Write};
+use super::namespace::{self, Cache, Touched};
+use super::plan::{At, Draft, Plan, Planned, Stop};
 use super::record::RecordError;
 use super::{Outcome, Store, StoreError, keys};
-use super::{ack, configure, create, delete, low_water, purge, register, retry, update};
+use super::{ack, configure, create, delete, drop_namespace, low_water, purge, register, retry, update};
 use crate::command::wire::WireError;
 use crate::command::{CodecError, Command, Op, Refusal, Reply, decode_entry};
 use crate::ids::GroupId;
@@ -19,6 +19,8 @@ pub struct Machine {
     group: GroupId,
     meta: Meta,
     window: Window,
+    /// How many namespaces there are.
+    namespaces_count: u64,
     namespaces: Cache,
     touched: Touched,
     draft: Draft,
@@ -60,7 +62,7 @@ pub struct Totals {
 }
 
 impl Machine {
-    /// Loads the machine's memory (group row, idempotency window) from its store.
+    /// Loads the machine's memory (group row, idempotency window, how many namespaces there are) from its store.
     ///
     /// # Errors
     /// The store cannot be read, or a row in it.
@@ -70,7 +72,9 @@ impl Machine {
             None => Meta::EMPTY,
         };
         let window = Window::load(store)?;
-        Ok(Machine { group, meta, window, namespaces: Cache::default(), touched: Touched::default(), draft: Draft::default() })
+        let namespaces_count = namespace::count(store)?;
+        let (namespaces, touched, draft) = (Cache::default(), Touched::default(), Draft::default());
+        Ok(Machine { group, meta, window, namespaces_count, namespaces, touched, draft })
     }
 
     /// Applies one entry (the bytes of [`crate::command::encode_entry`]) at `index`, which is greater than that of every entry
@@ -89,7 +93,8 @@ impl Machine {
             outcome.replies.push(reply);
         }
         let Machine { meta, window, namespaces, touched, .. } = self;
-        touched.close(namespaces, |key, row| Write::Put(key, row).run(store, &mut meta.hash));
+        let more = touched.close(namespaces, |write| write.run(store, &mut meta.hash));
+        self.namespaces_count = self.namespaces_count.saturating_add_signed(more);
         window.close(index, meta.stamp_ms, |write| write.run(store, &mut meta.hash));
         store.put(keys::meta(), meta.encode());
         Ok(outcome)
@@ -157,6 +162,11 @@ impl Machine {
         hash
     }
 
+    /// How many namespaces the group has.
+    pub fn namespaces_count(&self) -> u64 {
+        self.namespaces_count
+    }
+
     /// Counts over the group.
     pub fn totals(&self) -> Totals {
         self.meta.totals
@@ -173,6 +183,8 @@ fn plan_op<S: Store>(plan: &mut Plan<'_, S>, op: Op) -> Planned {
         Op::Configure(patch) => configure::plan(plan, &patch),
         Op::LowWater { due_ms } => low_water::plan(plan, due_ms),
         Op::Purge { limit } => purge::plan(plan, limit),
+        Op::PurgeFrom { from, limit } => purge::plan_from(plan, from, limit),
+        Op::DropNamespace => drop_namespace::plan(plan),
         Op::Register { key, value, before } => register::plan(plan, &key, value, &before),
     }
 }
@@ -187,8 +199,11 @@ fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
         return Ok(());
     }
     // Planning reads what the store has, and not what operations before in the command are going to do to it.
-    if ops.iter().any(|op| matches!(op, Op::Purge { .. } | Op::LowWater { .. })) {
+    if ops.iter().any(|op| matches!(op, Op::Purge { .. } | Op::PurgeFrom { .. } | Op::LowWater { .. })) {
         return Err(Refusal::Malformed("a purge and a low-water mark stand alone in their command"));
+    }
+    if ops.contains(&Op::DropNamespace) {
+        return Err(Refusal::Malformed("the removal of a namespace stands alone in its command"));
     }
     // A sequence is one task's alone.
     let sequences = ops.iter().filter_map(|op| match op {
@@ -196,7 +211,12 @@ fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
         Op::Ack { key, .. } | Op::Retry { key, .. } => Some(key.sequence),
         Op::Update(update) => Some(update.id.sequence),
         Op::Delete { id, .. } => Some(id.sequence),
-        Op::Configure(_) | Op::LowWater { .. } | Op::Purge { .. } | Op::Register { .. } => None,
+        Op::Configure(_)
+        | Op::LowWater { .. }
+        | Op::Purge { .. }
+        | Op::PurgeFrom { .. }
+        | Op::DropNamespace
+        | Op::Register { .. } => None,
     });
     let names = ops.iter().filter_map(|op| if let Op::Register { key, .. } = op { Some(key) } else { None });
     if repeats(sequences) || repeats(names) {

@@ -9,8 +9,8 @@ use crate::ids::{DUE_MS_MAX, TaskId, TaskKey};
 /// Sequences with this bit are reserved by a leader, those without are assigned from log index and position.
 pub const RESERVED_SEQUENCE: u64 = 1 << 63;
 
-/// How many sequences one log index has.
-const SEQUENCES_PER_INDEX: u64 = 1 << 16;
+/// How many sequences one log index has: an entry creates no more tasks than these.
+pub const SEQUENCES_PER_INDEX: u64 = 1 << 16;
 
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
     let at = p.at;

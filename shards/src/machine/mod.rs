@@ -11,6 +11,7 @@ mod apply;
 mod configure;
 mod create;
 mod delete;
+mod drop_namespace;
 mod hash;
 mod idempotency;
 pub mod keys;
@@ -33,7 +34,7 @@ mod update;
 use bytes::Bytes;
 
 pub use apply::{ApplyError, Machine, Totals};
-pub use create::RESERVED_SEQUENCE;
+pub use create::{RESERVED_SEQUENCE, SEQUENCES_PER_INDEX};
 pub use idempotency::WINDOW_BYTES_MAX;
 pub use retry::LAST_ERROR_BYTES_MAX;
 pub use store::{Store, StoreError};

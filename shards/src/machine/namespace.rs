@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::hash::Hashed;
+use super::plan::Write;
 use super::record::RecordError;
 use super::{Store, keys};
 use crate::command::wire::{Reader, put_varint};
@@ -74,6 +75,22 @@ pub fn decode(value: &Bytes) -> Result<NamespaceRow, RecordError> {
     };
     Ok(NamespaceRow { settings, created_ms, live, dead, low_water_ms })
 }
+
+/// How many namespaces the store has.
+pub(super) fn count(store: &mut impl Store) -> Result<u64, ApplyError> {
+    let mut range = keys::namespaces_after(None);
+    let mut count = 0;
+    loop {
+        let page = store.scan(&range.from, &range.until, COUNTED_AT_ONCE)?;
+        count += page.len() as u64;
+        let Some((last, _)) = page.last().filter(|_| page.len() == COUNTED_AT_ONCE) else { return Ok(count) };
+        // The first key after it.
+        range.from = [last, &[0][..]].concat().into();
+    }
+}
+
+/// Rows are counted so many at a time.
+const COUNTED_AT_ONCE: usize = 1_000;
 
 /// How many rows one generation of the cache holds; there are two.
 const GENERATION: usize = 512;
@@ -150,15 +167,20 @@ impl Touched {
         self.rows[at].now = row;
     }
 
-    /// Writes the rows that changed and gives all of them to the cache. Ready for the next entry then.
-    pub(super) fn close(&mut self, cache: &mut Cache, mut put: impl FnMut(Bytes, Bytes)) {
+    /// Writes the rows that changed and gives all of them to the cache. Ready for the next entry then. Returns how many namespaces there
+    /// are more.
+    pub(super) fn close(&mut self, cache: &mut Cache, mut write: impl FnMut(Write)) -> i64 {
         self.by_name.clear();
+        let mut more = 0;
         for TouchedRow { name, before, now } in self.rows.drain(..) {
             if now != before {
-                put(keys::namespace(&name), encode(&now));
+                let key = keys::namespace(&name);
+                more += i64::from(now.created_ms != 0) - i64::from(before.created_ms != 0);
+                write(if now.created_ms == 0 { Write::Delete(key, false) } else { Write::Put(key, encode(&now)) });
             }
             cache.put(name, now);
         }
+        more
     }
 }
 

@@ -110,6 +110,13 @@ impl TaskRecord {
         if self.asked_ms == 0 { key.due_ms } else { self.asked_ms }
     }
 
+    /// Leaves the payload away, and holds nothing of its memory: the rest is copied out of what it is a slice of.
+    pub fn drop_payload(&mut self) {
+        self.payload = Bytes::new();
+        self.metadata = Bytes::copy_from_slice(&self.metadata);
+        self.last_error = Bytes::copy_from_slice(&self.last_error);
+    }
+
     /// The task's id: `group` owns the row, `key` is where it is.
     pub fn id(&self, group: GroupId, key: TaskKey) -> TaskId {
         TaskId { due_ms: self.id_due_ms, group, sequence: key.sequence }

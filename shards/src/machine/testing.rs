@@ -1,6 +1,7 @@
 //! A store in memory and a few words to write entries with. For tests and benches, here and in other crates.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -14,6 +15,9 @@ pub struct MemoryStore {
     rows: BTreeMap<Bytes, Bytes>,
     /// How often each key was written, when that is watched.
     written: Option<HashMap<Bytes, u32>>,
+    /// Keys that were deleted: on a real store each is passed by every scan over its place.
+    tombstones: BTreeSet<Bytes>,
+    passed: u64,
 }
 
 impl MemoryStore {
@@ -26,6 +30,11 @@ impl MemoryStore {
     /// back.
     pub fn strict() -> Self {
         MemoryStore { written: Some(HashMap::new()), ..Self::default() }
+    }
+
+    /// How many deleted keys all scans so far have passed.
+    pub fn tombstones_passed(&self) -> u64 {
+        self.passed
     }
 
     /// Every row.
@@ -53,6 +62,7 @@ impl Store for MemoryStore {
         if let Some(written) = &mut self.written {
             *written.entry(key.clone()).or_default() += 1;
         }
+        self.tombstones.remove(&key);
         self.rows.insert(key, value);
     }
 
@@ -63,14 +73,18 @@ impl Store for MemoryStore {
             assert_eq!(written.get(&key), Some(&1), "weak delete of {key:?}");
         }
         self.rows.remove(&key);
+        self.tombstones.insert(key);
     }
 
     fn scan(&mut self, from: &[u8], until: &[u8], limit: usize) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
         if from >= until {
             return Ok(Vec::new());
         }
-        let range = self.rows.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(until)));
-        Ok(range.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+        let range = self.rows.range::<[u8], _>((Bound::Included(from), Bound::Excluded(until)));
+        let found: Vec<_> = range.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let end = found.last().filter(|_| found.len() == limit).map_or(until, |(key, _)| key);
+        self.passed += self.tombstones.range::<[u8], _>((Bound::Included(from), Bound::Excluded(end))).count() as u64;
+        Ok(found)
     }
 }
 

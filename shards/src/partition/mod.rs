@@ -43,7 +43,7 @@ pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkError, Chunks};
 pub use draft::{Draft, Drafts, Filling, ImportError, Prepared};
 pub use error::{Cause, PartitionError};
 pub use options::PartitionOptions;
-pub use rows::{Due, ListPage, ListRange, Window};
+pub use rows::{Due, DuePart, ListPage, ListRange, Window};
 pub use span::Span;
 pub use view::View;
 pub use viewer::Viewer;
@@ -278,6 +278,11 @@ impl Partition {
     /// Counts over the group.
     pub fn totals(&self) -> Totals {
         self.machine.totals()
+    }
+
+    /// How many namespaces the group has.
+    pub fn namespaces_count(&self) -> u64 {
+        self.machine.namespaces_count()
     }
 
     /// The stamp of the last entry, milliseconds; 0 before the first.

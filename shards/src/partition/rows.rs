@@ -27,6 +27,9 @@ pub struct ListRange {
     pub rows_max: usize,
     /// Stop once the rows' values have so many bytes together; the first row is returned whatever its size.
     pub bytes_max: usize,
+    /// Rows come without payload, and hold nothing of it in memory. It is read all the same, for it stands in one block with the rest, and
+    /// counts in `bytes_max`.
+    pub omit_payload: bool,
 }
 
 /// Rows of a [`ListRange`].
@@ -36,6 +39,8 @@ pub struct ListPage {
     pub rows: Vec<TaskRow>,
     /// The position of the first row of the range that was not returned; `None`: all were.
     pub next: Option<TaskKey>,
+    /// Bytes of all values that were read.
+    pub bytes: usize,
 }
 
 /// Live rows for the delivery engine.
@@ -57,8 +62,29 @@ pub struct Due {
     pub oldest_ms: Option<u64>,
 }
 
+/// A part of a count of [`Due`] rows.
+#[derive(Clone, Debug, Default)]
+pub struct DuePart {
+    /// What it found.
+    pub due: Due,
+    /// The last namespace that it looked at.
+    pub last: Option<Namespace>,
+    /// There may be more namespaces.
+    pub full: bool,
+    /// Rows that it read.
+    pub read_rows: usize,
+    /// Bytes of values of rows that were counted one by one.
+    pub read_bytes: usize,
+}
+
 /// Namespaces are looked through in pages of so many.
 const NAMESPACES_PER_PAGE: usize = 1_000;
+
+/// One part of a count reads about so many rows.
+const DUE_ROWS_MAX: usize = 10_000;
+
+/// And so many bytes of values: keys stand beside them.
+const DUE_BYTES_MAX: usize = 4 << 20;
 
 impl View {
     /// One task by its id: where it was born, or where it was moved to; a dead one too.
@@ -69,21 +95,64 @@ impl View {
         find_task(&mut BatchStore::new(self), namespace, id).map_err(|error| self.place.reading(error))
     }
 
+    /// Tasks by their ids, in that order. Once their payloads and metadata have `bytes_max` bytes, the rest comes without payload.
+    pub fn get_many(
+        &self,
+        namespace: &Namespace,
+        ids: &[TaskId],
+        bytes_max: usize,
+    ) -> Result<Vec<Option<TaskRow>>, PartitionError> {
+        let mut bytes = 0usize;
+        let read = |id: &TaskId| {
+            let mut row = self.get(namespace, *id)?;
+            if let Some(row) = &mut row {
+                let record = &mut row.record;
+                if bytes >= bytes_max {
+                    record.drop_payload();
+                }
+                bytes = bytes.saturating_add(record.payload.len() + record.metadata.len());
+            }
+            Ok(row)
+        };
+        ids.iter().map(read).collect()
+    }
+
     /// A page of tasks in due order.
     pub fn list(&self, range: &ListRange) -> Result<ListPage, PartitionError> {
         let mut page = ListPage::default();
-        let mut bytes = 0;
         for row in self.tasks(&range.namespace, range.dead, range.from, TaskKey::at(range.until_ms)) {
             let (key, value) = row?;
             let key = self.position_of(&key)?;
-            if page.rows.len() >= range.rows_max || (bytes >= range.bytes_max && !page.rows.is_empty()) {
+            if page.rows.len() >= range.rows_max || (page.bytes >= range.bytes_max && !page.rows.is_empty()) {
                 page.next = Some(key);
                 break;
             }
-            bytes += value.len();
-            page.rows.push(self.task_row(key, range.dead, &value)?);
+            page.bytes += value.len();
+            page.rows.push(self.task_row(key, range.dead, range.omit_payload, &value)?);
         }
         Ok(page)
+    }
+
+    /// The live rows at these positions, as far as they are there, until their values have `bytes_max` bytes; and how many positions were
+    /// looked at.
+    pub fn rows_at(
+        &self,
+        namespace: &Namespace,
+        keys: &[TaskKey],
+        bytes_max: usize,
+        omit_payload: bool,
+    ) -> Result<(Vec<TaskRow>, usize), PartitionError> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for (looked, key) in keys.iter().enumerate() {
+            if bytes >= bytes_max && !rows.is_empty() {
+                return Ok((rows, looked));
+            }
+            if let Some(value) = self.value(&keys::task(namespace, *key))? {
+                bytes += value.len();
+                rows.push(self.task_row(*key, false, omit_payload, &value)?);
+            }
+        }
+        Ok((rows, keys.len()))
     }
 
     /// The live rows from `from` on that are due at or before `until_ms`, at most `rows_max`, and no more once `bytes_max` bytes of
@@ -148,25 +217,44 @@ impl View {
         .collect()
     }
 
-    /// Counts the live rows that are due at `now_ms`, leased ones included. Stops at `rows_max`: there are that many at least.
-    pub fn due(&self, now_ms: u64, rows_max: u64) -> Result<Due, PartitionError> {
-        let mut due = Due::default();
-        let mut after = None;
-        loop {
-            let page = self.namespaces(after.as_ref(), NAMESPACES_PER_PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(due) };
-            after = Some(last.clone());
-            for (name, row) in page.iter().filter(|(_, row)| row.live > 0) {
-                for task in self.tasks(name, false, TaskKey::at(row.low_water_ms), TaskKey::at(now_ms.saturating_add(1))) {
-                    let due_ms = self.position_of(&task?.0)?.due_ms;
-                    due.oldest_ms = Some(due.oldest_ms.map_or(due_ms, |oldest| oldest.min(due_ms)));
-                    due.rows += 1;
-                    if due.rows >= rows_max {
-                        return Ok(due);
-                    }
-                }
+    /// Counts the live rows that are due at `now_ms`, leased ones included, in some of the namespaces after `after`. The work is bounded,
+    /// however many rows there are and however large: where all rows are due, or none, the namespace's count says so, and only a mixture is
+    /// counted row by row, up to [`DUE_ROWS_MAX`] or [`DUE_BYTES_MAX`]: there are so many at least.
+    pub fn due(&self, now_ms: u64, after: Option<&Namespace>) -> Result<DuePart, PartitionError> {
+        let page = self.namespaces(after, NAMESPACES_PER_PAGE)?;
+        let mut part = DuePart { full: page.len() == NAMESPACES_PER_PAGE, ..DuePart::default() };
+        for (name, row) in page {
+            if row.live > 0 {
+                self.due_of(&name, &row, now_ms, &mut part)?;
+            }
+            part.last = Some(name);
+            if part.read_rows >= DUE_ROWS_MAX || part.read_bytes >= DUE_BYTES_MAX {
+                part.full = true;
+                break;
             }
         }
+        Ok(part)
+    }
+
+    fn due_of(&self, name: &Namespace, row: &NamespaceRow, now_ms: u64, part: &mut DuePart) -> Result<(), PartitionError> {
+        let future = TaskKey::at(now_ms.saturating_add(1));
+        let first = self.oldest_due(name, TaskKey::at(row.low_water_ms))?;
+        part.read_rows += 1;
+        let Some(first) = first.filter(|first| *first < future) else { return Ok(()) };
+        part.due.oldest_ms = Some(part.due.oldest_ms.map_or(first.due_ms, |oldest| oldest.min(first.due_ms)));
+        if self.oldest_due(name, future)?.is_none() {
+            part.due.rows += row.live;
+            return Ok(());
+        }
+        for task in self.tasks(name, false, first, future) {
+            part.due.rows += 1;
+            part.read_rows += 1;
+            part.read_bytes += task?.1.len();
+            if part.read_rows >= DUE_ROWS_MAX || part.read_bytes >= DUE_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// One row of the registry.
@@ -208,8 +296,11 @@ impl View {
         keys::parse_position(key).ok_or_else(|| self.malformed("a task's key", key))
     }
 
-    fn task_row(&self, key: TaskKey, dead: bool, row: &Bytes) -> Result<TaskRow, PartitionError> {
-        let record = TaskRecord::decode(row).map_err(|error| self.place.damaged(error))?;
+    fn task_row(&self, key: TaskKey, dead: bool, omit_payload: bool, row: &Bytes) -> Result<TaskRow, PartitionError> {
+        let mut record = TaskRecord::decode(row).map_err(|error| self.place.damaged(error))?;
+        if omit_payload {
+            record.drop_payload();
+        }
         Ok(TaskRow { id: record.id(self.place.group, key), key, dead, record })
     }
 

@@ -30,6 +30,8 @@ pub struct AppliedRun {
     pub bytes: u64,
     /// What became of tasks.
     pub tally: Tally,
+    /// How many namespaces there are now; `None`: not known.
+    pub namespaces: Option<u64>,
     /// How long the storage thread took.
     pub took: Duration,
     /// It was no run of entries: the whole state was replaced by another peer's, without effects.
@@ -90,15 +92,16 @@ impl GroupStateMachine {
         let (entries, bytes) = (run.len() as u64, run.iter().map(|entry| entry.payload.len() as u64).sum());
         let job = move |partitions: &mut crate::storage::Partitions| {
             let since = clock::monotonic();
-            let outcomes = partitions.get_mut(&group).map(|partition| partition.apply(&run));
-            (outcomes, since.elapsed())
+            let mut partition = partitions.get_mut(&group);
+            let outcomes = partition.as_mut().map(|partition| partition.apply(&run));
+            (outcomes, partition.map(|partition| partition.namespaces_count()), since.elapsed())
         };
-        self.storage.run(job, move |(outcomes, took)| {
+        self.storage.run(job, move |(outcomes, namespaces, took)| {
             let result = match outcomes {
                 Some(Ok(outcomes)) => {
                     let (effects, replies) = split(outcomes);
                     let tally = replies.iter().flatten().flatten().flatten().fold(Tally::default(), Tally::and);
-                    on_applied(AppliedRun { effects, entries, bytes, tally, took, replaced: false });
+                    on_applied(AppliedRun { effects, entries, bytes, tally, namespaces, took, replaced: false });
                     answer(replies, responders);
                     Ok(())
                 }
@@ -191,6 +194,7 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
             entries: 0,
             bytes: 0,
             tally: Tally::default(),
+            namespaces: None,
             took,
             replaced: true,
         });

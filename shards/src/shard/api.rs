@@ -32,6 +32,16 @@ pub enum Rejection {
         /// The reserve.
         reserve_bytes: u64,
     },
+    /// More than one entry of the raft log takes, which is the same on every peer: nothing was done, and never will be.
+    #[error("the request is one entry of {found} {what} in the raft log; the limit is {limit}: send less in one request")]
+    TooLarge {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The group had no leader that this peer reaches, for as long as it may wait for one; nothing was done.
     #[error("group {group} has no leader that this peer reaches now; nothing was done, try again")]
     NoLeader {
@@ -132,6 +142,8 @@ pub struct ListQuery {
     pub after: Option<ListCursor>,
     /// At most so many tasks.
     pub limit: usize,
+    /// No further task once payloads and metadata have so many bytes.
+    pub bytes_max: usize,
     /// Rows come without payload.
     pub omit_payload: bool,
     /// What it must have seen.

@@ -45,6 +45,8 @@ pub struct BatchLimits {
     pub waiting_max: usize,
     /// Their bytes.
     pub waiting_bytes_max: usize,
+    /// Namespaces that the group may have; those that are on their way when it is reached come still.
+    pub namespaces_max: u64,
     /// A request waits so long for a leader and its answer; then its sender hears that it was not done, or may have been.
     pub forward_timeout: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for BatchLimits {
             in_flight_max: 1,
             waiting_max: 65_536,
             waiting_bytes_max: 64 << 20,
+            namespaces_max: 1_000_000,
             forward_timeout: Duration::from_secs(10),
         }
     }

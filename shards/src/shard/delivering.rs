@@ -21,6 +21,7 @@ use crate::shard::message::{Leases, Parcel, Subscription};
 use crate::shard::mint::MintError;
 use crate::shard::queue::Bound;
 use crate::shard::stake::EngineStake;
+use crate::storage::Pace;
 
 /// A new leader without an answer from a quorum asks again after this.
 const BARRIER_AGAIN: Duration = Duration::from_millis(50);
@@ -31,6 +32,41 @@ const PROPOSALS_AGAIN: Duration = Duration::from_millis(5);
 /// What time it is for the delivery engine.
 pub(super) fn now() -> Now {
     Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_us() / 1_000 }
+}
+
+/// Runs of the engine without a pause. One delivers a few thousand tasks at most; heartbeats must not wait for a whole backlog.
+const RUNS_AT_ONCE_MAX: usize = 2;
+
+/// Acks and nacks that travel in one command have no more reasons than these, bytes: each is answered for itself, so many together need no
+/// entry as large as they are.
+const PART_BYTES_MAX: usize = 1 << 20;
+
+/// And are no more than these.
+const PART_OPS_MAX: usize = 10_000;
+
+/// Acks and nacks of one call that travel together.
+#[derive(Default)]
+struct Part {
+    ops: Vec<Op>,
+    claims: Vec<Claim>,
+    /// Their places in the call.
+    waiting: Vec<usize>,
+    bytes: usize,
+}
+
+impl Part {
+    fn is_full(&self) -> bool {
+        self.bytes >= PART_BYTES_MAX || self.ops.len() >= PART_OPS_MAX
+    }
+
+    fn add(&mut self, place: usize, op: Op, claim: Claim) {
+        if let Op::Retry { error, .. } = &op {
+            self.bytes += error.len();
+        }
+        self.ops.push(op);
+        self.claims.push(claim);
+        self.waiting.push(place);
+    }
 }
 
 impl Group {
@@ -56,12 +92,13 @@ impl Group {
                 return;
             }
         }
-        let stamp = self.read(|partition| Ok(partition.last_stamp_ms())).await;
-        let Ok(stamp) = stamp else { return };
+        let seen = self.read(|partition| Ok((partition.last_stamp_ms(), partition.namespaces_count()))).await;
+        let Ok((stamp, namespaces)) = seen else { return };
         if self.engines.get() != attempt {
             return;
         }
         self.batcher.stamp_at_least(stamp);
+        self.namespaces.set(namespaces);
         self.engines.set(attempt + 1);
         self.becoming.set(false);
         let first_token = match self.mint.borrow_mut().first_token(term) {
@@ -117,6 +154,9 @@ impl Group {
             self.count(run.tally);
         }
         self.applied_since_trim.set(self.applied_since_trim.get() + run.bytes);
+        if let Some(namespaces) = run.namespaces {
+            self.namespaces.set(namespaces);
+        }
         if !run.effects.is_empty() {
             self.with_engine(|engine| engine.applied(run.effects, clock::wall_ms()));
         }
@@ -160,10 +200,13 @@ impl Group {
         self.tick.call();
     }
 
-    /// Does what the engine decides, until it has nothing more to say.
+    /// Does what the engine decides, until it has nothing more to say, or others are to have their turn: [`Group::keep_time`] goes on then.
     fn decide(self: &Rc<Self>) {
-        // Without it [`Group::watch_quorum`] comes back here when it is there again.
-        while self.holds_lease() {
+        for _ in 0..RUNS_AT_ONCE_MAX {
+            // Without it [`Group::watch_quorum`] comes back here when it is there again.
+            if !self.holds_lease() {
+                return;
+            }
             let actions = match self.engine.borrow_mut().as_mut() {
                 Some(engine) => engine.run(now(), &mut rand::random::<f64>),
                 None => return,
@@ -173,6 +216,7 @@ impl Group {
             }
             actions.into_iter().for_each(|action| self.act(action));
         }
+        self.tick.call();
     }
 
     fn act(self: &Rc<Self>, action: Action) {
@@ -206,7 +250,8 @@ impl Group {
 
     fn load(self: &Rc<Self>, namespace: Namespace) {
         let (group, id, name) = (Rc::clone(self), self.id, namespace.clone());
-        self.storage.run(
+        self.storage.run_paced(
+            Pace::Scan,
             move |partitions| partitions.get_mut(&id).map(|partition| partition.namespace(&name)),
             move |row| match row {
                 Some(Ok(row)) => {
@@ -226,7 +271,8 @@ impl Group {
         job: impl FnOnce(&mut Partition, &Namespace) -> Result<Window, PartitionError> + Send + 'static,
     ) {
         let (group, id, name) = (Rc::clone(self), self.id, namespace.clone());
-        self.storage.run(
+        self.storage.run_paced(
+            Pace::Scan,
             move |partitions| partitions.get_mut(&id).map(|partition| job(partition, &name)),
             move |window| match window {
                 Some(Ok(window)) => {
@@ -314,10 +360,10 @@ impl Group {
         });
     }
 
-    /// Settles deliveries, as the leader; acks and nacks of one call travel in one command.
+    /// Settles deliveries, as the leader; acks and nacks of one call travel in one command, or in a few when they are many.
     pub(super) async fn settle_here(self: &Rc<Self>, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
         let mut settled: Vec<Settled> = Vec::with_capacity(settles.len());
-        let (mut ops, mut claims, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let mut parts = vec![Part::default()];
         let now = now();
         for (i, settle) in settles.iter().enumerate() {
             let step = match self.engine.borrow_mut().as_mut() {
@@ -327,23 +373,29 @@ impl Group {
             settled.push(step.map(|step| match step {
                 Step::Extended { deadline_ms } => deadline_ms,
                 Step::Propose { op, claim } => {
-                    ops.push(op);
-                    claims.push(claim);
-                    waiting.push(i);
+                    if parts.last().is_some_and(Part::is_full) {
+                        parts.push(Part::default());
+                    }
+                    if let Some(part) = parts.last_mut() {
+                        part.add(i, op, claim);
+                    }
                     0
                 }
             }));
         }
         self.drive();
-        if ops.is_empty() {
-            return settled;
+        let mut answers = Vec::with_capacity(parts.len());
+        for Part { ops, claims, waiting, .. } in parts.into_iter().filter(|part| !part.ops.is_empty()) {
+            let (tx, rx) = oneshot::channel();
+            self.propose(namespace.clone(), ops, claims, move |result| {
+                let _ = tx.send(result);
+            });
+            answers.push((waiting, rx));
         }
-        let (tx, rx) = oneshot::channel();
-        self.propose(namespace, ops, claims, move |result| {
-            let _ = tx.send(result);
-        });
-        if let Err(e) = rx.await.unwrap_or(Err(Rejection::Stopping)) {
-            waiting.into_iter().for_each(|i| settled[i] = Err(SettleError::Rejected(e.clone())));
+        for (waiting, rx) in answers {
+            if let Err(e) = rx.await.unwrap_or(Err(Rejection::Stopping)) {
+                waiting.into_iter().for_each(|i| settled[i] = Err(SettleError::Rejected(e.clone())));
+            }
         }
         settled
     }

@@ -1,11 +1,9 @@
 //! Requests on their way to the group's leader, for as long as a request may wait.
 
-use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use z4_proto::peer::Reserve;
 
@@ -18,23 +16,6 @@ use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::{Route, TICK};
 use crate::shard::group::Group;
 use crate::shard::wire::{self, WireError};
-
-/// Wakes those who wait for another leader.
-#[derive(Default)]
-pub(super) struct RouteWatch(RefCell<Vec<oneshot::Sender<()>>>);
-
-impl RouteWatch {
-    fn call(&self) {
-        self.0.take();
-    }
-
-    /// Ends with the next change.
-    fn next(&self) -> oneshot::Receiver<()> {
-        let (tx, rx) = oneshot::channel();
-        self.0.borrow_mut().push(tx);
-        rx
-    }
-}
 
 /// Where a request is to be done.
 pub(super) enum At {
@@ -162,7 +143,7 @@ impl Group {
 
     async fn leads_no_more(&self, peer: PeerNumber) {
         while self.batcher.route() == (Route::There { peer }) {
-            let _ = self.route_watch.next().await;
+            self.route_watch.next().await;
         }
     }
 
@@ -175,6 +156,7 @@ impl Group {
     /// Queues creates with reserved ids, wherever the group is led. Not tried again when nothing is known of the first attempt: it would
     /// get other ids.
     pub(super) async fn submit_async(self: Rc<Self>, command: Command) -> Result<Answered<Vec<Created>>, Rejection> {
+        let command = self.room_for(command).await?;
         if self.leads() {
             return Ok(Answered { value: self.submit_async_here(command)?, by: None });
         }

@@ -45,6 +45,7 @@ fn query() -> ListQuery {
         state: None,
         after: None,
         limit: 10_000,
+        bytes_max: 8 << 20,
         omit_payload: false,
         consistency: Consistency::Linearizable,
     }

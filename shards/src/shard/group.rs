@@ -12,22 +12,25 @@ use crate::command::{Command, Created, Op};
 use crate::ids::{GroupId, PeerNumber, TaskId};
 use crate::link::Links;
 use crate::metrics::{GroupMetrics, Metrics};
-use crate::partition::{Due, Partition, PartitionError};
+use crate::partition::{Partition, PartitionError};
 use crate::raft::{Leader, Replica};
 use crate::runtime::notify::Notify;
 use crate::shard::api::{GroupInfo, Rejection, ReplicaInfo};
 use crate::shard::batcher::{Batcher, Route};
 use crate::shard::delivery::{self, ConsumerId, Engine};
-use crate::shard::forward::RouteWatch;
+use crate::shard::lists::Lists;
 use crate::shard::message::Subscription;
 use crate::shard::mint::Mint;
+use crate::shard::namespaces::NamespaceCount;
 use crate::shard::queue::{Bound, Done};
 use crate::shard::relaying::Relays;
 use crate::shard::remote::Remotes;
+use crate::shard::route_watch::RouteWatch;
 use crate::shard::stake::EngineStake;
 use crate::shard::steering::Steering;
+use crate::shard::upkeep::DueCount;
 use crate::shard::worker::ShardOptions;
-use crate::storage::Storage;
+use crate::storage::{Pace, Storage};
 
 /// One group on one shard.
 pub struct Group {
@@ -62,6 +65,10 @@ pub struct Group {
     /// Those who wait for another leader.
     pub(super) route_watch: RouteWatch,
     pub(super) limits: delivery::Limits,
+    /// How many namespaces there are.
+    pub(super) namespaces: NamespaceCount,
+    /// Who reads pages of tasks.
+    pub(super) lists: Lists,
     /// Consumers: those of this peer, and while it leads those of others.
     pub(super) subscriptions: RefCell<HashMap<ConsumerId, Subscription>>,
     /// Consumers of this peer, at the leader.
@@ -79,8 +86,8 @@ pub struct Group {
     pub(super) crowded: Cell<Option<u64>>,
     /// A trim is under way.
     pub(super) trims: Cell<bool>,
-    /// Due rows, and how many seconds ago they were counted.
-    pub(super) due_counted: Cell<(u64, Due)>,
+    /// Due rows, as they are counted.
+    pub(super) due_count: RefCell<DueCount>,
     pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
     /// What is under way with its membership and its leader.
     pub(super) steering: Steering,
@@ -117,6 +124,8 @@ impl Group {
             becoming: Cell::new(false),
             route_watch: RouteWatch::default(),
             limits: options.delivery,
+            namespaces: NamespaceCount::default(),
+            lists: Lists::default(),
             subscriptions: RefCell::default(),
             relays: Relays::default(),
             remotes: Remotes::default(),
@@ -126,7 +135,7 @@ impl Group {
             seconds_since_trim: Cell::new(0),
             crowded: Cell::new(None),
             trims: Cell::new(false),
-            due_counted: Cell::new((u64::MAX, Due::default())),
+            due_count: RefCell::default(),
             on_fatal: Arc::clone(&options.on_fatal),
             steering: Steering::default(),
         })
@@ -159,8 +168,13 @@ impl Group {
         if let Err(full) = self.check_room(&command) {
             return done(Err(full));
         }
-        let stake = EngineStake::of(self, &command);
-        self.batcher.submit(command, bound, stake, done);
+        self.with_room_for(command, move |group, admitted| match admitted {
+            Ok(command) => {
+                let stake = EngineStake::of(group, &command);
+                group.batcher.submit(command, bound, stake, done);
+            }
+            Err(rejection) => done(Err(rejection)),
+        });
     }
 
     /// Queues creates with reserved ids, as the leader.
@@ -209,7 +223,7 @@ impl Group {
         job: impl FnOnce(&mut Partition) -> Result<T, PartitionError> + Send + 'static,
     ) -> Result<T, Rejection> {
         let id = self.id;
-        match self.storage.call(move |partitions| partitions.get_mut(&id).map(job)).await.flatten() {
+        match self.storage.call_paced(Pace::Read, move |partitions| partitions.get_mut(&id).map(job)).await.flatten() {
             Some(Ok(value)) => Ok(value),
             Some(Err(e)) => Err(Rejection::Storage(e.to_string().into())),
             None => Err(Rejection::Stopping),

@@ -194,8 +194,21 @@ impl Shards {
 
     /// Reads one task.
     pub async fn get(&self, namespace: Namespace, id: TaskId, consistency: Consistency) -> Result<Option<TaskView>, Rejection> {
+        let found = self.get_many(namespace, vec![id], consistency, usize::MAX).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// Reads tasks of one namespace, in the order of their ids, for the price of one. Once what was read has `bytes_max` bytes of payload
+    /// and metadata, the rest comes without payload.
+    pub async fn get_many(
+        &self,
+        namespace: Namespace,
+        ids: Vec<TaskId>,
+        consistency: Consistency,
+        bytes_max: usize,
+    ) -> Result<Vec<Option<TaskView>>, Rejection> {
         let group = self.route(&namespace)?;
-        self.ask(group, |answer| Message::Get(group, (namespace, id), consistency, answer)).await
+        self.ask(group, |answer| Message::Get(group, (namespace, ids, bytes_max), consistency, answer)).await
     }
 
     /// Returns when this peer's replica of a group has applied everything that was committed before the call: what is read here then is

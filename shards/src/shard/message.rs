@@ -26,8 +26,8 @@ pub enum Message {
     Submit(GroupId, Command, Answer<Answered<Reply>>),
     /// Queue creates and answer with reserved ids. Once answered, only a crash of the leader loses it.
     SubmitAsync(GroupId, Command, Answer<Answered<Vec<Created>>>),
-    /// Read one task.
-    Get(GroupId, (Namespace, TaskId), Consistency, Answer<Option<TaskView>>),
+    /// Read tasks; those beyond so many bytes come without payload.
+    Get(GroupId, (Namespace, Vec<TaskId>, usize), Consistency, Answer<Vec<Option<TaskView>>>),
     /// Answer when this peer's replica has applied everything that was committed before.
     Barrier(GroupId, Answer<()>),
     /// Read a page of tasks.

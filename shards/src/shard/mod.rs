@@ -4,6 +4,8 @@
 pub mod api;
 mod balance;
 mod batcher;
+#[cfg(test)]
+mod bounds_tests;
 mod consumer;
 mod delivering;
 pub mod delivery;
@@ -20,9 +22,13 @@ mod inbound;
 mod leases;
 #[cfg(test)]
 mod leases_tests;
+mod lists;
+#[cfg(test)]
+mod lists_tests;
 pub mod members;
 mod message;
 mod mint;
+mod namespaces;
 mod operations;
 mod peers;
 mod publish;
@@ -40,6 +46,7 @@ mod remote_tests;
 #[cfg(test)]
 mod replication_tests;
 mod room;
+mod route_watch;
 mod served;
 mod stake;
 mod steering;

@@ -1,12 +1,28 @@
 //! Commands that wait to leave: bounded, in the order in which they came.
+//!
+//! No namespace can have the whole queue: what it may hold shrinks with the room that is left, so there is always some for others. Commands
+//! that end deliveries (acks, nacks, retries) have room of their own beyond it: they make work less, and a lease whose end finds no place
+//! holds its task up.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use crate::command::{Command, Op, Reply};
+use crate::command::{Command, ENTRY_FIXED_BYTES, Op, Reply, command_bytes_max};
+use crate::ids::Namespace;
+use crate::log::ENTRY_BYTES_MAX;
+use crate::machine::SEQUENCES_PER_INDEX;
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery::{Engine, Finish};
+
+/// A namespace may have so many times as much in the queue as there is room left: three quarters of it while nobody else wants any.
+const SHARE_OF_ROOM: usize = 3;
+
+/// Commands that end deliveries may fill this part of the bounds beyond them: a quarter.
+const SETTLING_PART: usize = 4;
+
+/// Operations in one entry: as many creates have their sequences in it, and no other kind may hold up a group for longer.
+const ENTRY_OPS_MAX: usize = SEQUENCES_PER_INDEX as usize;
 
 /// What is told of a command's fate, on the executor.
 pub type Done = Box<dyn FnOnce(Result<Answered<Reply>, Rejection>)>;
@@ -79,12 +95,92 @@ pub struct Batch {
     pub(super) bytes: usize,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Load {
+    commands: usize,
+    bytes: usize,
+}
+
+impl Load {
+    fn add(&mut self, bytes: usize) {
+        self.commands += 1;
+        self.bytes += bytes;
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.commands -= 1;
+        self.bytes -= bytes;
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     waiting: VecDeque<(Command, Pending)>,
-    bytes: usize,
+    all: Load,
+    /// Of each namespace that has any.
+    of: HashMap<Namespace, Load>,
     next_order: u64,
 }
+
+impl Inner {
+    /// Refuses what would go beyond a bound, or beyond the namespace's share of it.
+    fn check(&self, limits: &BatchLimits, command: &Command, bytes: usize) -> Result<(), Rejection> {
+        let own = self.of.get(&command.namespace).copied().unwrap_or_default();
+        let settles = command.ops.iter().all(ends_delivery);
+        let fits = |limit: usize, all: usize, own: usize, more: usize| {
+            if settles {
+                return (all + more <= limit + limit / SETTLING_PART).then_some(()).ok_or(false);
+            }
+            let room = limit.saturating_sub(all);
+            if more > room {
+                return Err(false);
+            }
+            // One command goes whatever its size: alone it could not be smaller.
+            (own == 0 || own + more <= room.saturating_mul(SHARE_OF_ROOM)).then_some(()).ok_or(true)
+        };
+        let over = |limit, [whole, share]: [&'static str; 2]| {
+            move |of_share: bool| Rejection::Overloaded { what: if of_share { share } else { whole }, limit }
+        };
+        fits(limits.waiting_max, self.all.commands, own.commands, 1).map_err(over(limits.waiting_max, QUEUED_COMMANDS))?;
+        fits(limits.waiting_bytes_max, self.all.bytes, own.bytes, bytes).map_err(over(limits.waiting_bytes_max, QUEUED_BYTES))
+    }
+
+    fn came(&mut self, namespace: &Namespace, bytes: usize) {
+        self.all.add(bytes);
+        match self.of.get_mut(namespace) {
+            Some(load) => load.add(bytes),
+            None => {
+                self.of.insert(namespace.clone(), Load { commands: 1, bytes });
+            }
+        }
+    }
+
+    fn went(&mut self, namespace: &Namespace, bytes: usize) {
+        self.all.take(bytes);
+        if let Some(load) = self.of.get_mut(namespace) {
+            load.take(bytes);
+            if load.commands == 0 {
+                self.of.remove(namespace);
+            }
+        }
+    }
+
+    fn pop_front(&mut self) -> Option<(Command, Pending)> {
+        let (command, pending) = self.waiting.pop_front()?;
+        self.went(&command.namespace, pending.bytes);
+        Some((command, pending))
+    }
+}
+
+/// What a full queue is called: the whole of it, and a namespace's share.
+pub(super) const QUEUED_COMMANDS: [&str; 2] = [
+    "the group's queue of commands (queued_commands_max)",
+    "the namespace's share of its group's queue of commands (queued_commands_max)",
+];
+pub(super) const QUEUED_BYTES: [&str; 2] = [
+    "the group's queue of commands in bytes (queued_bytes_max)",
+    "the namespace's share of its group's queue of commands in bytes (queued_bytes_max)",
+];
 
 /// The queue.
 #[derive(Default)]
@@ -99,24 +195,17 @@ impl Queue {
         (command, bound): (Command, Bound),
         (stake, done): (Option<Box<dyn Stake>>, Done),
     ) {
-        let bytes = command.ops.iter().map(op_bytes).sum::<usize>() + command.namespace.as_bytes().len();
+        let bytes = command_bytes_max(&command);
         let mut inner = self.0.borrow_mut();
         let order = inner.next_order;
         let pending = Pending { order, bytes, born, bound, uncertain: false, stake, done: Some(done) };
-        let over = if inner.waiting.len() >= limits.waiting_max {
-            let what = "the group's queue of commands (queued_commands_max)";
-            Rejection::Overloaded { what, limit: limits.waiting_max }
-        } else if inner.bytes + bytes > limits.waiting_bytes_max {
-            let what = "the group's queue of commands in bytes (queued_bytes_max)";
-            Rejection::Overloaded { what, limit: limits.waiting_bytes_max }
-        } else {
-            inner.next_order += 1;
-            inner.bytes += bytes;
-            inner.waiting.push_back((command, pending));
-            return;
-        };
-        drop(inner);
-        pending.end(Err(over.clone()), &over);
+        if let Err(refused) = check_entry(&command, bytes).and_then(|()| inner.check(limits, &command, bytes)) {
+            drop(inner);
+            return pending.end(Err(refused.clone()), &refused);
+        }
+        inner.next_order += 1;
+        inner.came(&command.namespace, bytes);
+        inner.waiting.push_back((command, pending));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -126,18 +215,21 @@ impl Queue {
     /// Everything that leaves together next; `None`: nothing waits.
     pub(super) fn pop_batch(&self, limits: &BatchLimits) -> Option<Batch> {
         let mut inner = self.0.borrow_mut();
-        let (mut commands, mut pending, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some((_, next)) = inner.waiting.front() {
-            let fits = commands.len() < limits.commands_max && bytes + next.bytes <= limits.bytes_max;
+        let (mut commands, mut pending, mut bytes, mut ops) = (Vec::new(), Vec::new(), 0, 0);
+        let bytes_max = limits.bytes_max.min(ENTRY_BYTES_MAX - ENTRY_FIXED_BYTES);
+        while let Some((command, next)) = inner.waiting.front() {
+            let fits = commands.len() < limits.commands_max
+                && bytes + next.bytes <= bytes_max
+                && ops + command.ops.len() <= ENTRY_OPS_MAX;
             if !fits && !commands.is_empty() {
                 break;
             }
-            let Some((command, next)) = inner.waiting.pop_front() else { break };
+            let Some((command, next)) = inner.pop_front() else { break };
             bytes += next.bytes;
+            ops += command.ops.len();
             commands.push(command);
             pending.push(next);
         }
-        inner.bytes -= bytes;
         (!commands.is_empty()).then_some(Batch { commands, pending, bytes })
     }
 
@@ -145,7 +237,7 @@ impl Queue {
     pub(super) fn put_back(&self, again: Vec<(Command, Pending)>) {
         let mut inner = self.0.borrow_mut();
         for (command, pending) in again.into_iter().rev() {
-            inner.bytes += pending.bytes;
+            inner.came(&command.namespace, pending.bytes);
             inner.waiting.push_front((command, pending));
         }
         // Sorted already, but when several batches come back.
@@ -157,8 +249,7 @@ impl Queue {
         let mut inner = self.0.borrow_mut();
         let mut old = Vec::new();
         while inner.waiting.front().is_some_and(|(_, pending)| pending.born <= born) {
-            let Some((_, pending)) = inner.waiting.pop_front() else { break };
-            inner.bytes -= pending.bytes;
+            let Some((_, pending)) = inner.pop_front() else { break };
             old.push(pending);
         }
         old
@@ -167,14 +258,13 @@ impl Queue {
     /// Takes out those that are bound so.
     pub(super) fn take_bound(&self, bound: Option<Bound>) -> Vec<Pending> {
         let mut inner = self.0.borrow_mut();
-        let Inner { waiting, bytes, .. } = &mut *inner;
         let mut taken = Vec::new();
-        for (command, pending) in std::mem::take(waiting) {
+        for (command, pending) in std::mem::take(&mut inner.waiting) {
             if bound.is_none_or(|bound| pending.bound == bound) {
-                *bytes -= pending.bytes;
+                inner.went(&command.namespace, pending.bytes);
                 taken.push(pending);
             } else {
-                waiting.push_back((command, pending));
+                inner.waiting.push_back((command, pending));
             }
         }
         taken
@@ -190,15 +280,27 @@ pub(super) fn renew<'a>(pending: impl Iterator<Item = &'a Pending>, engine: &mut
     pending.filter_map(|pending| pending.stake.as_ref()).for_each(|stake| stake.renew(engine));
 }
 
-/// About what an operation will take in an entry.
-fn op_bytes(op: &Op) -> usize {
-    const FIXED: usize = 32;
-    FIXED
-        + match op {
-            Op::Create(create) => create.payload.len() + create.metadata.len(),
-            Op::Retry { error, .. } => error.len(),
-            Op::Update(update) => [&update.payload, &update.metadata].into_iter().flatten().map(bytes::Bytes::len).sum(),
-            Op::Register { key, value, .. } => key.len() + value.len(),
-            _ => 0,
-        }
+/// The operation makes the work less: it ends a delivery, or removes what was done.
+fn ends_delivery(op: &Op) -> bool {
+    matches!(op, Op::Ack { .. } | Op::Retry { .. } | Op::LowWater { .. })
 }
+
+/// A command must fit into an entry of its own, on every peer: the log takes no larger one, and more creates have no sequences.
+fn check_entry(command: &Command, bytes: usize) -> Result<(), Rejection> {
+    let entry_bytes = ENTRY_FIXED_BYTES + bytes;
+    if entry_bytes > ENTRY_BYTES_MAX {
+        return Err(Rejection::TooLarge { what: ENTRY_BYTES, found: entry_bytes, limit: ENTRY_BYTES_MAX });
+    }
+    if command.ops.len() > ENTRY_OPS_MAX {
+        return Err(Rejection::TooLarge { what: ENTRY_OPS, found: command.ops.len(), limit: ENTRY_OPS_MAX });
+    }
+    Ok(())
+}
+
+/// In what a command can be too large.
+pub(super) const ENTRY_BYTES: &str = "bytes";
+pub(super) const ENTRY_OPS: &str = "operations";
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! Reads of one group: the partition's rows, and what only the leader knows (who is leased). A follower asks its leader up to where it
 //! must have applied and reads its own rows, or has the leader read.
 
+use std::collections::HashSet;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
@@ -9,16 +10,13 @@ use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use z4_proto::peer::{self, ReadAt};
 
-use crate::command::{Command, NamespaceRow, Op, OpReply, TaskRow};
-use crate::ids::{Namespace, TaskId, TaskKey};
+use crate::command::{Command, NamespaceRow, Op, OpReply, PurgeCursor, TaskRow};
+use crate::ids::{Namespace, TaskId};
 use crate::link::Body;
 use crate::machine::namespace::absent;
-use crate::partition::{ListPage, ListRange};
 use crate::raft::ProposeError;
 use crate::runtime::{clock, executor};
-use crate::shard::api::{
-    Consistency, ListCursor, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskState, TaskView,
-};
+use crate::shard::api::{Consistency, NamespaceView, Rejection, Settle, SettleError, Settled, TaskState, TaskView};
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;
 use crate::shard::queue::Bound;
@@ -27,50 +25,53 @@ use crate::shard::wire::{self, Namespaces, WireError};
 /// A purge goes in steps of so many rows, so that no single entry holds up the group.
 const PURGE_ROWS: u32 = 2_000;
 
-/// A page's rows are read in steps of about this many bytes, and a page ends when it has as many.
-const PAGE_BYTES_MAX: usize = 8 << 20;
+/// A second pass takes what moved behind the first one's cursor. No third: a producer that goes on would keep it busy for ever.
+const PURGE_PASSES: u32 = 2;
 
 /// What a replica that may be read has heard.
 enum Heard {
     /// It leads.
     Leads,
-    /// The leader told whether the task in question is with a consumer.
-    Leased(bool),
+    /// The leader told which of the tasks in question, by their places, are with a consumer.
+    Leased(HashSet<u32>),
 }
 
 impl Group {
-    /// One task.
+    /// Tasks, in the order of their ids: one confirmation and one visit to the storage thread for all of them. Once what was read has
+    /// `bytes_max` bytes of payload and metadata, the rest comes without payload.
     pub(super) async fn get(
         self: Rc<Self>,
-        namespace: Namespace,
-        id: TaskId,
+        (namespace, ids, bytes_max): (Namespace, Vec<TaskId>, usize),
         consistency: Consistency,
-    ) -> Result<Option<TaskView>, Rejection> {
+    ) -> Result<Vec<Option<TaskView>>, Rejection> {
         let heard = match consistency {
-            Consistency::Linearizable => self.catch_up(Some(id)).await?,
+            Consistency::Linearizable => self.catch_up(&ids).await?,
             Consistency::Stale => Heard::Leads,
         };
-        let row = self.read(move |partition| partition.get(&namespace, id)).await?;
-        Ok(row.map(|row| match heard {
-            Heard::Leased(true) if !row.dead => TaskView { row, state: TaskState::Leased },
-            _ => self.view(row),
-        }))
+        let rows = self.read(move |partition| partition.view().get_many(&namespace, &ids, bytes_max)).await?;
+        let view = |(at, row): (usize, Option<TaskRow>)| {
+            row.map(|row| match &heard {
+                Heard::Leased(leased) if !row.dead && leased.contains(&(at as u32)) => TaskView { row, state: TaskState::Leased },
+                _ => self.view(row),
+            })
+        };
+        Ok(rows.into_iter().enumerate().map(view).collect())
     }
 
     /// Returns when this replica has applied everything that was committed before the call.
     pub(super) async fn barrier(self: Rc<Self>) -> Result<(), Rejection> {
-        self.catch_up(None).await.map(|_| ())
+        self.catch_up(&[]).await.map(|_| ())
     }
 
     /// Waits until this replica may be read: it leads, confirmed by a quorum, or it has applied what the leader said.
-    async fn catch_up(&self, task: Option<TaskId>) -> Result<Heard, Rejection> {
+    async fn catch_up(&self, tasks: &[TaskId]) -> Result<Heard, Rejection> {
         let until = self.until();
-        let asked = || Body::ReadIndex(peer::ReadIndex { task: task.map(wire::put_task_id) });
+        let asked = || Body::ReadIndex(peer::ReadIndex { tasks: tasks.iter().copied().map(wire::put_task_id).collect() });
         loop {
             match self.at_leader(asked, Repeat::Always, until).await? {
                 At::There(Body::ReadAt(ReadAt { index, leased }), _) => {
                     self.wait_applied(index.unwrap_or(0), until).await?;
-                    return Ok(Heard::Leased(leased));
+                    return Ok(Heard::Leased(leased.into_iter().collect()));
                 }
                 At::There(..) => return Err(self.unreadable(WireError("not what was asked for"))),
                 // Bounded by itself: openraft gives up after the time of a leader's lease.
@@ -105,7 +106,7 @@ impl Group {
         TaskView { row, state }
     }
 
-    fn state_of(&self, row: &TaskRow) -> TaskState {
+    pub(super) fn state_of(&self, row: &TaskRow) -> TaskState {
         if row.dead {
             return TaskState::Dead;
         }
@@ -114,68 +115,6 @@ impl Group {
             true => TaskState::Leased,
             false if row.key.due_ms > clock::wall_ms() => TaskState::Scheduled,
             false => TaskState::Ready,
-        }
-    }
-
-    /// One page of tasks: the live ones in due order, then the dead ones.
-    pub(super) async fn list(self: Rc<Self>, query: ListQuery) -> Result<TaskPage, Rejection> {
-        if self.leads() || query.consistency == Consistency::Stale {
-            return self.list_here(query).await;
-        }
-        match self.at_leader(|| Body::ListTasks(wire::put_list(&query)), Repeat::Always, self.until()).await? {
-            At::Here => self.list_here(query).await,
-            At::There(Body::ListedTasks(page), _) => wire::listed(page).map_err(|e| self.unreadable(e)),
-            At::There(..) => Err(self.unreadable(WireError("not what was asked for"))),
-        }
-    }
-
-    /// The same by this replica.
-    pub(super) async fn list_here(self: &Rc<Self>, query: ListQuery) -> Result<TaskPage, Rejection> {
-        if query.consistency == Consistency::Linearizable {
-            self.confirm_leadership().await?;
-        }
-        let (mut page, mut bytes) = (TaskPage::default(), 0);
-        let mut dead = query.after.is_some_and(|after| after.dead) || query.state == Some(TaskState::Dead);
-        let start = TaskKey::at(query.due_from_ms);
-        let mut from = query.after.map_or(start, |after| after.key.next().max(start));
-        loop {
-            let range = ListRange {
-                namespace: query.namespace.clone(),
-                dead,
-                from,
-                until_ms: self.until_ms(&query, dead),
-                rows_max: query.limit.saturating_sub(page.tasks.len()).max(1),
-                bytes_max: PAGE_BYTES_MAX,
-            };
-            let ListPage { rows, next } = self.read(move |partition| partition.list(&range)).await?;
-            for mut row in rows {
-                let state = self.state_of(&row);
-                if query.state.is_none_or(|wanted| wanted == state) {
-                    if query.omit_payload {
-                        row.record.payload = bytes::Bytes::new();
-                    }
-                    bytes += row.record.payload.len() + row.record.metadata.len();
-                    page.tasks.push(TaskView { row, state });
-                }
-            }
-            let live_only = matches!(query.state, Some(state) if state != TaskState::Dead);
-            match next {
-                Some(key) => from = key,
-                None if dead || live_only => return Ok(page),
-                None => (dead, from) = (true, start),
-            }
-            if page.tasks.len() >= query.limit || bytes >= PAGE_BYTES_MAX {
-                page.next = page.tasks.last().map(|last| ListCursor { dead: last.row.dead, key: last.row.key });
-                return Ok(page);
-            }
-        }
-    }
-
-    /// Where the range ends: for ready tasks now is soon enough, the rest is not due.
-    fn until_ms(&self, query: &ListQuery, dead: bool) -> u64 {
-        match query.state {
-            Some(TaskState::Ready | TaskState::Leased) if !dead => query.due_until_ms.min(clock::wall_ms() + 1),
-            _ => query.due_until_ms,
         }
     }
 
@@ -248,21 +187,26 @@ impl Group {
         answer.unwrap_or_else(|rejection| settles.iter().map(|_| Err(SettleError::Rejected(rejection.clone()))).collect())
     }
 
-    /// Removes every task of a namespace, step by step.
+    /// Removes every task of a namespace, step by step. What is created, or moved to an earlier time, while it goes on may stay.
     pub(super) async fn purge(self: Rc<Self>, namespace: Namespace) -> Result<u64, Rejection> {
-        let mut removed = 0;
+        let (mut total, mut from, mut passes) = (0, PurgeCursor::START, 0);
         loop {
             let (tx, rx) = oneshot::channel();
-            let command = Command { namespace: namespace.clone(), ops: vec![Op::Purge { limit: PURGE_ROWS }] };
+            let command = Command { namespace: namespace.clone(), ops: vec![Op::PurgeFrom { from, limit: PURGE_ROWS }] };
             let answer = Box::new(move |result| {
                 let _ = tx.send(result);
             });
             self.submit(command, Bound::Anywhere, answer);
             let reply = rx.await.unwrap_or(Err(Rejection::Stopping))?.value?;
-            let step = reply.iter().map(|r| if let OpReply::Purged { removed } = r { *removed } else { 0 }).sum::<u32>();
-            removed += u64::from(step);
-            if step < PURGE_ROWS {
-                return Ok(removed);
+            let [OpReply::PurgedTo { removed, next, left }] = reply[..] else {
+                return Err(self.unreadable(WireError("a purge was answered as something else")));
+            };
+            total += u64::from(removed);
+            passes += u32::from(next.is_none());
+            match next {
+                Some(next) => from = next,
+                None if left > 0 && passes < PURGE_PASSES => from = PurgeCursor::START,
+                None => return Ok(total),
             }
         }
     }

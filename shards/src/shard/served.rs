@@ -40,9 +40,7 @@ impl Group {
         match body {
             // In the order in which they came.
             Body::Submit(message) => self.take_commands(&message, answer),
-            Body::Reserve(message) => {
-                let _ = answer.send(self.take_reserve(&message));
-            }
+            Body::Reserve(message) => self.take_reserve(&message, answer),
             body => executor::spawn(async move {
                 let body = match body {
                     Body::ReadIndex(message) => group.tell_index(&message).await,
@@ -83,25 +81,37 @@ impl Group {
         }
     }
 
-    fn take_reserve(self: &Rc<Self>, message: &Reserve) -> Body {
+    fn take_reserve(self: &Rc<Self>, message: &Reserve, answer: oneshot::Sender<Body>) {
         let command = match wire::commands(&message.command).map(|mut commands| (commands.pop(), commands.len())) {
-            Ok((Some(command), 0)) => command,
-            Ok(_) => return Body::Failure(unreadable(WireError("not one command"))),
-            Err(error) => return Body::Failure(unreadable(error)),
+            Ok((Some(command), 0)) => Ok(command),
+            Ok(_) => Err(WireError("not one command")),
+            Err(error) => Err(error),
         };
-        match self.submit_async_here(command) {
-            Ok(created) => Body::Reserved(wire::put_reserved(&created)),
-            Err(rejection) => Body::Failure(wire::put_failure(&rejection)),
-        }
+        let command = match command {
+            Ok(command) => command,
+            Err(error) => {
+                let _ = answer.send(Body::Failure(unreadable(error)));
+                return;
+            }
+        };
+        self.with_room_for(command, move |group, admitted| {
+            let body = match admitted.and_then(|command| group.submit_async_here(command)) {
+                Ok(created) => Body::Reserved(wire::put_reserved(&created)),
+                Err(rejection) => Body::Failure(wire::put_failure(&rejection)),
+            };
+            let _ = answer.send(body);
+        });
     }
 
     async fn tell_index(self: Rc<Self>, message: &peer::ReadIndex) -> Result<Body, peer::Failure> {
         let not_leading = || wire::put_failure(&self.no_leader());
         let replica = self.replica().filter(|_| self.leads()).ok_or_else(not_leading)?;
         let index = replica.read_index().await.map_err(|_| not_leading())?;
-        let task = message.task.as_ref().map(wire::task_id).transpose().map_err(unreadable)?;
-        let leased = |task: TaskId| self.engine.borrow().as_ref().is_some_and(|engine| engine.has(task));
-        Ok(Body::ReadAt(ReadAt { index: Some(index), leased: task.is_some_and(leased) }))
+        let tasks = message.tasks.iter().map(wire::task_id).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let engine = self.engine.borrow();
+        let leased = |task: TaskId| engine.as_ref().is_some_and(|engine| engine.has(task));
+        let places = (0u32..).zip(tasks).filter(|(_, task)| leased(*task)).map(|(place, _)| place);
+        Ok(Body::ReadAt(ReadAt { index: Some(index), leased: places.collect() }))
     }
 
     async fn tell_tasks(self: Rc<Self>, message: &peer::ListTasks) -> Result<Body, peer::Failure> {

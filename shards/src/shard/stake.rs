@@ -42,7 +42,7 @@ impl EngineStake {
 
     /// A command of somebody else: takes the tasks that it touches from their consumers, so that no ack can overtake it.
     pub(super) fn of(group: &Rc<Group>, command: &Command) -> Option<Box<dyn Stake>> {
-        let what = if let [Op::Purge { .. }] = command.ops[..] {
+        let what = if let [Op::Purge { .. } | Op::PurgeFrom { .. }] = command.ops[..] {
             What::All
         } else {
             let touched: Vec<TaskId> = command.ops.iter().filter_map(touched).collect();

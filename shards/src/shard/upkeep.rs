@@ -1,9 +1,11 @@
 //! What happens to a group once a second: gauges are set, and the log that is no longer needed goes.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use crate::ids::Namespace;
 use crate::machine::Totals;
-use crate::partition::Due;
+use crate::partition::{Due, DuePart};
 use crate::raft::{Purge, Retention};
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
@@ -12,22 +14,51 @@ use crate::shard::group::Group;
 /// quiet group's entries pin no segment.
 const TRIM_SECONDS_MAX: u64 = 60;
 
-/// Due rows are counted again after so many seconds.
-const COUNT_DUE_SECONDS: u64 = 5;
+/// Due rows are counted again after this at the soonest, and after so many times as long as it took: counting takes a small part of a core
+/// at most.
+const COUNT_DUE_AGAIN: Duration = Duration::from_millis(4_500);
+const COUNT_DUE_TIMES: u32 = 50;
 
-/// No more due rows of a group are counted than these: a larger backlog shows as this many.
-const DUE_ROWS_MAX: u64 = 200_000;
+/// A count of due rows, in parts: each second one.
+#[derive(Default)]
+pub(super) struct DueCount {
+    /// What the last whole count found.
+    due: Due,
+    /// What this one has found.
+    part: Due,
+    /// Where it goes on.
+    after: Option<Namespace>,
+    running: bool,
+    /// How long this one has taken.
+    took: Duration,
+    /// The next one begins then.
+    again: Option<Instant>,
+}
+
+impl DueCount {
+    /// A part was counted, at `now`.
+    fn add(&mut self, counted: DuePart, took: Duration, now: Instant) {
+        self.took += took;
+        self.part.rows += counted.due.rows;
+        self.part.oldest_ms = [self.part.oldest_ms, counted.due.oldest_ms].into_iter().flatten().min();
+        self.after = counted.last.filter(|_| counted.full);
+        if self.after.is_none() {
+            self.due = std::mem::take(&mut self.part);
+            self.again = Some(now + COUNT_DUE_AGAIN.max(std::mem::take(&mut self.took) * COUNT_DUE_TIMES));
+        }
+    }
+}
 
 impl Group {
-    /// Sets the group's gauges, from what its partition holds and takes on disk.
-    pub(super) async fn measure(self: &Rc<Self>, (totals, bytes): (Totals, u64)) {
+    /// Sets the group's gauges, from what its partition holds and takes on disk. Waits for nothing.
+    pub(super) fn measure(self: &Rc<Self>, (totals, bytes): (Totals, u64)) {
         self.lateness.borrow_mut().flush();
         self.gauges.partition_bytes.set(bytes as i64);
         self.gauges.dead.set(totals.dead as i64);
-        let leased = self.engine.borrow().as_ref().map(|engine| engine.counts().leased as u64);
+        let leased = self.engine.borrow().as_ref().map(|engine| engine.leases_len() as u64);
         let Some(leased) = leased else { return };
-        let due = if totals.live == 0 { Due::default() } else { self.count_due().await };
-        let ready = due.rows.saturating_sub(leased);
+        let due = if totals.live == 0 { Due::default() } else { self.count_due() };
+        let ready = due.rows.min(totals.live).saturating_sub(leased);
         self.gauges.leased.set(leased as i64);
         self.gauges.ready.set(ready as i64);
         self.gauges.scheduled.set(totals.live.saturating_sub(leased + ready) as i64);
@@ -35,19 +66,30 @@ impl Group {
         self.gauges.oldest_due_age_seconds.set(age_ms as f64 / 1e3);
     }
 
-    /// What is due, as last counted. Counting walks rows, so it happens now and then, on a thread of its own.
-    async fn count_due(&self) -> Due {
-        let (seconds, due) = self.due_counted.get();
-        if seconds < COUNT_DUE_SECONDS {
-            self.due_counted.set((seconds + 1, due));
-            return due;
+    /// What is due, as last counted. Counting reads rows, so it happens now and then, on a thread of its own.
+    fn count_due(self: &Rc<Self>) -> Due {
+        let mut count = self.due_count.borrow_mut();
+        if !count.running && count.again.is_none_or(|again| again <= clock::monotonic()) {
+            count.running = true;
+            let (group, after) = (Rc::clone(self), count.after.clone());
+            executor::spawn(async move {
+                let counted = group.count_some(after).await;
+                let mut count = group.due_count.borrow_mut();
+                count.running = false;
+                // What cannot be read here fails a read that somebody waits for soon enough.
+                if let Some((counted, took)) = counted {
+                    count.add(counted, took, clock::monotonic());
+                }
+            });
         }
-        let Ok(view) = self.read(|partition| Ok(partition.view())).await else { return due };
-        let counted = executor::run_blocking(move || view.due(clock::wall_ms(), DUE_ROWS_MAX)).await;
-        // What cannot be read here fails a read that somebody waits for soon enough.
-        let due = counted.ok().and_then(Result::ok).unwrap_or(due);
-        self.due_counted.set((0, due));
-        due
+        count.due
+    }
+
+    async fn count_some(&self, after: Option<Namespace>) -> Option<(DuePart, Duration)> {
+        let view = self.read(|partition| Ok(partition.view())).await.ok()?;
+        let since = clock::monotonic();
+        let counted = executor::run_blocking(move || view.due(clock::wall_ms(), after.as_ref())).await;
+        Some((counted.ok()?.ok()?, since.elapsed()))
     }
 
     /// Makes the partition durable and lets the log go, when enough was applied or enough time has passed. Groups do not wait for

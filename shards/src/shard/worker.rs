@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Inbound, Links, Reach};
@@ -140,24 +142,24 @@ impl Shard {
             Message::SubmitAsync(id, command, answer) => {
                 self.with_group(id, answer, |group, answer| reply(answer, group.submit_async(command)));
             }
-            Message::Get(id, (namespace, task), consistency, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.get(namespace, task, consistency)));
+            Message::Get(id, tasks, consistency, answer) => {
+                self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.get(tasks, consistency)));
             }
-            Message::Barrier(id, answer) => self.with_group(id, answer, |group, answer| reply(answer, group.barrier())),
+            Message::Barrier(id, answer) => self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.barrier())),
             Message::List(id, query, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.list(query)));
+                self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.list(query)));
             }
             Message::Namespace(id, name, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.namespace(name)));
+                self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.namespace(name)));
             }
             Message::Namespaces(id, after, limit, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.namespaces(after, limit)));
+                self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.namespaces(after, limit)));
             }
             Message::Leased(id, namespaces, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.leased(namespaces)));
+                self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.leased(namespaces)));
             }
             Message::Purge(id, namespace, answer) => {
-                self.with_group(id, answer, |group, answer| reply(answer, group.purge(namespace)));
+                self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.purge(namespace)));
             }
             Message::Register(id, key, answer) => self.with_group(id, answer, |group, answer| {
                 reply(answer, async move { group.read(move |partition| partition.registered(&key)).await });
@@ -317,7 +319,7 @@ impl Shard {
                 group.look_after_relays();
                 group.look_at_disks();
                 if let Some(measured) = measured.get(&group.id) {
-                    group.measure(*measured).await;
+                    group.measure(*measured);
                 }
                 group.trim(self.options.trim_bytes, self.options.retention);
             }
@@ -376,6 +378,17 @@ fn on_damage(options: &ShardOptions) -> impl Fn(&PartitionError) + Send + Sync +
         tracing::error!(%error, cause, "damage was found on disk");
         on_fatal(&format!("{error}: {cause}"));
     }
+}
+
+/// The same for work that ends when nobody waits for its answer any more: the client is gone, or its time is over.
+fn reply_if_wanted<T: 'static>(mut answer: Answer<T>, work: impl Future<Output = Result<T, Rejection>> + 'static) {
+    executor::spawn(async move {
+        let done = match select(pin!(work), answer.cancellation()).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => return,
+        };
+        let _ = answer.send(done);
+    });
 }
 
 async fn watch(replica: Replica, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) {

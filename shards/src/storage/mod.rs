@@ -3,6 +3,11 @@
 //! A job goes over in one hop and its result comes back in one hop. Results arrive in the order of their jobs (one FIFO for all
 //! groups of the shard): when a scan's rows arrive, the effects of every apply before it were already seen, and those of later
 //! applies come after.
+//!
+//! Jobs that read for clients and for the delivery engine are given to the thread a few at a time, the rest wait here ([`Pace`]): an apply
+//! stands behind those few, however many consumers come back at once after a change of leader.
+
+mod pace;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -17,6 +22,8 @@ use futures_channel::oneshot;
 use crate::ids::GroupId;
 use crate::partition::Partition;
 use crate::runtime::{executor, mailbox};
+pub use pace::Pace;
+use pace::Paced;
 
 /// How many results may wait for the executor before the thread waits for it.
 const RESULTS_MAX: usize = 4_096;
@@ -35,6 +42,8 @@ struct Inner {
     jobs: RefCell<Option<channel::Sender<Job>>>,
     waiting: RefCell<VecDeque<Done>>,
     thread: RefCell<Option<JoinHandle<()>>>,
+    scans: Paced,
+    reads: Paced,
 }
 
 /// The executor's side of the storage thread; cheap to clone.
@@ -47,8 +56,13 @@ impl Storage {
         let (jobs, todo) = channel::unbounded::<Job>();
         let (results, done) = mailbox::mailbox::<JobResult>(RESULTS_MAX);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&todo, &results))?;
-        let inner =
-            Rc::new(Inner { jobs: RefCell::new(Some(jobs)), waiting: RefCell::default(), thread: RefCell::new(Some(thread)) });
+        let inner = Rc::new(Inner {
+            jobs: RefCell::new(Some(jobs)),
+            waiting: RefCell::default(),
+            thread: RefCell::new(Some(thread)),
+            scans: Paced::default(),
+            reads: Paced::default(),
+        });
         executor::spawn(take_results(Rc::clone(&inner), done));
         Ok(Storage(inner))
     }
@@ -82,6 +96,9 @@ impl Storage {
     /// Ends the thread after the jobs that it was given; its partitions are closed then.
     pub fn stop(&self) -> Option<JoinHandle<()>> {
         self.0.jobs.borrow_mut().take();
+        // Who waits for one of these hears that it will not be done.
+        self.0.scans.clear();
+        self.0.reads.clear();
         self.0.thread.borrow_mut().take()
     }
 }

@@ -86,8 +86,8 @@ fn what_does_not_fit_is_refused() {
         assert!(error.to_string().contains("entry 4 does not follow the last one, 2"), "{error}");
         append(&group, vec![entry(1, 3, 1), entry(1, 5, 1)]).await.expect_err("a hole within");
         append(&group, entries(1, 2..3, 10)).await.expect_err("an entry that is there");
-        let error = append(&group, entries(1, 3..4, (512 << 10) + 1)).await.expect_err("too large");
-        assert!(error.to_string().contains("524289 bytes; the limit is 524288"), "{error}");
+        let error = append(&group, entries(1, 3..4, (16 << 20) + 1)).await.expect_err("too large");
+        assert!(error.to_string().contains("16777217 bytes; the limit is 16777216"), "{error}");
         group.truncate_after(Some(at(9, 1))).await.expect_err("another term is there");
         assert_eq!(group.state(), state);
         assert_eq!(read_all(&group).await, entries(1, 0..3, 10));

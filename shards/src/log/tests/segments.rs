@@ -134,3 +134,28 @@ fn a_segment_that_is_gone_already_is_freed() {
         until(|| segment_numbers(directory.path()).len() <= 2).await;
     });
 }
+
+/// The leader's segments may be larger than a follower's: what its log has taken must not stop another replica. An entry as large as any
+/// log takes goes into a log of the smallest segments, in front of, between and behind small ones, and is there after a reopen.
+#[test]
+fn an_entry_larger_than_a_segment_is_taken() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let large = 16 << 20;
+    let mut all = Vec::new();
+    run(async {
+        let (log, group) = group(directory.path(), without_cache()).await;
+        log.group(GroupId(2)).save_vote(Vote { term: 5, leader: 2, committed: true }).await.expect("durable");
+        for (index, bytes) in [large, 10, 600 << 10, 600 << 10, large, large, 10].into_iter().enumerate() {
+            all.push(entry(1, index as u64, bytes));
+            append(&group, vec![entry(1, index as u64, bytes)]).await.expect("taken");
+        }
+        assert!(read_all(&group).await == all);
+    });
+    run(async {
+        let (_log, group) = group(directory.path(), without_cache()).await;
+        assert!(read_all(&group).await == all);
+        group.purge(at(1, 5)).await.expect("durable");
+        append(&group, entries(1, 7..9, 600 << 10)).await.expect("the log goes on in segments of its own size");
+        assert_eq!(group.state().last, Some(at(1, 8)));
+    });
+}

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::model::{Model, Space};
-use crate::command::{Command, Create, Op, SettingsPatch, Update};
+use crate::command::{Command, Create, Op, PurgeCursor, SettingsPatch, Update};
 use crate::ids::{Namespace, RequestHash, TaskId, TaskKey};
 use crate::machine::RESERVED_SEQUENCE;
 
@@ -22,6 +22,8 @@ pub(super) enum Action {
     Configure { max_attempts: u32, window_ms: u64 },
     LowWater { due: i64 },
     Purge { limit: u32 },
+    PurgeFrom { live: Option<Index>, dead: Option<Index>, limit: u32 },
+    DropNamespace,
 }
 
 /// What an update expects.
@@ -53,6 +55,9 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0u32..4, 0u64..80).prop_map(|(max_attempts, window_ms)| Action::Configure { max_attempts, window_ms }),
         1 => due().prop_map(|due| Action::LowWater { due }),
         1 => (0u32..90).prop_map(|limit| Action::Purge { limit }),
+        1 => (proptest::option::of(pick()), proptest::option::of(pick()), 0u32..6)
+            .prop_map(|(live, dead, limit)| Action::PurgeFrom { live, dead, limit }),
+        1 => Just(Action::DropNamespace),
     ]
 }
 
@@ -96,7 +101,7 @@ impl Writer {
             match op {
                 Op::Ack { key, .. } | Op::Retry { key, .. } => self.leased.remove(&(namespace.clone(), key.sequence)),
                 Op::Update(Update { id, .. }) | Op::Delete { id, .. } => self.leased.remove(&(namespace.clone(), id.sequence)),
-                Op::Purge { .. } => {
+                Op::Purge { .. } | Op::PurgeFrom { .. } => {
                     self.leased.retain(|(name, _)| *name != namespace);
                     true
                 }
@@ -173,6 +178,18 @@ impl Writer {
             }
             Action::LowWater { due } => Op::LowWater { due_ms: time(due) },
             Action::Purge { limit } => Op::Purge { limit: *limit },
+            Action::PurgeFrom { live, dead, limit } => {
+                // A cursor stands behind some row, or at the begin.
+                let cursor = |pick: &Option<Index>| match pick {
+                    Some(pick) if !space.tasks.is_empty() => {
+                        let at = pick.index(space.tasks.len());
+                        space.tasks.values().nth(at).map_or(TaskKey::MIN, |task| task.key.next())
+                    }
+                    _ => TaskKey::MIN,
+                };
+                Op::PurgeFrom { from: PurgeCursor { live: cursor(live), dead: cursor(dead) }, limit: *limit }
+            }
+            Action::DropNamespace => Op::DropNamespace,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use crate::command::{Command, Create, Created, NamespaceRow, Op, OpReply, Refusal, Reply, TaskRow, Update};
+use crate::command::{Command, Create, Created, NamespaceRow, Op, OpReply, PurgeCursor, Refusal, Reply, TaskRow, Update};
 use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
 use crate::machine::record::TaskRecord;
 use crate::machine::task::Place;
@@ -55,16 +55,21 @@ impl Model {
                 space.row.dead = space.tasks.values().filter(|t| t.dead).count() as u64;
                 self.spaces.insert(command.namespace.clone(), space);
             }
-            Ok(_) => {}
+            Ok(_) => {
+                self.spaces.remove(&command.namespace);
+            }
             Err(_) => *self = before,
         }
         reply
     }
 
     fn run(&mut self, space: &mut Space, command: &Command) -> Reply {
-        let alone = |op: &Op| matches!(op, Op::Purge { .. } | Op::LowWater { .. });
+        let alone = |op: &Op| matches!(op, Op::Purge { .. } | Op::PurgeFrom { .. } | Op::LowWater { .. });
         if command.ops.len() > 1 && command.ops.iter().any(alone) {
             return Err(Refusal::Malformed("a purge and a low-water mark stand alone in their command"));
+        }
+        if command.ops.len() > 1 && command.ops.contains(&Op::DropNamespace) {
+            return Err(Refusal::Malformed("the removal of a namespace stands alone in its command"));
         }
         let mut named = Vec::new();
         for op in &command.ops {
@@ -139,6 +144,17 @@ impl Model {
                     space.row.low_water_ms = space.row.low_water_ms.max(stamp);
                 }
                 Ok(OpReply::Purged { removed: order.len() as u32 })
+            }
+            Op::PurgeFrom { from, limit } => Ok(purge_from(space, stamp, *from, *limit as usize)),
+            Op::DropNamespace => {
+                let existed = space.row.created_ms != 0;
+                let dead = space.tasks.values().filter(|task| task.dead).count() as u64;
+                let live = space.tasks.len() as u64 - dead;
+                if live + dead > 0 {
+                    return Err(Refusal::NotEmpty { namespace: name.clone(), live, dead });
+                }
+                space.row = namespace::absent();
+                Ok(OpReply::NamespaceDropped { existed })
             }
             Op::Register { .. } => Err(Refusal::Malformed("only group 0 holds the registry")),
         }
@@ -229,4 +245,41 @@ fn find(space: &Space, name: &Namespace, id: TaskId, expected: u32) -> Result<()
         version if expected == 0 || expected == version => Ok(()),
         found => Err(Refusal::VersionMismatch { id, expected, found }),
     }
+}
+
+/// One step of a purge: the live rows from the cursor on, then the dead ones.
+fn purge_from(space: &mut Space, stamp_ms: u64, from: PurgeCursor, limit: usize) -> OpReply {
+    let rows = |space: &Space, dead: bool| -> Vec<TaskKey> {
+        let mut keys: Vec<_> = space.tasks.values().filter(|task| task.dead == dead).map(|task| task.key).collect();
+        keys.sort();
+        keys
+    };
+    let mut next = from;
+    let mut removed = 0;
+    let mut ended = true;
+    for dead in [false, true] {
+        let first = if dead { from.dead } else { from.live.max(TaskKey::at(space.row.low_water_ms)) };
+        let all = rows(space, dead);
+        let gone: Vec<_> = all.iter().filter(|key| **key >= first).take(limit - removed).copied().collect();
+        gone.iter().for_each(|key| {
+            space.tasks.remove(&key.sequence);
+        });
+        ended = gone.len() < limit - removed;
+        removed += gone.len();
+        let cursor = if ended { TaskKey::MAX } else { gone.last().map_or(first, |last| last.next()) };
+        if dead {
+            next.dead = cursor;
+        } else {
+            next.live = cursor;
+            let (low, mark) = (space.row.low_water_ms, if ended { stamp_ms } else { gone.last().map_or(0, |last| last.due_ms) });
+            let behind = all.iter().any(|key| *key < first);
+            if space.row.created_ms != 0 && !behind && low >= first.due_ms {
+                space.row.low_water_ms = low.max(mark);
+            }
+        }
+        if !ended {
+            break;
+        }
+    }
+    OpReply::PurgedTo { removed: removed as u32, next: (!ended).then_some(next), left: space.tasks.len() as u64 }
 }

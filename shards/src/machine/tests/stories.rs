@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::command::{Before, Command, Create, Created, Op, OpReply, Refusal, Reply, SettingsPatch, Update};
+use crate::command::{
+    Before, Command, Create, Created, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, Update,
+};
 use crate::ids::{DUE_MS_MAX, GroupId, Namespace, RequestHash, TaskId, TaskKey};
 use crate::machine::testing::{MemoryStore, command, create, entry};
 use crate::machine::{ApplyError, Effect, Machine, Outcome, RESERVED_SEQUENCE, Totals, find_task, keys, namespace, registry};
@@ -247,6 +249,66 @@ fn a_purge_goes_in_steps() {
     assert_eq!(purge(100), (purged(0), 0, Totals { live: 0, dead: 0 }));
     assert_eq!(replica.low_water_ms(), 300);
     assert!(matches!(replica.run(300, vec![Op::Purge { limit: 1 }, create(0, b"")]), Err(Refusal::Malformed(_))));
+}
+
+/// Steps of a purge that each read again what earlier ones removed cost a thousand times as much at the end as at the begin, on every
+/// replica. Here all tasks are due at two moments, so that the low-water mark alone does not help; and a producer goes on.
+#[test]
+fn no_step_of_a_purge_reads_what_earlier_ones_removed() {
+    let mut replica = Replica::new(GROUP);
+    replica.run(50, vec![Op::Configure(SettingsPatch { max_attempts: Some(1), ..Default::default() })]).expect("set");
+    let doomed: Vec<_> = (0..400).map(|_| replica.created(100, create(0, b"")).id).collect();
+    doomed.iter().for_each(|id| {
+        replica.run(100, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new() }]).expect("dead");
+    });
+    replica.run(160, vec![Op::LowWater { due_ms: 160 }]).expect("set");
+    replica.run(160, (0..1_000).map(|i| create(200 + i / 900, b"")).collect()).expect("created");
+    let (mut from, mut removed, mut steps) = (PurgeCursor::START, 0, 0);
+    loop {
+        let before = replica.store.tombstones_passed();
+        let step = replica.run(160, vec![Op::PurgeFrom { from, limit: 100 }]).expect("purged");
+        let [OpReply::PurgedTo { removed: some, next, left }] = step[..] else { panic!("{step:?}") };
+        let passed = replica.store.tombstones_passed() - before;
+        assert!(passed <= 1, "step {steps} passed {passed} rows that were gone");
+        removed += some;
+        steps += 1;
+        replica.created(160, create(180, b"late"));
+        match next {
+            Some(next) => from = next,
+            None => {
+                // What came behind the cursor is told, and a second pass finds it.
+                assert_eq!((removed, left), (1_400, steps - 1));
+                break;
+            }
+        }
+    }
+    let step = replica.run(160, vec![Op::PurgeFrom { from: PurgeCursor::START, limit: 100 }]).expect("purged");
+    assert_eq!(step, [OpReply::PurgedTo { removed: steps as u32, next: None, left: 0 }]);
+    assert_eq!((replica.low_water_ms(), replica.machine.totals()), (180, Totals::default()));
+}
+
+/// A namespace that is not used any more goes with all that it costs; one that has a task stays.
+#[test]
+fn a_namespace_goes_when_it_is_empty() {
+    let mut replica = Replica::new(GROUP);
+    let drop = || vec![Op::DropNamespace];
+    assert_eq!(replica.run(100, drop()), Ok(vec![OpReply::NamespaceDropped { existed: false }]));
+    replica.run(100, vec![Op::Configure(SettingsPatch { max_attempts: Some(1), ..Default::default() })]).expect("set");
+    let id = replica.created(100, create(0, b"")).id;
+    assert_eq!(replica.machine.namespaces_count(), 1);
+    let namespace = command("a", vec![]).namespace;
+    let refused = |live, dead| Err(Refusal::NotEmpty { namespace: namespace.clone(), live, dead });
+    assert_eq!(replica.run(100, drop()), refused(1, 0));
+    replica.run(100, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new() }]).expect("dead");
+    assert_eq!(replica.run(100, drop()), refused(0, 1));
+    replica.run(100, vec![Op::Delete { id, expected_version: 0 }]).expect("deleted");
+    assert_eq!(replica.run(100, drop()), Ok(vec![OpReply::NamespaceDropped { existed: true }]));
+    assert_eq!(replica.store.rows().keys().collect::<Vec<_>>(), [&keys::meta()]);
+    assert_eq!(replica.machine.namespaces_count(), 0);
+    // It may come again, and has the defaults.
+    let Ok(replies) = replica.run(100, vec![Op::Configure(SettingsPatch::default())]) else { panic!("configured") };
+    assert!(matches!(&replies[..], [OpReply::Configured(row)] if row.settings.max_attempts == Settings::default().max_attempts));
+    assert_eq!(replica.machine.namespaces_count(), 1);
 }
 
 /// What cannot be is refused, and touches no namespace.

@@ -1,6 +1,7 @@
 //! Tests of the partition, one subject per file.
 
 mod audit;
+mod bounds;
 mod damage;
 mod history;
 mod kill;

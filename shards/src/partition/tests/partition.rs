@@ -121,8 +121,15 @@ fn lists_are_in_due_order_and_their_pages_join() {
     let mut partition = open(dir.path());
     partition.apply(&log(1, 40, 10)).expect("it applies");
     for dead in [false, true] {
-        let range =
-            |from, rows_max, bytes_max, until_ms| ListRange { namespace: namespace(), dead, from, until_ms, rows_max, bytes_max };
+        let range = |from, rows_max, bytes_max, until_ms| ListRange {
+            namespace: namespace(),
+            dead,
+            from,
+            until_ms,
+            rows_max,
+            bytes_max,
+            omit_payload: false,
+        };
         let all = partition.list(&range(TaskKey::MIN, usize::MAX, usize::MAX, u64::MAX)).expect("it lists");
         assert!(all.next.is_none() && all.rows.len() > 20);
         assert!(all.rows.iter().all(|row| row.dead == dead));

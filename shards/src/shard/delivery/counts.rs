@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use super::engine::Engine;
+use super::lease::BY_LANE;
+use super::slab::NONE;
 use crate::ids::{Namespace, TaskId, TaskKey};
 
 /// How much the engine holds.
@@ -39,6 +41,11 @@ impl Engine {
         }
     }
 
+    /// Deliveries that are not over.
+    pub fn leases_len(&self) -> usize {
+        self.leases.len()
+    }
+
     #[cfg(test)]
     pub(super) fn timers_len(&self) -> usize {
         self.timers.len()
@@ -47,6 +54,18 @@ impl Engine {
     /// Deliveries of this namespace that are not over.
     pub fn leased(&self, namespace: &Namespace) -> u64 {
         self.lanes_by_name.get(namespace).map_or(0, |l| u64::from(self.lanes[*l].leases.len))
+    }
+
+    /// The positions of a namespace's tasks that are with consumers, from `from` on, in their order. Passes those before it.
+    pub fn leased_from(&self, namespace: &Namespace, from: TaskKey) -> impl Iterator<Item = TaskKey> + '_ {
+        let lane = self.lanes_by_name.get(namespace).map(|l| &self.lanes[*l]);
+        let mut slot = lane.map_or(NONE, |lane| lane.leases.head);
+        let keys = std::iter::from_fn(move || {
+            let lease = self.leases.get(slot)?;
+            slot = lease.after(BY_LANE);
+            Some(lease.key)
+        });
+        keys.skip_while(move |key| *key < from)
     }
 
     /// Appends the positions of tasks that are with consumers: of these namespaces, or none named, of all. Looks at `slots_max` slots from

@@ -65,6 +65,11 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// The slot of the next lease in a list.
+    pub(super) fn after(&self, which: usize) -> u32 {
+        self.links[which].next
+    }
+
     /// Their retries may be one command.
     pub(super) fn goes_with(&self, other: &Lease) -> bool {
         self.lane == other.lane && !self.alone && !other.alone

@@ -7,10 +7,13 @@ use super::{WireError, id, namespace, put_id};
 use crate::command::{Refusal, Setting, SettingError, Settings};
 use crate::ids::{GroupId, TaskId};
 use crate::shard::api::Rejection;
+use crate::shard::lists::LISTS;
+use crate::shard::namespaces::NAMESPACES;
+use crate::shard::queue::{ENTRY_BYTES, ENTRY_OPS, QUEUED_BYTES, QUEUED_COMMANDS};
 use crate::shard::room;
 
 /// What a malformed command can be, as the machine says it. Another text was written by a newer peer.
-const MALFORMED: [&str; 9] = [
+const MALFORMED: [&str; 10] = [
     "a command names a row twice",
     "a due time is after the year 9999",
     "a purge and a low-water mark stand alone in their command",
@@ -19,19 +22,27 @@ const MALFORMED: [&str; 9] = [
     "an entry creates at most 65536 tasks",
     "group 0 holds the registry and no tasks",
     "only group 0 holds the registry",
+    "the removal of a namespace stands alone in its command",
     "malformed",
 ];
 
 /// Bounds of the other peer, by the names of their options.
-const BOUNDS: [&str; 4] = [
-    "the group's queue of commands (queued_commands_max)",
-    "the group's queue of commands in bytes (queued_bytes_max)",
+const BOUNDS: [&str; 8] = [
+    QUEUED_COMMANDS[0],
+    QUEUED_COMMANDS[1],
+    QUEUED_BYTES[0],
+    QUEUED_BYTES[1],
+    LISTS,
+    NAMESPACES,
     "a shard's mailbox (mailbox_messages_max)",
     "a queue of the group's leader",
 ];
 
 /// Whose disk is full.
 const DISKS: [&str; 2] = [room::LEADERS, room::MAJORITYS];
+
+/// What is counted where a request is too large.
+const COUNTED: [&str; 2] = [ENTRY_BYTES, ENTRY_OPS];
 
 /// Finds a text that is the same in every peer; the last one of the table stands for those that are not in it.
 fn known<const N: usize>(table: &[&'static str; N], text: &str) -> &'static str {
@@ -52,6 +63,7 @@ pub fn put_failure(rejection: &Rejection) -> Failure {
         Rejection::Unknown { .. } => (Kind::Unknown, text(), 0),
         Rejection::Overloaded { what, limit } => (Kind::Overloaded, (*what).to_owned(), *limit as u64),
         Rejection::DiskFull { whose, reserve_bytes } => (Kind::Overloaded, (*whose).to_owned(), *reserve_bytes),
+        Rejection::TooLarge { what, found, limit } => (Kind::TooLarge, format!("{what} {found}"), *limit as u64),
         Rejection::Stopping => (Kind::Stopping, text(), 0),
         Rejection::Storage(cause) => (Kind::Storage, cause.to_string(), 0),
         Rejection::Refused(_) => (Kind::Invalid, text(), 0),
@@ -67,6 +79,11 @@ pub fn failure(group: GroupId, failure: &Failure) -> Rejection {
             Rejection::DiskFull { whose: known(&DISKS, &failure.text), reserve_bytes: failure.limit }
         }
         Kind::Overloaded => Rejection::Overloaded { what: known(&BOUNDS, &failure.text), limit: failure.limit as usize },
+        Kind::TooLarge => {
+            let (what, found) = failure.text.split_once(' ').unwrap_or_default();
+            let (found, limit) = (found.parse().unwrap_or_default(), failure.limit as usize);
+            Rejection::TooLarge { what: known(&COUNTED, what), found, limit }
+        }
         Kind::Storage => Rejection::Storage(failure.text.as_str().into()),
         Kind::Invalid => Rejection::Storage(format!("another peer did not take the request: {}", failure.text).into()),
         // The peer stopped with the request on the way.
@@ -87,6 +104,11 @@ pub(super) fn put_refusal(refused: &Refusal) -> RefusalMessage {
             message.id = Some(put_id(*id));
             (message.expected, message.found) = (*expected, *found);
         }
+        Refusal::NotEmpty { namespace, live, dead } => {
+            message.set_kind(refusal::Kind::NotEmpty);
+            message.namespace = namespace.to_string();
+            (message.live, message.dead) = (*live, *dead);
+        }
         Refusal::Exists => message.set_kind(refusal::Kind::Exists),
         Refusal::Setting(e) => {
             message.set_kind(refusal::Kind::Setting);
@@ -106,6 +128,9 @@ pub(super) fn refusal(message: &RefusalMessage) -> Result<Refusal, WireError> {
         refusal::Kind::NotFound => Refusal::NotFound { namespace: namespace(&message.namespace)?, id: task(message)? },
         refusal::Kind::VersionMismatch => {
             Refusal::VersionMismatch { id: task(message)?, expected: message.expected, found: message.found }
+        }
+        refusal::Kind::NotEmpty => {
+            Refusal::NotEmpty { namespace: namespace(&message.namespace)?, live: message.live, dead: message.dead }
         }
         refusal::Kind::Exists => Refusal::Exists,
         refusal::Kind::Setting => {

@@ -75,6 +75,7 @@ pub fn put_list(query: &ListQuery) -> peer::ListTasks {
         after: query.after.map(put_cursor),
         limit: u32::try_from(query.limit).unwrap_or(u32::MAX),
         omit_payload: query.omit_payload,
+        bytes_max: query.bytes_max as u64,
     }
 }
 
@@ -87,6 +88,7 @@ pub fn list(message: &peer::ListTasks) -> Result<ListQuery, WireError> {
         after: message.after.as_ref().map(cursor).transpose()?,
         limit: message.limit as usize,
         omit_payload: message.omit_payload,
+        bytes_max: message.bytes_max as usize,
         consistency: Consistency::Linearizable,
     })
 }

@@ -7,7 +7,9 @@ use prost::Message;
 use z4_proto::peer;
 
 use super::*;
-use crate::command::{Command, Created, NamespaceRow, Op, OpReply, Refusal, Reply, Settings, SettingsPatch, TaskRow};
+use crate::command::{
+    Command, Created, NamespaceRow, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, TaskRow,
+};
 use crate::machine::record::TaskRecord;
 use crate::shard::api::{
     Consistency, Delivered, Leased, ListCursor, ListQuery, NamespaceView, Rejection, Settle, SettleError, TaskPage, TaskState,
@@ -80,6 +82,12 @@ fn op_replies() -> impl Strategy<Value = OpReply> {
         namespace_rows().prop_map(|row| OpReply::Configured(Box::new(row))),
         Just(OpReply::LowWater),
         any::<u32>().prop_map(|removed| OpReply::Purged { removed }),
+        (any::<(u32, u64)>(), proptest::option::of((keys(), keys()))).prop_map(|((removed, left), next)| OpReply::PurgedTo {
+            removed,
+            next: next.map(|(live, dead)| PurgeCursor { live, dead }),
+            left,
+        }),
+        any::<bool>().prop_map(|existed| OpReply::NamespaceDropped { existed }),
         Just(OpReply::Registered),
     ]
 }
@@ -104,6 +112,7 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         ids().prop_map(|id| Refusal::NotFound { namespace: name("a"), id }),
         (ids(), any::<(u32, u32)>()).prop_map(|(id, (expected, found))| Refusal::VersionMismatch { id, expected, found }),
         Just(Refusal::Exists),
+        any::<(u64, u64)>().prop_map(|(live, dead)| Refusal::NotEmpty { namespace: name("a"), live, dead }),
         setting_refusals(),
         Just(Refusal::Malformed("a command names a row twice")),
     ]
@@ -115,6 +124,7 @@ fn rejections() -> impl Strategy<Value = Rejection> {
         Just(Rejection::Unknown { group: GROUP }),
         any::<u32>()
             .prop_map(|limit| Rejection::Overloaded { what: "a shard's mailbox (mailbox_messages_max)", limit: limit as usize }),
+        any::<u32>().prop_map(|found| Rejection::TooLarge { what: "operations", found: found as usize, limit: 65_536 }),
         Just(Rejection::Storage("disk".into())),
     ]
 }
@@ -188,6 +198,7 @@ proptest! {
             due_until_ms,
             state,
             after: after.map(|key| ListCursor { dead: omit_payload, key }),
+            bytes_max: due_from_ms as usize,
             limit: limit as usize,
             omit_payload,
             consistency: Consistency::Linearizable,

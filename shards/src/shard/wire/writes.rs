@@ -5,8 +5,8 @@ use z4_proto::peer::{self, op_reply};
 
 use super::failures::{failure, put_failure, put_refusal, refusal};
 use super::reads::{namespace_row, put_namespace_row, put_row, row};
-use super::{WireError, id, put_id};
-use crate::command::{Command, Created, Entry, OpReply, Reply, decode_entry, encode_entry};
+use super::{WireError, id, key, put_id, put_key};
+use crate::command::{Command, Created, Entry, OpReply, PurgeCursor, Reply, decode_entry, encode_entry};
 use crate::ids::GroupId;
 use crate::shard::api::Rejection;
 
@@ -52,6 +52,13 @@ fn put_op_reply(reply: &OpReply) -> peer::OpReply {
         OpReply::LowWater => R::LowWater(true),
         OpReply::Purged { removed } => R::Purged(*removed),
         OpReply::Registered => R::Registered(true),
+        OpReply::PurgedTo { removed, next, left } => R::PurgedTo(peer::PurgedTo {
+            removed: *removed,
+            live: next.map(|next| put_key(next.live)),
+            dead: next.map(|next| put_key(next.dead)),
+            left: *left,
+        }),
+        OpReply::NamespaceDropped { existed } => R::NamespaceDropped(*existed),
     };
     peer::OpReply { reply: Some(reply) }
 }
@@ -68,6 +75,14 @@ fn op_reply(reply: peer::OpReply) -> Result<OpReply, WireError> {
         R::LowWater(_) => OpReply::LowWater,
         R::Purged(removed) => OpReply::Purged { removed },
         R::Registered(_) => OpReply::Registered,
+        R::PurgedTo(peer::PurgedTo { removed, live, dead, left }) => {
+            let next = match (live, dead) {
+                (Some(live), Some(dead)) => Some(PurgeCursor { live: key(Some(&live))?, dead: key(Some(&dead))? }),
+                _ => None,
+            };
+            OpReply::PurgedTo { removed, next, left }
+        }
+        R::NamespaceDropped(existed) => OpReply::NamespaceDropped { existed },
     })
 }
 

@@ -1,0 +1,187 @@
+//! What a request leaves behind, and what one request may ask of a group: neither must grow with the requests ever made, nor stop a replica.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::forward_tests::{LATER, create, created, name};
+use super::lists_tests::alone;
+use super::testing::{GROUP, Peer, leader, three, three_with, until};
+use crate::command::{Command, Create, Op, SettingsPatch};
+use crate::ids::Namespace;
+use crate::runtime::executor;
+use crate::runtime::testing::run;
+use crate::shard::BatchLimits;
+use crate::shard::api::{Consistency, Rejection, Settle, Verdict};
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("dir")
+}
+
+fn waiters(peer: &Peer) -> usize {
+    peer.shard.group(GROUP).expect("open").route_watch.waiters()
+}
+
+/// Each read that a follower forwarded left an entry in the list of those who wait for another leader, for as long as the leader stayed.
+#[test]
+fn forwarded_reads_leave_nothing_behind() {
+    let dir = dir();
+    run(async {
+        let peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        let id = created(&peers[at].shards.submit(create(LATER, None)).await.expect("done").value).id;
+        let other = &peers[(at + 1) % 3];
+        let reads = futures_util::stream::iter(0..10_000).map(|_| other.shards.get(name(), id, Consistency::Linearizable));
+        let mut reads = reads.buffer_unordered(100);
+        let mut most = 0;
+        while let Some(seen) = reads.next().await {
+            seen.expect("read").expect("there");
+            most = most.max(waiters(other));
+        }
+        assert!(most <= 100, "{most} waiters of 100 reads at a time");
+        assert_eq!(waiters(other), 0, "after the last read nobody waits");
+        drop(reads);
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// While nobody leads every request that waits looks again ten times a second: each look left an entry, too.
+#[test]
+fn requests_that_wait_for_a_leader_are_counted_once() {
+    let dir = dir();
+    run(async {
+        let limits = BatchLimits { forward_timeout: Duration::from_secs(6), ..BatchLimits::default() };
+        let peers = three_with(dir.path(), limits).await;
+        let at = leader(&peers).await;
+        let id = created(&peers[at].shards.submit(create(LATER, None)).await.expect("done").value).id;
+        peers.iter().for_each(Peer::isolate);
+        let alone = &peers[(at + 1) % 3];
+        for _ in 0..50 {
+            let shards = alone.shards.clone();
+            executor::spawn(async move {
+                shards.get(name(), id, Consistency::Linearizable).await.expect_err("nobody leads");
+            });
+        }
+        until("all reads wait", async || (waiters(alone) >= 50).then_some(())).await;
+        let mut most = 0;
+        for _ in 0..40 {
+            executor::sleep(Duration::from_millis(50)).await;
+            most = most.max(waiters(alone));
+        }
+        assert!(most <= 50, "{most} entries of 50 waiting reads");
+        until("all have given up", async || (waiters(alone) == 0).then_some(())).await;
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// A request whose entry no log takes stopped the leader, and after it the next one to which the client went. And a log with small
+/// segments, as these peers have, must take what the leader's took.
+#[test]
+fn a_request_too_large_for_the_log_is_refused_and_stops_no_replica() {
+    let dir = dir();
+    run(async {
+        let peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        let of = |bytes: usize| {
+            let payload = Bytes::from(vec![0; bytes]);
+            let create = Create { request: None, due_ms: LATER, asked_ms: None, sequence: 0, metadata: Bytes::new(), payload };
+            Command { namespace: name(), ops: vec![Op::Create(create)] }
+        };
+        for peer in &peers {
+            let refused = peer.shards.submit(of(16 << 20)).await.expect_err("no log takes it");
+            assert!(matches!(refused, Rejection::TooLarge { limit: 16_777_216, .. }), "{refused}");
+            let refused = peer.shards.submit_async(of(16 << 20)).await.expect_err("no log takes it");
+            assert!(matches!(refused, Rejection::TooLarge { limit: 16_777_216, .. }), "{refused}");
+        }
+        let other = &peers[(at + 1) % 3];
+        // On a busy machine leadership may be lost meanwhile.
+        let taken =
+            until("one as large as may be is taken", async || other.shards.submit(of((16 << 20) - 1_024)).await.ok()).await;
+        let id = created(&taken.value).id;
+        for peer in &peers {
+            peer.shards.read_barrier(GROUP).await.expect("every replica has taken it");
+            let seen = peer.shards.get(name(), id, Consistency::Stale).await.expect("read").expect("there");
+            assert_eq!(seen.row.record.payload.len(), (16 << 20) - 1_024);
+        }
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// Every name that somebody tries makes a row for ever: at the bound what would make one more is refused, by whichever peer and whichever
+/// way it comes; the namespaces that are there go on; and one that is deleted makes room.
+#[test]
+fn namespaces_are_bounded_and_one_that_goes_makes_room() {
+    let dir = dir();
+    run(async {
+        let limits = BatchLimits { namespaces_max: 3, ..BatchLimits::default() };
+        let peers = three_with(dir.path(), limits).await;
+        let at = leader(&peers).await;
+        let (first, other) = (&peers[at], &peers[(at + 1) % 3]);
+        let of = |name: &str, op: Op| Command { namespace: Namespace::new(name).expect("valid"), ops: vec![op] };
+        let task = || create(LATER, None).ops.remove(0);
+        let configure = || Op::Configure(SettingsPatch { lease_ms: Some(777), ..Default::default() });
+        for name in ["a", "b", "c"] {
+            first.shards.submit(of(name, task())).await.expect("room");
+        }
+        for peer in [first, other] {
+            let full = |rejection: Rejection| {
+                assert!(matches!(rejection, Rejection::Overloaded { limit: 3, .. }), "{rejection}");
+                assert!(rejection.to_string().contains("namespaces_max"), "{rejection}");
+            };
+            full(peer.shards.submit(of("d", task())).await.expect_err("one too many"));
+            full(peer.shards.submit(of("d", configure())).await.expect_err("one too many"));
+            full(peer.shards.submit_async(of("d", task())).await.expect_err("one too many"));
+            peer.shards.submit(of("c", task())).await.expect("it is there");
+            peer.shards.submit(of("c", configure())).await.expect("it is there");
+            peer.shards.submit_async(of("b", task())).await.expect("it is there");
+        }
+        let name = Namespace::new("a").expect("valid");
+        let refused = other.shards.submit(of("a", Op::DropNamespace)).await.expect_err("it has a task");
+        assert!(refused.to_string().contains("namespace a is not empty: it has 1 live and 0 dead tasks"), "{refused}");
+        assert_eq!(other.shards.purge(name).await.expect("purged"), 1);
+        other.shards.submit(of("a", Op::DropNamespace)).await.expect("it goes");
+        other.shards.submit(of("d", task())).await.expect("there is room again");
+        assert_eq!(first.shards.namespaces(None, 9).await.expect("listed").len(), 3);
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// Acks and nacks of one message are answered each for itself: many with long reasons need not fit into one entry.
+#[test]
+fn many_nacks_with_long_reasons_are_settled() {
+    let dir = dir();
+    run(async {
+        let peers = alone(dir.path()).await;
+        let peer = &peers[0];
+        for _ in 0..20 {
+            let ops = (0..1_000).map(|_| create(0, None).ops.remove(0)).collect();
+            peer.shards.submit(Command { namespace: name(), ops }).await.expect("created");
+        }
+        let mut consumer = peer.shards.consume(vec![name()], 600_000, 64 << 20).expect("taken");
+        consumer.add_credit(20_000);
+        let mut settles = Vec::new();
+        while settles.len() < 20_000 {
+            let reason = Bytes::from(vec![b'r'; 1_024]);
+            let tasks = consumer.next().await.expect("delivered");
+            settles.extend(tasks.into_iter().map(|task| Settle {
+                id: task.id,
+                token: task.token,
+                verdict: Verdict::Nack { delay_ms: Some(86_400_000), reason: reason.clone() },
+            }));
+        }
+        let settled = peer.shards.settle(name(), settles).await;
+        assert_eq!(settled.iter().filter(|one| one.is_err()).count(), 0, "{:?}", settled.iter().find(|one| one.is_err()));
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
