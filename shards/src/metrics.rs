@@ -142,6 +142,8 @@ pub struct DiskMetrics {
     pub short: IntGauge,
     /// Damage that was found while serving.
     pub damage: IntCounter,
+    /// Partitions with damage that is not mended yet.
+    pub damaged: IntGauge,
 }
 
 /// Metrics of the port for MySQL clients.
@@ -338,6 +340,7 @@ impl DiskMetrics {
         Ok(DiskMetrics {
             free_bytes: add(r, IntGauge::new("z4_disk_free_bytes", "Space left on the fullest of the peer's disks")?)?,
             short: add(r, IntGauge::new("z4_disk_short", "1: less than disk_reserve_bytes is left, and creates are refused")?)?,
+            damaged: add(r, IntGauge::new("z4_damaged_partitions", "Partitions with damage that is not mended yet")?)?,
             damage: add(r, IntCounter::new("z4_damage_total", "Damage that was found on disk while serving")?)?,
         })
     }

@@ -95,6 +95,10 @@ impl Endpoint {
         match path {
             "/metrics" => self.scrape(),
             "/healthz" => match self.health.stage() {
+                // A probe that ended the process would end the mending with it.
+                Stage::Serving if self.metrics.disk.damaged.get() > 0 => {
+                    response(StatusCode::OK, TEXT, "serving, with damage on disk that is being mended\n")
+                }
                 Stage::Serving => response(StatusCode::OK, TEXT, "serving\n"),
                 Stage::Starting => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting\n"),
                 Stage::Stopping => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n"),

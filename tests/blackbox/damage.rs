@@ -70,6 +70,47 @@ async fn damage_that_a_read_finds_ends_a_lone_peer() {
     assert!(peer.log().contains("damage was found on disk") && peer.log().contains("the partition of group "), "{}", peer.log());
 }
 
+/// Files and directories of a stopped peer go away one at a time: each start is refused, and names what is missing, instead of going on
+/// with less. With everything put back it starts, and has everything.
+#[tokio::test]
+async fn what_is_missing_is_refused_by_name_and_never_taken_for_new() {
+    const TASKS: u64 = 50;
+    let mut peer = Peer::start_with(&[("Z4_SHARDS", "1"), ("Z4_GROUPS", "1")]).await;
+    let client = peer.client().await;
+    client.created_all((0..TASKS).map(|n| due_at("a", &n.to_string(), now_ms() + 3_600_000)).collect()).await;
+    assert_eq!(peer.terminate().await.code(), Some(0));
+    let group = peer.db_dir().join("group-00001");
+    let generation = group.join("generation-1");
+    let missing = [
+        group.clone(),
+        group.join("current"),
+        generation.clone(),
+        generation.join("manifest"),
+        generation.join("version"),
+        generation.join("0.jnl"),
+        generation.join("keyspaces"),
+        generation.join("keyspaces/0/current"),
+        generation.join("keyspaces/1"),
+        generation.join("keyspaces/1/current"),
+        generation.join("keyspaces/2/current"),
+        peer.peer_dir().join("log-000/0000000001.log"),
+    ];
+    for path in missing {
+        let aside = peer.db_dir().with_file_name("aside");
+        fs::rename(&path, &aside).expect("it is there");
+        let attempt = peer.attempt().await;
+        assert_eq!(attempt.status.code(), Some(74), "{} is missing:\n{}", path.display(), attempt.log);
+        let named = ["log-000", "generation-1", "current", "group-00001"];
+        let named = named.into_iter().find(|name| path.iter().any(|part| part == *name)).expect("one of them");
+        assert!(attempt.log.contains(named), "{} is missing, and {named} is not named:\n{}", path.display(), attempt.log);
+        assert!(!path.exists(), "{} was made anew:\n{}", path.display(), attempt.log);
+        fs::rename(&aside, &path).expect("put back");
+    }
+    peer.restart().await;
+    assert_eq!(peer.client().await.namespace("a").await.live, TASKS);
+    assert_eq!(peer.client().await.list_all("a").await.len() as u64, TASKS);
+}
+
 fn write_byte(file: &Path, at: usize, byte: u8) {
     let file = OpenOptions::new().write(true).open(file).expect("the log file opens");
     file.write_all_at(&[byte], at as u64).expect("one byte");

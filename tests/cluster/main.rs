@@ -6,6 +6,7 @@
 mod harness;
 
 mod catching_up;
+mod damage;
 mod failover;
 mod forming;
 mod network;

@@ -13,7 +13,7 @@ use super::layer::Layer;
 use super::layout::Applied;
 use super::tree::{Sorted, Tree};
 use super::{Partition, PartitionOptions};
-use crate::command::LogPosition;
+use crate::command::{LogEntry, LogPosition};
 use crate::ids::GroupId;
 use crate::machine::keys;
 
@@ -181,6 +181,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Applies what came after it.
+    ///
+    /// # Errors
+    /// It is of no use any more.
+    pub fn apply(&mut self, run: &[LogEntry]) -> Result<(), PartitionError> {
+        self.partition.as_mut().map_or(Ok(()), |partition| partition.apply(run).map(drop))
+    }
+
     /// Up to where the log is in it.
     pub fn applied(&self) -> Option<LogPosition> {
         self.partition.as_ref().and_then(Partition::applied)

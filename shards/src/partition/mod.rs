@@ -177,7 +177,11 @@ impl Partition {
         let mut store = BatchStore::new(&view);
         let mut outcomes = Vec::with_capacity(run.len());
         for LogEntry { position, payload } in run {
-            debug_assert!(self.applied.is_none_or(|applied| position.index > applied.index), "an entry is applied once");
+            if self.applied.is_some_and(|applied| position.index <= applied.index) {
+                // Another replica's rows took the place of this one's, and it was further.
+                outcomes.push(Outcome::default());
+                continue;
+            }
             self.applied = Some(*position);
             outcomes.push(match payload {
                 LogPayload::Blank => Outcome::default(),
@@ -194,7 +198,8 @@ impl Partition {
         let mut layer = store.layer;
         // The push may wait; nothing that was removed meanwhile need be kept for this view.
         drop(view);
-        let applied = Applied { group: self.place.group, position: last.position, membership: self.membership.clone() };
+        let position = self.applied.unwrap_or(last.position);
+        let applied = Applied { group: self.place.group, position, membership: self.membership.clone() };
         layer.put(keys::raft(), applied.encode());
         self.queue.push(layer, self.applied)?;
         Ok(outcomes)

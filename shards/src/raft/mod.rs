@@ -7,6 +7,7 @@ mod log_store;
 mod membership;
 mod membership_steps;
 mod network;
+mod rebuild;
 mod replica;
 mod retention;
 mod snapshot_receive;

@@ -74,11 +74,11 @@ pub struct ReplicaStatus {
 /// One replica.
 #[derive(Clone)]
 pub struct Replica {
-    group: GroupId,
+    pub(super) group: GroupId,
     pub(super) raft: Raft<TypeConfig, GroupStateMachine>,
     pub(super) receiver: SnapshotReceiver,
-    log: GroupLog,
-    machine: GroupStateMachine,
+    pub(super) log: GroupLog,
+    pub(super) machine: GroupStateMachine,
     sending: Sending,
     outrun: Outrun,
     /// When a leader last appended to the log here, or said that it lives.

@@ -5,7 +5,7 @@
 //! goes, at the first thing that is wrong, when a newer one begins, when the sender is not reached any more, or says nothing for a while.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use openraft::async_runtime::WatchReceiver;
 use z4_proto::peer::{self, Failure, SnapshotInstalled, SnapshotTaken, failure::Kind};
 
 use super::membership::{self, MembershipError};
+use super::rebuild::RebuildError;
 use super::replica::Replica;
 use super::snapshot_send::GIVEN_UP;
 use super::types::{RaftVote, Snapshot, SnapshotData, SnapshotMeta, StoredMembership};
@@ -68,6 +69,10 @@ enum ReceiveError {
     Membership(#[from] MembershipError),
     #[error(transparent)]
     Import(#[from] ImportError),
+    #[error("nobody asked for it")]
+    Unwanted,
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
     #[error("the replica has stopped: {0}")]
     Stopped(String),
 }
@@ -99,14 +104,44 @@ impl ReceiveError {
 pub(super) struct SnapshotReceiver {
     group: GroupId,
     storage: Storage,
-    links: Links,
+    pub(super) links: Links,
+    /// Who waits for a snapshot that replaces damaged rows.
+    wanted: Rc<RefCell<Weak<Cell<bool>>>>,
     incoming: Rc<RefCell<Option<Incoming>>>,
+    installing: Rc<Cell<bool>>,
     disk_failed: Rc<Cell<Option<Instant>>>,
+}
+
+/// A snapshot came whole and is being made the partition.
+struct Installing(Rc<Cell<bool>>);
+
+impl Installing {
+    fn begin(flag: &Rc<Cell<bool>>) -> Self {
+        flag.set(true);
+        Installing(Rc::clone(flag))
+    }
+}
+
+impl Drop for Installing {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Says when damaged rows were replaced.
+pub(super) struct Rebuilt(Rc<Cell<bool>>);
+
+impl Rebuilt {
+    pub(super) fn is_done(&self) -> bool {
+        self.0.get()
+    }
 }
 
 /// A transfer under way.
 struct Incoming {
     transfer: u64,
+    /// It replaces damaged rows.
+    rebuild: bool,
     vote: RaftVote,
     meta: SnapshotMeta,
     /// The number of the chunk that comes next.
@@ -135,7 +170,27 @@ enum Unfinished {
 
 impl SnapshotReceiver {
     pub(super) fn new(group: GroupId, storage: Storage, links: Links) -> Self {
-        SnapshotReceiver { group, storage, links, incoming: Rc::default(), disk_failed: Rc::default() }
+        SnapshotReceiver {
+            group,
+            storage,
+            links,
+            wanted: Rc::default(),
+            incoming: Rc::default(),
+            installing: Rc::default(),
+            disk_failed: Rc::default(),
+        }
+    }
+
+    /// A snapshot that replaces damaged rows is taken for as long as the answer lives.
+    pub(super) fn want(&self) -> Rebuilt {
+        let rebuilt = Rc::new(Cell::new(false));
+        *self.wanted.borrow_mut() = Rc::downgrade(&rebuilt);
+        Rebuilt(rebuilt)
+    }
+
+    /// A transfer is under way, or being installed.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.incoming.borrow().is_some() || self.installing.get()
     }
 
     /// Answers one step of a transfer. Steps are taken in the order in which these futures are first polled.
@@ -175,6 +230,9 @@ impl SnapshotReceiver {
         if self.disk_failed.get().is_some_and(|at| at.elapsed() < DISK_REST) {
             return Err(ReceiveError::Resting);
         }
+        if begin.rebuild && self.wanted.borrow().upgrade().is_none() {
+            return Err(ReceiveError::Unwanted);
+        }
         let membership = membership::decode(&begin.membership)?;
         let meta = SnapshotMeta {
             last_log_id: begin.last.as_ref().map(wire::log_id),
@@ -182,7 +240,8 @@ impl SnapshotReceiver {
         };
         let (orders, todo) = channel::bounded(QUEUED_CHUNKS_MAX);
         let leader = vote.leader_id.node_id;
-        let incoming = Incoming { transfer: begin.transfer, vote, meta, next: 0, heard: clock::monotonic(), orders };
+        let incoming =
+            Incoming { transfer: begin.transfer, rebuild: begin.rebuild, vote, meta, next: 0, heard: clock::monotonic(), orders };
         // The one before ends here: its thread hears of it by its channel.
         self.incoming.replace(Some(incoming));
         let group = self.group;
@@ -229,6 +288,7 @@ impl SnapshotReceiver {
 
     async fn end(&self, replica: &Replica, end: peer::SnapshotEnd) -> Result<Body, ReceiveError> {
         let incoming = self.remove(end.transfer).ok_or(ReceiveError::Unknown)?;
+        let _installing = Installing::begin(&self.installing);
         if end.chunks == GIVEN_UP {
             tracing::info!(group = %self.group, "the sender of a snapshot has given up");
             return Err(ReceiveError::GivenUp);
@@ -253,6 +313,13 @@ impl SnapshotReceiver {
             Unfinished::Rows(found) => ReceiveError::Incomplete { what: "rows", expected: end.rows, found },
             Unfinished::Import(error) => error.into(),
         })?;
+        if incoming.rebuild {
+            replica.replace(prepared).await?;
+            if let Some(wanted) = self.wanted.borrow().upgrade() {
+                wanted.set(true);
+            }
+            return Ok(installed(&incoming.vote));
+        }
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(Box::new(prepared)) };
         replica.quiet(QUIET_MAX).await;
         let answer = replica.raft.install_full_snapshot(incoming.vote, snapshot).await;

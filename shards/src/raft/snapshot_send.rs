@@ -34,6 +34,9 @@ const UNANSWERED_BYTES_MAX: usize = 4 << 20;
 /// Chunks that are read before they are asked for.
 const READ_AHEAD: usize = 2;
 
+/// How long the answer to a step of a rebuild may take: the last one applies what was written since the first.
+const REBUILD_STEP_MAX: Duration = Duration::from_secs(600);
+
 /// In [`SnapshotEnd`]: the sender has given up.
 pub(super) const GIVEN_UP: u64 = u64::MAX;
 
@@ -69,7 +72,7 @@ pub async fn send(
     cancel: impl Future<Output = ReplicationClosed>,
     option: RPCOption,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-    let transfer = Transfer { links, to, group, id: rand::random(), within: option.hard_ttl() };
+    let transfer = Transfer { links, to, group, id: rand::random(), within: option.hard_ttl(), rebuild: false };
     let guard = snapshot.meta.last_log_id.as_ref().map(|last| sending.begin(to, last.index, transfer.id));
     let sent = match select(pin!(transfer.run(vote, snapshot)), pin!(cancel)).await {
         Either::Left((sent, _)) => sent,
@@ -94,6 +97,17 @@ pub async fn send(
     }
 }
 
+/// Sends a snapshot that the receiver asked for, because its own rows are damaged.
+pub(super) async fn send_rebuild(
+    links: &Links,
+    (to, group): (PeerNumber, GroupId),
+    vote: RaftVote,
+    snapshot: Snapshot,
+) -> Result<(), impl std::error::Error> {
+    let transfer = Transfer { links, to, group, id: rand::random(), within: REBUILD_STEP_MAX, rebuild: true };
+    transfer.run(vote, snapshot).await.map(drop)
+}
+
 /// One attempt.
 struct Transfer<'a> {
     links: &'a Links,
@@ -102,6 +116,8 @@ struct Transfer<'a> {
     id: u64,
     /// How long each answer may take.
     within: Duration,
+    /// It replaces damaged rows.
+    rebuild: bool,
 }
 
 type Answer = LocalBoxFuture<'static, Result<Body, LinkError>>;
@@ -110,7 +126,7 @@ impl Transfer<'_> {
     async fn run(&self, vote: RaftVote, snapshot: Snapshot) -> Result<RaftVote, SendError> {
         let SnapshotData::View(view) = snapshot.snapshot else { return Err(SendError::NoView) };
         let since = clock::monotonic();
-        taken(self.post(begin(self.id, &vote, &snapshot.meta)).await?)?;
+        taken(self.post(begin((self.id, self.rebuild), &vote, &snapshot.meta)).await?)?;
         let given_up = GivenUp(Some(self));
         tracing::info!(group = %self.group, peer = self.to, "sending a snapshot");
         let (chunks, rows, bytes) = self.send_chunks(view).await?;
@@ -171,13 +187,14 @@ fn taken(answer: Body) -> Result<(), SendError> {
     }
 }
 
-fn begin(transfer: u64, vote: &RaftVote, meta: &SnapshotMeta) -> Body {
+fn begin((transfer, rebuild): (u64, bool), vote: &RaftVote, meta: &SnapshotMeta) -> Body {
     Body::SnapshotBegin(SnapshotBegin {
         transfer,
         vote: Some(wire::put_vote(vote)),
         last: meta.last_log_id.as_ref().map(wire::put_log_id),
         membership_at: meta.last_membership.log_id().as_ref().map(wire::put_log_id),
         membership: membership::encode(meta.last_membership.membership()),
+        rebuild,
     })
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use futures_util::lock::{Mutex, MutexGuard};
 use futures_util::{Stream, StreamExt};
 use openraft::entry::RaftEntry;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -15,7 +16,7 @@ use super::types::{self, LogId, Replies, Snapshot, SnapshotData, SnapshotMeta, S
 use crate::command::{LogEntry, LogPosition, Reply, Tally};
 use crate::ids::GroupId;
 use crate::machine::{Effect, Outcome};
-use crate::partition::{Partition, PartitionError};
+use crate::partition::{Partition, PartitionError, Prepared};
 use crate::runtime::{clock, executor};
 use crate::storage::Storage;
 
@@ -38,6 +39,13 @@ pub struct AppliedRun {
     pub replaced: bool,
 }
 
+impl AppliedRun {
+    /// Not entries: another peer's state.
+    fn replaced(took: Duration) -> Self {
+        AppliedRun { effects: Vec::new(), entries: 0, bytes: 0, tally: Tally::default(), namespaces: None, took, replaced: true }
+    }
+}
+
 /// Told of each apply, in order and on the executor, before any proposer hears of its command.
 pub type OnApplied = Rc<dyn Fn(AppliedRun)>;
 
@@ -50,11 +58,13 @@ pub struct GroupStateMachine {
     group: GroupId,
     storage: Storage,
     on_applied: OnApplied,
+    /// Held by an apply, and by what replaces the partition between two.
+    applying: Rc<Mutex<()>>,
 }
 
 impl GroupStateMachine {
     pub fn new(group: GroupId, storage: Storage, on_applied: OnApplied) -> Self {
-        GroupStateMachine { group, storage, on_applied }
+        GroupStateMachine { group, storage, on_applied, applying: Rc::default() }
     }
 
     /// Runs `job` on the group's partition.
@@ -85,7 +95,31 @@ impl GroupStateMachine {
         }
     }
 
+    /// Nothing is applied until the answer is dropped.
+    pub(super) async fn alone(&self) -> MutexGuard<'_, ()> {
+        self.applying.lock().await
+    }
+
+    /// Up to where the partition is.
+    pub(super) async fn applied(&self) -> io::Result<Option<LogPosition>> {
+        self.call(|partition| Ok(partition.applied())).await
+    }
+
+    /// The partition becomes what was prepared. The caller has [no apply](GroupStateMachine::alone) under way.
+    pub(super) async fn adopt(&self, prepared: Prepared) -> io::Result<()> {
+        let took = self
+            .call(move |partition| {
+                let since = clock::monotonic();
+                partition.adopt(prepared)?;
+                Ok(since.elapsed())
+            })
+            .await?;
+        (self.on_applied)(AppliedRun::replaced(took));
+        Ok(())
+    }
+
     async fn apply_run(&self, run: Vec<LogEntry>, responders: Vec<Option<ApplyResponder<TypeConfig>>>) -> io::Result<()> {
+        let _alone = self.applying.lock().await;
         let group = self.group;
         let on_applied = Rc::clone(&self.on_applied);
         let (tx, rx) = oneshot::channel();
@@ -175,6 +209,7 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        let _alone = self.applying.lock().await;
         let applied = meta.last_log_id.as_ref().map(types::position);
         let membership =
             (meta.last_membership.log_id().as_ref().map(types::position), membership::encode(meta.last_membership.membership()));
@@ -189,15 +224,7 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
                 Ok(since.elapsed())
             })
             .await?;
-        (self.on_applied)(AppliedRun {
-            effects: Vec::new(),
-            entries: 0,
-            bytes: 0,
-            tally: Tally::default(),
-            namespaces: None,
-            took,
-            replaced: true,
-        });
+        (self.on_applied)(AppliedRun::replaced(took));
         Ok(())
     }
 

@@ -258,7 +258,7 @@ impl Group {
                     let row = row.unwrap_or_else(absent);
                     group.with_engine(|engine| engine.loaded(&namespace, &row));
                 }
-                Some(Err(e)) => group.fail(&e.to_string()),
+                Some(Err(e)) => group.read_failed(&e),
                 None => {}
             },
         );
@@ -278,7 +278,7 @@ impl Group {
                 Some(Ok(window)) => {
                     group.with_engine(|engine| engine.scanned(&namespace, from, window.rows, window.next));
                 }
-                Some(Err(e)) => group.fail(&e.to_string()),
+                Some(Err(e)) => group.read_failed(&e),
                 None => {}
             },
         );
@@ -311,7 +311,7 @@ impl Group {
         (self.on_fatal)(&error.to_string());
     }
 
-    fn fail(&self, reason: &str) {
+    pub(super) fn fail(&self, reason: &str) {
         tracing::error!(group = %self.id, reason, "the partition cannot be read");
         (self.on_fatal)(reason);
     }

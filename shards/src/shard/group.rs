@@ -17,6 +17,7 @@ use crate::raft::{Leader, Replica};
 use crate::runtime::notify::Notify;
 use crate::shard::api::{GroupInfo, Rejection, ReplicaInfo};
 use crate::shard::batcher::{Batcher, Route};
+use crate::shard::damage::Damage;
 use crate::shard::delivery::{self, ConsumerId, Engine};
 use crate::shard::lists::Lists;
 use crate::shard::message::Subscription;
@@ -84,6 +85,10 @@ pub struct Group {
     pub(super) seconds_since_trim: Cell<u64>,
     /// A majority of the voters is short of so many bytes of disk.
     pub(super) crowded: Cell<Option<u64>>,
+    /// Damage in the partition.
+    pub(super) damage: Damage,
+    /// Something is being done about it.
+    pub(super) rebuilds: Cell<bool>,
     /// A trim is under way.
     pub(super) trims: Cell<bool>,
     /// Due rows, as they are counted.
@@ -134,6 +139,8 @@ impl Group {
             applied_since_trim: Cell::new(0),
             seconds_since_trim: Cell::new(0),
             crowded: Cell::new(None),
+            damage: Damage::default(),
+            rebuilds: Cell::new(false),
             trims: Cell::new(false),
             due_count: RefCell::default(),
             on_fatal: Arc::clone(&options.on_fatal),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use z4_proto::peer::{Failure, failure};
+use z4_proto::peer::{Done, Failure, failure};
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, Inbound};
@@ -14,6 +14,7 @@ use crate::runtime::executor;
 use crate::runtime::mailbox::SendError;
 use crate::shard::handle::Shards;
 use crate::shard::message::Message;
+use crate::shard::wire;
 use crate::shard::worker::Shard;
 
 /// The door through which links bring requests: to the shard that hosts the group, which is mostly the link's own and takes them at
@@ -94,6 +95,13 @@ impl Shard {
                     // A sender that gives up wants no answer.
                     replica.inbound(body, answer.unwrap_or_else(|| oneshot::channel().0));
                 }
+            }
+            (Body::Rebuild(_), Some(group), Some(answer)) => {
+                let body = match group.send_rebuild(from) {
+                    true => Body::Done(Done { consumer: 0 }),
+                    false => wire::not_leading(id),
+                };
+                let _ = answer.send(body);
             }
             (
                 body @ (Body::Submit(_)

@@ -7,6 +7,7 @@ mod batcher;
 #[cfg(test)]
 mod bounds_tests;
 mod consumer;
+mod damage;
 mod delivering;
 pub mod delivery;
 mod flight;

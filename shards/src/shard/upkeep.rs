@@ -98,7 +98,7 @@ impl Group {
         let applied = self.applied_since_trim.get();
         let waited = self.seconds_since_trim.get() + 1;
         self.seconds_since_trim.set(waited);
-        if self.trims.get() || applied == 0 || (applied < bytes && waited < TRIM_SECONDS_MAX) {
+        if self.trims.get() || self.damage.is_found() || applied == 0 || (applied < bytes && waited < TRIM_SECONDS_MAX) {
             return;
         }
         let Some(replica) = self.replica() else { return };

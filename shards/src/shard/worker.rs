@@ -15,7 +15,7 @@ use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Inbound, Links, Reach};
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::partition::{Partition, PartitionError, PartitionOptions};
+use crate::partition::{Partition, PartitionOptions};
 use crate::raft::{Replica, Retention};
 use crate::runtime::{clock, executor, mailbox};
 use crate::shard::api::{Rejection, SettleError};
@@ -233,9 +233,11 @@ impl Shard {
         let dir = self.options.partitions_dir.join(format!("group-{id:05}", id = id.0));
         let options = self.options.partition.clone();
         let log = self.log.group(id);
+        let (me, cluster) = self.identity.borrow().clone();
+        let group = Group::new((id, self.index, me), self.links.clone(), self.storage.clone(), &self.options);
+        let damaged = group.damage.note(&self.options.metrics.disk);
         let logged = log.state();
         let purged = logged.purged.map(|position| position.index);
-        let damaged = on_damage(&self.options);
         let known = logged.last.or(logged.purged).or(logged.committed).is_some();
         let opened = self.storage.call(move |partitions| {
             if known && !Partition::is_there(&dir) {
@@ -252,9 +254,6 @@ impl Shard {
             Ok(viewer)
         });
         let viewer = opened.await.unwrap_or(Err(OpenError::Stopping))?;
-        let (me, cluster) = self.identity.borrow().clone();
-        let ids = (id, self.index, me);
-        let group = Group::new(ids, self.links.clone(), self.storage.clone(), &self.options);
         let (applied, shard) = (Rc::downgrade(&group), Rc::downgrade(&self));
         let on_applied = Rc::new(move |run: crate::raft::AppliedRun| {
             let registered = id == GroupId::REGISTRY && (run.replaced || !run.effects.is_empty());
@@ -318,6 +317,7 @@ impl Shard {
             for group in groups {
                 group.look_after_relays();
                 group.look_at_disks();
+                group.look_at_damage();
                 if let Some(measured) = measured.get(&group.id) {
                     group.measure(*measured);
                 }
@@ -366,18 +366,6 @@ pub(super) fn reply<T: 'static>(answer: Answer<T>, work: impl Future<Output = Re
     executor::spawn(async move {
         let _ = answer.send(work.await);
     });
-}
-
-/// What is damaged answers no question any more, and nobody can tell what else is: the process ends. Where others have the data, they go
-/// on with it at once.
-fn on_damage(options: &ShardOptions) -> impl Fn(&PartitionError) + Send + Sync + 'static {
-    let (metrics, on_fatal) = (options.metrics.clone(), Arc::clone(&options.on_fatal));
-    move |error| {
-        metrics.disk.damage.inc();
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        tracing::error!(%error, cause, "damage was found on disk");
-        on_fatal(&format!("{error}: {cause}"));
-    }
 }
 
 /// The same for work that ends when nobody waits for its answer any more: the client is gone, or its time is over.

@@ -95,3 +95,13 @@ fn a_broken_sealed_journal_is_damage_and_names_the_byte() {
         assert!(source.ends_with(&format!("0.jnl is broken at byte {}", at / batch * batch)), "{source}");
     }
 }
+
+/// Rows would be gone from the middle of history: position and counts of the later journal would say that all is well.
+#[test]
+fn a_missing_journal_between_others_is_refused() {
+    let (dir, bytes) = three_batches();
+    fs::write(dir.path().join("2.jnl"), &bytes).expect("written");
+    let error = audit(dir.path()).expect_err("1.jnl is missing");
+    assert!(matches!(error, PartitionError::Damaged { .. }));
+    assert!(std::error::Error::source(&error).is_some_and(|cause| cause.to_string().starts_with("the journal 1 is missing")));
+}

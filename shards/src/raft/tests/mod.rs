@@ -2,6 +2,7 @@
 //! changes, holds or loses what comes over the links.
 
 mod measure;
+mod rebuild;
 mod retention;
 mod snapshot;
 mod steps;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use openraft::impls::BasicNode;
 use tempfile::TempDir;
+use z4_proto::peer::Done;
 
 use super::{Replica, Retention};
 use crate::ids::{GroupId, PeerNumber};
@@ -78,8 +80,13 @@ impl Door {
 }
 
 impl Inbound for Door {
-    fn ask(&self, _: PeerNumber, _: GroupId, mut body: Body, answer: oneshot::Sender<Body>) {
+    fn ask(&self, from: PeerNumber, _: GroupId, mut body: Body, answer: oneshot::Sender<Body>) {
         match &body {
+            Body::Rebuild(_) => {
+                let replica = self.replica.borrow().clone().expect("it is open");
+                executor::spawn(async move { drop(replica.send_rebuild(from).await) });
+                return drop(answer.send(Body::Done(Done { consumer: 0 })));
+            }
             Body::SnapshotBegin(_) => self.begins.set(self.begins.get() + 1),
             Body::SnapshotChunk(_) => self.chunks.set(self.chunks.get() + 1),
             _ => {}

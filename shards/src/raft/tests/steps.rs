@@ -22,7 +22,7 @@ impl Steps {
         let vote = RaftVote { term: 7, leader: 1, committed: true };
         let last = z4_proto::peer::LogPosition { term: 1, leader: 1, index: source.state().await.0.expect("some") };
         source.stop().await;
-        let begin = SnapshotBegin { transfer: 1, vote: Some(vote), last: Some(last), membership_at: None, membership };
+        let begin = SnapshotBegin { transfer: 1, vote: Some(vote), last: Some(last), membership, ..SnapshotBegin::default() };
         let receiver = Peer::start(2, dir).await;
         // Its sender must be reached, or the transfer ends.
         receiver.links.reach().update(1, |reach| reach.links = 1);

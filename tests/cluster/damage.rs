@@ -1,0 +1,89 @@
+//! A disk of one peer lies. The others have the rows, so the peer gets theirs and goes on: as the same member, without a restart.
+//!
+//! What would be wrong: rows that are told otherwise than they were written, a peer that ends or stays damaged, a group that stands still.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::harness::cluster::Cluster;
+use crate::harness::http;
+use crate::harness::mysql::{Rows, Sql};
+use crate::harness::wait::until;
+use crate::harness::{create, due_at, now_ms};
+
+/// Tasks reach tables soon.
+const OPTIONS: [(&str, &str); 1] = [("Z4_MEMTABLE_BYTES", "1048576")];
+
+const FOUND: &str = "damage was found on disk";
+const REBUILT: &str = "the damaged partition was rebuilt";
+
+const TASKS: usize = 120;
+const PAYLOAD_BYTES: usize = 32 << 10;
+
+/// The tables of tasks of group 1, with their sizes.
+fn tables(db: &Path) -> Vec<(u64, PathBuf)> {
+    let generations = fs::read_dir(db.join("group-00001")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let tables = generations.flat_map(|dir| fs::read_dir(dir.join("keyspaces/1/tables")).into_iter().flatten().flatten());
+    let sized = tables.map(|entry| (entry.metadata().map_or(0, |file| file.len()), entry.path()));
+    sized.collect()
+}
+
+/// Every task of the namespace as this peer has it, read with its payload.
+async fn read(cluster: &mut Cluster, id: &str, namespace: &str) -> Option<Rows> {
+    let query = format!(
+        "SELECT COUNT(*), SUM(LENGTH(payload)) FROM tasks WHERE namespace = '{namespace}' \
+         AND deliver_at BETWEEN NOW() - INTERVAL 1 DAY AND NOW() + INTERVAL 1 DAY"
+    );
+    let address = cluster.member(id).peer.sql_address();
+    let mut sql = Sql::connect(&address).await.ok()?;
+    sql.ask(&query).await.ok()
+}
+
+/// Flips a bit in the middle of the peer's largest table, while it is down.
+async fn flip(cluster: &mut Cluster, id: &str) {
+    let db = cluster.member(id).peer.db_dir();
+    until("tasks are in a table", async || tables(&db).iter().any(|(bytes, _)| *bytes > 500_000).then_some(())).await;
+    assert_eq!(cluster.member(id).peer.terminate().await.code(), Some(0));
+    let (bytes, table) = tables(&db).into_iter().max().expect("a table");
+    let file = fs::OpenOptions::new().read(true).write(true).open(&table).expect("the table opens");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, bytes / 2).expect("one byte");
+    file.write_all_at(&[byte[0] ^ 0x10], bytes / 2).expect("one byte");
+    cluster.restart(id).await;
+}
+
+/// Once as a follower, once as the leader: a read meets the damage and fails, and a moment later the same read tells everything. The
+/// leader leads no more before that. Nothing that is acknowledged meanwhile is lost, and all replicas are equal.
+#[tokio::test]
+async fn damage_that_a_read_finds_is_mended_by_the_others() {
+    let mut cluster = Cluster::of_three(&OPTIONS).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    for n in 0..TASKS / 4 {
+        let payload = |m: usize| format!("{:08}", n * 4 + m).repeat(PAYLOAD_BYTES / 8);
+        let batch: Vec<_> = (0..4).map(|m| due_at(&namespace, &payload(m), now_ms() + 3_600_000)).collect();
+        let client = cluster.client("peer-1");
+        until("a batch is taken", async || client.create_batch(batch.clone()).await.ok()).await;
+    }
+    cluster.until_equal().await;
+    for (id, leads) in [("peer-3", false), ("peer-2", true)] {
+        let other = if leads { "peer-1" } else { "peer-2" };
+        flip(&mut cluster, id).await;
+        cluster.lead_all_by(if leads { id } else { other }).await;
+        let expected = read(&mut cluster, other, &namespace).await.expect("that one's disk is well");
+        assert_eq!(read(&mut cluster, id, &namespace).await, None, "damaged rows were told");
+        assert!(cluster.member(id).peer.log().contains(FOUND), "{}", cluster.member(id).peer.log());
+        let through = cluster.client(other);
+        until("the group goes on", async || through.create(create("other", "x")).await.ok()).await;
+        until("the partition is rebuilt", async || cluster.member(id).peer.log().contains(REBUILT).then_some(())).await;
+        assert_eq!(read(&mut cluster, id, &namespace).await.as_ref(), Some(&expected));
+        let (_, metrics) = http::get(&cluster.member(id).peer.metrics_address(), "/metrics").await;
+        assert!(metrics.contains("z4_damage_total 1") && metrics.contains("z4_damaged_partitions 0"));
+        cluster.until_equal().await;
+        assert_eq!(cluster.member(id).peer.exited(), None);
+    }
+    // What it got is good for a restart, and the log fits to it.
+    cluster.member("peer-2").peer.kill().await;
+    cluster.restart("peer-2").await;
+    cluster.until_equal().await;
+}
