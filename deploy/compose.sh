@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The cluster of deploy/docker-compose.yaml as a whole.
 #
-#     deploy/compose.sh up       # build the image, start three peers, wait until they serve, add peer2 and peer3; may be repeated
+#     deploy/compose.sh up       # build the image, start three peers, wait until they serve, add peer2 and peer3; may be repeated, also after
+#                                # one of these two has lost its volumes
 #     deploy/compose.sh down     # end them and erase their storage
 #
 # Z4_PREBUILT=target/release takes z4 and z4t from there instead of compiling them in the image: quicker for those who have a toolchain
@@ -31,8 +32,8 @@ up() {
     done
     for peer in peer2 peer3; do
         echo "adding $peer"
-        # One that is a member already stays one.
-        compose exec -T peer1 z4t -t peer1:6355 -p "$peer:6356" -id "$peer" add-peer
+        # One that is a member already stays one; one that has lost its volumes takes its own place.
+        compose exec -T peer1 z4t -t peer1:6355 -p "$peer:6356" -id "$peer" add-peer --replace
     done
     compose exec -T peer1 z4t -o table info
 }

@@ -84,7 +84,8 @@ pub async fn start(binary: &Path, directory: &Path, arguments: &[String], count:
 /// Adds a member through the peer at an address and waits until it is a voter of every group; returns how long that took.
 pub async fn add_through(address: &str, member: &Member) -> Result<Duration> {
     let clock = Origin::start();
-    let request = AddClusterMemberRequest { member_address: member.address.clone(), member_id: member.id.clone() };
+    let (member_address, member_id) = (member.address.clone(), member.id.clone());
+    let request = AddClusterMemberRequest { member_address, member_id, ..AddClusterMemberRequest::default() };
     admin(address).await?.add_cluster_member(request).await.map_err(Error::call("AddClusterMember"))?;
     until(&format!("{} is a voter of every group", member.id), async || {
         let info = info(address).await.ok()?;

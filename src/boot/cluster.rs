@@ -10,23 +10,26 @@ use z4_shards::machine::registry;
 use z4_shards::shard::api::Rejection;
 use z4_shards::shard::handle::Shards;
 
-use super::BootError;
 use super::serving::LOOK_AGAIN;
+use super::{BootError, options};
+use crate::config::Config;
 use crate::links::Identity;
+use crate::links::identity::IdentityError;
 
 /// How long a group may take to find its leader.
 const LEADER_WAIT: Duration = Duration::from_secs(30);
 
 /// Opens every group. A peer that bootstraps writes the registry's first rows; one that is alone waits until it leads.
-pub async fn open(shards: &Shards, identity: &Identity, address: &str, groups: u16) -> Result<(), BootError> {
+pub async fn open(shards: &Shards, identity: &Identity, address: &str, config: &Config) -> Result<(), BootError> {
     let voters: Vec<(PeerNumber, String)> = match identity.peer_number {
         1 => vec![(1, address.to_owned())],
         _ => Vec::new(),
     };
     shards.open(GroupId::REGISTRY, voters.clone()).await?;
+    check_cluster(shards, identity, config).await?;
     let slots = match shards.registry_get(registry::SLOTS_TABLE).await? {
         Some(slots) => slots,
-        None if identity.peer_number == 1 => bootstrap(shards, identity, address, groups).await?,
+        None if identity.peer_number == 1 => bootstrap(shards, identity, address, options::groups(config)).await?,
         // It joined, and its registry has not arrived yet: that will bring the slot table.
         None => return open_groups(shards, (1..=identity.groups).map(GroupId)).await,
     };
@@ -39,12 +42,25 @@ pub async fn open(shards: &Shards, identity: &Identity, address: &str, groups: u
     until_led(shards, identity.peer_number).await
 }
 
-/// Opens the registry and these groups, which other peers lead.
+/// Opens these groups, which other peers lead. None of them may be open.
 pub async fn open_groups(shards: &Shards, groups: impl IntoIterator<Item = GroupId>) -> Result<(), BootError> {
-    for group in std::iter::once(GroupId::REGISTRY).chain(groups) {
+    for group in groups {
         shards.open(group, Vec::new()).await?;
     }
     Ok(())
+}
+
+/// The registry on this disk is the one of this peer's cluster, if it has arrived.
+async fn check_cluster(shards: &Shards, identity: &Identity, config: &Config) -> Result<(), BootError> {
+    match shards.registry_get(registry::CLUSTER_ID).await? {
+        Some(found) if found != identity.cluster_id.as_bytes() => Err(IdentityError::OthersCluster {
+            dir: config.db_data_dir.clone(),
+            found: String::from_utf8_lossy(&found).into_owned(),
+            cluster_id: identity.cluster_id.clone(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 /// Writes the registry's first rows; a crash before leaves none of them, so the next start does it again.
@@ -58,6 +74,7 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
                 registry::FIRST_PEER,
                 PeerRow { id: identity.peer_id.clone(), address: address.to_owned(), removed: false }.encode(),
             ),
+            (registry::FIRST_INCARNATION, Bytes::from(identity.incarnation.clone())),
             (registry::PEERS_REVISION, Bytes::from_static(b"1")),
             (registry::SLOTS_TABLE, slots.clone()),
         ]

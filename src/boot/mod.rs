@@ -2,6 +2,7 @@
 
 mod cluster;
 mod counting;
+mod disk;
 mod join;
 mod options;
 mod serving;
@@ -11,13 +12,13 @@ mod view;
 
 use std::io;
 use std::net::{IpAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_channel::oneshot;
 
 use z4_shards::ids::GroupId;
 use z4_shards::log::LogError;
+use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::metrics::Metrics;
 use z4_shards::runtime::clock;
 use z4_shards::runtime::executor::{self, ExecutorThread};
@@ -27,7 +28,7 @@ use z4_shards::shard::handle::Shards;
 
 use crate::config::Config;
 use crate::links::identity::{Identity, IdentityError};
-use crate::links::{Links, Standing};
+use crate::links::{self, Links, Standing};
 use crate::process::exit::Exit;
 use crate::process::ready::Ready;
 use crate::process::stop::{self, StopReason, StopRequests, Stopper};
@@ -119,7 +120,13 @@ impl BootError {
         match self {
             BootError::Port { .. } | BootError::NoLeader { .. } | BootError::Executor(_) => Exit::Unavailable,
             BootError::Announce(_) | BootError::Log { .. } | BootError::Open(_) | BootError::Registry(_) => Exit::Storage,
-            BootError::Identity(IdentityError::Contradiction { .. }) | BootError::SqlUsers(_) => Exit::Configuration,
+            BootError::Identity(
+                IdentityError::Contradiction { .. }
+                | IdentityError::OthersDirectory { .. }
+                | IdentityError::OthersCluster { .. }
+                | IdentityError::Foreign { .. },
+            )
+            | BootError::SqlUsers(_) => Exit::Configuration,
             BootError::Identity(_) => Exit::Storage,
             BootError::Metrics(_)
             | BootError::SideThread(_)
@@ -144,11 +151,13 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let (peer_listener, peer_port) = bind("peer_port", config.bind_address, config.peer_port)?;
     let sql = sql::Sql::bind(&config)?;
     let sql_port = sql.as_ref().map(|sql| sql.port);
-    let address = options::advertised(&config.peer_advertise_addr, peer_port);
+    let address = options::advertised(&config, peer_port);
+    options::warn_of_loopback(&config, &address);
 
-    let (identity, count) = identify(&config)?;
+    let mut disk = disk::examine(&config)?;
+    let count = shard_count(&config, disk.identity.as_ref());
     let standing = Arc::new(Standing::default());
-    let (shards, threads) = start_shards(&config, count, &metrics, &stopper)?;
+    let (shards, threads) = start_shards(&config, (count, disk.identity.is_some()), &metrics, &stopper)?;
     space::start(space::Watch {
         dirs: vec![config.db_data_dir.clone(), config.peer_data_dir.clone()],
         reserve_bytes: config.disk_reserve_bytes,
@@ -159,25 +168,33 @@ pub fn run(config: Config) -> Result<(), BootError> {
     // The boot's own waiting happens on this thread; shards have executors of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(BootError::SideThread)?;
     let (threads, serve) = runtime.block_on(unless_stopped(&mut requests, opened(threads)))?;
+    if disk.identity.is_none() && config.bootstrap_cluster {
+        disk.identity = Some(bootstrap(&config, count, disk.incarnation)?);
+    }
+    let disk::Disk { incarnation, identity } = disk;
 
-    let starting = Serving::start(&config, (&standing, &address), (&shards, &metrics), serve);
+    let (prober, questions) = links::prober();
+    let starting = Serving::start(&config, (&standing, prober, &address), (&shards, &metrics), serve);
     let serving = runtime.block_on(unless_stopped(&mut requests, starting))?;
     let sql = sql.map(|sql| sql.serve(&config, (&shards, &metrics), serving.view())).transpose()?;
     let links = Links {
         shards: shards.clone(),
         standing: Arc::clone(&standing),
         peer_id: config.peer_id.clone(),
+        disk: incarnation,
+        address: address.clone(),
         service_address: serving.address.clone(),
-        join: join::join(&config, count, &shards, &standing),
+        join: join::join(&config, (count, incarnation), (&shards, &standing), &stopper),
+        fail: join::failing(&stopper),
     };
     if let Some(identity) = &identity {
         standing.become_member(identity.clone());
         shards.identify(identity.peer_number, &identity.cluster_id);
     }
-    links.start(peer_listener).map_err(BootError::SideThread)?;
+    links.start(peer_listener, questions).map_err(BootError::SideThread)?;
     match &identity {
         Some(identity) => {
-            let opening = cluster::open(&shards, identity, &address, options::groups(&config));
+            let opening = cluster::open(&shards, identity, &address, &config);
             runtime.block_on(unless_stopped(&mut requests, opening))?;
         }
         None => tracing::info!(address, "waiting to be added to a cluster: z4t -t ANY_MEMBER -p {address} -id ID add-peer"),
@@ -245,39 +262,33 @@ async fn unless_stopped<T>(
     }
 }
 
-/// Who this peer is, and how many shards it has. `None`: it belongs to no cluster yet, and does not start one.
-fn identify(config: &Config) -> Result<(Option<Identity>, usize), BootError> {
-    let dir = &config.peer_data_dir;
-    if let Some(identity) = Identity::read(dir)? {
-        identity.check(dir, &config.peer_id, config.shards)?;
-        let shards = identity.shards;
-        return Ok((Some(identity), shards));
+/// Raft logs belong to shards: a member has as many as it had at first.
+fn shard_count(config: &Config, identity: Option<&Identity>) -> usize {
+    match (identity, config.shards) {
+        (Some(identity), _) => identity.shards,
+        (None, 0) => executor::allowed_cores().len().max(1),
+        (None, shards) => shards,
     }
-    // A new cluster over an old one's tasks would serve them without the raft log that may hold the rest.
-    if holds_partitions(&config.db_data_dir) {
-        return Err(IdentityError::Orphaned { db: config.db_data_dir.clone(), peer: dir.clone() }.into());
-    }
-    let shards = match config.shards {
-        0 => executor::allowed_cores().len().max(1),
-        shards => shards,
-    };
-    if !config.bootstrap_cluster {
-        return Ok((None, shards));
-    }
+}
+
+/// Becomes the first member of a new cluster. Its logs are there, so that a member without logs is one that has lost them.
+fn bootstrap(config: &Config, shards: usize, incarnation: Incarnation) -> Result<Identity, BootError> {
     let cluster_id = format!("{:032x}", rand::random::<u128>());
     let peer_id = match config.peer_id.as_str() {
         "" => format!("peer-{}", &cluster_id[..8]),
         id => id.to_owned(),
     };
-    let identity = Identity { cluster_id, peer_id, peer_number: 1, shards, groups: options::groups(config) };
-    identity.write(dir)?;
+    let groups = options::groups(config);
+    let identity = Identity { cluster_id, peer_id, peer_number: 1, shards, groups, incarnation: incarnation.to_string() };
+    disk::become_member(&config.db_data_dir, &config.peer_data_dir, &identity)?;
     tracing::info!(cluster = identity.cluster_id, peer = identity.peer_id, shards, "bootstrapping a new cluster");
-    Ok((Some(identity), shards))
+    Ok(identity)
 }
 
+/// Starts the executors. `is_member`: each has a log already.
 fn start_shards(
     config: &Config,
-    count: usize,
+    (count, is_member): (usize, bool),
     metrics: &Metrics,
     stopper: &Stopper,
 ) -> Result<(Shards, Vec<ShardThread>), BootError> {
@@ -297,6 +308,7 @@ fn start_shards(
             options: shared.clone(),
             log_dir: peer_data_dir.join(format!("log-{index:03}")),
             log: options::log(config),
+            is_member,
         })
     };
     let threads = inboxes.into_iter().enumerate().map(start).collect::<Result<_, _>>()?;
@@ -321,9 +333,4 @@ fn bind(option: &'static str, address: IpAddr, port: u16) -> Result<(TcpListener
     let listener = TcpListener::bind((address, port)).map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     Ok((listener, port))
-}
-
-fn holds_partitions(dir: &Path) -> bool {
-    let mut entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.any(|entry| entry.file_name().to_string_lossy().starts_with("group-"))
 }

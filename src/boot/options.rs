@@ -1,5 +1,6 @@
 //! From the configuration to the options of each part.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use z4_shards::shard::{BatchLimits, ShardOptions, delivery};
 
 use crate::config::Config;
 use crate::grpc::Limits;
+use crate::links;
 
 /// The log is purged after so many bytes of a group at the latest: each time its partition is synced.
 const TRIM_BYTES_MAX: u64 = 192 << 20;
@@ -111,11 +113,25 @@ pub fn grpc(config: &Config) -> Limits {
     }
 }
 
-/// The address under which the other peers reach this one: port 0 stands for the one that the kernel chose.
-pub fn advertised(address: &str, peer_port: u16) -> String {
-    match address.rsplit_once(':') {
+/// The address under which the other peers reach this one: as configured, where port 0 stands for the one that the kernel chose; or
+/// where it listens.
+pub fn advertised(config: &Config, peer_port: u16) -> String {
+    match config.peer_advertise_addr.rsplit_once(':') {
         Some((host, "0")) => format!("{host}:{peer_port}"),
-        _ => address.to_owned(),
+        Some(_) => config.peer_advertise_addr.clone(),
+        None if config.bind_address.is_unspecified() => format!("127.0.0.1:{peer_port}"),
+        None => SocketAddr::new(config.bind_address, peer_port).to_string(),
+    }
+}
+
+/// Others would look for this peer on their own machine: said at the start, where it listens for more than this one.
+pub fn warn_of_loopback(config: &Config, advertised: &str) {
+    if links::is_loopback(advertised) && !config.bind_address.is_loopback() {
+        let address = advertised;
+        tracing::info!(
+            address,
+            "only peers on this machine reach this one; set peer_advertise_addr for others (--peer-advertise-addr)"
+        );
     }
 }
 
@@ -126,4 +142,23 @@ pub fn service_address(config: &Config, advertised: &str, service_port: u16) -> 
     }
     let host = advertised.rsplit_once(':').map_or(advertised, |(host, _)| host);
     format!("{host}:{service_port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that advertises a port on which it does not listen is one that nobody can dial.
+    #[test]
+    fn the_advertised_address_follows_the_port() {
+        let advertises = |address: &str, bind: &str| {
+            let bind_address = bind.parse().expect("an address");
+            advertised(&Config { peer_advertise_addr: address.into(), bind_address, ..Config::default() }, 7001)
+        };
+        assert_eq!(advertises("", "0.0.0.0"), "127.0.0.1:7001");
+        assert_eq!(advertises("", "10.0.0.2"), "10.0.0.2:7001");
+        assert_eq!(advertises("", "::1"), "[::1]:7001");
+        assert_eq!(advertises("b:0", "0.0.0.0"), "b:7001");
+        assert_eq!(advertises("b:1", "0.0.0.0"), "b:1");
+    }
 }

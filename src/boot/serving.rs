@@ -16,7 +16,7 @@ use super::view::View;
 use super::{BootError, options};
 use crate::config::Config;
 use crate::grpc::{self, ClusterView, Connections, Context, Services};
-use crate::links::Standing;
+use crate::links::{Prober, Standing};
 
 /// Whoever listens on a port of this machine answers within this.
 const CALL_MAX: Duration = Duration::from_secs(1);
@@ -67,14 +67,14 @@ impl Serving {
     /// Starts to serve on every shard. `starts` brings a server to its shard.
     pub async fn start(
         config: &Config,
-        (standing, address): (&Arc<Standing>, &str),
+        (standing, prober, address): (&Arc<Standing>, Prober, &str),
         (shards, metrics): (&Shards, &Metrics),
         starts: Vec<oneshot::Sender<Server>>,
     ) -> Result<Self, BootError> {
         let failed =
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         check_free(config.bind_address, config.service_port).map_err(failed)?;
-        let view = View::new(standing, shards, &config.peer_id);
+        let view = View::new(standing, shards, prober, &config.peer_id);
         let services = services(config, &view, shards, metrics).await?;
         let connections = Connections::default();
         let mut serving =

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use z4_shards::log::Log;
+use z4_shards::log::{Log, LogOptions};
 use z4_shards::runtime::executor::{self, ExecutorThread};
 use z4_shards::runtime::mailbox::Receiver;
 use z4_shards::shard::handle::Shards;
@@ -14,6 +14,7 @@ use z4_shards::storage::Storage;
 use super::BootError;
 use super::options::LogSettings;
 use super::serving::Server;
+use crate::links::identity::IdentityError;
 
 /// Everything that one shard needs to start.
 pub struct ShardStart {
@@ -29,6 +30,8 @@ pub struct ShardStart {
     pub log_dir: PathBuf,
     /// How the log is kept.
     pub log: LogSettings,
+    /// The peer is a member of a cluster: the log was there before. Else nothing is in it.
+    pub is_member: bool,
 }
 
 /// A shard's thread and what the boot needs of it.
@@ -52,14 +55,20 @@ pub fn start(start: ShardStart) -> Result<ShardThread, BootError> {
 }
 
 async fn run(start: ShardStart, opened: oneshot::Sender<Result<(), BootError>>, serve: oneshot::Receiver<Server>) {
-    let ShardStart { index, inbox, shards, options, log_dir, log } = start;
-    let log = match Log::open(log_dir, log.options(&options.metrics)).await {
+    let ShardStart { index, inbox, shards, options, log_dir, log, is_member } = start;
+    let settings = LogOptions { must_exist: is_member, ..log.options(&options.metrics) };
+    let log = match Log::open(log_dir.clone(), settings).await {
         Ok(log) => log,
         Err(e) => {
             let _ = opened.send(Err(BootError::Log { shard: index, source: e }));
             return;
         }
     };
+    if !is_member && !log.groups().is_empty() {
+        let peer = log_dir.parent().unwrap_or(&log_dir).to_owned();
+        let _ = opened.send(Err(IdentityError::Nameless { log: log_dir, peer }.into()));
+        return;
+    }
     let storage = match Storage::start(&format!("z4-store-{index}")) {
         Ok(storage) => storage,
         Err(e) => {

@@ -1,16 +1,18 @@
 //! Who this peer is, for whoever asks `info`.
 
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use z4_shards::shard::handle::Shards;
 
 use crate::grpc::{ClusterView, Me};
-use crate::links::Standing;
+use crate::links::{Found, Prober, Standing};
 
 /// What this peer knows of itself.
 pub struct View {
     standing: Arc<Standing>,
     shards: Shards,
+    prober: Prober,
     /// The id that the configuration gives it; empty: any.
     peer_id: String,
     service_address: OnceLock<String>,
@@ -18,10 +20,11 @@ pub struct View {
 
 impl View {
     /// A peer that does not listen to clients yet.
-    pub fn new(standing: &Arc<Standing>, shards: &Shards, peer_id: &str) -> Arc<Self> {
+    pub fn new(standing: &Arc<Standing>, shards: &Shards, prober: Prober, peer_id: &str) -> Arc<Self> {
         Arc::new(View {
             standing: Arc::clone(standing),
             shards: shards.clone(),
+            prober,
             peer_id: peer_id.to_owned(),
             service_address: OnceLock::new(),
         })
@@ -43,5 +46,9 @@ impl ClusterView for View {
             removed: self.shards.is_removed(),
             service_address: self.service_address.get().cloned().unwrap_or_default(),
         }
+    }
+
+    fn who_is_at<'a>(&'a self, address: &'a str, id: &'a str) -> Pin<Box<dyn Future<Output = Found> + 'a>> {
+        Box::pin(self.prober.who_is_at(address, id))
     }
 }

@@ -11,6 +11,15 @@ use super::call::Call;
 use super::error::Error;
 use super::{Client, proto};
 
+/// How a peer is added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adding {
+    /// Also when nobody answers at its address.
+    pub force: bool,
+    /// In the place of a member with its id whose disk is lost.
+    pub replace: bool,
+}
+
 impl Client {
     fn admin(&self, channel: Channel) -> AdminClient<Channel> {
         AdminClient::new(channel).max_decoding_message_size(self.options().answer_bytes_max)
@@ -47,7 +56,12 @@ impl Client {
     /// Wishes a peer into the cluster: its id, and `HOST:PORT` of its peer port. Answers when the wish is stored; [`Client::info`]
     /// tells how far the groups are.
     pub async fn add_member(&self, id: &str, address: &str) -> Result<(), Error> {
-        let request = AddClusterMemberRequest { member_address: address.to_owned(), member_id: id.to_owned() };
+        self.add_member_as(id, address, Adding::default()).await
+    }
+
+    /// The same, in another way.
+    pub async fn add_member_as(&self, id: &str, address: &str, Adding { force, replace }: Adding) -> Result<(), Error> {
+        let request = AddClusterMemberRequest { member_address: address.to_owned(), member_id: id.to_owned(), force, replace };
         let send = |channel| {
             let request = request.clone();
             async move { self.admin(channel).add_cluster_member(request).await }

@@ -75,6 +75,7 @@ use tonic::transport::{Channel, Endpoint};
 pub use z4_proto as proto;
 use z4_shards::ids::Namespace;
 
+pub use self::cluster::Adding;
 pub use self::consumer::{Consumer, ConsumerBuilder};
 pub use self::delivery::{Delivery, Settlement};
 pub use self::error::{Error, ErrorKind, code_name};

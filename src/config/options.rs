@@ -123,8 +123,9 @@ options! {
     "Peer" {
         /// This peer's name in the cluster, for ever. Empty: one is made up at the first start and kept in the peer directory.
         peer_id: String = String::new(), Text("up to 64 letters, digits, '.', '_' and '-'"), Unit::None;
-        /// Where other peers reach this one.
-        peer_advertise_addr: String = "127.0.0.1:6356".into(), Text("host:port"), Unit::None;
+        /// Where other peers reach this one. When it is another address than before, the cluster is told at the start. Empty: bind_address,
+        /// or 127.0.0.1 when that is all interfaces, with the peer port: good for peers on one machine.
+        peer_advertise_addr: String = String::new(), Text("host:port"), Unit::None;
         /// Where clients reach this peer, as other peers tell them. Empty: the host of peer_advertise_addr with the service port.
         service_advertise_addr: String = String::new(), Text("host:port"), Unit::None;
         /// Start a new cluster with this peer as its first member, when its directories are empty. Has no effect later.

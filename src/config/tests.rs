@@ -32,7 +32,7 @@ fn the_fixed_defaults_hold() {
     let c = config(&[], &[]);
     assert_eq!((c.service_port, c.peer_port, c.metrics_port, c.sql_port), (6355, 6356, 2112, 3306));
     assert_eq!((c.db_data_dir.to_str(), c.peer_data_dir.to_str()), (Some("z4data"), Some("z4peer")));
-    assert_eq!((c.peer_id.as_str(), c.peer_advertise_addr.as_str()), ("", "127.0.0.1:6356"));
+    assert_eq!((c.peer_id.as_str(), c.peer_advertise_addr.as_str()), ("", ""));
     assert_eq!((c.debug_logging_enabled, c.bootstrap_cluster), (false, false));
     assert_eq!((c.payload_bytes_max, c.metadata_entries_max, c.metadata_bytes_max), (1 << 20, 64, 16 << 10));
     assert_eq!((c.batch_tasks_max, c.batch_bytes_max), (1000, 4 << 20));
@@ -206,6 +206,10 @@ fn options_that_do_not_go_together_are_refused() {
         (&["--window-bytes", "1MiB"], "window_namespace_bytes is 4194304; window_bytes is less"),
         (&["--peer-id", "a b"], "peer_id is \"a b\"; it takes up to 64"),
         (&["--peer-advertise-addr", "peer"], "peer_advertise_addr is \"peer\"; it takes host:port"),
+        (&["--peer-advertise-addr", "http://x:1"], "peer_advertise_addr is \"http://x:1\"; it takes host:port"),
+        (&["--peer-advertise-addr", "a b:1"], "peer_advertise_addr is \"a b:1\"; it takes host:port"),
+        (&["--peer-advertise-addr", "0.0.0.0:0"], "peer_advertise_addr is \"0.0.0.0:0\"; it takes host:port"),
+        (&["--service-advertise-addr", "[::]:1"], "service_advertise_addr is \"[::]:1\"; it takes host:port"),
     ] {
         let error = refused(arguments, &[]);
         assert!(error.starts_with(told), "{arguments:?}: {error}");

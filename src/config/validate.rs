@@ -4,12 +4,10 @@ use std::fmt::Display;
 
 use z4_shards::link::FRAME_BYTES_MAX;
 use z4_shards::log::ENTRY_BYTES_MAX;
+use z4_shards::machine::peer_row;
 
 use super::error::ConfigError;
 use super::options::Config;
-
-/// The longest peer id, in bytes.
-const PEER_ID_BYTES_MAX: usize = 64;
 
 /// The raft log is written in blocks of this many bytes.
 const BLOCK_BYTES: u64 = 4096;
@@ -43,17 +41,21 @@ impl Config {
     }
 
     fn names(&self) -> Result<(), ConfigError> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if self.peer_id.len() > PEER_ID_BYTES_MAX || !self.peer_id.chars().all(allowed) {
-            let takes = format!("it takes up to {PEER_ID_BYTES_MAX} letters, digits, '.', '_' and '-'");
+        if !self.peer_id.is_empty() && !peer_row::is_id(&self.peer_id) {
+            let takes = format!("it takes up to {} letters, digits, '.', '_' and '-'", peer_row::ID_BYTES_MAX);
             return rule("peer_id", format!("{:?}", self.peer_id), takes);
         }
-        let (peer, service) = (&self.peer_advertise_addr, &self.service_advertise_addr);
-        for (option, address) in [("peer_advertise_addr", peer), ("service_advertise_addr", service)] {
-            let port =
-                address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-            if port.is_none() && (option == "peer_advertise_addr" || !address.is_empty()) {
-                return rule(option, format!("{address:?}"), "it takes host:port");
+        // Port 0 stands for the one that the kernel chooses.
+        let chosen = self.peer_advertise_addr.strip_suffix(":0").map(|host| format!("{host}:1"));
+        let peer = chosen.as_ref().unwrap_or(&self.peer_advertise_addr);
+        for (option, told, address) in [
+            ("peer_advertise_addr", &self.peer_advertise_addr, peer),
+            ("service_advertise_addr", &self.service_advertise_addr, &self.service_advertise_addr),
+        ] {
+            if !address.is_empty() && !peer_row::is_address(address) {
+                let takes = "it takes host:port (an IPv6 address in brackets), where others reach this machine: no URL, and no address that \
+                             stands for all of them";
+                return rule(option, format!("{told:?}"), takes);
             }
         }
         if self.db_data_dir == self.peer_data_dir {

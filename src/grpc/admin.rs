@@ -1,17 +1,26 @@
 //! `z4.Admin`: is the peer there, what does it know of the cluster, and what should the cluster be.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use send_wrapper::SendWrapper;
 use tonic::{Request, Response, Status, async_trait};
 use z4_proto as proto;
 use z4_shards::ids::GroupId;
+use z4_shards::roster::Roster;
 use z4_shards::roster::change::MemberError;
+use z4_shards::runtime::executor;
 use z4_shards::shard::members::{ChangeError, MoveError};
 
+use super::adding::{self, Deed, NotAdded};
 use super::cluster_info::{self, Seen};
 use super::services::Context;
 use super::status;
+use crate::links::Found;
+
+/// A change of the members is seen on this peer within moments: so often, and after so long each time, it is looked for.
+const PUBLISHED_LOOKS: u32 = 400;
+const PUBLISHED_AGAIN: Duration = Duration::from_millis(5);
 
 /// The service.
 pub(super) struct Admin {
@@ -55,9 +64,31 @@ impl Admin {
 
     async fn add(&self, request: proto::AddClusterMemberRequest) -> Result<(), Status> {
         self.check_membership()?;
-        let added = self.context.shards.add_member(&request.member_id, &request.member_address).await;
-        let number = added.map_err(changed)?;
-        tracing::info!(peer = request.member_id, number, address = request.member_address, "a peer is to be a member");
+        let (shards, id, address) = (&self.context.shards, &request.member_id, &request.member_address);
+        // What cannot be is refused before anybody is called.
+        let roster = shards.roster();
+        let checked = if request.replace { Roster::check_form(id, address) } else { roster.add(id, address).map(drop) };
+        checked.map_err(|error| changed(error.into()))?;
+        let found = match request.force {
+            true => Found::Nobody(String::new()),
+            false => self.context.cluster.who_is_at(address, id).await,
+        };
+        let registry = shards.registry().await.map_err(status::status)?;
+        let groups = shards.groups().await;
+        let votes = |number| groups.iter().any(|group| group.voters.contains(&number));
+        let number = match adding::decide(&registry.roster, &request, found, votes).map_err(not_added)? {
+            Deed::Nothing(number) => number,
+            Deed::Add => shards.add_member(id, address).await.map_err(changed)?,
+            Deed::Replace => shards.replace_member(id, address).await.map_err(changed)?,
+        };
+        tracing::info!(peer = id, number, address, replace = request.replace, "a peer is to be a member");
+        // Whoever asks this peer next finds what was stored.
+        for _ in 0..PUBLISHED_LOOKS {
+            if shards.roster().member(number).is_some() {
+                break;
+            }
+            executor::sleep(PUBLISHED_AGAIN).await;
+        }
         Ok(())
     }
 
@@ -82,6 +113,13 @@ impl Admin {
     }
 }
 
+fn not_added(error: NotAdded) -> Status {
+    match error {
+        NotAdded::Member(error) => changed(error.into()),
+        error => Status::failed_precondition(error.to_string()),
+    }
+}
+
 fn changed(error: ChangeError) -> Status {
     let text = error.to_string();
     match error {
@@ -91,7 +129,7 @@ fn changed(error: ChangeError) -> Status {
             MemberError::MalformedId(_) | MemberError::MalformedAddress(_) => Status::invalid_argument(text),
             MemberError::IdTaken { .. } | MemberError::AddressTaken { .. } => Status::already_exists(text),
             MemberError::Unknown(_) => Status::not_found(text),
-            MemberError::WasRemoved(_) | MemberError::Full(_) | MemberError::Last(_) => Status::failed_precondition(text),
+            MemberError::Full(_) | MemberError::Last(_) => Status::failed_precondition(text),
         },
     }
 }

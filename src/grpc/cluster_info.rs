@@ -1,10 +1,14 @@
 //! What `GetClusterInfo` answers: the roster, what this peer sees of the others, and its replicas.
 
+use std::pin::Pin;
+
 use z4_proto as proto;
 use z4_shards::ids::{GroupId, PeerNumber};
 use z4_shards::link::Reachability;
 use z4_shards::roster::{Member, Roster};
 use z4_shards::shard::api::{GroupInfo, ReplicaInfo};
+
+use crate::links::Found;
 
 /// The peer that answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +29,11 @@ pub struct Me {
 pub trait ClusterView: Send + Sync {
     /// Who this peer is now.
     fn me(&self) -> Me;
+
+    /// Who answers at the address of a peer; `id`: whom one hopes for.
+    fn who_is_at<'a>(&'a self, _address: &'a str, _id: &'a str) -> Pin<Box<dyn Future<Output = Found> + 'a>> {
+        Box::pin(std::future::ready(Found::Nobody("this peer calls nobody".to_owned())))
+    }
 }
 
 /// What this peer knows of the cluster besides itself.
@@ -95,7 +104,7 @@ fn server(me: &Me, member: &Member, reach: Option<Reachability>) -> proto::Serve
 }
 
 fn group(roster: &Roster, info: GroupInfo) -> proto::Group {
-    let name = |number: PeerNumber| roster.member(number).map_or_else(|| number.to_string(), |member| member.id.clone());
+    let name = |number: PeerNumber| roster.name(number);
     let replica = |replica: ReplicaInfo| proto::Replica {
         peer_id: name(replica.peer),
         voter: replica.voter,
@@ -140,7 +149,7 @@ mod tests {
     fn told(links: usize, info: GroupInfo) -> (String, String) {
         let member =
             |number: u64| Member { number, id: format!("p{number}"), address: format!("p{number}:6356"), removed: false };
-        let roster = Roster { cluster: "c".into(), members: vec![member(1), member(2)] };
+        let roster = Roster { cluster: "c".into(), members: vec![member(1), member(2)], ..Roster::default() };
         let reach = |_| Some(Reachability { links, ..Reachability::default() });
         let me = Me { number: Some(1), id: "p1".into(), ..Me::default() };
         let info = cluster_info(me, Seen { roster: &roster, reach: &reach, groups: vec![info] });

@@ -6,6 +6,7 @@
 //!
 //! tonic wants `Send` futures and streams although they never leave their thread: they are wrapped with `send_wrapper`.
 
+mod adding;
 mod admin;
 mod cluster_info;
 mod collection;

@@ -1,16 +1,18 @@
 //! The peer port.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{Hello, Welcome};
+use z4_shards::roster::Registry;
 use z4_shards::runtime::clock;
 
-use super::hello::{self, Answer};
-use super::{State, VERSION, words};
+use super::hello::{self, Answer, Knows};
+use super::{Identity, State, VERSION, words};
 
 /// Connections that have not said who they are, at a time; more wait in the listener's backlog.
 const STRANGERS_MAX: usize = 64;
@@ -27,7 +29,7 @@ impl State {
                 Ok((stream, address)) => {
                     let state = Rc::clone(&self);
                     tokio::task::spawn_local(async move {
-                        if let Err(error) = state.answer(stream).await {
+                        if let Err(error) = state.answer(stream, address).await {
                             tracing::debug!(%address, %error, "a call on the peer port came to nothing");
                         }
                         drop(place);
@@ -41,18 +43,19 @@ impl State {
         }
     }
 
-    async fn answer(self: &Rc<Self>, mut stream: TcpStream) -> io::Result<()> {
+    async fn answer(self: &Rc<Self>, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
         let hello: Hello = words::hear(&mut stream).await?;
         let heard_ms = clock::wall_ms();
         let identity = self.links.standing.identity();
         let roster = self.links.shards.roster();
-        let mut answer = hello::answer(&hello, identity.as_deref(), &self.links.peer_id, &roster);
-        if answer == Answer::Join {
-            answer = self.join(&hello).await;
-        }
-        let (verdict, reason) = match answer {
+        let (identity, named) = (identity.as_deref(), self.links.shards.named());
+        let (peer_id, disk) = (&*self.links.peer_id, self.links.disk);
+        let knows = Knows { identity, peer_id, disk, roster: &roster, named: &named };
+        let (verdict, reason) = match hello::answer(&hello, &knows) {
             Answer::Accept => (Verdict::Accepted, String::new()),
-            Answer::Join => (Verdict::Later, "this peer is joining".to_owned()),
+            Answer::Join(registry) => self.join(&hello, *registry).await,
+            Answer::Empty => (Verdict::Empty, "this peer's disk is empty".to_owned()),
+            Answer::Tell => (Verdict::Told, String::new()),
             Answer::Refuse(verdict, reason) => (verdict, reason),
         };
         let welcome = Welcome {
@@ -61,12 +64,12 @@ impl State {
             version: VERSION,
             clock_ms: clock::wall_ms(),
             service_address: self.links.service_address.clone(),
+            ..self.introduce(verdict, identity)
         };
         words::say(&mut stream, &welcome).await?;
         if verdict != Verdict::Accepted {
-            tracing::debug!(from = hello.from_id, ?verdict, reason, "refused a link");
-            if verdict == Verdict::Mismatch {
-                tracing::warn!(from = hello.from_id, cluster = hello.cluster_id, reason, "refused a link");
+            if verdict == Verdict::Mismatch && self.told.is_due(&reason, tokio::time::Instant::now()) {
+                tracing::warn!(%address, reason, "refused a link");
             }
             return Ok(());
         }
@@ -78,16 +81,30 @@ impl State {
         self.hand_over(hello.from, hello.shard, shard, stream)
     }
 
-    /// Becomes the member that the caller takes this peer for.
-    async fn join(&self, hello: &Hello) -> Answer {
-        if self.joining.replace(true) {
-            return Answer::Refuse(Verdict::Later, "this peer is joining".to_owned());
+    /// Who this peer is, for those who are told.
+    fn introduce(&self, verdict: Verdict, identity: Option<&Identity>) -> Welcome {
+        if !matches!(verdict, Verdict::Empty | Verdict::Told) {
+            return Welcome::default();
         }
-        let joined = (self.links.join)(hello.clone()).await;
+        Welcome {
+            peer_id: identity.map_or_else(|| self.links.peer_id.clone(), |me| me.peer_id.clone()),
+            peer_number: identity.map_or(0, |me| me.peer_number),
+            cluster_id: identity.map(|me| me.cluster_id.clone()).unwrap_or_default(),
+            disk: self.links.disk.to_string(),
+            ..Welcome::default()
+        }
+    }
+
+    /// Becomes the member that the registry has this peer for.
+    async fn join(&self, hello: &Hello, registry: Registry) -> (Verdict, String) {
+        if self.joining.replace(true) {
+            return (Verdict::Later, "this peer is joining".to_owned());
+        }
+        let joined = (self.links.join)(hello.clone(), registry).await;
         self.joining.set(false);
         match joined {
-            Ok(()) => Answer::Accept,
-            Err(reason) => Answer::Refuse(Verdict::Later, format!("this peer could not join: {reason}")),
+            Ok(()) => (Verdict::Accepted, String::new()),
+            Err(reason) => (Verdict::Later, format!("this peer could not join: {reason}")),
         }
     }
 }

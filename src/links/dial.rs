@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use z4_proto::peer::welcome::Verdict;
-use z4_proto::peer::{Hello, Welcome};
+use z4_proto::peer::{Hello, RegistryRow, Welcome};
 use z4_shards::ids::PeerNumber;
-use z4_shards::roster::Member;
+use z4_shards::machine::incarnation::Incarnation;
+use z4_shards::roster::{Member, Registry};
 use z4_shards::runtime::clock;
 
 use super::{Identity, State, VERSION, words};
@@ -45,9 +46,10 @@ impl State {
         loop {
             tokio::time::sleep(LOOK).await;
             let Some(me) = self.links.standing.identity() else { continue };
-            let roster = self.links.shards.roster();
+            let (roster, named) = (self.links.shards.roster(), self.links.shards.named());
             let now = Instant::now();
-            for member in roster.present().filter(|member| member.number != me.peer_number) {
+            let linked = |member: &&Member| member.number != me.peer_number && roster.links_to(member.number, &named);
+            for member in roster.members.iter().filter(linked) {
                 for shard in 0..self.links.shards.count() {
                     let key = (member.number, shard);
                     if self.is_up(member.number, shard) {
@@ -78,24 +80,17 @@ impl State {
     }
 
     async fn call(self: &Rc<Self>, me: &Identity, member: &Member, shard: usize) -> io::Result<()> {
-        let connecting = TcpStream::connect(&member.address);
-        let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, format!("{} cannot be reached: no answer", member.address));
-        let connected = tokio::time::timeout(CONNECT_MAX, connecting).await.map_err(timed_out)?;
-        let mut stream = connected.map_err(|e| io::Error::new(e.kind(), format!("{} cannot be reached: {e}", member.address)))?;
-        let hello = Hello {
-            version: VERSION,
-            cluster_id: me.cluster_id.clone(),
-            from: me.peer_number,
-            from_id: me.peer_id.clone(),
-            shard: shard as u32,
-            to: member.number,
-            to_id: member.id.clone(),
-            clock_ms: clock::wall_ms(),
-            slots: self.links.shards.slots(),
-            service_address: self.links.service_address.clone(),
-        };
-        words::say(&mut stream, &hello).await?;
-        let welcome: Welcome = words::hear(&mut stream).await?;
+        let known = self.links.shards.roster().incarnation(member.number);
+        let mut hello = self.hello(me, member, shard, known);
+        let mut welcome = self.greet(member, &hello).await?;
+        if welcome.1.verdict() == Verdict::Empty {
+            let registry = self.write_down(member, &welcome.1.disk).await?;
+            hello = self.hello(me, member, shard, registry.roster.incarnation(member.number));
+            let rows = registry.invitation(member.number).into_iter();
+            hello.registry = rows.map(|(name, row)| RegistryRow { name, row }).collect();
+            welcome = self.greet(member, &hello).await?;
+        }
+        let (stream, welcome) = welcome;
         let skew_ms = welcome.clock_ms as f64 - clock::wall_ms() as f64;
         match welcome.verdict() {
             Verdict::Accepted => {
@@ -110,10 +105,57 @@ impl State {
                 Err(io::Error::other(welcome.reason))
             }
             Verdict::Mismatch => {
-                tracing::warn!(peer = member.id, address = member.address, reason = welcome.reason, "the link was refused");
+                // Where a removed peer was, the one that took its place may answer.
+                if !member.removed && self.told.is_due(&welcome.reason, Instant::now()) {
+                    tracing::warn!(peer = member.id, address = member.address, reason = welcome.reason, "the link was refused");
+                }
                 Err(io::Error::other(welcome.reason))
             }
-            Verdict::Later => Err(io::Error::other(welcome.reason)),
+            Verdict::Later | Verdict::Empty | Verdict::Told => Err(io::Error::other(welcome.reason)),
+        }
+    }
+
+    fn hello(&self, me: &Identity, member: &Member, shard: usize, disk: Option<Incarnation>) -> Hello {
+        Hello {
+            version: VERSION,
+            cluster_id: me.cluster_id.clone(),
+            from: me.peer_number,
+            from_id: me.peer_id.clone(),
+            from_incarnation: self.links.disk.to_string(),
+            shard: shard as u32,
+            to: member.number,
+            to_id: member.id.clone(),
+            to_incarnation: disk.map(|disk| disk.to_string()).unwrap_or_default(),
+            clock_ms: clock::wall_ms(),
+            service_address: self.links.service_address.clone(),
+            ..Hello::default()
+        }
+    }
+
+    async fn greet(&self, member: &Member, hello: &Hello) -> io::Result<(TcpStream, Welcome)> {
+        let mut stream = connect(&member.address).await?;
+        words::say(&mut stream, hello).await?;
+        let welcome = words::hear(&mut stream).await?;
+        Ok((stream, welcome))
+    }
+
+    /// Has the registry know the empty disk that answers where a member should be, when nobody was there before.
+    async fn write_down(&self, member: &Member, disk: &str) -> io::Result<Registry> {
+        let disk = Incarnation::parse(disk).ok_or_else(|| io::Error::other("the peer does not say which disk it is"))?;
+        match self.links.shards.claim(member.number, disk, true).await {
+            Ok(Some(registry)) => Ok(registry),
+            Ok(None) => {
+                let (id, address) = (&member.id, &member.address);
+                let reason = format!(
+                    "the disk at {address} is empty, but {id} has joined with another one: z4t -p {address} -id {id} add-peer --replace \
+                     has it take the place of that one"
+                );
+                if self.told.is_due(&reason, Instant::now()) {
+                    tracing::warn!(peer = id, reason, "the link was not made");
+                }
+                Err(io::Error::other(reason))
+            }
+            Err(error) => Err(io::Error::other(format!("the registry cannot be asked about its disk: {error}"))),
         }
     }
 
@@ -123,4 +165,11 @@ impl State {
             tracing::warn!(reason, "this peer was removed from the cluster; stop it, it serves nothing any more");
         }
     }
+}
+
+/// Calls an address.
+pub(super) async fn connect(address: &str) -> io::Result<TcpStream> {
+    let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, format!("{address} cannot be reached: no answer"));
+    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address)).await.map_err(timed_out)?;
+    connected.map_err(|e| io::Error::new(e.kind(), format!("{address} cannot be reached: {e}")))
 }

@@ -1,46 +1,157 @@
 //! What is answered to a Hello. Pure.
 
+use std::collections::BTreeSet;
+
 use z4_proto::peer::Hello;
 use z4_proto::peer::welcome::Verdict;
-use z4_shards::roster::Roster;
+use z4_shards::ids::PeerNumber;
+use z4_shards::machine::incarnation::Incarnation;
+use z4_shards::machine::peer_row;
+use z4_shards::roster::{Registry, Roster};
 
 use super::Identity;
 
 /// The version of the peer protocol.
 pub const VERSION: u32 = 1;
 
+/// Numbers are given one after the other: a higher one is nobody's.
+const NUMBER_MAX: PeerNumber = u32::MAX as PeerNumber;
+
 /// What a Hello comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The link is made.
     Accept,
-    /// This peer becomes the member that the caller takes it for.
-    Join,
+    /// This peer's disk is empty, and it waits for the caller to write that down.
+    Empty,
+    /// This peer becomes the member that the registry has it for.
+    Join(Box<Registry>),
+    /// The caller is told who is here, and hangs up.
+    Tell,
     /// No link.
     Refuse(Verdict, String),
 }
 
-/// Decides. `identity`: who this peer is, if it belongs to a cluster; `peer_id`: what its configuration calls it, if anything.
-pub fn answer(hello: &Hello, identity: Option<&Identity>, peer_id: &str, roster: &Roster) -> Answer {
-    let mismatch = |text: String| Answer::Refuse(Verdict::Mismatch, text);
+/// What this peer knows of itself and of the others.
+pub struct Knows<'a> {
+    /// Who it is, if it belongs to a cluster.
+    pub identity: Option<&'a Identity>,
+    /// What its configuration calls it, if anything.
+    pub peer_id: &'a str,
+    /// Its disk.
+    pub disk: Incarnation,
+    /// Who is in the cluster.
+    pub roster: &'a Roster,
+    /// Who has a replica of a group here.
+    pub named: &'a BTreeSet<PeerNumber>,
+}
+
+fn mismatch(text: String) -> Answer {
+    Answer::Refuse(Verdict::Mismatch, text)
+}
+
+/// Decides.
+pub fn answer(hello: &Hello, knows: &Knows<'_>) -> Answer {
     if hello.version != VERSION {
         return mismatch(format!(
             "the caller speaks version {} of the peer protocol, this peer version {VERSION}",
             hello.version
         ));
     }
-    let Some(me) = identity else {
-        if !peer_id.is_empty() && peer_id != hello.to_id {
-            return mismatch(format!("this peer's id is {peer_id}, not {}", hello.to_id));
+    if hello.probe {
+        return Answer::Tell;
+    }
+    if let Err(what) = check_form(hello) {
+        return mismatch(format!("the caller's first message is malformed: {what}"));
+    }
+    match knows.identity {
+        Some(me) => as_member(hello, me, knows),
+        None => as_nobody(hello, knows),
+    }
+}
+
+/// Names and numbers have the form that a registry gives them: what is kept of a Hello can be read again.
+fn check_form(hello: &Hello) -> Result<(), String> {
+    for (field, number) in [("from", hello.from), ("to", hello.to)] {
+        if !(1..=NUMBER_MAX).contains(&number) {
+            return Err(format!("{field} is {number}; peers have numbers from 1 to {NUMBER_MAX}"));
         }
-        if hello.slots.is_empty() || hello.slots.iter().all(|byte| *byte == 0) {
-            return Answer::Refuse(Verdict::Later, "the caller does not know the slot table yet".to_owned());
+    }
+    for (field, id) in [("from_id", &hello.from_id), ("to_id", &hello.to_id)] {
+        if !peer_row::is_id(id) {
+            return Err(format!("{field} is {:?}; it takes 1 to 64 letters, digits, '.', '_' and '-'", cut(id)));
         }
-        return Answer::Join;
-    };
+    }
+    if !hello.service_address.is_empty() && !peer_row::is_address(&hello.service_address) {
+        return Err(format!("service_address is {:?}; it takes host:port", cut(&hello.service_address)));
+    }
+    Ok(())
+}
+
+/// As much of a stranger's text as is worth a line.
+fn cut(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// The answer of a peer that belongs to no cluster: its disk comes in only where the registry has it.
+fn as_nobody(hello: &Hello, knows: &Knows<'_>) -> Answer {
+    if !knows.peer_id.is_empty() && knows.peer_id != hello.to_id {
+        return mismatch(format!("this peer's id is {}, not {}", knows.peer_id, hello.to_id));
+    }
+    let disk = knows.disk.to_string();
+    match hello.to_incarnation.as_str() {
+        "" => return Answer::Empty,
+        known if known != disk => {
+            let id = &hello.to_id;
+            return mismatch(format!(
+                "this peer's disk is empty, but {id} (number {}) has joined its cluster with another one, which the others count on. Is that \
+                 disk lost? Then have this one take its place: z4t -t ANY_MEMBER -p ADDRESS -id {id} add-peer --replace. This peer takes part in \
+                 nothing before",
+                hello.to
+            ));
+        }
+        _ if hello.registry.is_empty() => return Answer::Empty,
+        _ => {}
+    }
+    let rows: Vec<_> = hello.registry.iter().map(|row| (row.name.clone(), row.row.clone())).collect();
+    match Registry::from_rows(&rows) {
+        Ok(registry) => match check_invitation(hello, knows.disk, &registry) {
+            Ok(()) => Answer::Join(Box::new(registry)),
+            Err(what) => mismatch(format!("the registry that the caller sent {what}")),
+        },
+        Err(error) => mismatch(error.to_string()),
+    }
+}
+
+/// The registry has caller and called as the Hello says.
+fn check_invitation(hello: &Hello, disk: Incarnation, registry: &Registry) -> Result<(), &'static str> {
+    let roster = &registry.roster;
+    let is = |number, id: &str| roster.present().any(|member| member.number == number && member.id == id);
+    // A cluster's id has the form of a disk's.
+    if Incarnation::parse(&roster.cluster).is_none() || roster.cluster != hello.cluster_id {
+        return Err("is another cluster's");
+    }
+    if !is(hello.from, &hello.from_id) {
+        return Err("does not name the caller");
+    }
+    if !is(hello.to, &hello.to_id) || roster.incarnation(hello.to) != Some(disk) {
+        return Err("does not name this peer");
+    }
+    if registry.slots.is_none() {
+        return Err("has no slot table");
+    }
+    Ok(())
+}
+
+/// The answer of a member.
+fn as_member(hello: &Hello, me: &Identity, knows: &Knows<'_>) -> Answer {
     if hello.cluster_id != me.cluster_id {
-        let text =
-            format!("this peer ({}) belongs to the cluster {}, the caller to {}", me.peer_id, me.cluster_id, hello.cluster_id);
+        let text = format!(
+            "this peer ({}) belongs to the cluster {}, the caller to {}",
+            me.peer_id,
+            me.cluster_id,
+            cut(&hello.cluster_id)
+        );
         return mismatch(text);
     }
     if hello.to != me.peer_number || hello.to_id != me.peer_id {
@@ -50,11 +161,20 @@ pub fn answer(hello: &Hello, identity: Option<&Identity>, peer_id: &str, roster:
     if hello.from == me.peer_number {
         return mismatch("a peer does not call itself".to_owned());
     }
+    let disk = knows.disk.to_string();
+    if !hello.to_incarnation.is_empty() && hello.to_incarnation != disk {
+        return mismatch(format!("this peer's disk is {disk}, but the registry has {} for it", cut(&hello.to_incarnation)));
+    }
+    let roster = knows.roster;
+    if let Some(known) = roster.incarnation(hello.from).map(|known| known.to_string())
+        && known != hello.from_incarnation
+    {
+        let told = cut(&hello.from_incarnation);
+        return mismatch(format!("the disk of {} is {known} in the registry, the caller's is {told:?}", hello.from_id));
+    }
     match roster.member(hello.from) {
-        Some(caller) if caller.removed => {
-            Answer::Refuse(Verdict::Removed, format!("peer {} was removed from the cluster", caller.id))
-        }
-        Some(_) => Answer::Accept,
+        Some(_) if roster.links_to(hello.from, knows.named) => Answer::Accept,
+        Some(caller) => Answer::Refuse(Verdict::Removed, format!("peer {} was removed from the cluster", caller.id)),
         // A member that has just joined has nobody in its registry yet.
         None if roster.members.is_empty() => Answer::Accept,
         None => Answer::Refuse(Verdict::Later, format!("peer {} is not in this peer's registry yet", hello.from_id)),
@@ -62,67 +182,5 @@ pub fn answer(hello: &Hello, identity: Option<&Identity>, peer_id: &str, roster:
 }
 
 #[cfg(test)]
-mod tests {
-    //! A peer that took a stranger for a member would mix two clusters' logs.
-    use z4_shards::roster::Member;
-
-    use super::*;
-
-    fn me() -> Identity {
-        Identity { cluster_id: "c1".into(), peer_id: "b".into(), peer_number: 2, shards: 1, groups: 1 }
-    }
-
-    fn hello() -> Hello {
-        Hello {
-            version: VERSION,
-            cluster_id: "c1".into(),
-            from: 1,
-            from_id: "a".into(),
-            to: 2,
-            to_id: "b".into(),
-            slots: vec![0, 1].into(),
-            ..Hello::default()
-        }
-    }
-
-    fn roster() -> Roster {
-        let member = |number, id: &str, removed| Member { number, id: id.into(), address: format!("{id}:1"), removed };
-        Roster { cluster: "c1".into(), members: vec![member(1, "a", false), member(2, "b", false), member(3, "c", true)] }
-    }
-
-    fn verdict(hello: &Hello, me: Option<&Identity>, peer_id: &str) -> Option<Verdict> {
-        match answer(hello, me, peer_id, &roster()) {
-            Answer::Refuse(verdict, reason) => {
-                assert!(!reason.is_empty());
-                Some(verdict)
-            }
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn only_members_of_the_same_cluster_are_let_in() {
-        let me = me();
-        assert_eq!(answer(&hello(), Some(&me), "", &roster()), Answer::Accept);
-        let wrong = [
-            Hello { version: 2, ..hello() },
-            Hello { cluster_id: "c2".into(), ..hello() },
-            Hello { to: 3, ..hello() },
-            Hello { to_id: "c".into(), ..hello() },
-            Hello { from: 2, ..hello() },
-        ];
-        for hello in wrong {
-            assert_eq!(verdict(&hello, Some(&me), ""), Some(Verdict::Mismatch), "{hello:?}");
-        }
-        assert_eq!(verdict(&Hello { from: 3, ..hello() }, Some(&me), ""), Some(Verdict::Removed));
-        assert_eq!(verdict(&Hello { from: 9, ..hello() }, Some(&me), ""), Some(Verdict::Later));
-    }
-
-    #[test]
-    fn a_peer_without_a_cluster_joins_whoever_calls_it_by_its_name() {
-        assert_eq!(answer(&hello(), None, "", &Roster::default()), Answer::Join);
-        assert_eq!(answer(&hello(), None, "b", &Roster::default()), Answer::Join);
-        assert_eq!(verdict(&hello(), None, "other"), Some(Verdict::Mismatch));
-        assert_eq!(verdict(&Hello { slots: Default::default(), ..hello() }, None, ""), Some(Verdict::Later));
-    }
-}
+#[path = "hello_tests.rs"]
+mod tests;

@@ -24,6 +24,9 @@ pub struct Identity {
     /// How many groups of tasks the cluster has; 0: the registry tells.
     #[serde(default)]
     pub groups: u16,
+    /// Which disk it is, 32 hexadecimal digits: the registry has it, too. Empty: written before disks were told apart.
+    #[serde(default)]
+    pub incarnation: String,
 }
 
 /// An identity that cannot be used.
@@ -50,6 +53,56 @@ pub enum IdentityError {
     Orphaned {
         /// The directory of the partitions.
         db: PathBuf,
+        /// The peer directory.
+        peer: PathBuf,
+    },
+    /// A member's directory is not what it was.
+    #[error(
+        "{} is not the directory that peer {peer_id} had: its {file} is missing. It was emptied, or its file system is not mounted; a peer \
+         that has lost it starts with both directories empty and takes its own place: z4t add-peer --replace",
+        dir.display()
+    )]
+    Emptied {
+        /// The directory.
+        dir: PathBuf,
+        /// What is missing.
+        file: &'static str,
+        /// Whose it was.
+        peer_id: String,
+    },
+    /// A directory belongs to another peer.
+    #[error("{} belongs to {owner}, and not to this peer, peer {peer_id}", dir.display())]
+    OthersDirectory {
+        /// The directory.
+        dir: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who this peer is.
+        peer_id: String,
+    },
+    /// The partitions are another cluster's than the identity.
+    #[error("{} holds the registry of the cluster {found}, but this peer belongs to the cluster {cluster_id}", dir.display())]
+    OthersCluster {
+        /// The directory of the partitions.
+        dir: PathBuf,
+        /// The cluster of the registry there.
+        found: String,
+        /// The cluster of the identity.
+        cluster_id: String,
+    },
+    /// Somebody else's files.
+    #[error("{} holds {file}, which this z4 has not written there: it is the directory of another program (the original z4 keeps its data so), or db_data_dir and peer_data_dir are the wrong way around", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// The file.
+        file: String,
+    },
+    /// Raft logs tell of groups, and nothing says whose they are.
+    #[error("{} holds the entries of groups, but the identity of their peer is missing from {}", log.display(), peer.display())]
+    Nameless {
+        /// The directory of a raft log.
+        log: PathBuf,
         /// The peer directory.
         peer: PathBuf,
     },
@@ -85,8 +138,8 @@ impl Identity {
     pub fn write(&self, dir: &Path) -> Result<(), IdentityError> {
         let path = dir.join(FILE);
         let text = format!(
-            "# Who this peer is. Written at its first start; never edit it.\ncluster_id = {:?}\npeer_id = {:?}\npeer_number = {}\nshards = {}\ngroups = {}\n",
-            self.cluster_id, self.peer_id, self.peer_number, self.shards, self.groups
+            "# Who this peer is. Written at its first start; never edit it.\ncluster_id = {:?}\npeer_id = {:?}\npeer_number = {}\nshards = {}\ngroups = {}\nincarnation = {:?}\n",
+            self.cluster_id, self.peer_id, self.peer_number, self.shards, self.groups, self.incarnation
         );
         write_whole(&path, text.as_bytes()).map_err(|source| IdentityError::Io { path, source })
     }
@@ -128,7 +181,14 @@ mod tests {
     fn an_identity_is_kept_and_defended() {
         let dir = tempfile::tempdir().expect("temporary directory");
         assert_eq!(Identity::read(dir.path()).expect("no file"), None);
-        let identity = Identity { cluster_id: "00ff".into(), peer_id: "a \"b\"".into(), peer_number: 1, shards: 2, groups: 3 };
+        let identity = Identity {
+            cluster_id: "00ff".into(),
+            peer_id: "a \"b\"".into(),
+            peer_number: 1,
+            shards: 2,
+            groups: 3,
+            incarnation: String::new(),
+        };
         identity.write(dir.path()).expect("write");
         assert_eq!(Identity::read(dir.path()).expect("read"), Some(identity.clone()));
         assert!(identity.check(dir.path(), "", 0).is_ok());

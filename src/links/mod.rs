@@ -8,7 +8,10 @@ mod accept;
 mod dial;
 mod hello;
 pub mod identity;
+mod probe;
+mod registered;
 mod standing;
+mod told;
 mod words;
 
 use std::cell::{Cell, RefCell};
@@ -26,14 +29,19 @@ use tokio::task::LocalSet;
 use z4_proto::peer::Hello;
 use z4_shards::ids::PeerNumber;
 use z4_shards::link::Established;
+use z4_shards::machine::incarnation::Incarnation;
+use z4_shards::roster::Registry;
 use z4_shards::shard::handle::Shards;
 
 pub use hello::VERSION;
 pub use identity::Identity;
+pub use probe::{Found, Prober, Questions, prober};
+pub use registered::is_loopback;
 pub use standing::Standing;
+use told::Told;
 
-/// Makes this peer, which belongs to no cluster yet, the member that a caller takes it for.
-pub type Join = Box<dyn Fn(Hello) -> Pin<Box<dyn Future<Output = Result<(), String>>>> + Send>;
+/// Makes this peer, which belongs to no cluster yet, the member that the registry has it for: whom the Hello calls.
+pub type Join = Box<dyn Fn(Hello, Registry) -> Pin<Box<dyn Future<Output = Result<(), String>>>> + Send>;
 
 /// What links need to know.
 pub struct Links {
@@ -43,8 +51,14 @@ pub struct Links {
     pub standing: Arc<Standing>,
     /// The id that the configuration gives it; empty: any.
     pub peer_id: String,
+    /// Which disk it is.
+    pub disk: Incarnation,
+    /// Where other peers reach it.
+    pub address: String,
     /// Where clients reach it.
     pub service_address: String,
+    /// Ends the peer, with this reason.
+    pub fail: Box<dyn Fn(String) + Send>,
     /// How it becomes a member.
     pub join: Join,
 }
@@ -55,18 +69,19 @@ struct State {
     /// Connections per peer and shard of this one.
     up: RefCell<HashMap<(PeerNumber, usize), usize>>,
     joining: Cell<bool>,
+    told: Told,
 }
 
 impl Links {
     /// Starts the thread; it runs until the process ends. It listens when this returns.
-    pub fn start(self, listener: TcpListener) -> io::Result<()> {
+    pub fn start(self, listener: TcpListener, questions: Questions) -> io::Result<()> {
         let (started, outcome) = mpsc::sync_channel(1);
         let run = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            let state = Rc::new(State { links: self, up: RefCell::default(), joining: Cell::new(false) });
+            let state = Rc::new(State { links: self, up: RefCell::default(), joining: Cell::new(false), told: Told::default() });
             LocalSet::new().block_on(&runtime, async {
                 let ready = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
                 let listener = match ready {
@@ -74,6 +89,9 @@ impl Links {
                     Err(error) => return drop(started.send(Err(error))),
                 };
                 drop(started.send(Ok(())));
+                tokio::task::spawn_local(Rc::clone(&state).probe(questions));
+                tokio::task::spawn_local(Rc::clone(&state).check_address());
+                tokio::task::spawn_local(Rc::clone(&state).keep_registered());
                 tokio::join!(Rc::clone(&state).accept(listener), Rc::clone(&state).dial());
             });
         };

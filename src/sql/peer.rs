@@ -123,7 +123,7 @@ fn alone(me: Me) -> PeerRow {
 }
 
 fn group_row(roster: &Roster, slots: &BTreeMap<GroupId, u64>, info: GroupInfo) -> GroupRow {
-    let name = |number: PeerNumber| roster.member(number).map_or_else(|| number.to_string(), |member| member.id.clone());
+    let name = |number: PeerNumber| roster.name(number);
     let names = |voter: bool| info.replicas.iter().filter(|r| r.voter == voter).map(|r| name(r.peer)).collect();
     let (applied, committed) = (info.applied_index.unwrap_or(0), info.committed_index.unwrap_or(0));
     GroupRow {
@@ -198,7 +198,7 @@ mod tests {
     fn roster() -> Roster {
         let member =
             |number: u64| Member { number, id: format!("p{number}"), address: format!("h:{number}"), removed: number == 4 };
-        Roster { cluster: "c".to_owned(), members: (1..=4).map(member).collect() }
+        Roster { cluster: "c".to_owned(), members: (1..=4).map(member).collect(), ..Roster::default() }
     }
 
     struct Nobody;

@@ -48,7 +48,10 @@ pub enum Command {
     /// Asks every target whether it serves
     Ping,
     /// Adds the peer --peer HOST:PORT under the id --id ID to the cluster, and waits until it is a voter of every group
-    AddPeer(WaitArgs),
+    ///
+    /// The peer is called first: nothing is stored when nobody answers, or somebody who cannot be added. An id may be used again after
+    /// remove-peer. With --replace it is all that a peer with a lost disk takes: start it with both directories empty, then run this.
+    AddPeer(AddArgs),
     /// Removes the peer with the id --id ID from the cluster, and waits until no group has a replica there
     RemovePeer(WaitArgs),
     /// Moves the leadership of a group to one of its voters
@@ -96,6 +99,20 @@ impl Args {
     }
 }
 
+/// How a peer is added.
+#[derive(Debug, ClapArgs)]
+pub struct AddArgs {
+    /// Puts the empty disk at --peer in the place of the member --id, whose disk is lost: removes that one and adds this one in one
+    /// step. A member whose disk is there stays as it is, and who is no member is added
+    #[arg(long)]
+    pub replace: bool,
+    /// Stores the wish also when nobody answers at --peer
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
 /// How long a change of the membership is watched.
 #[derive(Debug, ClapArgs)]
 pub struct WaitArgs {
@@ -103,8 +120,8 @@ pub struct WaitArgs {
     #[arg(long)]
     pub no_wait: bool,
     /// How long to wait until it is done, whatever --timeout says: 90, 30s, 10m
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_timeout)]
-    pub wait_timeout: Duration,
+    #[arg(long, alias = "wait-timeout", value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
+    pub wait: Duration,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -399,12 +416,13 @@ mod tests {
     #[test]
     fn changes_of_the_membership_wait_unless_told_otherwise() {
         let waits = |line| match parse(line).expect(line).command {
-            Command::AddPeer(wait) | Command::RemovePeer(wait) => (wait.no_wait, wait.wait_timeout.as_secs()),
+            Command::AddPeer(AddArgs { wait, .. }) | Command::RemovePeer(wait) => (wait.no_wait, wait.wait.as_secs()),
             other => panic!("{other:?}"),
         };
-        assert_eq!(waits("z4t -t h:1 -p h:2 -id b add-peer"), (false, 600));
+        assert_eq!(waits("z4t -t h:1 -p h:2 -id b add-peer"), (false, 300));
         assert_eq!(waits("z4t -id b remove-peer --wait-timeout 30s"), (false, 30));
-        assert_eq!(waits("z4t add-peer --no-wait -p h:2 -id b"), (true, 600));
+        assert_eq!(waits("z4t -id b add-peer -p h:2 --replace --wait 30s"), (false, 30));
+        assert_eq!(waits("z4t add-peer --no-wait -p h:2 -id b"), (true, 300));
     }
 
     #[test]

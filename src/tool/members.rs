@@ -8,12 +8,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::Code;
 use z4_proto::Membership;
 
-use super::args::WaitArgs;
+use super::args::{AddArgs, WaitArgs};
 use super::error::ToolError;
 use super::info::ask;
 use super::output::{Output, Show};
 use super::progress::{Goal, Progress};
-use crate::client::Client;
+use crate::client::{Adding, Client};
 
 /// Between two looks at the groups.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -57,17 +57,19 @@ pub async fn add(
     out: &mut Output,
     targets: &[String],
     (address, id): (String, String),
-    wait: &WaitArgs,
+    how: &AddArgs,
 ) -> Result<(), ToolError> {
     let mut watch = Watch::new(client, targets, Goal::Added, &id);
     watch.look().await;
-    match client.add_member(&id, &address).await {
+    let adding = Adding { force: how.force, replace: how.replace };
+    match client.add_member_as(&id, &address, adding).await {
         // The answer to an earlier attempt got lost, and this one finds what that one did.
         Err(error) if !(error.code() == Code::AlreadyExists && error.may_be_done()) => return Err(error.into()),
         _ => {}
     }
+    let wait = &how.wait;
     if !wait.no_wait {
-        watch.wait(wait.wait_timeout).await?;
+        watch.wait(wait.wait).await?;
     }
     out.show(&Change { change: if wait.no_wait { "adding" } else { "added" }, id, address: Some(address) })
 }
@@ -82,7 +84,7 @@ pub async fn remove(client: &Client, out: &mut Output, targets: &[String], id: S
         _ => {}
     }
     if !wait.no_wait {
-        watch.wait(wait.wait_timeout).await?;
+        watch.wait(wait.wait).await?;
     }
     out.show(&Change { change: if wait.no_wait { "removing" } else { "removed" }, id, address: None })
 }
@@ -151,6 +153,6 @@ fn unfinished(goal: Goal, id: &str, patience: Duration, last: Option<Progress>) 
         Goal::Removed => format!("{id} still has a replica of: group {missing}"),
     };
     let why = if last.connection_error.is_empty() { String::new() } else { format!(" ({})", last.connection_error) };
-    let text = format!("waited {patience:?} (--wait-timeout), and {what}{why}; the cluster took the change and goes on with it");
+    let text = format!("waited {patience:?} (--wait), and {what}{why}; the cluster took the change and goes on with it");
     ToolError::Unfinished(text)
 }

@@ -73,9 +73,9 @@ async fn dispatch(args: Args) -> Result<(), ToolError> {
     match args.command {
         Command::Info => cluster::info(&client, &mut out).await,
         Command::Ping => cluster::ping(&client, &mut out, &args.target).await,
-        Command::AddPeer(wait) => {
+        Command::AddPeer(how) => {
             let (peer, id) = members::addition(args.peer, args.id)?;
-            members::add(&client, &mut out, &args.target, (peer, id), &wait).await
+            members::add(&client, &mut out, &args.target, (peer, id), &how).await
         }
         Command::RemovePeer(wait) => {
             let id = members::removal(args.id)?;

@@ -33,6 +33,10 @@ impl Progress {
         // A peer that is not, or not long, a member does not know the groups; one that is removed may be the last to hear of it.
         let told = told.iter().filter(|info| !outside.contains(&info.membership()) && info.server_id != id);
         let told: Vec<&ClusterInfo> = told.collect();
+        // Who has not heard that another disk has the id now speaks of the one before.
+        let number = |info: &ClusterInfo| info.members.iter().filter(|member| member.id == id).map(|member| member.number).max();
+        let newest = told.iter().filter_map(|info| number(info)).max();
+        let told: Vec<_> = told.into_iter().filter(|info| number(info).is_none_or(|number| Some(number) == newest)).collect();
         let mut best: BTreeMap<u32, (&ClusterInfo, &Group)> = BTreeMap::new();
         for (info, group) in told.iter().flat_map(|info| info.groups.iter().map(|group| (*info, group))) {
             let better = best.get(&group.id).is_none_or(|(other, known)| rank(info, group) > rank(other, known));
@@ -131,6 +135,18 @@ mod tests {
         assert!(!progress.is_done());
         let b = info("b", vec![group(1, 4, "b", &[("a", Some(0)), ("c", Some(0))])]);
         assert!(Progress::of(Goal::Added, "c", &[a, b]).is_done());
+    }
+
+    /// While a disk is replaced, who has not heard of it yet names the old one by the same id.
+    #[test]
+    fn the_vote_of_a_disk_that_is_replaced_does_not_count() {
+        let server = |number| Server { id: "c".into(), number, ..Server::default() };
+        let mut old = info("a", vec![group(1, 4, "a", &[("a", Some(0)), ("c", Some(0))])]);
+        old.members.push(server(3));
+        let mut new = info("b", vec![group(1, 3, "a", &[("a", None), ("c#3", None), ("(c)", None)])]);
+        new.members.push(server(4));
+        assert!(Progress::of(Goal::Added, "c", &[old.clone()]).is_done());
+        assert_eq!(Progress::of(Goal::Added, "c", &[old, new]).missing, [1]);
     }
 
     #[test]

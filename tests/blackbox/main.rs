@@ -10,6 +10,7 @@ mod batches;
 mod cluster;
 mod consumers;
 mod damage;
+mod directories;
 mod full_disk;
 mod history;
 mod idempotency;

@@ -4,7 +4,7 @@
 use tonic::{Code, Status};
 use z4_proto::*;
 
-use crate::harness::members::{add, info, remove, transfer, until_replicas};
+use crate::harness::members::{add, add_as, info, remove, transfer, until_replicas};
 use crate::harness::wait::{until, within};
 use crate::harness::{Peer, create};
 
@@ -22,7 +22,9 @@ const NOBODY: &str = "127.0.0.1:9";
 async fn a_peer_that_never_comes_up_does_no_harm() {
     let mut peer = Peer::start().await;
     let client = peer.client().await;
-    add(&client, "peer-2", NOBODY).await.expect("the wish is stored");
+    refused(add(&client, "peer-2", NOBODY).await, Code::FailedPrecondition, &["member_address", NOBODY, "--force"]);
+    assert_eq!(info(&client).await.members.len(), 1, "nothing was stored");
+    add_as(&client, "peer-2", NOBODY, "force").await.expect("the wish is stored");
     add(&client, "peer-2", NOBODY).await.expect("again is fine");
     let seen = until_replicas(&client, &["peer-1+", "peer-2"]).await;
     assert_eq!(seen.members.iter().map(|m| (m.number, m.id.as_str())).collect::<Vec<_>>(), [(1, "peer-1"), (2, "peer-2")]);
@@ -46,10 +48,16 @@ async fn a_peer_that_never_comes_up_does_no_harm() {
     let seen = until_replicas(&client, &["peer-1+"]).await;
     assert_eq!(seen.members.len(), 1);
     client.created(create("emails", "y")).await;
-    refused(add(&client, "peer-2", NOBODY).await, Code::FailedPrecondition, &["member_id", "peer-2", "never used again"]);
-    add(&client, "peer-3", NOBODY).await.expect("the address is free again");
-    let seen = until_replicas(&client, &["peer-1+", "peer-3"]).await;
-    assert_eq!(seen.members[1].number, 3, "numbers are not used again either");
+    add_as(&client, "peer-2", NOBODY, "force").await.expect("id and address are free again");
+    let seen = until_replicas(&client, &["peer-1+", "peer-2"]).await;
+    assert_eq!(seen.members[1].number, 3, "numbers are not used again");
+    add_as(&client, "peer-2", NOBODY, "force replace").await.expect("another disk takes its place");
+    let seen = until("the number of the one that has replaced it", async || {
+        let seen = info(&client).await;
+        (seen.members.len() == 2 && seen.members[1].number == 4).then_some(seen)
+    });
+    assert_eq!(seen.await.members[1].id, "peer-2");
+    until_replicas(&client, &["peer-1+", "peer-2"]).await;
 }
 
 /// Each refusal has its code and names the field and the value.
@@ -58,16 +66,18 @@ async fn what_cannot_be_is_refused() {
     let peer = Peer::start().await;
     let client = peer.client().await;
     let own = info(&client).await.members[0].address.clone();
-    add(&client, "peer-2", NOBODY).await.expect("the wish is stored");
+    add_as(&client, "peer-2", NOBODY, "force").await.expect("the wish is stored");
     refused(add(&client, "peer-2", "127.0.0.1:10").await, Code::AlreadyExists, &["member_id", "peer-2", NOBODY]);
     refused(add(&client, "peer-3", NOBODY).await, Code::AlreadyExists, &["member_address", NOBODY, "peer-2"]);
     refused(add(&client, "peer-3", &own).await, Code::AlreadyExists, &["member_address", "peer-1"]);
     refused(add(&client, "", NOBODY).await, Code::InvalidArgument, &["member_id", "\"\""]);
     refused(add(&client, "a b", NOBODY).await, Code::InvalidArgument, &["member_id", "\"a b\""]);
     refused(add(&client, "peer-3", "nowhere").await, Code::InvalidArgument, &["member_address", "nowhere", "host:port"]);
+    refused(add_as(&client, "peer-3", "0.0.0.0:1", "force").await, Code::InvalidArgument, &["member_address", "0.0.0.0:1"]);
     refused(remove(&client, "peer-9").await, Code::NotFound, &["member_id", "peer-9"]);
     remove(&client, "peer-2").await.expect("the wish is stored");
     refused(remove(&client, "peer-1").await, Code::FailedPrecondition, &["peer-1", "last member"]);
+    refused(add_as(&client, "peer-1", &own, "replace force").await, Code::FailedPrecondition, &["peer-1", "last member"]);
 
     refused(transfer(&client, 99, "peer-1").await, Code::NotFound, &["group 99", "0 to 3"]);
     refused(transfer(&client, 1, "peer-9").await, Code::NotFound, &["member_id", "peer-9"]);

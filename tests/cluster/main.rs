@@ -7,6 +7,7 @@ mod harness;
 
 mod catching_up;
 mod damage;
+mod emptied;
 mod failover;
 mod forming;
 mod network;

@@ -8,8 +8,11 @@ use rand::{RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use z4::links::VERSION;
+use z4_proto::Membership;
 use z4_proto::peer::welcome::Verdict;
-use z4_proto::peer::{Hello, Welcome};
+use z4_proto::peer::{Hello, RegistryRow, Welcome};
+use z4_shards::ids::{GroupId, SLOTS};
+use z4_shards::machine::registry;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::create;
@@ -27,12 +30,25 @@ async fn hello(cluster: &Cluster) -> Hello {
         to: seen.members[0].number,
         to_id: seen.members[0].id.clone(),
         service_address: seen.members[1].service_address.clone(),
+        from_incarnation: disk_of(cluster, "peer-2"),
         ..Hello::default()
     }
 }
 
+/// What a peer's identity says of its disk.
+fn disk_of(cluster: &Cluster, id: &str) -> String {
+    let member = cluster.members.iter().find(|member| member.id == id).expect("such a peer");
+    let text = std::fs::read_to_string(member.peer.peer_dir().join("identity.toml")).expect("an identity");
+    let disk = text.lines().find_map(|line| line.strip_prefix("incarnation = ")).expect("a disk");
+    disk.trim_matches('"').to_owned()
+}
+
 async fn call(cluster: &Cluster) -> TcpStream {
-    let peer = cluster.members.iter().find(|member| member.id == "peer-1").expect("the first one");
+    call_at(cluster, "peer-1").await
+}
+
+async fn call_at(cluster: &Cluster, id: &str) -> TcpStream {
+    let peer = cluster.members.iter().find(|member| member.id == id).expect("such a peer");
     TcpStream::connect(peer.peer.peer_address()).await.expect("the peer port is open")
 }
 
@@ -82,6 +98,8 @@ async fn who_is_no_peer_of_this_cluster_is_refused_with_a_reason() {
         (Hello { to_id: "peer-9".into(), ..right.clone() }, Verdict::Mismatch, "peer-9".into()),
         (Hello { to: 77, ..right.clone() }, Verdict::Mismatch, "77".into()),
         (Hello { from: right.to, ..right.clone() }, Verdict::Mismatch, "itself".into()),
+        (Hello { from_incarnation: "a".repeat(32), ..right.clone() }, Verdict::Mismatch, "the disk of peer-2".into()),
+        (Hello { to_incarnation: "a".repeat(32), ..right.clone() }, Verdict::Mismatch, "a".repeat(32)),
         (Hello { from: 99, from_id: "peer-99".into(), ..right.clone() }, Verdict::Later, "peer-99".into()),
     ];
     for (hello, verdict, reason) in wrong {
@@ -94,6 +112,48 @@ async fn who_is_no_peer_of_this_cluster_is_refused_with_a_reason() {
     }
     cluster.client("peer-1").created(create("mail", "x")).await;
     everybody_is_connected(&cluster).await;
+}
+
+/// A peer that waits has nothing by which it could tell a cluster from a stranger but the registry that names its disk. What else is
+/// said to it is not kept, and it can still be added.
+#[tokio::test]
+async fn a_waiting_peer_is_captured_by_nobody() {
+    let mut cluster = Cluster::of_one(&[]).await;
+    let second = cluster.start().await;
+    let id = |text: &str| text.to_owned();
+    let right = Hello {
+        version: VERSION,
+        cluster_id: "c".repeat(32),
+        from: 1,
+        from_id: id("peer-1"),
+        to: 2,
+        to_id: second.clone(),
+        ..Hello::default()
+    };
+    let many: Vec<GroupId> = (0..SLOTS).map(|slot| GroupId(1 + slot % 300)).collect();
+    let rows = [("cluster_id", id(&right.cluster_id).into_bytes()), ("slots", registry::encode_slots(&many).to_vec())];
+    let rows = rows.map(|(name, row)| RegistryRow { name: name.into(), row: row.into() }).to_vec();
+    let empty = |verdict| verdict == Verdict::Empty;
+    for (hello, is_right) in [
+        (right.clone(), empty as fn(Verdict) -> bool),
+        (Hello { registry: rows.clone(), ..right.clone() }, empty),
+        (Hello { to_incarnation: "a".repeat(32), registry: rows, ..right.clone() }, |verdict| verdict == Verdict::Mismatch),
+        (Hello { cluster_id: String::new(), ..right.clone() }, empty),
+        (Hello { to: 0, ..right.clone() }, |verdict| verdict == Verdict::Mismatch),
+        (Hello { to: u64::MAX, ..right.clone() }, |verdict| verdict == Verdict::Mismatch),
+        (Hello { to_id: id("peer\0"), ..right.clone() }, |verdict| verdict == Verdict::Mismatch),
+        (Hello { from_id: id(""), ..right.clone() }, |verdict| verdict == Verdict::Mismatch),
+    ] {
+        let mut stream = call_at(&cluster, &second).await;
+        say(&mut stream, &framed(&hello)).await;
+        let told = welcome(&mut stream).await;
+        assert!(is_right(told.verdict()), "{hello:?}: {told:?}");
+        hung_up(&mut stream).await;
+    }
+    assert!(!cluster.member(&second).peer.peer_dir().join("identity.toml").exists(), "nothing was kept");
+    assert_eq!(info(&cluster.client(&second)).await.membership(), Membership::NotYet);
+    cluster.ask_to_add(&second, 0).await;
+    cluster.until_voters(&["peer-1", "peer-2"]).await;
 }
 
 #[tokio::test]

@@ -14,7 +14,13 @@ pub async fn info(client: &Client) -> ClusterInfo {
 
 /// AddClusterMember.
 pub async fn add(client: &Client, id: &str, address: &str) -> Result<(), Status> {
-    let request = AddClusterMemberRequest { member_address: address.to_owned(), member_id: id.to_owned() };
+    add_as(client, id, address, "").await
+}
+
+/// The same with options: "force", "replace".
+pub async fn add_as(client: &Client, id: &str, address: &str, options: &str) -> Result<(), Status> {
+    let (force, replace) = (options.contains("force"), options.contains("replace"));
+    let request = AddClusterMemberRequest { member_address: address.to_owned(), member_id: id.to_owned(), force, replace };
     within("AddClusterMember", client.admin.clone().add_cluster_member(request)).await.map(drop)
 }
 

@@ -136,6 +136,19 @@ impl Peer {
         self.child.take();
     }
 
+    /// Removes everything from both directories, as a disk that is replaced has nothing.
+    pub fn empty(&self) {
+        assert!(self.child.is_none(), "the peer runs");
+        for dir in [self.peer_dir(), self.db_dir()] {
+            fs::remove_dir_all(&dir).expect("removed");
+        }
+    }
+
+    /// Sets an option for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.options.push((name.to_owned(), value.to_owned()));
+    }
+
     /// How many processes there were, those that ended at once included.
     pub fn starts(&self) -> u32 {
         self.starts

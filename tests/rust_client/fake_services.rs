@@ -187,7 +187,7 @@ impl Admin for Stage {
     }
 
     async fn add_cluster_member(&self, request: Request<AddClusterMemberRequest>) -> Answer<()> {
-        let AddClusterMemberRequest { member_address, member_id } = request.into_inner();
+        let AddClusterMemberRequest { member_address, member_id, .. } = request.into_inner();
         self.play().request_ids.push(format!("{member_id}@{member_address}"));
         self.fate("AddClusterMember", |_| Response::new(())).await
     }

@@ -93,9 +93,9 @@ async fn add_peer_gives_up_after_its_wait() {
         play.info.members.push(Server { connection_error: "nobody listens".into(), ..member("b", "b:6356", "") });
     })
     .await;
-    let (code, line) = fails(&format!("-t {} -p b:6356 -id b add-peer --wait-timeout 600ms", a.address())).await;
+    let (code, line) = fails(&format!("-t {} -p b:6356 -id b add-peer --wait 600ms", a.address())).await;
     assert_eq!(code, 1);
-    assert!(line.contains("b is not a voter of: group 1 (nobody listens)") && line.contains("--wait-timeout"), "{line}");
+    assert!(line.contains("b is not a voter of: group 1 (nobody listens)") && line.contains("(--wait)"), "{line}");
     let (out, err) = done(&format!("-t {} -p b:6356 -id b add-peer --no-wait", a.address())).await;
     assert_eq!((out.as_str(), err.as_str()), ("adding peer b\n", ""));
 }

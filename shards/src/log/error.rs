@@ -36,6 +36,12 @@ pub enum LogError {
         /// What is wrong there.
         reason: String,
     },
+    /// There must be a log, and there is none.
+    #[error("the raft log in {directory} is missing: what it held is lost")]
+    Missing {
+        /// The log's directory.
+        directory: PathBuf,
+    },
     /// A newer z4 wrote this.
     #[error("{file} at byte {offset} has format version {version}; this z4 reads version {supported}")]
     Version {

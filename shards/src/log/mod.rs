@@ -85,9 +85,13 @@ impl Log {
     pub async fn open(directory: PathBuf, options: LogOptions) -> Result<Log, LogError> {
         options.validate()?;
         let io_error = |source| LogError::Io { directory: directory.clone(), source };
+        let must_exist = options.must_exist;
         let opened = Directory::open(&directory).await.map_err(io_error)?;
         let recovered = recovery::recover(&opened, &options).await?;
         let is_new = recovered.is_none();
+        if is_new && must_exist {
+            return Err(LogError::Missing { directory });
+        }
         let shared = Rc::new(Shared {
             directory: opened,
             options,

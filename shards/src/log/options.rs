@@ -39,6 +39,8 @@ pub struct LogOptions {
     pub spare_segments_max: usize,
     /// From how many segments on the live entries of the oldest are moved to the log's end when they are few. Default 8; from 3 on.
     pub copy_forward_segments_min: usize,
+    /// A directory without a log is an error: it had one. Default false.
+    pub must_exist: bool,
     /// Is called after each frame.
     pub observe: Option<Observer>,
     /// Where the files are.
@@ -53,6 +55,7 @@ impl Default for LogOptions {
             cache_bytes_max: 64 << 20,
             spare_segments_max: 2,
             copy_forward_segments_min: 8,
+            must_exist: false,
             observe: None,
             disk: Disk::default(),
         }

@@ -14,6 +14,7 @@ mod delete;
 mod drop_namespace;
 mod hash;
 mod idempotency;
+pub mod incarnation;
 pub mod keys;
 mod low_water;
 mod meta;

@@ -8,6 +8,8 @@
 //! ```
 //! Four lines, in this order, each with a line feed: whoever looks into a registry can read it.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use bytes::Bytes;
 
 use crate::ids::PeerNumber;
@@ -21,7 +23,7 @@ pub const ID_BYTES_MAX: usize = 64;
 /// The longest address of a peer, in bytes: a DNS name has 253 at most.
 pub const ADDRESS_BYTES_MAX: usize = 261;
 
-/// A peer that is or was in the cluster. The row is never deleted: neither its number nor its id is ever given out again.
+/// A peer that is or was in the cluster. The row is never deleted: its number is never given out again. Its id is, once it was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRow {
     /// Its id, as the operator chose it.
@@ -39,7 +41,11 @@ pub fn name(number: PeerNumber) -> Bytes {
 
 /// The inverse; `None`: it is not the name of a peer's row.
 pub fn parse_name(name: &[u8]) -> Option<PeerNumber> {
-    let digits = std::str::from_utf8(name).ok()?.strip_prefix(PREFIX)?;
+    parse_number(std::str::from_utf8(name).ok()?.strip_prefix(PREFIX)?)
+}
+
+/// Reads a peer's number at the end of a row's name.
+pub(super) fn parse_number(digits: &str) -> Option<PeerNumber> {
     let number: PeerNumber = digits.parse().ok()?;
     // One number has one name.
     (number > 0 && number.to_string() == digits).then_some(number)
@@ -51,12 +57,14 @@ pub fn is_id(id: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&id.len()) && id.chars().all(allowed)
 }
 
-/// `host:port`: a name or an IPv4 address, or an IPv6 address in brackets; a port from 1 to 65535.
+/// `host:port`: a name or an IPv4 address, or an IPv6 address in brackets; a port from 1 to 65535. What stands for all addresses of a
+/// machine (`0.0.0.0`, `[::]`) is nobody's address.
 pub fn is_address(address: &str) -> bool {
     let Some((host, port)) = address.rsplit_once(':') else { return false };
     let named = host.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let sixth = bracketed.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let sixth = bracketed.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok_and(|ip| !ip.is_unspecified()));
+    let named = named && !host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_unspecified());
     let port_is = port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0);
     address.len() <= ADDRESS_BYTES_MAX && !host.is_empty() && (named || sixth) && port_is
 }
@@ -120,7 +128,23 @@ mod tests {
         assert!(["a", "peer-1", "A.b_c-9", &long[1..]].iter().all(|id| is_id(id)));
         assert!(!["", "a b", "ä", "a/b", "a\n", &long].iter().any(|id| is_id(id)));
         assert!(["a:1", "10.0.0.1:6356", "[::1]:6356", "peer-2.z4.svc:65535"].iter().all(|a| is_address(a)));
-        let bad = ["", "a", ":1", "a:", "a:0", "a:65536", "a:+1", "a b:1", "::1:6356", "[x]:1", "[::1:1", "http://a:1", "a:1\n"];
+        let bad = [
+            "",
+            "a",
+            ":1",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a b:1",
+            "::1:6356",
+            "[x]:1",
+            "[::1:1",
+            "http://a:1",
+            "a:1\n",
+            "0.0.0.0:1",
+            "[::]:1",
+        ];
         bad.iter().for_each(|address| assert!(!is_address(address), "{address}"));
     }
 }

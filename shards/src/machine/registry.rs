@@ -20,6 +20,9 @@ pub const CLUSTER_ID: &str = "cluster_id";
 /// The row of the peer that bootstrapped the cluster, see [`peer_row`](super::peer_row).
 pub const FIRST_PEER: &str = "peer/1";
 
+/// The row that tells which disk that peer is, see [`incarnation`](super::incarnation).
+pub const FIRST_INCARNATION: &str = "incarnation/1";
+
 /// The row that counts the changes of peers' rows, in decimal digits: each change expects the count that it read, so that two
 /// changes at a time cannot both be made.
 pub const PEERS_REVISION: &str = "peers_revision";
@@ -55,6 +58,7 @@ mod tests {
     #[test]
     fn the_first_peer_has_number_1() {
         assert_eq!(super::super::peer_row::name(1), FIRST_PEER);
+        assert_eq!(super::super::incarnation::name(1), FIRST_INCARNATION);
     }
 
     #[test]

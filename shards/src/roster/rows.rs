@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::{Member, Roster};
-use crate::ids::GroupId;
+use crate::ids::{GroupId, PeerNumber};
+use crate::machine::incarnation::{self, Incarnation};
 use crate::machine::peer_row::{self, PeerRow};
 use crate::machine::registry;
 
@@ -48,8 +49,24 @@ impl Registry {
         } else if name.starts_with(peer_row::PREFIX.as_bytes()) {
             let (number, PeerRow { id, address, removed }) = (peer_row::parse_name(name)?, PeerRow::decode(row)?);
             self.roster.members.push(Member { number, id, address, removed });
+        } else if name.starts_with(incarnation::PREFIX.as_bytes()) {
+            self.roster.incarnations.insert(incarnation::parse_name(name)?, Incarnation::parse(text()?)?);
         }
         Some(())
+    }
+
+    /// The rows that a newcomer is shown: the cluster, its members, the slot table, and which disk the newcomer is.
+    pub fn invitation(&self, newcomer: PeerNumber) -> Vec<(Bytes, Bytes)> {
+        let named = |name: &'static str, row: Bytes| (Bytes::from_static(name.as_bytes()), row);
+        let mut rows = vec![named(registry::CLUSTER_ID, Bytes::from(self.roster.cluster.clone()))];
+        rows.extend(self.slots.as_ref().map(|slots| named(registry::SLOTS_TABLE, registry::encode_slots(slots))));
+        rows.extend(self.roster.present().map(|member| {
+            let row = PeerRow { id: member.id.clone(), address: member.address.clone(), removed: false };
+            (peer_row::name(member.number), row.encode())
+        }));
+        let disk = self.roster.incarnation(newcomer);
+        rows.extend(disk.map(|disk| (incarnation::name(newcomer), Bytes::from(disk.to_string()))));
+        rows
     }
 }
 
@@ -71,6 +88,7 @@ mod tests {
         let slots: Vec<_> = (0..crate::ids::SLOTS).map(|slot| GroupId(1 + slot % 2)).collect();
         let rows = [
             row("cluster_id", "c1"),
+            row("incarnation/10", "000000000000000000000000000000ab"),
             row("peer/10", peer("c", false)),
             row("peer/2", peer("b", true)),
             row("peers_revision", "7"),
@@ -80,13 +98,20 @@ mod tests {
         let found = Registry::from_rows(&rows).expect("it is understood");
         let seen: Vec<_> = found.roster.members.iter().map(|m| (m.number, m.id.as_str(), m.removed)).collect();
         assert_eq!(seen, [(2, "b", true), (10, "c", false)]);
-        assert_eq!((found.roster.cluster.as_str(), found.slots, found.revision), ("c1", Some(slots), Some(7)));
+        assert_eq!(found.roster.incarnation(10), Some(Incarnation::new(0xab)));
+        assert_eq!((found.roster.cluster.as_str(), &found.slots, found.revision), ("c1", &Some(slots), Some(7)));
+        // A newcomer is shown what it needs.
+        let shown = Registry::from_rows(&found.invitation(10)).expect("it is understood");
+        let seen: Vec<_> = shown.roster.members.iter().map(|m| (m.number, m.id.as_str())).collect();
+        assert_eq!((seen, shown.roster.incarnation(10)), (vec![(10, "c")], Some(Incarnation::new(0xab))));
+        assert_eq!((shown.roster.cluster, shown.slots), (found.roster.cluster, found.slots));
         assert_eq!(Registry::from_rows(&[]).expect("nothing"), Registry::default());
     }
 
     #[test]
     fn what_cannot_be_understood_is_named() {
-        for (name, value) in [("peer/1", "x"), ("peer/x", "x"), ("slots", "x"), ("peers_revision", "-1")] {
+        for (name, value) in [("peer/1", "x"), ("peer/x", "x"), ("slots", "x"), ("peers_revision", "-1"), ("incarnation/1", "x")]
+        {
             let error = Registry::from_rows(&[row(name, value)]).expect_err("malformed").to_string();
             assert!(error.contains(name), "{error}");
         }

@@ -2,7 +2,7 @@
 //! caller's own shard, straight.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -51,6 +51,8 @@ pub(super) struct Inner {
     roster: ArcSwap<Roster>,
     /// This peer was removed from its cluster.
     removed: AtomicBool,
+    /// Who has a replica of the groups here, for each shard.
+    pub(super) named: Vec<ArcSwap<BTreeSet<PeerNumber>>>,
     /// Makes views of the groups' partitions, also of those that are closed by now.
     pub(super) viewers: ArcSwap<BTreeMap<GroupId, Viewer>>,
 }
@@ -77,6 +79,7 @@ impl Shards {
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
                 removed: AtomicBool::new(false),
+                named: (0..shards).map(|_| ArcSwap::default()).collect(),
                 viewers: ArcSwap::default(),
             })),
             inboxes,
@@ -369,6 +372,11 @@ impl Shards {
     /// Who is in the cluster, as far as this peer has applied the registry.
     pub fn roster(&self) -> Arc<Roster> {
         self.0.roster.load_full()
+    }
+
+    /// Who has a replica of some group that this peer has one of, member or not.
+    pub fn named(&self) -> BTreeSet<PeerNumber> {
+        self.0.named.iter().flat_map(|named| named.load().iter().copied().collect::<Vec<_>>()).collect()
     }
 
     /// Publishes who is in the cluster, to [`Shards::roster`] and to every shard.

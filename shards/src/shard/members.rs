@@ -3,8 +3,9 @@
 use futures_channel::oneshot;
 
 use crate::ids::{GroupId, PeerNumber};
+use crate::machine::incarnation::Incarnation;
 use crate::roster::change::{Change, MemberError};
-use crate::roster::{Registry, Roster};
+use crate::roster::{Newcomer, Registry, Roster};
 use crate::shard::api::Rejection;
 use crate::shard::handle::Shards;
 use crate::shard::message::Message;
@@ -63,6 +64,17 @@ impl Shards {
         self.change_members(|roster| roster.add(id, address)).await
     }
 
+    /// Puts another disk in the place of a member that has lost its own: one wish, so that nobody stops half way. Answers with the
+    /// number of the one that comes.
+    pub async fn replace_member(&self, id: &str, address: &str) -> Result<PeerNumber, ChangeError> {
+        self.change_members(|roster| roster.replace(id, address)).await
+    }
+
+    /// Writes down where a member is reached from now on.
+    pub async fn relocate_member(&self, number: PeerNumber, address: &str) -> Result<PeerNumber, ChangeError> {
+        self.change_members(|roster| roster.relocate(number, address)).await
+    }
+
     /// Takes a member out of every group. Answers when the wish is stored; the same peer again is fine.
     pub async fn remove_member(&self, id: &str) -> Result<PeerNumber, ChangeError> {
         self.change_members(|roster| roster.remove(id)).await
@@ -71,12 +83,40 @@ impl Shards {
     async fn change_members(&self, decide: impl Fn(&Roster) -> Result<Change, MemberError>) -> Result<PeerNumber, ChangeError> {
         for _ in 0..TRIES_MAX {
             let registry = self.registry().await?;
-            let Change { number, row } = decide(&registry.roster)?;
-            let Some(row) = row else { return Ok(number) };
-            match self.registry_write(registry.command(number, &row)).await {
-                Ok(()) => return Ok(number),
+            let change = decide(&registry.roster)?;
+            if change.rows.is_empty() {
+                return Ok(change.number);
+            }
+            match self.registry_write(registry.command(&change)).await {
+                Ok(()) => return Ok(change.number),
                 // Another change was faster, or this one may have been made: what is there now tells.
-                Err(Rejection::Refused(_) | Rejection::Unknown { .. }) => {}
+                Err(Rejection::Refused(_)) => {}
+                // Made twice, a replacement would take out the one that it has brought in.
+                Err(Rejection::Unknown { .. }) if change.rows.len() == 1 => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Err(ChangeError::Crowded)
+    }
+
+    /// Writes down which disk a member is, unless one is written down: the first one that joins under a number is that member for ever.
+    /// Answers with the registry as it is then; `None`: it is another disk than this one, or somebody has joined before disks were told
+    /// apart, or the peer is no member.
+    pub async fn claim(&self, number: PeerNumber, disk: Incarnation, is_newcomer: bool) -> Result<Option<Registry>, ChangeError> {
+        for _ in 0..TRIES_MAX {
+            let registry = self.registry().await?;
+            if registry.roster.member(number).is_none_or(|member| member.removed) {
+                return Ok(None);
+            }
+            // Read behind the same barrier as the registry: what a group decided before is known here, as far as it is a voter's.
+            let votes = is_newcomer && self.groups().await.iter().any(|group| group.voters.contains(&number));
+            match registry.roster.newcomer(number, disk, votes) {
+                Newcomer::Invite => return Ok(Some(registry)),
+                Newcomer::Lost => return Ok(None),
+                Newcomer::Claim => {}
+            }
+            match self.registry_write(registry.claim(number, disk)).await {
+                Ok(()) | Err(Rejection::Refused(_) | Rejection::Unknown { .. }) => {}
                 Err(e) => return Err(e.into()),
             }
         }

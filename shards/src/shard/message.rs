@@ -146,6 +146,20 @@ pub enum OpenError {
         /// Where it should be.
         dir: std::path::PathBuf,
     },
+    /// The partition holds something, and the log knows nothing of the group: entries that were acknowledged, and the vote, are lost.
+    #[error(
+        "the partition of group {group} in {} holds the entries up to {applied}, but the raft log knows nothing of the group: it was lost, or \
+         the directory is not the one that belongs to this log",
+        dir.display()
+    )]
+    LogGone {
+        /// Whose.
+        group: GroupId,
+        /// Where.
+        dir: std::path::PathBuf,
+        /// The last applied index.
+        applied: u64,
+    },
     /// openraft.
     #[error(transparent)]
     Replica(#[from] crate::raft::ReplicaError),

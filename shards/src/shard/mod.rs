@@ -10,6 +10,8 @@ mod consumer;
 mod damage;
 mod delivering;
 pub mod delivery;
+#[cfg(test)]
+mod emptied_tests;
 mod flight;
 #[cfg(test)]
 mod flight_tests;

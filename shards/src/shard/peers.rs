@@ -60,7 +60,7 @@ impl Group {
         if let Some(replica) = self.replica().filter(|replica| replica.status().leads) {
             let members = replica.members();
             for peer in members.nodes.iter().filter(|peer| **peer != self.me) {
-                let id = roster.member(*peer).map_or_else(|| peer.to_string(), |member| member.id.clone());
+                let id = roster.name(*peer);
                 self.metrics.set_replication_lag(self.id, &id, members.lag(*peer));
                 lags.insert(*peer, id);
             }

@@ -31,8 +31,10 @@ impl Shard {
         }
         // Before the first peer is written there is nobody; afterwards there is always somebody.
         if !registry.roster.members.is_empty() && *shards.roster() != registry.roster {
-            let present: Vec<&str> = registry.roster.present().map(|member| member.id.as_str()).collect();
-            tracing::info!(cluster = registry.roster.cluster, members = present.join(", "), "the members of the cluster");
+            if shards.roster().members != registry.roster.members {
+                let present: Vec<&str> = registry.roster.present().map(|member| member.id.as_str()).collect();
+                tracing::info!(cluster = registry.roster.cluster, members = present.join(", "), "the members of the cluster");
+            }
             let removed = registry.roster.member(self.me()).is_some_and(|me| me.removed);
             shards.set_roster(registry.roster);
             if removed && shards.set_removed() {

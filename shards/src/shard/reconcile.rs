@@ -7,6 +7,7 @@ mod step;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -53,18 +54,26 @@ impl Shard {
         self.links.reach().table().iter().filter(|(_, reach)| reach.links > 0).map(|(peer, _)| *peer).collect()
     }
 
-    /// Notes which groups are led from here, and whose voters have changed.
+    /// Notes which groups are led from here, whose voters have changed, and who has replicas.
     fn note_leaders(&self) {
+        let mut named = BTreeSet::new();
         for group in self.groups.borrow().values() {
             let leads = group.leads();
             let since = group.steering.led_since.get();
             group.steering.led_since.set(if leads { since.or_else(|| Some(clock::monotonic())) } else { None });
             let Some(replica) = group.replica() else { continue };
-            let voters = replica.members().voters();
+            let members = replica.members();
+            named.extend(members.nodes.iter().chain(members.configs.iter().flatten()));
+            let voters = members.voters();
             let before = group.steering.voters.replace(voters.clone());
             if !before.is_empty() && before != voters {
                 self.cluster.arming.borrow_mut().arm(clock::monotonic());
             }
+        }
+        if let Some(shards) = self.shards()
+            && **shards.0.named[self.index].load() != named
+        {
+            shards.0.named[self.index].store(Arc::new(named));
         }
     }
 

@@ -13,7 +13,7 @@ use futures_util::future::{Either, select};
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Inbound, Links, Reach};
-use crate::log::Log;
+use crate::log::{GroupState, Log};
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};
 use crate::raft::{Replica, Retention};
@@ -238,6 +238,8 @@ impl Shard {
         let damaged = group.damage.note(&self.options.metrics.disk);
         let logged = log.state();
         let purged = logged.purged.map(|position| position.index);
+        // A group has a vote before anything is applied: a log without one has lost it.
+        let in_log = logged != GroupState::default();
         let known = logged.last.or(logged.purged).or(logged.committed).is_some();
         let opened = self.storage.call(move |partitions| {
             if known && !Partition::is_there(&dir) {
@@ -245,6 +247,9 @@ impl Shard {
             }
             let partition = Partition::open_current(&dir, id, &options)?;
             let applied = partition.applied().map(|position| position.index);
+            if !in_log && let Some(applied) = applied {
+                return Err(OpenError::LogGone { group: id, dir, applied });
+            }
             if applied < purged {
                 return Err(OpenError::Behind { group: id, dir, applied, purged });
             }

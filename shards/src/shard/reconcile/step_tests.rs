@@ -12,7 +12,7 @@ fn roster(present: &[PeerNumber], removed: &[PeerNumber]) -> Roster {
     };
     let mut members: Vec<_> = present.iter().map(|n| member(n, false)).chain(removed.iter().map(|n| member(n, true))).collect();
     members.sort_by_key(|member| member.number);
-    Roster { cluster: "c".into(), members }
+    Roster { cluster: "c".into(), members, ..Roster::default() }
 }
 
 /// A group led by peer 1 with these voters and learners; everybody has the whole log of 100 entries but who is said to be behind.
