@@ -164,6 +164,24 @@ fn arrows_between_crates_point_one_way() {
     }
 }
 
+/// A thread that looks again and again for what another one has to do waits for ever when that one looks for it, too. What waits is
+/// told: by a channel, a mailbox's lane, a timer.
+#[test]
+fn nobody_spins() {
+    // The pulse wakes executors at its interval and waits for nobody.
+    for word in ["thread::yield_now", "spin_loop", "thread::sleep"] {
+        verdict(
+            &format!("{word} waits for nobody in the product"),
+            strays(&product_code(), word, &["shards/src/runtime/pulse.rs"]),
+        );
+    }
+}
+
+/// The product without its files of tests.
+fn product_code() -> Vec<Source> {
+    product().into_iter().filter(|source| !source.path.ends_with("_tests.rs")).collect()
+}
+
 #[test]
 fn files_are_short_enough_to_read() {
     let long = sources().into_iter().map(|s| (s.text.lines().count(), s.path)).filter(|(lines, _)| *lines > LINES_MAX);

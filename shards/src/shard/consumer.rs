@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::ids::{GroupId, Namespace};
-use crate::runtime::mailbox::SendError;
 use crate::shard::api::{Delivered, Rejection};
 use crate::shard::delivery::{ConsumerId, Flow};
 use crate::shard::handle::Shards;
@@ -18,20 +17,46 @@ use crate::shard::message::{Leases, Message, Parcel, Subscription};
 /// The groups of a consumer, on any thread.
 pub struct Kicker {
     shards: Shards,
-    consumer: ConsumerId,
-    groups: Vec<GroupId>,
+    kicks: Vec<Arc<Kick>>,
     /// Which of them hears first, so that none has always the first pick.
     turn: AtomicUsize,
 }
 
+/// The word to one group that a consumer has credit or room again. There is one of each at a time, so what waits in a mailbox is bounded
+/// by the consumers; and it must arrive, because the engine that it is for has asked for it and looks no more by itself.
+pub struct Kick {
+    group: GroupId,
+    consumer: ConsumerId,
+    under_way: AtomicBool,
+}
+
+impl Kick {
+    /// Which group it is for.
+    pub(super) fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// It has arrived: what the consumer changes from now on is a new one. Returns which consumer.
+    pub(super) fn arrived(&self) -> ConsumerId {
+        // Before the engine looks at the numbers: who changed them before it found a kick under way is seen by that look.
+        self.under_way.store(false, Ordering::SeqCst);
+        self.consumer
+    }
+}
+
 impl Kicker {
+    fn new(shards: Shards, consumer: ConsumerId, groups: impl Iterator<Item = GroupId>) -> Self {
+        let kick = |group| Arc::new(Kick { group, consumer, under_way: AtomicBool::new(false) });
+        Kicker { shards, kicks: groups.map(kick).collect(), turn: AtomicUsize::new(0) }
+    }
+
     /// Tells every group that there is credit or room again.
     pub fn kick(&self) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let groups = self.groups.iter().cycle().skip(turn % self.groups.len().max(1)).take(self.groups.len());
-        for group in groups {
-            // A full mailbox: the engines hear of the credit with the next kick, or at their next tick.
-            let _ = self.shards.post(*group, Message::Kick(*group, self.consumer));
+        for kick in self.kicks.iter().cycle().skip(turn % self.kicks.len().max(1)).take(self.kicks.len()) {
+            if !kick.under_way.swap(true, Ordering::SeqCst) {
+                self.shards.post_surely(kick.group, Message::Kick(Arc::clone(kick)));
+            }
         }
     }
 }
@@ -60,8 +85,7 @@ impl Consumer {
             by_group.entry(shards.route(&namespace)?).or_default().push(namespace);
         }
         let flow = Arc::new(Flow::new(queued_bytes_max));
-        let groups = by_group.keys().copied().collect();
-        let kicker = Arc::new(Kicker { shards: shards.clone(), consumer: id, groups, turn: AtomicUsize::new(0) });
+        let kicker = Arc::new(Kicker::new(shards.clone(), id, by_group.keys().copied()));
         let on_demand = by_group.len() > 1;
         let mut consumer = Consumer { shards, id, groups: Vec::new(), flow, kicker, deliveries: receiver };
         for (group, namespaces) in by_group {
@@ -134,9 +158,5 @@ impl Drop for Consumer {
 
 /// Takes a consumer back from a group, however full the mailbox is: a consumer that stayed would be given tasks for ever.
 fn leave(shards: &Shards, group: GroupId, consumer: ConsumerId, leases: Leases, gone: Option<oneshot::Sender<()>>) {
-    let mut message = Message::Unsubscribe(group, consumer, leases, gone);
-    while let Err(SendError::Full(back)) = shards.post(group, message) {
-        message = back;
-        std::thread::yield_now();
-    }
+    shards.post_surely(group, Message::Unsubscribe(group, consumer, leases, gone));
 }

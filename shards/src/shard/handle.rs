@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,7 +18,6 @@ use crate::link::{Established, Reach};
 use crate::machine::registry;
 use crate::partition::Viewer;
 use crate::roster::Roster;
-use crate::runtime::executor;
 use crate::runtime::mailbox::{self, SendError};
 use crate::shard::api::{
     Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
@@ -56,9 +54,6 @@ pub(super) struct Inner {
     /// Makes views of the groups' partitions, also of those that are closed by now.
     pub(super) viewers: ArcSwap<BTreeMap<GroupId, Viewer>>,
 }
-
-/// A message that found a mailbox full is brought again after this.
-const FULL_AGAIN: Duration = Duration::from_millis(1);
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
 /// are not `Send` themselves.
@@ -153,17 +148,34 @@ impl Shards {
     }
 
     pub(super) fn post_to(&self, index: usize, message: Message) -> Result<(), SendError<Message>> {
-        let here = HERE.with_borrow(|here| match here {
-            Some(here) if here.index == index && Arc::ptr_eq(&here.inner, &self.0) => Some(Rc::clone(&here.shard)),
-            _ => None,
-        });
-        match here {
+        match self.here(index) {
             Some(shard) => {
                 shard.dispatch(message);
                 Ok(())
             }
             None => self.0.mailboxes[index].send(message),
         }
+    }
+
+    /// Brings a message to the shard of a group that must arrive, however full its mailbox is; see [`mailbox::Sender::send_surely`] for
+    /// which ones may go this way. Lost with the shard only.
+    pub(super) fn post_surely(&self, group: GroupId, message: Message) {
+        self.post_surely_to(group.shard(self.count()), message);
+    }
+
+    pub(super) fn post_surely_to(&self, index: usize, message: Message) {
+        match self.here(index) {
+            Some(shard) => shard.dispatch(message),
+            None => self.send(index, message),
+        }
+    }
+
+    /// The shard, if it runs on this thread.
+    fn here(&self, index: usize) -> Option<Rc<Shard>> {
+        HERE.with_borrow(|here| match here {
+            Some(here) if here.index == index && Arc::ptr_eq(&here.inner, &self.0) => Some(Rc::clone(&here.shard)),
+            _ => None,
+        })
     }
 
     fn rejection<T>(&self, e: &SendError<T>) -> Rejection {
@@ -290,9 +302,9 @@ impl Shards {
         let mut groups = Vec::new();
         for index in 0..self.count() {
             let (tx, rx) = oneshot::channel();
-            if self.post_to(index, Message::Groups(tx)).is_ok() {
-                groups.extend(rx.await.unwrap_or_default());
-            }
+            // Surely, because groups that are left out would be taken for groups that are not there.
+            self.post_surely_to(index, Message::Groups(tx));
+            groups.extend(rx.await.unwrap_or_default());
         }
         groups.sort_by_key(|info| info.group);
         groups
@@ -301,7 +313,7 @@ impl Shards {
     /// Opens a group's replica on this peer; with `voters`, makes them the first voters.
     pub async fn open(&self, group: GroupId, voters: Vec<(PeerNumber, String)>) -> Result<(), OpenError> {
         let (tx, rx) = oneshot::channel();
-        self.post(group, Message::Open(group, voters, tx)).map_err(|_| OpenError::Stopping)?;
+        self.post_surely(group, Message::Open(group, voters, tx));
         rx.await.unwrap_or(Err(OpenError::Stopping))
     }
 
@@ -331,26 +343,12 @@ impl Shards {
     /// Ends every consumer of this peer: their streams say that the peer is stopping. What they hold stays theirs as long as the peer
     /// lives.
     pub fn end_consumers(&self) {
-        for index in 0..self.count() {
-            // A mailbox that is full now: its shard's consumers are cut off at the end of the drain time.
-            let _ = self.post_to(index, Message::EndConsumers);
-        }
+        self.for_each_shard(|| Message::EndConsumers);
     }
 
-    /// Brings a message to every shard; one whose mailbox is full now gets it as soon as there is room.
-    /// Called on an executor.
+    /// Brings a message to every shard, however full its mailbox is.
     pub(super) fn for_each_shard(&self, message: impl Fn() -> Message) {
-        for index in 0..self.count() {
-            if let Err(SendError::Full(mut message)) = self.post_to(index, message()) {
-                let shards = self.clone();
-                executor::spawn(async move {
-                    while let Err(SendError::Full(back)) = shards.post_to(index, message) {
-                        message = back;
-                        executor::sleep(FULL_AGAIN).await;
-                    }
-                });
-            }
-        }
+        (0..self.count()).for_each(|index| self.post_surely_to(index, message()));
     }
 
     /// Hands a connection to a peer to one of the shards.
@@ -402,13 +400,10 @@ impl Shards {
         registry::encode_slots(&groups)
     }
 
-    /// Puts a message into a shard's own mailbox, also from that shard. A full mailbox gives way in time: this waits for it.
+    /// Puts a message that must arrive into a shard's mailbox, also from that shard; see [`mailbox::Sender::send_surely`]. A shard that
+    /// has stopped drops it, and with it what it would have answered.
     pub fn send(&self, index: usize, message: Message) {
-        let mut message = message;
-        while let Err(SendError::Full(back)) = self.0.mailboxes[index].send(message) {
-            message = back;
-            std::thread::yield_now();
-        }
+        self.0.mailboxes[index].send_surely(message);
     }
 
     /// Stops every shard: what is under way is finished and made durable.

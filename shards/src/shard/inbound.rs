@@ -1,16 +1,12 @@
 //! What other peers ask of the groups of this shard.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures_channel::oneshot;
 use z4_proto::peer::{Done, Failure, failure};
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, Inbound};
-use crate::runtime::executor;
 use crate::runtime::mailbox::SendError;
 use crate::shard::handle::Shards;
 use crate::shard::message::Message;
@@ -18,64 +14,37 @@ use crate::shard::wire;
 use crate::shard::worker::Shard;
 
 /// The door through which links bring requests: to the shard that hosts the group, which is mostly the link's own and takes them at
-/// once. Another shard's mailbox may be full: then what wants an answer is refused, and the rest waits here, in its order.
+/// once. Another shard's mailbox may be full: then what wants an answer is refused. What wants none arrives all the same, in its order:
+/// it is about links and consumers, and the sender of a lost one would never know.
 pub(super) struct Door {
     shards: Shards,
-    waiting: Rc<RefCell<VecDeque<(usize, Message)>>>,
 }
 
 impl Door {
     pub(super) fn new(shards: Shards) -> Self {
-        Door { shards, waiting: Rc::default() }
-    }
-
-    fn bring(&self, index: usize, message: Message) {
-        let first = self.waiting.borrow().is_empty();
-        let back = match first {
-            true => match self.shards.post_to(index, message) {
-                Err(SendError::Full(back)) => back,
-                _ => return,
-            },
-            false => message,
-        };
-        if let Message::Inbound(_, group, _, Some(answer)) = back {
-            let text = format!("the mailbox of the shard with group {group} is full");
-            let _ = answer.send(Body::Failure(Failure { kind: failure::Kind::Overloaded.into(), text, limit: 0 }));
-            return;
-        }
-        self.waiting.borrow_mut().push_back((index, back));
-        if first {
-            executor::spawn(drain(self.shards.clone(), Rc::clone(&self.waiting)));
-        }
-    }
-}
-
-/// Brings what waits as soon as there is room.
-async fn drain(shards: Shards, waiting: Rc<RefCell<VecDeque<(usize, Message)>>>) {
-    loop {
-        let Some((index, message)) = waiting.borrow_mut().pop_front() else { return };
-        if let Err(SendError::Full(back)) = shards.post_to(index, message) {
-            waiting.borrow_mut().push_front((index, back));
-            executor::sleep(Duration::from_millis(1)).await;
-        }
+        Door { shards }
     }
 }
 
 impl Inbound for Door {
     fn ask(&self, from: PeerNumber, group: GroupId, body: Body, answer: oneshot::Sender<Body>) {
-        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, Box::new(body), Some(answer)));
+        let message = Message::Inbound(from, group, Box::new(body), Some(answer));
+        if let Err(SendError::Full(Message::Inbound(_, _, _, Some(answer)))) = self.shards.post(group, message) {
+            let text = format!("the mailbox of the shard with group {group} is full");
+            let _ = answer.send(Body::Failure(Failure { kind: failure::Kind::Overloaded.into(), text, limit: 0 }));
+        }
     }
 
     fn tell(&self, from: PeerNumber, group: GroupId, body: Body) {
-        self.bring(group.shard(self.shards.count()), Message::Inbound(from, group, Box::new(body), None));
+        self.shards.post_surely(group, Message::Inbound(from, group, Box::new(body), None));
     }
 
     fn up(&self, peer: PeerNumber) {
-        (0..self.shards.count()).for_each(|index| self.bring(index, Message::Reached(peer, true)));
+        self.shards.for_each_shard(|| Message::Reached(peer, true));
     }
 
     fn down(&self, peer: PeerNumber) {
-        (0..self.shards.count()).for_each(|index| self.bring(index, Message::Reached(peer, false)));
+        self.shards.for_each_shard(|| Message::Reached(peer, false));
     }
 }
 

@@ -1,5 +1,8 @@
-//! The one door of a shard: everything that another thread may ask of it. The mailbox is bounded; a message that finds it full comes
-//! back to its sender, which answers RESOURCE_EXHAUSTED, so nothing is lost without a word.
+//! The one door of a shard: everything that another thread may ask of it. The mailbox is bounded; a request that finds it full comes
+//! back to its sender, which answers RESOURCE_EXHAUSTED. What must arrive goes beside the bound ([`Shards::post_surely`]) and nobody
+//! waits for room, so nothing is lost without a word and no two shards wait for each other.
+//!
+//! [`Shards::post_surely`]: crate::shard::handle::Shards
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use crate::roster::{Registry, Roster};
 use crate::shard::api::{
     Answered, Consistency, Delivered, GroupInfo, Leased, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
 };
-use crate::shard::consumer::Kicker;
+use crate::shard::consumer::{Kick, Kicker};
 use crate::shard::delivery::{ConsumerId, Flow};
 use crate::shard::members::MoveError;
 use crate::shard::relay::Taken;
@@ -46,19 +49,19 @@ pub enum Message {
     Settle(GroupId, Namespace, Vec<Settle>, oneshot::Sender<Vec<Settled>>),
     /// A consumer comes. Lost with the shard only; the consumer's stream ends then.
     Subscribe(GroupId, Subscription),
-    /// A consumer goes; the sender is told when nothing more comes. Never refused: senders try again while the mailbox is full.
+    /// A consumer goes; the sender is told when nothing more comes. Arrives surely.
     Unsubscribe(GroupId, ConsumerId, Leases, Option<oneshot::Sender<()>>),
-    /// A consumer that was out of credit or room has some again. May be dropped when the mailbox is full: the next one makes up.
-    Kick(GroupId, ConsumerId),
-    /// The peer is about to stop: consumers' streams end, so that nobody waits for tasks that will not come.
+    /// A consumer that was out of credit or room has some again. Arrives surely; there is one for each consumer and group at a time.
+    Kick(Arc<Kick>),
+    /// The peer is about to stop: consumers' streams end, so that nobody waits for tasks that will not come. Arrives surely.
     EndConsumers,
-    /// Tell about every group of the shard.
+    /// Tell about every group of the shard. Arrives surely.
     Groups(oneshot::Sender<Vec<GroupInfo>>),
-    /// Open a replica; with `voters`, make them the first voters of the group.
+    /// Open a replica; with `voters`, make them the first voters of the group. Arrives surely.
     Open(GroupId, Vec<(PeerNumber, String)>, oneshot::Sender<Result<(), OpenError>>),
-    /// From another peer's link, for a group of this shard. Without an answer's sender, none is expected.
+    /// From another peer's link, for a group of this shard. Without an answer's sender, none is expected, and it arrives surely.
     Inbound(PeerNumber, GroupId, Box<Body>, Option<oneshot::Sender<Body>>),
-    /// A connection to another peer, for this shard.
+    /// A connection to another peer, for this shard. Arrives surely, like all that follows about the cluster.
     Link(crate::link::Established),
     /// A link to a peer is up, or none is left, on some shard.
     Reached(PeerNumber, bool),
@@ -72,11 +75,11 @@ pub enum Message {
     MoveLeader(GroupId, PeerNumber, oneshot::Sender<Result<(), MoveError>>),
     /// Spread leaders evenly again, on every peer (group 0).
     Rebalance,
-    /// Spread the leaders of this shard evenly again. May be dropped when the mailbox is full: it is asked for again.
+    /// Spread the leaders of this shard evenly again. Arrives surely.
     Arm,
     /// Read the last applied index of a replica and the hash over its state, together.
     StateHash(GroupId, Answer<(Option<u64>, u64)>),
-    /// Finish what is under way, make it durable, close everything.
+    /// Finish what is under way, make it durable, close everything. Arrives surely.
     Stop(oneshot::Sender<Result<(), String>>),
 }
 

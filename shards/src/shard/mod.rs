@@ -10,6 +10,7 @@ mod consumer;
 mod damage;
 mod delivering;
 pub mod delivery;
+mod early;
 #[cfg(test)]
 mod emptied_tests;
 mod flight;
@@ -33,6 +34,8 @@ mod message;
 mod mint;
 mod namespaces;
 mod operations;
+#[cfg(test)]
+mod parking_tests;
 mod peers;
 mod publish;
 mod queue;

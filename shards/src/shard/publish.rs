@@ -39,6 +39,8 @@ impl Shard {
             shards.set_roster(registry.roster);
             if removed && shards.set_removed() {
                 tracing::warn!("this peer was removed from the cluster; stop it, it serves nothing any more");
+                // Its replicas hear of no leader any more: consumers would wait here for ever.
+                shards.end_consumers();
             }
         }
     }

@@ -22,6 +22,21 @@ use crate::storage::Storage;
 /// The group of tasks that every test peer has, besides the registry.
 pub(super) const GROUP: GroupId = GroupId(1);
 
+/// What the shards of a test peer need to know.
+pub(super) fn options(dir: &Path, batch: BatchLimits) -> ShardOptions {
+    ShardOptions {
+        partitions_dir: dir.join("partitions"),
+        partition: PartitionOptions::default(),
+        batch,
+        delivery: delivery::Limits::default(),
+        trim_bytes: 256 << 20,
+        clock_skew_warn_ms: 500,
+        retention: Retention { retained_bytes: 64 << 20, held_bytes_max: 1 << 30 },
+        metrics: Metrics::new("test").expect("metrics"),
+        on_fatal: Arc::new(|what| eprintln!("fatal: {what}")),
+    }
+}
+
 /// One peer with one shard.
 pub(super) struct Peer {
     pub number: PeerNumber,
@@ -41,17 +56,7 @@ impl Peer {
         let (shards, mut inboxes) = Shards::new(1, 1_024);
         let log = Log::open(dir.join("log"), LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() }).await.expect("log");
         let storage = Storage::start("test-store").expect("storage");
-        let options = ShardOptions {
-            partitions_dir: dir.join("partitions"),
-            partition: PartitionOptions::default(),
-            batch,
-            delivery: delivery::Limits::default(),
-            trim_bytes: 256 << 20,
-            clock_skew_warn_ms: 500,
-            retention: Retention { retained_bytes: 64 << 20, held_bytes_max: 1 << 30 },
-            metrics: Metrics::new("test").expect("metrics"),
-            on_fatal: Arc::new(|what| eprintln!("fatal: {what}")),
-        };
+        let options = options(&dir, batch);
         let shard = Shard::new(0, options, log, storage, shards.reach().clone());
         let (running, handle) = (Rc::clone(&shard), shards.clone());
         let inbox = inboxes.pop().expect("one");

@@ -21,6 +21,7 @@ use crate::runtime::{clock, executor, mailbox};
 use crate::shard::api::{Rejection, SettleError};
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery;
+use crate::shard::early::Early;
 use crate::shard::group::Group;
 use crate::shard::handle::Shards;
 use crate::shard::inbound::Door;
@@ -69,6 +70,8 @@ pub struct Shard {
     /// This peer's number in the groups, and the cluster's id.
     identity: RefCell<(PeerNumber, String)>,
     pub(super) stopping: Cell<bool>,
+    /// Consumers of groups that are not open yet.
+    early: Early,
     /// Who is in the cluster, and what this shard does about it.
     pub(super) cluster: ClusterWork,
 }
@@ -85,6 +88,7 @@ impl Shard {
             links: Links::new(reach),
             identity: RefCell::default(),
             stopping: Cell::new(false),
+            early: Early::default(),
             cluster: ClusterWork::new(),
         })
     }
@@ -181,22 +185,24 @@ impl Shard {
                     let _ = answer.send(group.settle(namespace, settles).await);
                 });
             }
-            Message::Subscribe(id, subscription) => {
-                if let Some(group) = self.group(id) {
-                    group.subscribe(subscription);
-                }
-            }
-            Message::Unsubscribe(id, consumer, leases, gone) => {
-                if let Some(group) = self.group(id) {
-                    group.unsubscribe(consumer, leases, gone);
-                }
-            }
-            Message::Kick(id, consumer) => {
-                if let Some(group) = self.group(id) {
+            // One that comes after the end of all goes as well.
+            Message::Subscribe(..) if self.early.has_ended() => {}
+            Message::Subscribe(id, subscription) => match self.group(id) {
+                Some(group) => group.subscribe(subscription),
+                None => self.early.add(id, subscription),
+            },
+            Message::Unsubscribe(id, consumer, leases, gone) => match self.group(id) {
+                Some(group) => group.unsubscribe(consumer, leases, gone),
+                None => self.early.remove(id, consumer, gone),
+            },
+            Message::Kick(kick) => {
+                let consumer = kick.arrived();
+                if let Some(group) = self.group(kick.group()) {
                     group.kick(consumer);
                 }
             }
             Message::EndConsumers => {
+                self.early.end();
                 let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
                 groups.iter().for_each(|group| group.end_consumers());
             }
@@ -292,6 +298,7 @@ impl Shard {
             executor::spawn(Rc::clone(&leading).lead());
         };
         replica.watch_leadership(lead, move || following.follow());
+        self.early.take(id).into_iter().for_each(|subscription| group.subscribe(subscription));
         executor::spawn(Rc::clone(&group.batcher).run(replica.clone()));
         executor::spawn(Rc::clone(&group).keep_time());
         executor::spawn(watch(replica.clone(), Arc::clone(&self.options.on_fatal)));

@@ -25,8 +25,9 @@ use crate::runtime::{executor, mailbox};
 pub use pace::Pace;
 use pace::Paced;
 
-/// How many results may wait for the executor before the thread waits for it.
-const RESULTS_MAX: usize = 4_096;
+/// Results that wait for the executor without a list of their own. There can be more, one for each job that was given: the thread waits
+/// for nobody.
+const RESULTS_RING: usize = 4_096;
 
 /// How many results the executor takes before it lets other tasks run.
 const RESULTS_PER_TURN: usize = 64;
@@ -54,7 +55,7 @@ impl Storage {
     /// Starts the thread, and on the calling executor the task that takes its results.
     pub fn start(name: &str) -> io::Result<Self> {
         let (jobs, todo) = channel::unbounded::<Job>();
-        let (results, done) = mailbox::mailbox::<JobResult>(RESULTS_MAX);
+        let (results, done) = mailbox::mailbox::<JobResult>(RESULTS_RING);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&todo, &results))?;
         let inner = Rc::new(Inner {
             jobs: RefCell::new(Some(jobs)),
@@ -106,14 +107,8 @@ impl Storage {
 fn work(todo: &channel::Receiver<Job>, results: &mailbox::Sender<JobResult>) {
     let mut partitions = Partitions::new();
     for job in todo {
-        let mut result = job(&mut partitions);
-        // A full mailbox means that the executor is far behind: waiting for it is the backpressure.
-        while let Err(refused) = results.send(result) {
-            match refused {
-                mailbox::SendError::Full(back) => result = back,
-                mailbox::SendError::Closed(_) => return,
-            }
-            std::thread::yield_now();
+        if !results.send_surely(job(&mut partitions)) {
+            return;
         }
     }
 }
