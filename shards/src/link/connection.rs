@@ -14,6 +14,7 @@ use z4_proto::peer::{Append, Beats, Failure, Frame, Ping, Pong, beat, failure};
 
 use super::beats::{GATHER, Gathered};
 use super::error::LinkError;
+use super::outgoing::{Incoming, Outgoing, is_urgent};
 use super::{Links, frame};
 use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::net::{Socket, SocketCloser};
@@ -48,7 +49,7 @@ pub struct Connection {
     pub(super) remote_shard: u32,
     closer: SocketCloser,
     links: Links,
-    out: RefCell<BytesMut>,
+    out: RefCell<Outgoing>,
     /// Something waits to be sent, or the connection was closed.
     more: Notify,
     /// Wakers of those who wait for room.
@@ -92,7 +93,7 @@ impl Connection {
 
     /// Sends a request; the answer comes to the receiver, which is cancelled when the link goes down.
     pub(super) fn ask(&self, group: GroupId, body: Body) -> Result<oneshot::Receiver<Body>, LinkError> {
-        self.check_room()?;
+        self.check_room(is_urgent(&body))?;
         let id = self.next_id();
         self.put(&Frame { id, answer: false, group: group.0.into(), body: Some(body) });
         Ok(self.expect(id))
@@ -110,14 +111,14 @@ impl Connection {
 
     /// Sends a message that wants no answer.
     pub(super) fn tell(&self, group: GroupId, body: Body) -> Result<(), LinkError> {
-        self.check_room()?;
+        self.check_room(is_urgent(&body))?;
         self.put(&Frame { id: 0, answer: false, group: group.0.into(), body: Some(body) });
         Ok(())
     }
 
     /// Waits until less than half of the bound waits to be sent.
     pub(super) async fn room(&self) {
-        while self.closed.borrow().is_none() && self.out.borrow().len() > QUEUE_BYTES_MAX / 2 {
+        while self.closed.borrow().is_none() && self.out.borrow().bytes() > QUEUE_BYTES_MAX / 2 {
             let (tx, rx) = oneshot::channel();
             self.crowded.borrow_mut().push(tx);
             let _ = rx.await;
@@ -145,18 +146,20 @@ impl Connection {
         rx
     }
 
-    fn check_room(&self) -> Result<(), LinkError> {
+    /// What is urgent does not wait for the rest to become less.
+    fn check_room(&self, urgent: bool) -> Result<(), LinkError> {
         if let Some(reason) = &*self.closed.borrow() {
             return Err(LinkError::Down { peer: self.peer, reason: reason.clone() });
         }
-        match self.out.borrow().len() < QUEUE_BYTES_MAX {
+        let waiting = if urgent { self.out.borrow().urgent_bytes() } else { self.out.borrow().bytes() };
+        match waiting < QUEUE_BYTES_MAX {
             true => Ok(()),
             false => Err(LinkError::Full { peer: self.peer, limit: QUEUE_BYTES_MAX }),
         }
     }
 
     fn put(&self, frame: &Frame) {
-        frame::put(&mut self.out.borrow_mut(), frame);
+        self.out.borrow_mut().put(frame);
         self.more.call();
     }
 
@@ -173,12 +176,12 @@ impl Connection {
     async fn write(self: Rc<Self>, socket: Rc<Socket>) {
         loop {
             self.more.wait().await;
-            while !self.out.borrow().is_empty() {
-                let batch = self.out.borrow_mut().split();
+            loop {
+                let Some(batch) = self.out.borrow_mut().next() else { break };
                 if let Err(error) = socket.write_all(&batch).await {
                     return self.end(&format!("writing: {error}"));
                 }
-                if self.out.borrow().len() <= QUEUE_BYTES_MAX / 2 {
+                if self.out.borrow().bytes() <= QUEUE_BYTES_MAX / 2 {
                     self.crowded.take();
                 }
             }
@@ -189,7 +192,7 @@ impl Connection {
     }
 
     async fn read(self: Rc<Self>, socket: Rc<Socket>) {
-        let mut buffer = BytesMut::new();
+        let (mut buffer, mut incoming) = (BytesMut::new(), Incoming::default());
         let reason = loop {
             match socket.read(&mut buffer).await {
                 Ok(0) => break "the other end closed it".to_owned(),
@@ -197,7 +200,14 @@ impl Connection {
                 Err(error) => break format!("reading: {error}"),
             }
             loop {
-                match frame::take(&mut buffer) {
+                let whole = match frame::take(&mut buffer) {
+                    Ok(Some(Frame { body: Some(Body::Piece(piece)), .. })) => match incoming.take(&piece) {
+                        Ok(None) => continue,
+                        whole => whole,
+                    },
+                    whole => whole,
+                };
+                match whole {
                     Ok(Some(frame)) => self.take_in(frame),
                     Ok(None) => break,
                     Err(error) => return self.end(&error.to_string()),

@@ -8,6 +8,7 @@ mod beats;
 mod connection;
 mod error;
 mod frame;
+mod outgoing;
 mod reach;
 mod space;
 
