@@ -20,7 +20,6 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
-use z4::grpc::services::health;
 use z4::grpc::{ClusterView, Connections, Context, Limits, Me, NoObserver, Services, serve};
 use z4_proto as proto;
 use z4_proto::admin_client::AdminClient;
@@ -61,7 +60,7 @@ impl Edge {
                     observer: Arc::new(NoObserver),
                     cluster: Arc::new(Alone),
                 };
-                let services = Services::new(context, health(true).await).expect("our own descriptors");
+                let services = Services::new(context).expect("our own descriptors");
                 serve(listener, services, shared, async { stopped.await.unwrap_or(()) }).await;
             };
             net::run(serving).expect("io_uring");

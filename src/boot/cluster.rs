@@ -98,7 +98,12 @@ async fn until_led(shards: &Shards, me: PeerNumber) -> Result<(), BootError> {
     let alone = |voters: &[PeerNumber]| voters == [me] || (voters.is_empty() && me == 1);
     loop {
         let groups = shards.groups().await;
-        let Some(waiting) = groups.iter().find(|group| !group.serves && alone(&group.voters)) else { return Ok(()) };
+        let waiting = groups.iter().find(|group| !group.serves && alone(&group.voters));
+        // What serves says so a moment later.
+        let Some(waiting) = waiting.or_else(|| groups.iter().find(|group| alone(&group.voters) && shards.serving().is_err()))
+        else {
+            return Ok(());
+        };
         if tokio::time::Instant::now() >= until {
             return Err(BootError::NoLeader { group: waiting.group });
         }

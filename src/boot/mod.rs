@@ -165,6 +165,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         metrics: metrics.disk.clone(),
     })
     .map_err(BootError::SideThread)?;
+    health.watch(&shards);
     // The boot's own waiting happens on this thread; shards have executors of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(BootError::SideThread)?;
     let (threads, serve) = runtime.block_on(unless_stopped(&mut requests, opened(threads)))?;
@@ -174,7 +175,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let disk::Disk { incarnation, identity } = disk;
 
     let (prober, questions) = links::prober();
-    let starting = Serving::start(&config, (&standing, prober, &address), (&shards, &metrics), serve);
+    let starting = Serving::start(&config, (&standing, prober, &address, &health), (&shards, &metrics), serve);
     let serving = runtime.block_on(unless_stopped(&mut requests, starting))?;
     let sql = sql.map(|sql| sql.serve(&config, (&shards, &metrics), serving.view())).transpose()?;
     let links = Links {

@@ -17,6 +17,7 @@ use super::{BootError, options};
 use crate::config::Config;
 use crate::grpc::{self, ClusterView, Connections, Context, Services};
 use crate::links::{Prober, Standing};
+use crate::telemetry::health::Health;
 
 /// Whoever listens on a port of this machine answers within this.
 const CALL_MAX: Duration = Duration::from_secs(1);
@@ -67,15 +68,15 @@ impl Serving {
     /// Starts to serve on every shard. `starts` brings a server to its shard.
     pub async fn start(
         config: &Config,
-        (standing, prober, address): (&Arc<Standing>, Prober, &str),
+        (standing, prober, address, health): (&Arc<Standing>, Prober, &str, &Health),
         (shards, metrics): (&Shards, &Metrics),
         starts: Vec<oneshot::Sender<Server>>,
     ) -> Result<Self, BootError> {
         let failed =
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         check_free(config.bind_address, config.service_port).map_err(failed)?;
-        let view = View::new(standing, shards, prober, &config.peer_id);
-        let services = services(config, &view, shards, metrics).await?;
+        let view = View::new(standing, shards, prober, &config.peer_id, health);
+        let services = services(config, &view, shards, metrics)?;
         let connections = Connections::default();
         let mut serving =
             Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new(), view };
@@ -118,7 +119,7 @@ impl Serving {
     }
 }
 
-async fn services(config: &Config, view: &Arc<View>, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
+fn services(config: &Config, view: &Arc<View>, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
     let context = Context {
         shards: shards.clone(),
         limits: options::grpc(config),
@@ -126,7 +127,7 @@ async fn services(config: &Config, view: &Arc<View>, shards: &Shards, metrics: &
         observer: Arc::new(Counting::new(metrics.clone())),
         cluster: Arc::clone(view) as Arc<dyn ClusterView>,
     };
-    Ok(Services::new(context, grpc::services::health(true).await)?)
+    Ok(Services::new(context)?)
 }
 
 /// Refuses a port on which somebody listens. The shards' listeners share it with each other, and would share it with another process of

@@ -7,6 +7,7 @@ use z4_shards::shard::handle::Shards;
 
 use crate::grpc::{ClusterView, Me};
 use crate::links::{Found, Prober, Standing};
+use crate::telemetry::health::Health;
 
 /// What this peer knows of itself.
 pub struct View {
@@ -16,17 +17,19 @@ pub struct View {
     /// The id that the configuration gives it; empty: any.
     peer_id: String,
     service_address: OnceLock<String>,
+    health: Health,
 }
 
 impl View {
     /// A peer that does not listen to clients yet.
-    pub fn new(standing: &Arc<Standing>, shards: &Shards, prober: Prober, peer_id: &str) -> Arc<Self> {
+    pub fn new(standing: &Arc<Standing>, shards: &Shards, prober: Prober, peer_id: &str, health: &Health) -> Arc<Self> {
         Arc::new(View {
             standing: Arc::clone(standing),
             shards: shards.clone(),
             prober,
             peer_id: peer_id.to_owned(),
             service_address: OnceLock::new(),
+            health: health.clone(),
         })
     }
 
@@ -50,5 +53,9 @@ impl ClusterView for View {
 
     fn who_is_at<'a>(&'a self, address: &'a str, id: &'a str) -> Pin<Box<dyn Future<Output = Found> + 'a>> {
         Box::pin(self.prober.who_is_at(address, id))
+    }
+
+    fn serving(&self) -> Result<(), String> {
+        self.health.serving().map_err(|reason| reason.to_string())
     }
 }

@@ -143,7 +143,7 @@ options! {
         service_port: u16 = 6355, PORT, Unit::None;
         /// Links between peers. 0: the kernel chooses.
         peer_port: u16 = 6356, PORT, Unit::None;
-        /// HTTP: /metrics for Prometheus and /healthz. 0: the kernel chooses.
+        /// HTTP: /metrics for Prometheus, /healthz and /livez. 0: the kernel chooses.
         metrics_port: u16 = 2112, PORT, Unit::None;
         /// MySQL's protocol, for SQL. 0: the kernel chooses.
         sql_port: u16 = 3306, PORT, Unit::None;

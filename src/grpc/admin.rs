@@ -148,6 +148,7 @@ fn moved(id: &str, error: &MoveError) -> Status {
 #[async_trait]
 impl proto::admin_server::Admin for Admin {
     async fn check_health(&self, _: Request<proto::CheckHealthRequest>) -> Result<Response<proto::Status>, Status> {
+        self.context.cluster.serving().map_err(Status::unavailable)?;
         Ok(Response::new(proto::Status {}))
     }
 

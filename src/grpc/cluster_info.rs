@@ -34,6 +34,14 @@ pub trait ClusterView: Send + Sync {
     fn who_is_at<'a>(&'a self, _address: &'a str, _id: &'a str) -> Pin<Box<dyn Future<Output = Found> + 'a>> {
         Box::pin(std::future::ready(Found::Nobody("this peer calls nobody".to_owned())))
     }
+
+    /// Whether this peer serves.
+    ///
+    /// # Errors
+    /// Why not.
+    fn serving(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What this peer knows of the cluster besides itself.

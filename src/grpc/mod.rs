@@ -20,6 +20,7 @@ mod create_batch;
 mod create_stream;
 #[cfg(test)]
 mod fakes;
+mod health;
 mod invalid;
 mod lease;
 pub mod limits;

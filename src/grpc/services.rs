@@ -9,7 +9,6 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer as ReflectionV1;
 use tonic_reflection::pb::v1alpha::server_reflection_server::ServerReflectionServer as ReflectionV1Alpha;
 use z4_proto::admin_server::AdminServer;
@@ -20,6 +19,7 @@ use z4_shards::shard::handle::Shards;
 use super::admin::Admin;
 use super::cluster_info::ClusterView;
 use super::collection::Collection;
+use super::health::HealthService;
 use super::observe::Observer;
 use super::reflection::{Descriptors, Reflection};
 use super::{Invalid, Limits};
@@ -56,22 +56,19 @@ pub struct Services {
     reflection_alpha: ReflectionV1Alpha<Reflection>,
 }
 
-/// The names under which the health service answers, besides the empty one for the whole peer.
-pub const SERVICE_NAMES: [&str; 2] = ["z4.Collection", "z4.Admin"];
-
 impl Services {
-    /// Puts the services together. `health` says what `grpc.health.v1` answers; the peer sets it as it starts and stops.
+    /// Puts the services together.
     ///
     /// # Errors
     /// The descriptors of the protocol, which are part of this program, cannot be read.
-    pub fn new(context: Context, health: HealthReporter) -> Result<Self, prost::DecodeError> {
+    pub fn new(context: Context) -> Result<Self, prost::DecodeError> {
         let context = Arc::new(context);
         let message_bytes_max = context.limits.message_bytes_max;
         let reflection = Reflection::new(Descriptors::load()?);
         Ok(Self {
             collection: CollectionServer::new(Collection::new(context.clone())).max_decoding_message_size(message_bytes_max),
             admin: AdminServer::new(Admin::new(context.clone())).max_decoding_message_size(message_bytes_max),
-            health: HealthServer::new(HealthService::from_health_reporter(health)),
+            health: HealthServer::new(HealthService::new(context.clone())),
             reflection: ReflectionV1::new(reflection.clone()),
             reflection_alpha: ReflectionV1Alpha::new(reflection),
             context,
@@ -97,20 +94,5 @@ impl Services {
                 Box::pin(std::future::ready(Ok(Status::unimplemented(text).into_http())))
             }
         }
-    }
-}
-
-/// A health reporter with every service of the edge in the given state; the peer makes it before it serves.
-pub async fn health(serving: bool) -> HealthReporter {
-    let reporter = HealthReporter::new();
-    set_serving(&reporter, serving).await;
-    reporter
-}
-
-/// Tells `grpc.health.v1` that the peer serves, or that it does not.
-pub async fn set_serving(reporter: &HealthReporter, serving: bool) {
-    let status = if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
-    for name in ["", SERVICE_NAMES[0], SERVICE_NAMES[1]] {
-        reporter.set_service_status(name, status).await;
     }
 }

@@ -25,7 +25,7 @@ pub struct Ready {
     /// Links between peers.
     #[serde(rename = "peer", skip_serializing_if = "Option::is_none")]
     pub peer_port: Option<u16>,
-    /// `/metrics` and `/healthz`.
+    /// `/metrics`, `/healthz` and `/livez`.
     #[serde(rename = "metrics", skip_serializing_if = "Option::is_none")]
     pub metrics_port: Option<u16>,
     /// MySQL's protocol.

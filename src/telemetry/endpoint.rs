@@ -1,4 +1,4 @@
-//! The HTTP endpoint for machines that watch: `/metrics`, `/healthz`, and an index for people.
+//! The HTTP endpoint for machines that watch: `/metrics`, `/healthz`, `/livez`, and an index for people.
 //!
 //! Bounded in every direction: connections at a time, header size, and the seconds that one connection may last. Each request has a
 //! connection of its own; a scrape every few seconds does not need more.
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use z4_shards::metrics::Metrics;
 
-use super::health::{Health, Stage};
+use super::health::Health;
 use super::proc;
 
 /// Connections at a time; more wait in the listener's backlog.
@@ -34,14 +34,14 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const INDEX: &str = "<!doctype html><title>z4</title><h1>z4</h1><ul><li><a href=\"/metrics\">metrics</a><li><a href=\"/healthz\">healthz</a></ul>\n";
+const INDEX: &str = "<!doctype html><title>z4</title><h1>z4</h1><ul><li><a href=\"/metrics\">metrics</a><li><a href=\"/healthz\">healthz</a><li><a href=\"/livez\">livez</a></ul>\n";
 
 /// What the endpoint shows.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Behind `/metrics`.
     pub metrics: Metrics,
-    /// Behind `/healthz`.
+    /// Behind `/healthz` (does the peer serve) and `/livez` (should the process live).
     pub health: Health,
 }
 
@@ -94,17 +94,16 @@ impl Endpoint {
         }
         match path {
             "/metrics" => self.scrape(),
-            "/healthz" => match self.health.stage() {
-                // A probe that ended the process would end the mending with it.
-                Stage::Serving if self.metrics.disk.damaged.get() > 0 => {
-                    response(StatusCode::OK, TEXT, "serving, with damage on disk that is being mended\n")
-                }
-                Stage::Serving => response(StatusCode::OK, TEXT, "serving\n"),
-                Stage::Starting => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting\n"),
-                Stage::Stopping => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n"),
+            "/healthz" => match self.health.serving() {
+                Ok(()) => response(StatusCode::OK, TEXT, "serving\n"),
+                Err(reason) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not serving: {reason}\n")),
+            },
+            "/livez" => match self.health.alive() {
+                Ok(()) => response(StatusCode::OK, TEXT, "alive\n"),
+                Err(reason) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not alive: {reason}\n")),
             },
             "/" => response(StatusCode::OK, "text/html; charset=utf-8", INDEX),
-            _ => response(StatusCode::NOT_FOUND, TEXT, "not here: see /, /metrics, /healthz\n"),
+            _ => response(StatusCode::NOT_FOUND, TEXT, "not here: see /, /metrics, /healthz, /livez\n"),
         }
     }
 
@@ -136,6 +135,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::telemetry::health::Stage;
 
     fn serve(endpoint: Endpoint) -> SocketAddr {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("port");
@@ -186,9 +186,15 @@ mod tests {
         let health = endpoint.health.clone();
         let address = serve(endpoint);
         assert!(ask(address, "GET /healthz").0.starts_with("HTTP/1.1 503"));
+        assert!(ask(address, "GET /livez").0.starts_with("HTTP/1.1 200"), "a peer that starts is not to be killed");
         health.enter(Stage::Serving);
         let (head, body) = ask(address, "GET /healthz");
         assert!(head.starts_with("HTTP/1.1 200") && body == "serving\n", "{head} {body}");
+        // A peer that belongs to no cluster: no restart mends that.
+        health.watch(&z4_shards::shard::handle::Shards::new(1, 1).0);
+        let (head, body) = ask(address, "GET /healthz");
+        assert!(head.starts_with("HTTP/1.1 503") && body.contains("peer has no leader"), "{head} {body}");
+        assert!(ask(address, "GET /livez").0.starts_with("HTTP/1.1 200"));
         health.enter(Stage::Stopping);
         assert!(ask(address, "GET /healthz").0.starts_with("HTTP/1.1 503"));
     }

@@ -39,6 +39,13 @@ pub struct Args {
     pub command: Command,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct PingArgs {
+    /// Asks whether the peer answers at all, also when it waits to be added, has no leader, or was removed
+    #[arg(long)]
+    pub alive: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Prints the cluster as the target sees it: whether it is a member, the members, and every group with its replicas
@@ -46,7 +53,7 @@ pub enum Command {
     /// How far the replicas of a group are only its leader knows; leaders that can be reached are asked, too.
     Info,
     /// Asks every target whether it serves
-    Ping,
+    Ping(PingArgs),
     /// Adds the peer --peer HOST:PORT under the id --id ID to the cluster, and waits until it is a voter of every group
     ///
     /// The peer is called first: nothing is stored when nobody answers, or somebody who cannot be added. An id may be used again after

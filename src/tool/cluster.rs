@@ -20,22 +20,29 @@ pub async fn info(client: &Client, out: &mut Output) -> Result<(), ToolError> {
 #[derive(Serialize)]
 struct Pong {
     target: String,
+    #[serde(skip)]
+    alive: bool,
     round_trip_ms: f64,
 }
 
 impl Show for Pong {
     fn human(&self) -> String {
-        format!("{} serves ({:.3} ms)", self.target, self.round_trip_ms)
+        let does = if self.alive { "is alive" } else { "serves" };
+        format!("{} {does} ({:.3} ms)", self.target, self.round_trip_ms)
     }
 }
 
-/// Asks whether the targets serve: all of them, and fails if one does not.
-pub async fn ping(client: &Client, out: &mut Output, targets: &[String]) -> Result<(), ToolError> {
+/// Asks whether the targets serve, or answer at all: all of them, and fails if one does not.
+pub async fn ping(client: &Client, out: &mut Output, targets: &[String], alive: bool) -> Result<(), ToolError> {
     let mut failed = None;
     for target in targets {
         let started = tokio::time::Instant::now();
-        match client.check_health_at(target).await {
-            Ok(()) => out.show(&Pong { target: target.clone(), round_trip_ms: milliseconds(started.elapsed()) })?,
+        let asked = match alive {
+            true => client.info_at(target).await.map(|_| ()),
+            false => client.check_health_at(target).await,
+        };
+        match asked {
+            Ok(()) => out.show(&Pong { target: target.clone(), alive, round_trip_ms: milliseconds(started.elapsed()) })?,
             Err(error) => drop(failed.get_or_insert(error)),
         }
     }

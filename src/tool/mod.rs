@@ -72,7 +72,7 @@ async fn dispatch(args: Args) -> Result<(), ToolError> {
     let client = connect::connect(&args.target, args.timeout)?;
     match args.command {
         Command::Info => cluster::info(&client, &mut out).await,
-        Command::Ping => cluster::ping(&client, &mut out, &args.target).await,
+        Command::Ping(ping) => cluster::ping(&client, &mut out, &args.target, ping.alive).await,
         Command::AddPeer(how) => {
             let (peer, id) = members::addition(args.peer, args.id)?;
             members::add(&client, &mut out, &args.target, (peer, id), &how).await

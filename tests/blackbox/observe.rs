@@ -10,10 +10,11 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
-use z4_proto::{CreateTaskRequest, GetClusterInfoRequest, Membership};
+use z4_proto::admin_client::AdminClient;
+use z4_proto::{CheckHealthRequest, CreateTaskRequest, GetClusterInfoRequest, Membership};
 
 use crate::harness::wait::{until, within};
-use crate::harness::{Client, ConsumeStream, Peer, create, http};
+use crate::harness::{Client, ConsumeStream, Peer, create, http, members};
 
 /// Load balancers ask `grpc.health.v1`.
 #[tokio::test]
@@ -28,6 +29,61 @@ async fn health_says_serving() {
         assert_eq!(check(service).await.expect(service), ServingStatus::Serving, "{service}");
     }
     assert_eq!(check("z4.Nothing").await.expect_err("unknown").code(), Code::NotFound);
+}
+
+/// Story: a peer that waits to be added answers everybody who asks whether it serves: no, and why; and whoever asks whether it should live:
+/// yes. So does a peer of two whose other one has gone. When it is back, both serve; the one that is removed then does not.
+#[tokio::test]
+async fn health_is_told_truly_everywhere() {
+    let first = Peer::start().await;
+    let mut second = Peer::start_with(&[("Z4_BOOTSTRAP_CLUSTER", "false"), ("Z4_PEER_ID", "second")]).await;
+    told(&first, None).await;
+    told(&second, Some("peer has no leader")).await;
+    let client = first.client().await;
+    members::add(&client, "second", &second.peer_address()).await.expect("added");
+    members::until_replicas(&client, &["peer-1+", "second+"]).await;
+    told(&first, None).await;
+    told(&second, None).await;
+    second.kill().await;
+    told(&first, Some("peer has no leader")).await;
+    let info = members::info(&client).await;
+    assert!(info.leader_address.is_empty() && info.groups.iter().all(|group| group.leader.is_empty()), "{info:?}");
+    second.restart().await;
+    told(&first, None).await;
+    told(&second, None).await;
+    let client = first.client().await;
+    members::remove(&client, "second").await.expect("removed");
+    told(&second, Some("removed")).await;
+    told(&first, None).await;
+}
+
+/// Asks a peer in every way whether it serves, until all of them say so, or say why not.
+async fn told(peer: &Peer, not: Option<&str>) {
+    let channel = peer.client().await.channel();
+    let says = |text: &str| not.is_none_or(|why| text.contains(why));
+    until("everybody hears the same", async || {
+        let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.ok()?.into_inner();
+        let check = AdminClient::new(channel.clone()).check_health(CheckHealthRequest::default()).await;
+        let (head, body) = http::get(&peer.metrics_address(), "/healthz").await;
+        let status = if not.is_none() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let ping = ping(&peer.address(), &[]);
+        let agreed = health.status() == status
+            && check.as_ref().map_or_else(|e| e.code() == Code::Unavailable && says(e.message()), |_| not.is_none())
+            && check.is_ok() == not.is_none()
+            && head.starts_with("HTTP/1.1 200") == not.is_none()
+            && says(&body)
+            && ping == not.is_none();
+        agreed.then_some(())
+    })
+    .await;
+    assert!(http::get(&peer.metrics_address(), "/livez").await.0.starts_with("HTTP/1.1 200"), "no restart mends that");
+    assert!(ping(&peer.address(), &["--alive"]), "it is there");
+}
+
+/// Whether `z4t ping` says yes.
+fn ping(target: &str, more: &[&str]) -> bool {
+    let mut ping = std::process::Command::new(env!("CARGO_BIN_EXE_z4t"));
+    ping.args(["-t", target, "ping"]).args(more).output().expect("z4t runs").status.success()
 }
 
 /// grpcurl asks for the list of services and for the file of a symbol; with both it can call everything.

@@ -40,6 +40,11 @@ impl Client {
         self.channel.clone()
     }
 
+    /// The peer is there, whether it serves or not.
+    pub async fn answers(&self) -> bool {
+        self.admin.clone().get_cluster_info(GetClusterInfoRequest {}).await.is_ok()
+    }
+
     /// CheckHealth says that the peer serves.
     pub async fn healthy(&self) -> bool {
         self.admin.clone().check_health(CheckHealthRequest::default()).await.is_ok()

@@ -79,8 +79,8 @@ impl Peer {
             }
         }
         self.ports = Some(ports);
-        until("the peer answers CheckHealth", async || Client::connect(&self.address()).await?.healthy().await.then_some(()))
-            .await;
+        // It may have no leader until others are there.
+        until("the peer answers", async || Client::connect(&self.address()).await?.answers().await.then_some(())).await;
     }
 
     fn spawn(&mut self) {

@@ -93,6 +93,7 @@ pub(crate) fn next_step(state: &mut State, options: &LogOptions, flush: bool) ->
         released: Released::default(),
         moved: Vec::new(),
         sequence_end: None,
+        entry_bytes: 0,
     };
     let mut flags = if recycled { RECYCLED } else { 0 };
     if state.tail.offset == 0 {
@@ -157,6 +158,7 @@ struct Encoder {
     released: Released,
     moved: Vec<Moved>,
     sequence_end: Option<u64>,
+    entry_bytes: u64,
 }
 
 impl Encoder {
@@ -171,6 +173,7 @@ impl Encoder {
     fn op(&mut self, group: &mut Group, op: Op) -> Result<(), RecordError> {
         match op.kind {
             OpKind::Entry { position, payload, sequence } => {
+                self.entry_bytes += payload.len() as u64;
                 group.written.append(position)?;
                 let offset = self.put(group, &Change::Entry(position, Payload::new(&payload)));
                 self.sequence_end = Some(sequence + 1);
@@ -240,6 +243,7 @@ impl Encoder {
             records: self.records,
             previous_crc: state.tail.previous_crc,
         };
+        state.waiting_bytes = state.waiting_bytes.saturating_sub(self.entry_bytes);
         state.tail.previous_crc = header.seal(frame);
         state.tail.frame += 1;
         state.tail.offset += bytes as u64;

@@ -56,6 +56,7 @@ impl GroupLog {
         for LogEntry { position, payload } in entries {
             let sequence = state.cache(self.group, payload.clone());
             state.groups[self.group].index.push(position, payload.len() as u32);
+            state.waiting_bytes += payload.len() as u64;
             state.queue.push_back(Op::new(self.group, OpKind::Entry { position, payload, sequence }));
         }
         if let Some(last) = state.queue.back_mut() {
@@ -64,6 +65,11 @@ impl GroupLog {
         drop(state);
         self.log.work.raise();
         Ok(())
+    }
+
+    /// Bytes of entries, of all groups of this log, that wait for a frame.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.log.state.borrow().waiting_bytes
     }
 
     /// Makes a vote durable.

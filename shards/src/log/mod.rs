@@ -181,6 +181,7 @@ fn state(recovered: Option<Recovered>) -> State {
         group_numbers: groups.iter().enumerate().map(|(number, group)| (group.id, number)).collect(),
         groups,
         queue: VecDeque::new(),
+        waiting_bytes: 0,
         committed_waits: Vec::new(),
         checkpointed: if tail.offset > 0 { tail.segment } else { 0 },
         tail,

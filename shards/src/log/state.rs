@@ -73,6 +73,8 @@ pub(crate) struct State {
     pub(crate) group_numbers: HashMap<GroupId, usize>,
     /// What waits for the next frames, in order.
     pub(crate) queue: VecDeque<Op>,
+    /// Bytes of the entries among them.
+    pub(crate) waiting_bytes: u64,
     /// Groups whose commit mark waits for a frame.
     pub(crate) committed_waits: Vec<usize>,
     pub(crate) tail: Tail,

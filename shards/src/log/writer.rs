@@ -8,6 +8,7 @@ use super::error::{Stopped, describe};
 use super::options::LogObservation;
 use super::segments::{EmptyFile, Segment};
 use super::state::{Done, Shared};
+use crate::runtime::{clock, pace};
 
 /// Writes what is put in line until the log is closed and nothing is left, or a write fails.
 pub(crate) async fn run(log: Rc<Shared>) {
@@ -41,6 +42,7 @@ async fn write_all(log: &Rc<Shared>) {
 async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Done>)> {
     let Batch { file, segment, offset, buffer, records, done, mut released, moved, sequence_end } = batch;
     let bytes = buffer.len();
+    let since = clock::monotonic();
     let synced = match file.write_at(buffer, offset).await {
         Ok(()) => file.fdatasync().await,
         Err(error) => Err(error),
@@ -49,6 +51,7 @@ async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Don
         Ok(fdatasync) => fdatasync,
         Err(cause) => return Err((cause, done)),
     };
+    pace::measure(clock::monotonic().saturating_duration_since(since));
     let chores = {
         let mut state = log.state.borrow_mut();
         let state = &mut *state;
@@ -128,6 +131,7 @@ fn stop(log: &Rc<Shared>, cause: io::Error, mut waiting: Vec<Done>) {
     {
         let mut state = log.state.borrow_mut();
         state.stopped = Some(stopped.clone());
+        state.waiting_bytes = 0;
         waiting.extend(state.queue.drain(..).filter_map(|op| op.done));
     }
     for done in waiting {

@@ -34,6 +34,8 @@ impl Replica {
             Ok(request) => request,
             Err(e) => return invalid(&e.to_string()),
         };
+        // A lease lasts from now.
+        let told = self.tell();
         let prev = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id).or(prev);
         match self.raft.append_entries(request).await {
@@ -42,7 +44,8 @@ impl Replica {
                 if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
                     self.heard.set(Some(clock::monotonic()));
                 }
-                Body::Appended(wire::put_appended(response, prev, last))
+                let answer = wire::put_appended(response, prev, last);
+                Body::Appended(peer::Appended { result: answer.result, at: answer.at, higher: answer.higher, ..told })
             }
             Err(e) => stopped(&e),
         }
@@ -53,6 +56,9 @@ impl Replica {
             Ok(request) => request,
             Err(e) => return invalid(&e.to_string()),
         };
+        if !request.leadership_transfer && self.votes_from.is_some_and(|from| clock::monotonic() < from) {
+            return invalid("this replica has just started and may have granted a lease that is not over");
+        }
         let response = if ballot.pre { self.raft.pre_vote(request).await } else { self.raft.vote(request).await };
         match response {
             Ok(response) => Body::Vote(wire::put_voted(&response)),

@@ -52,13 +52,15 @@ impl Replica {
         }
     }
 
-    /// Waits until this replica has applied the entry at `index`. Returns also when the replica stops.
-    pub async fn applied(&self, index: u64) {
+    /// Waits until this replica has applied the entry at `index`. `false`: it has stopped before.
+    #[must_use = "a replica that has stopped has not applied it"]
+    pub async fn applied(&self, index: u64) -> bool {
         let mut metrics = self.raft.data_metrics();
         while metrics.borrow_watched().last_applied.is_none_or(|applied| applied.index < index) {
             if metrics.changed().await.is_err() {
-                return;
+                return metrics.borrow_watched().last_applied.is_some_and(|applied| applied.index >= index);
             }
         }
+        true
     }
 }

@@ -12,6 +12,7 @@ mod replica;
 mod retention;
 mod snapshot_receive;
 mod snapshot_send;
+mod standing;
 mod state_machine;
 #[cfg(test)]
 mod suite_tests;

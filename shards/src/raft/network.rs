@@ -10,13 +10,15 @@ use openraft::impls::BasicNode;
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult};
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse};
-use z4_proto::peer::Failure;
+use z4_proto::peer::{Appended, Failure};
 
 use super::retention::{Outrun, Sending};
+use super::standing::Followers;
 use super::types::{RaftVote, Snapshot, SnapshotData, TypeConfig};
 use super::{snapshot_send, wire};
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, LinkError, Links};
+use crate::runtime::pace;
 
 /// Appends to one follower that are sent and not answered.
 const APPENDS_IN_FLIGHT: usize = 8;
@@ -41,6 +43,7 @@ pub struct Network {
     pub links: Links,
     pub sending: Sending,
     pub outrun: Outrun,
+    pub followers: Followers,
 }
 
 /// The way to one replica.
@@ -49,6 +52,7 @@ pub struct ReplicaLink {
     links: Links,
     sending: Sending,
     outrun: Outrun,
+    followers: Followers,
     target: PeerNumber,
     /// Appends without entries, which leave with those of other groups.
     beats: bool,
@@ -57,7 +61,7 @@ pub struct ReplicaLink {
 impl Network {
     fn link(&self, target: PeerNumber, beats: bool) -> ReplicaLink {
         let (links, sending, outrun) = (self.links.clone(), self.sending.clone(), self.outrun.clone());
-        ReplicaLink { group: self.group, links, sending, outrun, target, beats }
+        ReplicaLink { group: self.group, links, sending, outrun, followers: self.followers.clone(), target, beats }
     }
 }
 
@@ -74,6 +78,11 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 }
 
 impl ReplicaLink {
+    fn appended(&self, answer: &Appended) -> AppendResult {
+        self.followers.heard(self.target, answer);
+        wire::appended(answer).map_err(|e| network_error(AnyError::new(&e)))
+    }
+
     async fn ask(&self, body: Body, within: Duration) -> Result<Body, RPCError<TypeConfig>> {
         answered(self.links.ask(self.target, self.group, body, within).await)
     }
@@ -106,7 +115,7 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
         match self.ask(Body::Append(wire::put_append(request)), APPEND_MAX).await? {
-            Body::Appended(answer) => Ok(match wire::appended(&answer).map_err(|e| network_error(AnyError::new(&e)))? {
+            Body::Appended(answer) => Ok(match self.appended(&answer)? {
                 Ok(at) => AppendEntriesResponse::PartialSuccess(at),
                 Err(StreamAppendError::Conflict(_)) => AppendEntriesResponse::Conflict,
                 Err(StreamAppendError::HigherVote(vote)) => AppendEntriesResponse::HigherVote(vote),
@@ -139,13 +148,16 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
                 futures_util::future::Either::Right(links.post(target, group, body, APPEND_MAX))
             }
         });
-        let outrun = self.outrun.clone();
+        let (outrun, followers) = (self.outrun.clone(), self.followers.clone());
         let answers = sent.buffered(APPENDS_IN_FLIGHT).map(move |answer| match answered(answer)? {
             // What it says is learned again, behind the snapshot.
             Body::Appended(_) if !beats && outrun.take(target) => {
                 Err(network_error(AnyError::error("the entries that it needs next are to be purged")))
             }
-            Body::Appended(answer) => wire::appended(&answer).map_err(|e| network_error(AnyError::new(&e))),
+            Body::Appended(answer) => {
+                followers.heard(target, &answer);
+                wire::appended(&answer).map_err(|e| network_error(AnyError::new(&e)))
+            }
             _ => Err(unexpected()),
         });
         Box::pin(std::future::ready(Ok(Box::pin(answers) as BoxStream<'s, AppendResult>)))
@@ -201,7 +213,7 @@ impl ReplicaLink {
         request: &VoteRequest<TypeConfig>,
         pre: bool,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Body::Ballot(wire::put_ballot(request, pre)), VOTE_MAX).await? {
+        match self.ask(Body::Ballot(wire::put_ballot(request, pre)), pace::stretch(VOTE_MAX)).await? {
             Body::Vote(answer) => wire::voted(&answer).map_err(|e| network_error(AnyError::new(&e))),
             _ => Err(unexpected()),
         }

@@ -17,6 +17,7 @@ use super::log_store::LogStore;
 use super::network::Network;
 use super::retention::{Follower, Outrun, Purge, Retention, SNAPSHOT_HOLDS, Sending, Standing};
 use super::snapshot_receive::SnapshotReceiver;
+use super::standing::{Followers, Progress};
 use super::state_machine::{GroupStateMachine, OnApplied};
 use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
 use crate::command::Reply;
@@ -24,7 +25,7 @@ use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
 use crate::log::GroupLog;
 use crate::partition::PartitionError;
-use crate::runtime::clock;
+use crate::runtime::{clock, executor, pace};
 use crate::storage::Storage;
 
 /// A follower whose last answer is older is taken for gone, and no log is kept for it alone.
@@ -32,6 +33,11 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// openraft has so long to take a view of the partition, which waits for what the storage thread has to do before.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(60);
+/// A leader proposes nothing while more bytes than these wait for its log's disk: some frames.
+const LOG_WAITING_BYTES_MAX: u64 = 16 << 20;
+
+/// How often a leader looks whether its log has caught up.
+const LOOK_AT_LOG: Duration = Duration::from_millis(2);
 
 /// Why a proposal has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -83,6 +89,11 @@ pub struct Replica {
     outrun: Outrun,
     /// When a leader last appended to the log here, or said that it lives.
     pub(super) heard: Rc<Cell<Option<Instant>>>,
+    /// What the followers told, while this replica leads.
+    pub(super) followers_told: Followers,
+    pub(super) progress: Rc<Progress>,
+    /// It may have granted a lease before it was opened: until then it votes for nobody.
+    pub(super) votes_from: Option<Instant>,
     _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
 }
 
@@ -108,14 +119,33 @@ impl Replica {
     ) -> Result<Replica, ReplicaError> {
         let failed = |reason: String| ReplicaError { group, reason };
         let config = config::config(cluster).map_err(failed)?;
+        pace::set_lease(config::LEASE);
         let receiver = SnapshotReceiver::new(group, storage.clone(), links.clone());
         let machine = GroupStateMachine::new(group, storage, on_applied);
         let sending = Sending::default();
         let outrun = Outrun::default();
-        let network = Network { group, links, sending: sending.clone(), outrun: outrun.clone() };
+        let followers_told = Followers::default();
+        let ways = (sending.clone(), outrun.clone(), followers_told.clone());
+        let network = Network { group, links, sending: ways.0, outrun: ways.1, followers: ways.2 };
+        // Who never voted has granted nothing.
+        let granted = log.state().vote.is_some();
+        let votes_from = granted.then(|| clock::monotonic() + pace::stretch(config::LEASE));
         let store = LogStore(log.clone());
         let raft = Raft::new(me, config, network, store, machine.clone()).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Replica { group, raft, receiver, log, machine, sending, outrun, heard: Rc::default(), _leadership: Rc::default() })
+        Ok(Replica {
+            group,
+            raft,
+            receiver,
+            log,
+            machine,
+            sending,
+            outrun,
+            heard: Rc::default(),
+            followers_told,
+            progress: Rc::default(),
+            votes_from,
+            _leadership: Rc::default(),
+        })
     }
 
     /// Calls `on_leading` with its term whenever this replica starts to lead, `on_following` when it no longer does; alternating.
@@ -213,7 +243,7 @@ impl Replica {
         let replication = m.replication.as_ref()?;
         let answered = |peer: &u64| {
             let at = m.heartbeat.as_ref().and_then(|heartbeat| *heartbeat.get(peer)?);
-            at.is_some_and(|at| at.elapsed() < ANSWERS_WITHIN)
+            at.is_some_and(|at| clock::monotonic().saturating_duration_since(at.real()) < pace::stretch(ANSWERS_WITHIN))
         };
         let follower = |(peer, matched): (&u64, &Option<LogId>)| {
             let matched = matched.map(|at| at.index);
@@ -223,19 +253,6 @@ impl Replica {
         Some(replication.iter().filter(|(peer, _)| **peer != m.id).map(follower).collect())
     }
 
-    /// While this replica leads: until when no other one can be elected, because a quorum answered heartbeats that were sent within a
-    /// lease before. `None`: it does not lead, or never heard from a quorum.
-    pub fn lease_until(&self) -> Option<Instant> {
-        let metrics = self.raft.metrics();
-        let m = metrics.borrow_watched();
-        if m.state != ServerState::Leader {
-            return None;
-        }
-        let alone = m.membership_config.voter_ids().eq([m.id]);
-        let acked = if alone { Some(clock::monotonic()) } else { m.last_quorum_acked.map(|at| *at) };
-        acked.map(|at| at + config::LEASE)
-    }
-
     /// How long ago this replica heard from its leader. As the leader: nothing as long as no other one can have been elected, then since a
     /// quorum was heard of. `None`: it never heard.
     pub fn silence(&self) -> Option<Duration> {
@@ -243,8 +260,8 @@ impl Replica {
         if !self.leads() {
             return self.heard.get().map(|heard| now.saturating_duration_since(heard));
         }
-        let silence = self.lease_until().map(|until| (now + config::LEASE).saturating_duration_since(until));
-        silence.map(|silence| if silence < config::LEASE { Duration::ZERO } else { silence })
+        let until = self.lease_until()?;
+        Some(if now < until { Duration::ZERO } else { now.saturating_duration_since(until) + config::LEASE })
     }
 
     /// This replica leads.
@@ -265,6 +282,14 @@ impl Replica {
             committed_index: m.local_committed.max(m.cluster_committed).map(|id| id.index),
             purged_index: m.purged.map(|id| id.index),
             voters: m.membership_config.voter_ids().collect(),
+        }
+    }
+
+    /// Waits until little enough waits for this replica's log disk that another entry can be proposed. Followers alone can commit entries, and
+    /// a leader with a slow disk would collect in memory what it has not written.
+    pub async fn log_room(&self) {
+        while self.log.waiting_bytes() > LOG_WAITING_BYTES_MAX {
+            executor::sleep(LOOK_AT_LOG).await;
         }
     }
 

@@ -83,6 +83,7 @@ pub fn put_appended(response: AppendEntriesResponse<TypeConfig>, prev: Option<Lo
         result: result.into(),
         at: at.map(put_log_id),
         higher: higher.map(put_vote),
+        ..peer::Appended::default()
     };
     match response {
         AppendEntriesResponse::Success => answer(appended::Result::Matched, last.as_ref(), None),

@@ -37,6 +37,10 @@ pub trait Faults {
     fn before_write(&self, path: &Path, at: u64, bytes: usize) -> io::Result<()>;
     /// An error here is the sync's error.
     fn before_sync(&self, path: &Path) -> io::Result<()>;
+    /// So much longer the sync takes.
+    fn sync_delay(&self, _path: &Path) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Where files are opened: the real disk, behind faults when there are some.
@@ -153,6 +157,10 @@ impl File {
             faults.before_sync(&self.path()).map_err(|e| named("fdatasync", &self.path())(e))?;
         }
         let start = Instant::now();
+        let delay = self.faults.as_ref().map_or(Duration::ZERO, |faults| faults.sync_delay(&self.path()));
+        if !delay.is_zero() {
+            glommio::timer::sleep(delay).await;
+        }
         self.file.fdatasync().await.map_err(plain).map_err(|e| named("fdatasync", &self.path())(e))?;
         Ok(start.elapsed())
     }

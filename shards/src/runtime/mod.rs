@@ -9,6 +9,7 @@ pub mod files;
 pub mod mailbox;
 pub mod net;
 pub mod notify;
+pub mod pace;
 pub mod probe;
 mod pulse;
 mod raft;

@@ -13,6 +13,7 @@ use openraft_rt::AsyncRuntime;
 use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot, TokioWatch};
 
 use super::clock;
+use super::pace::{self, PacedInstant};
 
 /// The common beat of openraft's ticks. Short beside the heartbeat interval, long beside what a wake costs.
 const BEAT: Duration = Duration::from_millis(50);
@@ -61,7 +62,7 @@ impl AsyncRuntime for ExecutorRuntime {
     type JoinError = TaskGone;
     type JoinHandle<T: 'static> = TaskHandle<T>;
     type Sleep = LocalBoxFuture<'static, ()>;
-    type Instant = Instant;
+    type Instant = PacedInstant;
     type TimeoutError = Elapsed;
     type Timeout<R, T: Future<Output = R>> = Timeout<T>;
     type ThreadLocalRng = rand::rngs::ThreadRng;
@@ -74,24 +75,25 @@ impl AsyncRuntime for ExecutorRuntime {
         TaskHandle(glommio::spawn_local(future).detach())
     }
 
+    /// As long as it takes by openraft's clock, as that goes now.
     fn sleep(duration: Duration) -> Self::Sleep {
-        Box::pin(glommio::timer::sleep(duration))
+        Box::pin(glommio::timer::sleep(pace::stretch(duration)))
     }
 
     /// Ends on a common beat: openraft spreads the ticks of its groups over time (a tick each 40 ms), and each would wake the executor,
     /// and send its heartbeats, by itself.
-    fn sleep_until(deadline: Instant) -> Self::Sleep {
-        let wait = deadline.saturating_duration_since(clock::monotonic());
-        let past = deadline.saturating_duration_since(*EPOCH).as_micros() % BEAT.as_micros();
-        Self::sleep(wait + BEAT - Duration::from_micros(past as u64))
+    fn sleep_until(deadline: PacedInstant) -> Self::Sleep {
+        let wait = deadline.wait();
+        let past = (clock::monotonic() + wait).saturating_duration_since(*EPOCH).as_micros() % BEAT.as_micros();
+        Box::pin(glommio::timer::sleep(wait + BEAT - Duration::from_micros(past as u64)))
     }
 
     fn timeout<R, F: Future<Output = R>>(duration: Duration, future: F) -> Self::Timeout<R, F> {
         Timeout { future: Box::pin(future), sleep: Self::sleep(duration) }
     }
 
-    fn timeout_at<R, F: Future<Output = R>>(deadline: Instant, future: F) -> Self::Timeout<R, F> {
-        Self::timeout(deadline.saturating_duration_since(clock::monotonic()), future)
+    fn timeout_at<R, F: Future<Output = R>>(deadline: PacedInstant, future: F) -> Self::Timeout<R, F> {
+        Timeout { future: Box::pin(future), sleep: Box::pin(glommio::timer::sleep(deadline.wait())) }
     }
 
     fn is_panic(_: &TaskGone) -> bool {

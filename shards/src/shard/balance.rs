@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::ids::PeerNumber;
-use crate::runtime::{clock, executor};
+use crate::runtime::{clock, executor, pace};
 use crate::shard::group::Group;
 use crate::shard::hand_over::LAG_MAX;
 use crate::shard::worker::Shard;
@@ -96,9 +96,15 @@ impl Shard {
     pub(super) fn spread_leaders(&self, groups: &[Rc<Group>]) {
         let now = clock::monotonic();
         let well = self.well(now);
-        if !self.cluster.arming.borrow_mut().observe(now, &well) {
+        let mut arming = self.cluster.arming.borrow_mut();
+        if !arming.observe(now, &well) {
             return;
         }
+        if !pace::is_quick() {
+            // An election may take longer than what it is good for. It is put off, not left out.
+            return arming.arm(now);
+        }
+        drop(arming);
         let count = self.shards().map_or(0, |shards| shards.all_groups().len());
         // Mostly there is one set of voters, and one plan for all groups.
         let mut plans: BTreeMap<BTreeSet<PeerNumber>, Vec<PeerNumber>> = BTreeMap::new();
@@ -132,9 +138,10 @@ impl Group {
 
     /// Another peer can take over.
     fn is_ready(&self, to: PeerNumber) -> bool {
-        let members = self.replica().map(|replica| replica.members()).unwrap_or_default();
+        let Some(replica) = self.replica() else { return false };
+        let members = replica.members();
         let calm = members.committed && members.configs.len() == 1;
-        to != self.me && calm && members.lag(to).is_some_and(|lag| lag <= LAG_MAX)
+        to != self.me && calm && members.lag(to).is_some_and(|lag| lag <= LAG_MAX) && replica.is_well(to, LAG_MAX)
     }
 }
 

@@ -245,7 +245,11 @@ impl Batcher {
         executor::spawn(Rc::clone(&self).keep_time());
         loop {
             self.more.wait().await;
-            while let Some(departure) = self.next() {
+            loop {
+                if matches!(self.route(), Route::Here { .. }) {
+                    replica.log_room().await;
+                }
+                let Some(departure) = self.next() else { break };
                 match departure {
                     Departure::Propose { term, flight, entry } => {
                         let landing = Landing::new(&self, flight);

@@ -63,6 +63,10 @@ pub struct Group {
     pub(super) engines: Cell<u64>,
     /// This replica was elected, and catches up with what earlier leaders committed.
     pub(super) becoming: Cell<bool>,
+    /// When the group last had a leader that this peer heard.
+    pub(super) led_at: Cell<Option<Instant>>,
+    /// Why the replica cannot serve, whoever leads.
+    pub(super) trouble: RefCell<Option<Arc<str>>>,
     /// Those who wait for another leader.
     pub(super) route_watch: RouteWatch,
     pub(super) limits: delivery::Limits,
@@ -127,6 +131,8 @@ impl Group {
             handing_over: Cell::new(0),
             engines: Cell::new(0),
             becoming: Cell::new(false),
+            led_at: Cell::new(None),
+            trouble: RefCell::default(),
             route_watch: RouteWatch::default(),
             limits: options.delivery,
             namespaces: NamespaceCount::default(),
@@ -245,7 +251,7 @@ impl Group {
         let info = |peer: &PeerNumber| ReplicaInfo { peer: *peer, voter: members.is_voter(*peer), matched: told(*peer) };
         Some(GroupInfo {
             group: self.id,
-            leader: status.leader,
+            leader: self.heard_leader(),
             serves: self.leads() && self.holds_lease(),
             term: status.term,
             last_log_index: status.last_log_index,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ids::PeerNumber;
 use crate::raft::Replica;
-use crate::runtime::{clock, executor};
+use crate::runtime::{clock, executor, pace};
 use crate::shard::group::Group;
 use crate::shard::members::MoveError;
 
@@ -39,7 +39,7 @@ impl Group {
 
     async fn move_to(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
         // A voter that lacks an entry when it is asked does nothing, and the group is without a leader until the next election.
-        let until = clock::monotonic() + CATCH_UP_MAX;
+        let until = clock::monotonic() + pace::stretch(CATCH_UP_MAX);
         while self.batcher.in_flight() > 0 || replica.members().lag(to) != Some(0) {
             if clock::monotonic() >= until {
                 return Err(MoveError::Unfit(format!(
@@ -55,7 +55,7 @@ impl Group {
         tracing::info!(group = %self.id, to, "handing over");
         self.step_aside();
         replica.ask_to_lead(to).await.map_err(|e| MoveError::Unreachable(e.to_string()))?;
-        match replica.other_leader(TAKE_OVER_MAX).await {
+        match replica.other_leader(pace::stretch(TAKE_OVER_MAX)).await {
             Some(leader) if leader == to => Ok(()),
             Some(leader) => Err(MoveError::Unfit(format!("group {}: peer {leader} was elected instead of peer {to}", self.id))),
             None => Err(MoveError::TimedOut { group: self.id, to: format!("peer {to}"), seconds: TAKE_OVER_MAX.as_secs() }),
@@ -72,6 +72,7 @@ impl Group {
             return unfit(format!("peer {} is not connected with it", self.me));
         }
         match members.lag(to) {
+            Some(lag) if lag <= LAG_MAX && replica.hangs(to) => unfit("it does not apply what was committed".to_owned()),
             Some(lag) if lag <= LAG_MAX => Ok(()),
             Some(lag) => unfit(format!("it lacks {lag} entries of the log; {LAG_MAX} are allowed")),
             None => unfit("it is not known what it has of the log".to_owned()),

@@ -25,6 +25,7 @@ use crate::shard::api::{
 pub use crate::shard::consumer::Consumer;
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::{Answer, Message, OpenError};
+use crate::shard::serving::Board;
 use crate::shard::worker::Shard;
 
 /// The shard that runs on a thread, with the handle to which it belongs.
@@ -51,6 +52,8 @@ pub(super) struct Inner {
     removed: AtomicBool,
     /// Who has a replica of the groups here, for each shard.
     pub(super) named: Vec<ArcSwap<BTreeSet<PeerNumber>>>,
+    /// How the groups of each shard are.
+    pub(super) board: Board,
     /// Makes views of the groups' partitions, also of those that are closed by now.
     pub(super) viewers: ArcSwap<BTreeMap<GroupId, Viewer>>,
 }
@@ -75,6 +78,7 @@ impl Shards {
                 roster: ArcSwap::default(),
                 removed: AtomicBool::new(false),
                 named: (0..shards).map(|_| ArcSwap::default()).collect(),
+                board: Board::new(shards),
                 viewers: ArcSwap::default(),
             })),
             inboxes,
@@ -360,6 +364,11 @@ impl Shards {
     pub fn identify(&self, me: PeerNumber, cluster: &str) {
         self.0.me.store(me, Ordering::Relaxed);
         (0..self.count()).for_each(|index| self.send(index, Message::Identify(me, cluster.to_owned())));
+    }
+
+    /// This peer's number; 0: it belongs to no cluster yet.
+    pub(super) fn me(&self) -> PeerNumber {
+        self.0.me.load(Ordering::Relaxed)
     }
 
     /// Which peers this one reaches.

@@ -29,6 +29,8 @@ mod leases_tests;
 mod lists;
 #[cfg(test)]
 mod lists_tests;
+#[cfg(test)]
+mod liveness_tests;
 pub mod members;
 mod message;
 mod mint;
@@ -54,6 +56,7 @@ mod replication_tests;
 mod room;
 mod route_watch;
 mod served;
+pub mod serving;
 mod stake;
 mod steering;
 #[cfg(test)]

@@ -4,12 +4,18 @@
 //! Followers vote for nobody within a lease after the last heartbeat that they answered, so within the lease counted from the moment
 //! when the last answered heartbeats were sent nobody else leads. Outside of it a task that this leader holds may have been
 //! acknowledged through another one already.
+//!
+//! A leader whose partition applies nothing although entries are committed answers nothing either, while its heartbeats keep everybody
+//! else from leading: it has another replica lead, and when none can, ends the process.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::runtime::{clock, executor};
+use crate::ids::PeerNumber;
+use crate::raft::Replica;
+use crate::runtime::{clock, executor, pace};
 use crate::shard::group::Group;
+use crate::shard::hand_over::LAG_MAX;
 use crate::shard::worker::Shard;
 
 /// How often is looked.
@@ -18,8 +24,22 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A leader that has not heard from a quorum for so many looks serves no more until it does.
 const LOOKS_MAX: u32 = 20;
 
+/// A replica that has applied nothing for so long, although something was committed, hangs. Shorter in the tests, which wait for it.
+const HANGS_AFTER: Duration = Duration::from_secs(if cfg!(test) { 4 } else { 10 });
+
+/// A leader that hangs for so long, and could not have another replica lead, ends the process: the others go on without it.
+const HANGS_MAX: Duration = Duration::from_secs(60);
+
+/// A leader that hangs asks another replica to lead so often.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
+
 /// A transfer of leadership that has not happened after so many looks will not.
 const HAND_OVER_LOOKS: u32 = 20;
+
+/// So many looks on a quick disk, more of them on a slow one.
+fn stretched(looks: u32) -> u32 {
+    (pace::stretch(LOOK * looks).as_millis() / LOOK.as_millis()) as u32
+}
 
 impl Group {
     /// No other replica can have been elected: tasks may be delivered.
@@ -41,7 +61,53 @@ impl Group {
     /// leadership has not moved after a while.
     pub(super) fn step_aside(self: &Rc<Self>) {
         self.follow();
-        self.handing_over.set(HAND_OVER_LOOKS);
+        self.handing_over.set(stretched(HAND_OVER_LOOKS));
+    }
+
+    /// Looks whether what is committed is applied.
+    fn look_at_apply(self: &Rc<Self>) {
+        let Some(replica) = self.replica() else { return };
+        let stalled = replica.stalled();
+        if stalled < HANGS_AFTER {
+            if self.trouble.take().is_some() {
+                tracing::info!(group = %self.id, "the partition applies entries again");
+            }
+            return;
+        }
+        let seconds = stalled.as_secs();
+        let what = format!("the partition hangs: nothing was applied for {seconds} s although entries are committed");
+        if self.trouble.replace(Some(what.clone().into())).is_none() {
+            tracing::error!(group = %self.id, seconds, "the partition hangs");
+        }
+        if replica.leads() {
+            self.lead_no_more(&replica, stalled, &what);
+        }
+    }
+
+    fn lead_no_more(self: &Rc<Self>, replica: &Replica, stalled: Duration, what: &str) {
+        let members = replica.members();
+        let others: Vec<PeerNumber> = members.voters().into_iter().filter(|peer| *peer != self.me).collect();
+        if others.is_empty() {
+            // Nobody else has the data.
+            return;
+        }
+        if stalled >= HANGS_MAX {
+            return (self.on_fatal)(&format!("group {}: {what}, and no other peer takes over", self.id));
+        }
+        let now = clock::monotonic();
+        let to = others.into_iter().find(|peer| members.lag(*peer) == Some(0) && replica.is_well(*peer, LAG_MAX));
+        let Some(to) = to.filter(|_| self.steering.moved.get().is_none_or(|at| now.duration_since(at) >= ASK_AGAIN)) else {
+            return;
+        };
+        self.steering.moved.set(Some(now));
+        tracing::warn!(group = %self.id, to, "a leader that hangs has another peer lead");
+        self.step_aside();
+        let (group, replica) = (Rc::clone(self), replica.clone());
+        executor::spawn(async move {
+            if let Err(error) = replica.ask_to_lead(to).await {
+                tracing::warn!(group = %group.id, to, %error, "the other peer does not lead");
+            }
+        });
     }
 
     /// Looks after the quorum.
@@ -54,7 +120,8 @@ impl Group {
         }
         if !self.holds_lease() {
             self.alone.set(self.alone.get() + 1);
-            if self.alone.get() == LOOKS_MAX && self.leads() {
+            // On slow disks answers take longer.
+            if self.alone.get() >= stretched(LOOKS_MAX) && self.leads() {
                 tracing::warn!(group = %self.id, "no quorum answers; not serving until one does");
                 self.follow();
             }
@@ -78,9 +145,13 @@ impl Shard {
     /// Looks after the quorums of its groups, for as long as it runs.
     pub(super) async fn watch_quorums(self: Rc<Self>) {
         while !self.stopping.get() {
+            self.write_down();
             executor::sleep(LOOK).await;
             let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
-            groups.iter().for_each(Group::look_at_quorum);
+            groups.iter().for_each(|group| {
+                group.look_at_apply();
+                group.look_at_quorum();
+            });
         }
     }
 }

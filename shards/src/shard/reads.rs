@@ -88,7 +88,8 @@ impl Group {
         let replica = self.replica().ok_or_else(|| self.no_leader())?;
         let left = until.saturating_duration_since(clock::monotonic());
         match select(pin!(replica.applied(index)), pin!(executor::sleep(left))).await {
-            Either::Left(_) => Ok(()),
+            Either::Left((true, _)) => Ok(()),
+            Either::Left((false, _)) => Err(Rejection::Stopping),
             Either::Right(_) => Err(Rejection::Behind { group: self.id }),
         }
     }

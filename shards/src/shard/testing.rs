@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::partition::PartitionOptions;
 use crate::raft::Retention;
 use crate::runtime::executor;
+use crate::runtime::files::Disk;
 use crate::shard::handle::Shards;
 use crate::shard::{BatchLimits, Message, Shard, ShardOptions, delivery};
 use crate::storage::Storage;
@@ -52,9 +53,15 @@ impl Peer {
 
     /// The same with other bounds.
     pub async fn start_with(number: PeerNumber, dir: &Path, batch: BatchLimits) -> Peer {
+        Peer::start_on(number, dir, batch, Disk::default()).await
+    }
+
+    /// The same with its log on another disk.
+    pub async fn start_on(number: PeerNumber, dir: &Path, batch: BatchLimits, disk: Disk) -> Peer {
         let dir = dir.join(format!("peer-{number}"));
         let (shards, mut inboxes) = Shards::new(1, 1_024);
-        let log = Log::open(dir.join("log"), LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() }).await.expect("log");
+        let log =
+            Log::open(dir.join("log"), LogOptions { segment_bytes: 1 << 20, disk, ..LogOptions::default() }).await.expect("log");
         let storage = Storage::start("test-store").expect("storage");
         let options = options(&dir, batch);
         let shard = Shard::new(0, options, log, storage, shards.reach().clone());
@@ -94,9 +101,14 @@ pub(super) async fn three(dir: &Path) -> Vec<Peer> {
 
 /// The same with other bounds.
 pub(super) async fn three_with(dir: &Path, batch: BatchLimits) -> Vec<Peer> {
+    three_on(dir, batch, &[Disk::default(), Disk::default(), Disk::default()]).await
+}
+
+/// The same with their logs on other disks.
+pub(super) async fn three_on(dir: &Path, batch: BatchLimits, disks: &[Disk; 3]) -> Vec<Peer> {
     let mut peers = Vec::new();
-    for number in 1..=3 {
-        peers.push(Peer::start_with(number, dir, batch).await);
+    for (number, disk) in (1..=3).zip(disks) {
+        peers.push(Peer::start_on(number, dir, batch, disk.clone()).await);
     }
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         connect(&peers[a], &peers[b]);

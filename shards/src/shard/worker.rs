@@ -36,6 +36,9 @@ const MESSAGES_PER_TURN: usize = 256;
 /// How long a graceful stop waits for what is under way.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
+/// A storage thread that does not come to measuring within this is busy with something else.
+const MEASURE_MAX: Duration = Duration::from_secs(5);
+
 /// What the shards of a peer need to know.
 #[derive(Clone)]
 pub struct ShardOptions {
@@ -120,6 +123,11 @@ impl Shard {
     /// This peer's number.
     pub(super) fn me(&self) -> PeerNumber {
         self.identity.borrow().0
+    }
+
+    #[cfg(test)]
+    pub(super) fn log_of(&self, group: GroupId) -> crate::log::GroupLog {
+        self.log.group(group)
     }
 
     #[cfg(test)]
@@ -309,7 +317,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Once a second: gauges, and the log's length.
+    /// Once a second: gauges, and the log's length. A partition that hangs keeps nothing else from being looked after.
     async fn keep_up(self: Rc<Self>) {
         let log_bytes = self.options.metrics.log_bytes(self.index);
         let mut received = 0;
@@ -325,15 +333,19 @@ impl Shard {
                     |(id, partition): (&GroupId, &mut Partition)| Some((*id, (partition.totals(), partition.disk_bytes().ok()?)));
                 partitions.iter_mut().filter_map(measure).collect::<BTreeMap<_, _>>()
             });
-            let measured = measured.await.unwrap_or_default();
-            for group in groups {
+            for group in &groups {
                 group.look_after_relays();
                 group.look_at_disks();
                 group.look_at_damage();
+            }
+            let measured = match select(pin!(measured), pin!(executor::sleep(MEASURE_MAX))).await {
+                Either::Left((measured, _)) => measured.unwrap_or_default(),
+                Either::Right(_) => continue,
+            };
+            for group in groups {
                 if let Some(measured) = measured.get(&group.id) {
                     group.measure(*measured);
                 }
-                group.trim(self.options.trim_bytes, self.options.retention);
             }
         }
     }
