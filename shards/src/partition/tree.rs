@@ -223,7 +223,7 @@ impl SyncGate {
             self.waiting.fetch_add(1, Ordering::SeqCst);
         }
         while self.closed.load(Ordering::SeqCst) {
-            std::thread::yield_now();
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
         }
     }
 }

@@ -10,15 +10,19 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use futures_util::future::join_all;
+use z4_proto::peer::{Ballot, LogPosition, RaftVote};
 
 use super::forward_tests::create;
 use super::serving::NotServing;
 use super::testing::{GROUP, Peer, connect, leader, three, three_on, until};
 use crate::command::Op;
 use crate::ids::GroupId;
+use crate::link::Body;
 use crate::runtime::files::{Disk, Faults};
 use crate::runtime::testing::run;
+use crate::runtime::{clock, executor};
 use crate::shard::BatchLimits;
 use crate::storage::Partitions;
 
@@ -166,5 +170,81 @@ fn a_peer_without_a_quorum_says_so_and_names_no_leader() {
         for peer in peers {
             peer.stop().await;
         }
+    });
+}
+
+/// Story: a follower is started again. The lease that it granted its leader before is not over, so it votes for nobody at first, unless its
+/// leader itself wants another one. Afterwards it votes.
+#[test]
+fn a_follower_that_was_just_started_votes_for_nobody_until_its_lease_is_over() {
+    let dir = dir();
+    run(async {
+        let mut peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        created(&peers[at]).await;
+        let number = peers[(at + 1) % 3].number;
+        let (place, others) = ((at + 1) % 3, [at, (at + 2) % 3]);
+        peers.remove(place).stop().await;
+        let again = Peer::start(number, dir.path()).await;
+        again.shards.open(GROUP, Vec::new()).await.expect("open");
+        peers.insert(place, again);
+        // Nobody is connected with it: no leader renews the lease.
+        let replica = peers[place].shard.group(GROUP).and_then(|group| group.replica()).expect("open");
+        let ask = async |transfer: bool| {
+            let (answer, answered) = oneshot::channel();
+            let vote = RaftVote { term: 1_000, leader: 9, committed: false };
+            let last = LogPosition { term: 999, leader: 9, index: 1_000 };
+            replica.inbound(Body::Ballot(Ballot { vote: Some(vote), last: Some(last), pre: true, transfer }), answer);
+            answered.await.expect("answered")
+        };
+        assert!(matches!(ask(false).await, Body::Failure(_)), "the lease is not over");
+        assert!(matches!(ask(true).await, Body::Vote(_)), "its leader wants it");
+        until("it votes", async || matches!(ask(false).await, Body::Vote(_)).then_some(())).await;
+        others.into_iter().for_each(|other| connect(&peers[place], &peers[other]));
+        created(&peers[place]).await;
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// Story: all peers are started again at the same time. Each of them may have granted a lease, and they find a leader all the same.
+#[test]
+fn peers_that_are_all_started_again_find_a_leader() {
+    let dir = dir();
+    run(async {
+        let peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        created(&peers[at]).await;
+        for peer in peers {
+            peer.stop().await;
+        }
+        let since = clock::monotonic();
+        let peers = three(dir.path()).await;
+        leader(&peers).await;
+        println!("a leader after {} ms", since.elapsed().as_millis());
+        created(&peers[0]).await;
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// Story: a reader waits for an entry, and the replica stops. It must not take what is there for what it waited for.
+#[test]
+fn a_reader_hears_that_the_replica_stopped() {
+    let dir = dir();
+    run(async {
+        let peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        let replica = peers[at].shard.group(GROUP).and_then(|group| group.replica()).expect("open");
+        let (tx, rx) = oneshot::channel();
+        let waiting = replica.clone();
+        executor::spawn(async move {
+            let _ = tx.send(waiting.applied(1 << 40).await);
+        });
+        executor::yield_now().await;
+        replica.shutdown().await;
+        assert_eq!(rx.await, Ok(false));
     });
 }

@@ -107,7 +107,7 @@ fn consumers_that_vanish_at_once_do_not_make_two_shards_wait_for_each_other() {
             drop(consumers);
             let _ = tx.send(());
             if index == 0 {
-                shards.stop().await;
+                shards.stop().await.expect("it stops");
             }
         }
     });
@@ -213,7 +213,7 @@ fn overload_leaves_no_consumer_without_its_tasks() {
             let _ = tx.send(index);
             if done.fetch_add(1, Ordering::SeqCst) == 1 {
                 over.store(true, Ordering::SeqCst);
-                shards.stop().await;
+                shards.stop().await.expect("it stops");
             }
         }
     });

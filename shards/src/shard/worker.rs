@@ -346,6 +346,7 @@ impl Shard {
                 if let Some(measured) = measured.get(&group.id) {
                     group.measure(*measured);
                 }
+                group.trim(self.options.trim_bytes, self.options.retention);
             }
         }
     }
