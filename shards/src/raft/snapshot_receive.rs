@@ -71,6 +71,8 @@ enum ReceiveError {
     Import(#[from] ImportError),
     #[error("nobody asked for it")]
     Unwanted,
+    #[error("the disk has less than {0} bytes left (disk_reserve_bytes)")]
+    Short(u64),
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
     #[error("the replica has stopped: {0}")]
@@ -90,7 +92,7 @@ impl ReceiveError {
 
     fn kind(&self) -> Kind {
         match self {
-            ReceiveError::Resting => Kind::Storage,
+            ReceiveError::Resting | ReceiveError::Short(_) => Kind::Storage,
             ReceiveError::TooMany => Kind::Overloaded,
             ReceiveError::Stopped(_) => Kind::Stopping,
             error if error.is_of_the_disk() => Kind::Storage,
@@ -230,6 +232,7 @@ impl SnapshotReceiver {
         if self.disk_failed.get().is_some_and(|at| at.elapsed() < DISK_REST) {
             return Err(ReceiveError::Resting);
         }
+        self.check_room()?;
         if begin.rebuild && self.wanted.borrow().upgrade().is_none() {
             return Err(ReceiveError::Unwanted);
         }
@@ -259,7 +262,13 @@ impl SnapshotReceiver {
         Ok(taken())
     }
 
+    /// A second copy of the rows must not use up the space that the log needs: without it the process would end.
+    fn check_room(&self) -> Result<(), ReceiveError> {
+        self.links.reach().space().short_of().map_or(Ok(()), |reserve| Err(ReceiveError::Short(reserve)))
+    }
+
     async fn chunk(&self, chunk: peer::SnapshotChunk) -> Result<Body, ReceiveError> {
+        self.check_room()?;
         let written = {
             let mut incoming = self.incoming.borrow_mut();
             let incoming =

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::support::*;
 use crate::command::Vote;
+use crate::ids::GroupId;
 use crate::log::{Log, LogError, LogOptions};
 use crate::runtime::files::{Disk, Faults};
 
@@ -141,6 +142,63 @@ fn a_failed_sync_is_final() {
             assert!(found.len() as u64 >= durable && found.len() as u64 <= wanted, "{} entries", found.len());
             assert_eq!(found, entries(1, 0..found.len() as u64, 10));
         });
+    }
+}
+
+/// Counts writes to one place of a file, and makes them fail when it is told to.
+struct Watched {
+    at: u64,
+    writes: Cell<u32>,
+    synced_after: Cell<bool>,
+    fails: bool,
+}
+
+impl Faults for Watched {
+    fn before_write(&self, path: &Path, at: u64, _bytes: usize) -> io::Result<()> {
+        if path.ends_with("0000000001.log") && at == self.at {
+            self.writes.set(self.writes.get() + 1);
+            if self.fails {
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+        }
+        Ok(())
+    }
+
+    fn before_sync(&self, path: &Path) -> io::Result<()> {
+        if path.ends_with("0000000001.log") && self.writes.get() > 0 {
+            self.synced_after.set(true);
+        }
+        Ok(())
+    }
+}
+
+/// The sync of the last frame failed, the process ended, and the frame can be read: from the cache of a drive, perhaps. The next one
+/// would send and acknowledge it, so it is written and synced again before anybody sees it; where that fails the log does not open.
+#[test]
+fn the_last_frame_is_made_durable_again_before_it_counts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let (log, group) = group(directory.path(), options()).await;
+        append(&group, entries(1, 0..2, 3_000)).await.expect("durable");
+        append(&group, entries(1, 2..4, 6_000)).await.expect("durable");
+        log.close().await.expect("closed");
+    });
+    let path = segment(directory.path(), 1);
+    let (last, bytes) = *frames(&path, 1).last().expect("two frames");
+    let image = std::fs::read(&path).expect("read");
+    for fails in [true, false] {
+        let watched = Rc::new(Watched { at: last as u64, writes: Cell::new(0), synced_after: Cell::new(false), fails });
+        run(async {
+            let options = LogOptions { disk: Disk::with_faults(watched.clone()), ..options() };
+            let opened = Log::open(directory.path().to_owned(), options).await;
+            assert_eq!(opened.is_err(), fails);
+            if let Ok(log) = opened {
+                assert_eq!(read_all(&log.group(GroupId(1))).await, [entries(1, 0..2, 3_000), entries(1, 2..4, 6_000)].concat());
+                log.close().await.expect("closed");
+            }
+        });
+        assert_eq!((watched.writes.get(), watched.synced_after.get()), (1, !fails));
+        assert_eq!(std::fs::read(&path).expect("read")[..last + bytes], image[..last + bytes], "it is what it was");
     }
 }
 

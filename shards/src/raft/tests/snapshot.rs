@@ -41,6 +41,33 @@ fn a_learner_gets_a_snapshot_and_goes_on_from_there() {
     });
 }
 
+/// Story: the disk of a learner gets short in the middle of a transfer. What has come of the snapshot goes at once, and nothing more is
+/// taken: the log needs the space, and without it the process would end. With room again the next attempt succeeds.
+#[test]
+fn a_disk_that_gets_short_ends_the_transfer_and_takes_no_other() {
+    let dir = temp();
+    run(async {
+        let (leader, learner) = leader_and_learner(dir.path()).await;
+        let space = learner.links.reach().space().clone();
+        let tight = space.clone();
+        learner.door.watch(move |body| {
+            if matches!(body, Body::SnapshotChunk(chunk) if chunk.number == 2) {
+                tight.set_short_of(Some(1 << 20));
+            }
+            Fate::Pass
+        });
+        leader.add_learner(2).await;
+        until("it is tried again", async || (learner.door.begins.get() >= 3).then_some(())).await;
+        until("the draft goes", async || (learner.generations() == 1).then_some(())).await;
+        assert_eq!(learner.state().await.2, 0, "nothing was installed");
+        learner.door.watch(|_| Fate::Pass);
+        space.set_short_of(None);
+        until_equal(&leader, &learner).await;
+        learner.stop().await;
+        leader.stop().await;
+    });
+}
+
 /// Story: one bit of a chunk flips on the way, in the rows or in what is said of them, or a chunk is lost. The transfer ends, its draft goes, and
 /// the next attempt succeeds.
 #[test]
