@@ -16,9 +16,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::{PartitionError, Place};
+use super::layout::Applied;
+use crate::machine::keys;
 use crate::runtime::disk;
 
 const START: u8 = 1;
@@ -29,11 +32,20 @@ const TRAILER: [u8; 4] = *b"FJL\x03";
 /// Type, compression, keyspace, key length, value length, stored length.
 const ITEM_HEAD_BYTES: usize = 1 + 1 + 8 + 2 + 4 + 4;
 
-/// Checks the journals in `dir` and cuts a torn tail off the active one. Returns the last batch's sequence number.
+/// What journals say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Journals {
+    /// The last batch's sequence number.
+    pub(super) last_batch: Option<u64>,
+    /// The entry before those of the first batch, when it says so.
+    pub(super) begin_after: Option<u64>,
+}
+
+/// Checks the journals in `dir` and cuts a torn tail off the active one.
 ///
 /// # Errors
 /// [`PartitionError::Damaged`] for anything wrong in a sealed journal, naming file and offset.
-pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Option<u64>, PartitionError> {
+pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Journals, PartitionError> {
     let mut journals = journals(dir).map_err(|error| place.storage(error))?;
     // They are numbered one after the other, and the oldest go first.
     if let Some(gap) = journals.windows(2).find(|pair| pair[0].0 + 1 != pair[1].0) {
@@ -43,6 +55,7 @@ pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Option<u64>, P
     for (_, path) in &journals {
         disk::read_from_disk(path).map_err(|error| place.storage(error))?;
     }
+    let begin_after = first_before(&journals).map_err(|error| place.storage(error))?;
     let active = journals.pop();
     let mut sequence = None;
     for (_, path) in &journals {
@@ -51,7 +64,7 @@ pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Option<u64>, P
             return Err(place.finding(format!("the sealed journal {} is broken at byte {}", path.display(), found.good_bytes)));
         }
     }
-    let Some((_, path)) = active else { return Ok(sequence) };
+    let Some((_, path)) = active else { return Ok(Journals { last_batch: sequence, begin_after }) };
     let found = Audit::of(&path, &mut sequence).map_err(|error| place.storage(error))?;
     if !found.clean {
         tracing::info!(group = %place.group, journal = %path.display(), offset = found.good_bytes,
@@ -63,7 +76,18 @@ pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Option<u64>, P
         };
         cut().map_err(|error: io::Error| place.storage(error))?;
     }
-    Ok(sequence)
+    Ok(Journals { last_batch: sequence, begin_after })
+}
+
+/// What the first whole batch says of the entry before it.
+fn first_before(journals: &[(u64, PathBuf)]) -> io::Result<Option<u64>> {
+    for (_, path) in journals {
+        let mut journal = Journal::open(path)?;
+        if journal.batch()?.is_some() {
+            return Ok(journal.applied.and_then(|row| Applied::decode(&row)?.before));
+        }
+    }
+    Ok(None)
 }
 
 /// A journal in `dir` begins with a whole batch.
@@ -135,13 +159,15 @@ struct Journal {
     /// Bytes of the file that were not read yet.
     left: u64,
     buffer: Vec<u8>,
+    /// The partition's own row, as it was read last.
+    applied: Option<Bytes>,
 }
 
 impl Journal {
     fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let left = file.metadata()?.len();
-        Ok(Journal { input: BufReader::with_capacity(1 << 18, file), left, buffer: Vec::new() })
+        Ok(Journal { input: BufReader::with_capacity(1 << 18, file), left, buffer: Vec::new(), applied: None })
     }
 
     /// How long the batch was that was read last.
@@ -189,6 +215,9 @@ impl Journal {
                 self.input.read_exact(&mut self.buffer)?;
                 self.left -= bytes;
                 hash.update(&self.buffer);
+                if usize::from(key) == keys::raft().len() && self.buffer.starts_with(&keys::raft()) {
+                    self.applied = Some(Bytes::copy_from_slice(&self.buffer[usize::from(key)..]));
+                }
                 Ok(true)
             }
             _ => Ok(false),

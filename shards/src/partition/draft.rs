@@ -117,7 +117,7 @@ impl Draft {
         let Draft { place, number, tree, options } = self;
         let failed = |error| place.fjall(error);
         if let Some(position) = applied {
-            let row = Applied { group: place.group, position, membership: Some(membership) };
+            let row = Applied { group: place.group, position, before: None, membership: Some(membership) };
             let mut layer = Layer::default();
             layer.put(keys::raft(), row.encode());
             tree.commit(&layer).map_err(failed)?;

@@ -92,7 +92,7 @@ impl Partition {
         let place = Place::new(group, Arc::from(directory.path()));
         std::fs::create_dir_all(&place.dir).map_err(|error| place.storage(error))?;
         let manifest = manifest::check(&place.dir, &place)?;
-        let last_batch = audit::audit_journals(&place.dir, &place)?;
+        let journals = audit::audit_journals(&place.dir, &place)?;
         let tree = Tree::open_in(directory, options).map_err(|error| place.fjall(error))?;
         let view = View::without_queue(&tree, &place);
         let found = view.applied()?;
@@ -100,7 +100,7 @@ impl Partition {
         let membership = found.and_then(|found| found.membership);
         let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| place.reading(error))?;
         drop(view);
-        whole::check(&tree, &place, whole::Said { manifest, last_batch, applied, totals: machine.totals() })?;
+        whole::check(&tree, &place, whole::Said { manifest, journals, applied, totals: machine.totals() })?;
         if manifest.is_none() {
             directory::sync_names(&place.dir).map_err(|error| place.storage(error))?;
         }
@@ -173,6 +173,7 @@ impl Partition {
     /// After any error the machine and the disk disagree: the partition must be dropped.
     pub fn apply(&mut self, run: &[LogEntry]) -> Result<Vec<Outcome>, PartitionError> {
         let Some(last) = run.last() else { return Ok(Vec::new()) };
+        let before = self.applied.map(|position| position.index);
         let view = self.view();
         let mut store = BatchStore::new(&view);
         let mut outcomes = Vec::with_capacity(run.len());
@@ -199,7 +200,7 @@ impl Partition {
         // The push may wait; nothing that was removed meanwhile need be kept for this view.
         drop(view);
         let position = self.applied.unwrap_or(last.position);
-        let applied = Applied { group: self.place.group, position, membership: self.membership.clone() };
+        let applied = Applied { group: self.place.group, position, before, membership: self.membership.clone() };
         layer.put(keys::raft(), applied.encode());
         self.queue.push(layer, self.applied)?;
         Ok(outcomes)

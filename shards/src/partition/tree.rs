@@ -11,6 +11,7 @@ use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use fjall::compaction::Leveled;
 use fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy,
@@ -185,6 +186,12 @@ impl Tree {
     /// The last sequence number in tables, of task rows and of all others.
     pub(super) fn flushed(&self) -> [Option<u64>; 2] {
         self.keyspaces().map(|keyspace| keyspace.tree.get_highest_persisted_seqno())
+    }
+
+    /// A row of the state as tables have it, whatever a journal says.
+    pub(super) fn flushed_row(&self, key: &[u8]) -> fjall::Result<Option<Bytes>> {
+        let Some(flushed) = self.state.tree.get_highest_persisted_seqno() else { return Ok(None) };
+        Ok(self.state.tree.get(key, flushed + 1)?.map(|value| Bytes::copy_from_slice(&value)))
     }
 
     /// There are not more task rows than these.

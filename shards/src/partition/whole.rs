@@ -1,17 +1,19 @@
 //! What an open partition holds must agree: with its manifest, and its two keyspaces with each other.
 
+use super::audit::Journals;
 use super::error::{PartitionError, Place};
+use super::layout::Applied;
 use super::manifest::Manifest;
 use super::tree::Tree;
 use crate::command::LogPosition;
-use crate::machine::Totals;
+use crate::machine::{Totals, keys};
 
 /// What different places say.
 pub(super) struct Said {
     /// As it was found.
     pub(super) manifest: Option<Manifest>,
-    /// The sequence number of the last batch in the journals.
-    pub(super) last_batch: Option<u64>,
+    /// What is in the journals.
+    pub(super) journals: Journals,
     /// The last entry, by its row.
     pub(super) applied: Option<LogPosition>,
     /// Counts of task rows, by the machine's row.
@@ -35,8 +37,18 @@ pub(super) fn check(tree: &Tree, place: &Place, said: Said) -> Result<(), Partit
     }
     // Task rows are ahead of the position in tables: the journal has what is between, for it is synced before a table is made of it.
     let [tasks, others] = tree.flushed();
-    if tasks > others && said.last_batch < tasks {
+    if tasks > others && said.journals.last_batch < tasks {
         return Err(place.finding("task rows are ahead of the position, and the journal that had the rest is missing or empty"));
+    }
+    // The journals go on where the tables end, or before.
+    let flushed = tree.flushed_row(&keys::raft()).map_err(|error| place.fjall(error))?;
+    let flushed = flushed.and_then(|row| Applied::decode(&row)).map(|applied| applied.position.index);
+    if said.journals.begin_after > flushed {
+        let begin = said.journals.begin_after.unwrap_or_default();
+        let tables = flushed.map_or_else(|| "nothing".to_owned(), |index| format!("what is up to entry {index}"));
+        return Err(
+            place.finding(format!("the journals begin after entry {begin}, but tables have only {tables}: one is missing"))
+        );
     }
     Ok(())
 }

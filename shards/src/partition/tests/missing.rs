@@ -166,3 +166,30 @@ fn what_a_crash_left_of_a_creation_is_made_again() {
         partition.apply(&log(1, 1, 1)).expect("it applies");
     }
 }
+
+/// The oldest journal is gone before what it held was in tables; a later one is there, and with it the position. It looks like a
+/// partition whose older journals were flushed and removed.
+#[test]
+fn a_missing_first_journal_is_refused() {
+    let base = temp();
+    let mut partition = Partition::open_current(base.path(), GroupId(1), &PartitionOptions::default()).expect("it opens");
+    for run in log(1, 40, PAYLOAD_BYTES).chunks(5) {
+        partition.apply(run).expect("it applies");
+        partition.persist().expect("it persists");
+    }
+    drop(partition);
+    let generation = base.path().join("generation-1");
+    let bytes = fs::read(generation.join("0.jnl")).expect("a journal");
+    // A batch ends with these bytes.
+    let ends: Vec<_> = bytes.windows(4).enumerate().filter(|(_, four)| four == b"FJL\x03").map(|(at, _)| at + 4).collect();
+    assert!(ends.len() >= 8, "{} batches", ends.len());
+    for first in [1, ends.len() - 1] {
+        fs::write(generation.join("1.jnl"), &bytes[ends[first - 1]..*ends.last().expect("some")]).expect("written");
+        let _ = fs::remove_file(generation.join("0.jnl"));
+        let error = Partition::open_current(base.path(), GroupId(1), &PartitionOptions::default()).err().expect("refused");
+        assert!(told(&error).contains("journal") || told(&error).contains("tasks are counted"), "{}", told(&error));
+        if first == 1 {
+            assert!(told(&error).contains("the journals begin after entry 5"), "{}", told(&error));
+        }
+    }
+}
