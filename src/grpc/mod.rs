@@ -18,6 +18,7 @@ pub mod convert;
 mod create;
 mod create_batch;
 mod create_stream;
+mod deadline;
 #[cfg(test)]
 mod fakes;
 mod health;

@@ -19,6 +19,7 @@ use z4_shards::shard::handle::Shards;
 use super::admin::Admin;
 use super::cluster_info::ClusterView;
 use super::collection::Collection;
+use super::deadline;
 use super::health::HealthService;
 use super::observe::Observer;
 use super::reflection::{Descriptors, Reflection};
@@ -82,6 +83,11 @@ impl Services {
 
     /// Answers one call, by the service in its path `/package.Service/Method`.
     pub(super) fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        let limit = deadline::of(request.headers());
+        deadline::within(limit, self.answer(request))
+    }
+
+    fn answer(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
         match service {
             "z4.Collection" => self.collection.clone().call(request),

@@ -162,7 +162,7 @@ impl Batcher {
     /// Takes a command. Refused at once when a bound would be exceeded.
     pub fn submit(&self, command: Command, bound: Bound, stake: Option<Box<dyn Stake>>, done: Done) {
         if self.closed.get() {
-            return done(Err(Rejection::Stopping));
+            return done.tell(Err(Rejection::Stopping));
         }
         self.queue.push(&self.limits, self.tick.get(), (command, bound), (stake, done));
         if self.resting.get() {
@@ -292,7 +292,9 @@ impl Batcher {
             }
             flights.len() + 1
         };
-        let mut batch = self.queue.pop_batch(&self.limits)?;
+        let (batch, gone) = self.queue.pop_batch(&self.limits);
+        gone.into_iter().for_each(|pending| pending.end(Err(self.no_leader()), &self.unknown()));
+        let mut batch = batch?;
         let flight = self.next_flight.replace(self.next_flight.get() + 1);
         let commands = std::mem::take(&mut batch.commands);
         let departure = match route {

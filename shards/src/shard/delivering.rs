@@ -19,7 +19,7 @@ use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Now, Step, Wake}
 use crate::shard::group::Group;
 use crate::shard::message::{Leases, Parcel, Subscription};
 use crate::shard::mint::MintError;
-use crate::shard::queue::Bound;
+use crate::shard::queue::{Bound, Done};
 use crate::shard::stake::EngineStake;
 use crate::storage::Pace;
 
@@ -294,7 +294,7 @@ impl Group {
     ) {
         let (group, name) = (self.id, namespace.clone());
         let stake = EngineStake::claims(self, &namespace, claims);
-        let done = Box::new(move |result: Result<Answered<Reply>, Rejection>| {
+        let done = Done::call(move |result: Result<Answered<Reply>, Rejection>| {
             let reply = result.map(|answered| answered.value);
             if let Ok(Err(refusal)) = &reply {
                 tracing::warn!(%group, namespace = %name, error = %refusal, "a delivery's command was refused");

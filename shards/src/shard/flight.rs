@@ -242,7 +242,7 @@ impl Batcher {
                 strays.push(flight.id);
             }
         }
-        given_up.into_iter().for_each(|done| done(Err(self.unknown())));
+        given_up.into_iter().for_each(|done| done.tell(Err(self.unknown())));
         for flight in strays {
             self.land(flight, Landed::Not(self.unknown()));
         }

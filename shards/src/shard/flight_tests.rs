@@ -18,7 +18,7 @@ use crate::runtime::testing::run;
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::{BatchLimits, Batcher, Route};
 use crate::shard::flight::Landed;
-use crate::shard::queue::Bound;
+use crate::shard::queue::{Bound, Done};
 use crate::storage::Storage;
 
 const GROUP: GroupId = GroupId(1);
@@ -59,7 +59,7 @@ impl Stage {
             heard.borrow_mut().push((n, how));
         };
         let command = Command { namespace: Namespace::new("a").expect("valid"), ops: vec![op] };
-        self.batcher.submit(command, bound, None, Box::new(done));
+        self.batcher.submit(command, bound, None, Done::call(done));
     }
 
     /// What leaves next, by number; an empty list: nothing.

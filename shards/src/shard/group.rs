@@ -176,17 +176,17 @@ impl Group {
     /// that no ack can overtake.
     pub(super) fn submit(self: &Rc<Self>, command: Command, bound: Bound, done: Done) {
         if bound == Bound::Here && !self.leads() && !self.becoming.get() {
-            return done(Err(self.no_leader()));
+            return done.tell(Err(self.no_leader()));
         }
         if let Err(full) = self.check_room(&command) {
-            return done(Err(full));
+            return done.tell(Err(full));
         }
         self.with_room_for(command, move |group, admitted| match admitted {
             Ok(command) => {
                 let stake = EngineStake::of(group, &command);
                 group.batcher.submit(command, bound, stake, done);
             }
-            Err(rejection) => done(Err(rejection)),
+            Err(rejection) => done.tell(Err(rejection)),
         });
     }
 
@@ -214,7 +214,7 @@ impl Group {
             command,
             Bound::Anywhere,
             None,
-            Box::new(move |result| match result.map(|answered| answered.value) {
+            Done::call(move |result| match result.map(|answered| answered.value) {
                 Ok(Ok(_)) => {}
                 Ok(Err(e)) => tracing::warn!(%group, error = %e, "an asynchronous create was refused after its answer"),
                 Err(e) => {

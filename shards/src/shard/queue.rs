@@ -14,6 +14,7 @@ use crate::machine::SEQUENCES_PER_INDEX;
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery::{Engine, Finish};
+use crate::shard::message::Answer;
 
 /// A namespace may have so many times as much in the queue as there is room left: three quarters of it while nobody else wants any.
 const SHARE_OF_ROOM: usize = 3;
@@ -25,7 +26,33 @@ const SETTLING_PART: usize = 4;
 const ENTRY_OPS_MAX: usize = SEQUENCES_PER_INDEX as usize;
 
 /// What is told of a command's fate, on the executor.
-pub type Done = Box<dyn FnOnce(Result<Answered<Reply>, Rejection>)>;
+pub enum Done {
+    /// This is called.
+    Call(Box<dyn FnOnce(Result<Answered<Reply>, Rejection>)>),
+    /// This is answered, unless nobody waits for it any more: then the command need not be done, as long as it has not left.
+    Answer(Answer<Answered<Reply>>),
+}
+
+impl Done {
+    /// Has a closure called.
+    pub(super) fn call(done: impl FnOnce(Result<Answered<Reply>, Rejection>) + 'static) -> Self {
+        Done::Call(Box::new(done))
+    }
+
+    pub(super) fn tell(self, result: Result<Answered<Reply>, Rejection>) {
+        match self {
+            Done::Call(done) => done(result),
+            Done::Answer(answer) => {
+                // Who waits may have gone.
+                let _ = answer.send(result);
+            }
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(self, Done::Answer(answer) if answer.is_canceled())
+    }
+}
 
 /// Who may do a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +93,11 @@ impl Pending {
         self.done.is_some()
     }
 
+    /// Whoever sent it is gone, or has given it up.
+    fn is_gone(&self) -> bool {
+        self.done.as_ref().is_some_and(Done::is_gone)
+    }
+
     /// Who is to be told although its fate is not known.
     pub(super) fn give_up(&mut self) -> Option<Done> {
         self.done.take()
@@ -83,7 +115,7 @@ impl Pending {
         }
         if let Some(done) = self.done {
             // That this attempt was not done says nothing of the one before.
-            done(if self.uncertain { result.map_err(|_| unknown.clone()) } else { result });
+            done.tell(if self.uncertain { result.map_err(|_| unknown.clone()) } else { result });
         }
     }
 }
@@ -212,12 +244,17 @@ impl Queue {
         self.0.borrow().waiting.is_empty()
     }
 
-    /// Everything that leaves together next; `None`: nothing waits.
-    pub(super) fn pop_batch(&self, limits: &BatchLimits) -> Option<Batch> {
+    /// Everything that leaves together next; `None`: nothing waits. What nobody waits for does not leave; it is to be ended.
+    pub(super) fn pop_batch(&self, limits: &BatchLimits) -> (Option<Batch>, Vec<Pending>) {
         let mut inner = self.0.borrow_mut();
         let (mut commands, mut pending, mut bytes, mut ops) = (Vec::new(), Vec::new(), 0, 0);
         let bytes_max = limits.bytes_max.min(ENTRY_BYTES_MAX - ENTRY_FIXED_BYTES);
+        let mut gone = Vec::new();
         while let Some((command, next)) = inner.waiting.front() {
+            if next.is_gone() {
+                gone.extend(inner.pop_front().map(|(_, pending)| pending));
+                continue;
+            }
             let fits = commands.len() < limits.commands_max
                 && bytes + next.bytes <= bytes_max
                 && ops + command.ops.len() <= ENTRY_OPS_MAX;
@@ -230,7 +267,7 @@ impl Queue {
             commands.push(command);
             pending.push(next);
         }
-        (!commands.is_empty()).then_some(Batch { commands, pending, bytes })
+        ((!commands.is_empty()).then_some(Batch { commands, pending, bytes }), gone)
     }
 
     /// Puts back what left in vain, each in its old place. They were taken in once: no bound is looked at again.

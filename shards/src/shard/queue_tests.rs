@@ -25,7 +25,7 @@ fn ack(namespace: &str) -> Command {
 fn push(queue: &Queue, limits: &BatchLimits, command: Command) -> Option<Rejection> {
     let told: Rc<RefCell<Option<Rejection>>> = Rc::default();
     let note = Rc::clone(&told);
-    let done: Done = Box::new(move |result| *note.borrow_mut() = result.err());
+    let done = Done::call(move |result| *note.borrow_mut() = result.err());
     queue.push(limits, 0, (command, Bound::Anywhere), (None, done));
     told.take()
 }
@@ -48,7 +48,7 @@ fn an_entry_holds_no_more_operations_than_it_has_sequences() {
     let (queue, limits) = (Queue::default(), BatchLimits { bytes_max: 8 << 20, ..BatchLimits::default() });
     (0..150).for_each(|_| assert_eq!(push(&queue, &limits, creates("a", 1_000, 0)), None));
     let mut left = 150;
-    while let Some(batch) = queue.pop_batch(&limits) {
+    while let (Some(batch), _) = queue.pop_batch(&limits) {
         let ops: usize = batch.commands.iter().map(|command| command.ops.len()).sum();
         assert!(ops <= 65_536, "{ops} operations in an entry");
         left -= batch.commands.len();
@@ -70,7 +70,7 @@ fn no_entry_is_larger_than_the_log_takes() {
     assert_eq!(push(&queue, &limits, creates("a", 1, (16 << 20) - 200)), None);
     (0..12).for_each(|_| assert_eq!(push(&queue, &limits, creates("a", 1_000, 3_000)), None));
     let mut entries = 0;
-    while let Some(batch) = queue.pop_batch(&limits) {
+    while let (Some(batch), _) = queue.pop_batch(&limits) {
         let bytes = encode_entry(&Entry { stamp_ms: u64::MAX, commands: batch.commands });
         assert!(bytes.len() <= ENTRY_BYTES_MAX, "an entry of {} bytes", bytes.len());
         entries += 1;
@@ -104,8 +104,25 @@ fn a_namespace_cannot_fill_the_queue_of_its_group() {
         let (acks, refused) = fill(&queue, &limits, &ack("flood"));
         assert!(acks >= 100 && matches!(refused, Rejection::Overloaded { .. }), "{acks}: {refused}");
         // Nothing is counted any more when all has left.
-        while queue.pop_batch(&limits).is_some() {}
+        while queue.pop_batch(&limits).0.is_some() {}
         assert!(queue.0.borrow().of.is_empty() && queue.0.borrow().all.bytes == 0);
         assert_eq!(fill(&queue, &limits, &command).0, taken);
     }
+}
+
+/// A client that has given up is not to find its task made ten seconds later: what nobody waits for does not leave.
+#[test]
+fn what_nobody_waits_for_does_not_leave() {
+    let (queue, limits) = (Queue::default(), BatchLimits::default());
+    let mut waiting = Vec::new();
+    for n in 0..6 {
+        let (tx, rx) = futures_channel::oneshot::channel();
+        queue.push(&limits, 0, (creates("a", n + 1, 0), Bound::Anywhere), (None, Done::Answer(tx)));
+        waiting.push(rx);
+    }
+    let kept: Vec<_> = waiting.into_iter().enumerate().filter(|(n, _)| n % 2 == 1).map(|(_, rx)| rx).collect();
+    let (batch, gone) = queue.pop_batch(&limits);
+    let sizes: Vec<_> = batch.expect("three are waited for").commands.iter().map(|command| command.ops.len()).collect();
+    assert_eq!((sizes, gone.len(), kept.len()), (vec![2, 4, 6], 3, 3));
+    assert!(queue.is_empty() && queue.0.borrow().of.is_empty());
 }

@@ -19,7 +19,7 @@ use crate::runtime::{clock, executor};
 use crate::shard::api::{Consistency, NamespaceView, Rejection, Settle, SettleError, Settled, TaskState, TaskView};
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;
-use crate::shard::queue::Bound;
+use crate::shard::queue::{Bound, Done};
 use crate::shard::wire::{self, Namespaces, WireError};
 
 /// A purge goes in steps of so many rows, so that no single entry holds up the group.
@@ -194,7 +194,7 @@ impl Group {
         loop {
             let (tx, rx) = oneshot::channel();
             let command = Command { namespace: namespace.clone(), ops: vec![Op::PurgeFrom { from, limit: PURGE_ROWS }] };
-            let answer = Box::new(move |result| {
+            let answer = Done::call(move |result| {
                 let _ = tx.send(result);
             });
             self.submit(command, Bound::Anywhere, answer);

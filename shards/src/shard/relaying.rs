@@ -2,7 +2,7 @@
 //! are in `relay.rs`; here is what is said and heard.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,12 +61,12 @@ impl Group {
             return;
         }
         let all: Vec<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
+        let leaving: HashSet<ConsumerId> = self.relays.leaving.borrow().values().map(|leaving| leaving.consumer).collect();
         for consumer in all {
             let known = self.relays.accounts.borrow().contains_key(&consumer);
-            let leaves = self.relays.leaving.borrow().values().any(|leaving| leaving.consumer == consumer);
             match known {
                 true => self.sit(consumer),
-                false if !leaves => self.relay(consumer),
+                false if !leaving.contains(&consumer) => self.relay(consumer),
                 false => {}
             }
         }

@@ -11,7 +11,7 @@ use crate::link::Body;
 use crate::runtime::executor;
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::group::Group;
-use crate::shard::queue::Bound;
+use crate::shard::queue::{Bound, Done};
 use crate::shard::wire::{self, Namespaces, WireError};
 
 /// The answers to one frame of commands, as they come.
@@ -77,7 +77,7 @@ impl Group {
             let done = move |result: Result<Answered<_>, Rejection>| {
                 gathering.put(at, wire::put_outcome(&result.map(|answered| answered.value)));
             };
-            self.submit(command, Bound::Here, Box::new(done));
+            self.submit(command, Bound::Here, Done::call(done));
         }
     }
 

@@ -26,7 +26,7 @@ use crate::shard::group::Group;
 use crate::shard::handle::Shards;
 use crate::shard::inbound::Door;
 use crate::shard::message::{Answer, Message, OpenError};
-use crate::shard::queue::Bound;
+use crate::shard::queue::{Bound, Done};
 use crate::shard::steering::ClusterWork;
 use crate::storage::Storage;
 
@@ -143,13 +143,7 @@ impl Shard {
     pub fn dispatch(self: &Rc<Self>, message: Message) {
         match message {
             Message::Submit(id, command, answer) => self.with_group(id, answer, |group, answer| {
-                group.submit(
-                    command,
-                    Bound::Anywhere,
-                    Box::new(move |result| {
-                        let _ = answer.send(result);
-                    }),
-                );
+                group.submit(command, Bound::Anywhere, Done::Answer(answer));
             }),
             Message::SubmitAsync(id, command, answer) => {
                 self.with_group(id, answer, |group, answer| reply(answer, group.submit_async(command)));

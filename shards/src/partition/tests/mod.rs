@@ -6,6 +6,7 @@ mod damage;
 mod history;
 mod kill;
 mod measure;
+mod measure_bounds;
 mod measure_span;
 mod measure_transfer;
 mod missing;

@@ -16,7 +16,7 @@ pub struct Counts {
     pub window_rows: usize,
     /// Their bytes, as [`weight`](super::weight) counts.
     pub window_bytes: usize,
-    /// Namespaces with consumers.
+    /// Namespaces with consumers, or that had some a moment ago.
     pub namespaces: usize,
     /// Consumers.
     pub consumers: usize,
@@ -44,6 +44,11 @@ impl Engine {
     /// Deliveries that are not over.
     pub fn leases_len(&self) -> usize {
         self.leases.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn ring_len(&self, namespace: &Namespace) -> usize {
+        self.lanes_by_name.get(namespace).map_or(0, |l| self.lanes[*l].ring.len())
     }
 
     #[cfg(test)]

@@ -45,7 +45,7 @@ impl Engine {
             return 0;
         }
         let Some(l) = self.consumers[c].waiting.pop_front() else { return 0 };
-        self.lanes[l].ring.push_front(c);
+        self.lanes[l].ring.push_front((c, self.consumers[c].serial));
         let served = self.turn(l, now);
         self.pull_later(c);
         served
@@ -61,9 +61,9 @@ impl Engine {
             if let Some(c) = self.next_consumer(l) {
                 served = self.serve(l, c, now);
                 let lane = &mut self.lanes[l];
-                lane.ring.pop_front();
+                let place = lane.ring.pop_front();
                 if self.consumers[c].waiting.is_empty() {
-                    lane.ring.push_back(c);
+                    lane.ring.extend(place);
                 } else {
                     // Others wait for this consumer: this lane goes behind them.
                     self.consumers[c].waiting.push_back(l);
@@ -82,7 +82,13 @@ impl Engine {
     /// The first consumer of the ring that accepts something; those before it wait for a kick.
     fn next_consumer(&mut self, l: u32) -> Option<u32> {
         loop {
-            let c = *self.lanes[l].ring.front()?;
+            let (c, serial) = *self.lanes[l].ring.front()?;
+            if self.consumers.get(c).is_none_or(|consumer| consumer.serial != serial) {
+                let lane = &mut self.lanes[l];
+                lane.ring.pop_front();
+                lane.ring_gone = lane.ring_gone.saturating_sub(1);
+                continue;
+            }
             if !self.parks(c) {
                 return Some(c);
             }

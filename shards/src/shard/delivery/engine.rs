@@ -6,15 +6,18 @@ use std::sync::Arc;
 use super::action::{Action, ConsumerId};
 use super::flow::Flow;
 use super::hold::Holds;
+use super::keep::Keeping;
 use super::lane::{Consumer, Lane};
 use super::lease::{BY_CONSUMER, Leases, List, State, Why};
 use super::limits::Limits;
 use super::now::{Now, Wake};
 use super::slab::{NONE, Slab};
 use super::timers::Timers;
-use super::window::Window;
 use crate::command::NamespaceRow;
 use crate::ids::{GroupId, Namespace, TaskKey};
+
+/// So many consumers of a ring may have gone before they are taken out.
+const RING_GONE_MIN: usize = 16;
 
 /// Delivers the tasks of one group, on its leader. It lives as long as the leadership and starts when everything earlier was applied.
 ///
@@ -41,8 +44,10 @@ pub struct Engine {
     pub(super) ended: Vec<(u32, u64)>,
     /// Consumers whose `out` is not empty.
     pub(super) outs: Vec<u32>,
-    /// Lanes with consumers.
+    /// Lanes with consumers, and those that are kept for the next one.
     pub(super) active: usize,
+    pub(super) keeping: Keeping,
+    pub(super) next_serial: u64,
     /// Bytes in all windows.
     pub(super) window_bytes: usize,
     /// Bytes that windows gained since they were last squeezed.
@@ -71,6 +76,8 @@ impl Engine {
             ended: Vec::new(),
             outs: Vec::new(),
             active: 0,
+            keeping: Keeping::default(),
+            next_serial: 0,
             window_bytes: 0,
             gained_bytes: 0,
             actions: Vec::new(),
@@ -82,8 +89,10 @@ impl Engine {
         let c = match self.consumers_by_id.get(&consumer) {
             Some(c) => *c,
             None => {
+                self.next_serial += 1;
                 let c = self.consumers.insert(Consumer {
                     id: consumer,
+                    serial: self.next_serial,
                     flow,
                     lease_ms,
                     lanes: Vec::with_capacity(namespaces.len()),
@@ -105,9 +114,10 @@ impl Engine {
             }
             self.consumers[c].lanes.push(l);
             let lane = &mut self.lanes[l];
-            lane.ring.push_back(c);
+            lane.ring.push_back((c, self.consumers[c].serial));
             lane.consumers += 1;
-            if lane.consumers == 1 {
+            // One that was kept has all it needs.
+            if lane.consumers == 1 && std::mem::take(&mut lane.kept) == 0 {
                 self.active += 1;
                 self.actions.push(Action::Load { namespace: namespace.clone() });
             }
@@ -141,17 +151,20 @@ impl Engine {
         }
         self.consumers.remove(c);
         for l in lanes {
+            let consumers = &self.consumers;
             let lane = &mut self.lanes[l];
-            lane.ring.retain(|other| *other != c);
+            lane.ring_gone += 1;
+            // Paid for by those that went.
+            if lane.ring_gone > RING_GONE_MIN && lane.ring_gone > lane.ring.len() / 2 {
+                lane.ring.retain(|(c, serial)| consumers.get(*c).is_some_and(|consumer| consumer.serial == *serial));
+                lane.ring_gone = 0;
+            }
             lane.consumers -= 1;
             if lane.consumers == 0 {
-                self.window_bytes -= lane.window.bytes();
-                lane.window = Window::default();
-                lane.loaded = false;
-                lane.scan = None;
-                self.active -= 1;
+                lane.ring.clear();
+                lane.ring_gone = 0;
                 self.set_alarm(l, u64::MAX);
-                self.free_if_idle(l);
+                self.keep(l);
             }
         }
     }
@@ -188,6 +201,7 @@ impl Engine {
             self.enqueue(l);
         }
         self.expire(now.mono_ms);
+        self.let_go(now.mono_ms);
         self.propose_retries(now, random);
         self.dispatch(now);
         self.timers.skip_stale(&self.leases);
@@ -199,8 +213,13 @@ impl Engine {
         if !(self.ready.is_empty() && self.pulling.is_empty() && self.ended.is_empty() && self.actions.is_empty()) {
             return Some(Wake::AT_ONCE);
         }
+        let kept_ms = match self.keeping.next_ms() {
+            Some(None) => return Some(Wake::AT_ONCE),
+            Some(Some(until_ms)) => until_ms,
+            None => u64::MAX,
+        };
         let wall_ms = self.alarms.first().map_or(u64::MAX, |(at, _)| *at);
-        let mono_ms = self.timers.next_ms().unwrap_or(u64::MAX);
+        let mono_ms = self.timers.next_ms().unwrap_or(u64::MAX).min(kept_ms);
         (wall_ms.min(mono_ms) < u64::MAX).then_some(Wake { wall_ms, mono_ms })
     }
 

@@ -20,10 +20,17 @@ pub(super) struct Lane {
     pub(super) window: Window,
     /// Where the scan in flight starts.
     pub(super) scan: Option<TaskKey>,
-    /// Consumers that may be served, the next one first. The others have this lane in their `waiting`.
-    pub(super) ring: VecDeque<u32>,
+    /// Consumers that may be served, by slot and serial number, the next one first. The others have this lane in their `waiting`. Those that
+    /// have gone are passed over, and taken out now and then.
+    pub(super) ring: VecDeque<(u32, u64)>,
+    /// At most so many in the ring have gone.
+    pub(super) ring_gone: usize,
     /// Consumers, served or waiting.
     pub(super) consumers: u32,
+    /// It has no consumers, but its window is kept for the next one: the number of its entry among those. 0: not so.
+    pub(super) kept: u64,
+    /// Tasks that its consumers take at a time, as last seen.
+    pub(super) appetite: usize,
     /// It is in the engine's queue of lanes that have something to do.
     pub(super) queued: bool,
     /// Its entry in the engine's alarms; `u64::MAX`: none.
@@ -51,7 +58,10 @@ impl Lane {
             window: Window::default(),
             scan: None,
             ring: VecDeque::new(),
+            ring_gone: 0,
             consumers: 0,
+            kept: 0,
+            appetite: 0,
             queued: false,
             alarm_ms: u64::MAX,
             leases: List::default(),
@@ -75,13 +85,15 @@ impl Lane {
 
     /// Nothing refers to it.
     pub(super) fn is_idle(&self) -> bool {
-        self.consumers == 0 && self.leases.len == 0 && self.purges == 0
+        self.consumers == 0 && self.kept == 0 && self.leases.len == 0 && self.purges == 0
     }
 }
 
 /// One consumer of some namespaces of the group.
 pub(super) struct Consumer {
     pub(super) id: ConsumerId,
+    /// No other consumer ever has it.
+    pub(super) serial: u64,
     pub(super) flow: Arc<Flow>,
     /// 0: each namespace's setting.
     pub(super) lease_ms: u32,

@@ -10,6 +10,12 @@ pub struct Limits {
     /// Bytes in all windows together. Every namespace keeps at least one row, whatever its size, so that none starves: the true
     /// bound is an eighth more, plus one row for each active namespace.
     pub total_bytes_max: usize,
+    /// A window is kept for so long after its namespace's last consumer, milliseconds: whoever leases one task at a time comes again.
+    pub keep_ms: u64,
+    /// Of so many namespaces at most.
+    pub keep_max: usize,
+    /// A scan reads so many rows at least, and a few times as many as its consumers take at a time.
+    pub scan_rows_min: usize,
     /// Rows that are due within this time from now may be in memory, milliseconds. A scan starts when less than half of it is known.
     pub lookahead_ms: u64,
     /// A consumer gets at most so many tasks of one namespace before it is another one's turn.
@@ -38,6 +44,9 @@ impl Default for Limits {
             window_rows_max: 4_096,
             window_bytes_max: 4 << 20,
             total_bytes_max: 64 << 20,
+            keep_ms: 5_000,
+            keep_max: 1_000,
+            scan_rows_min: 256,
             lookahead_ms: 2_000,
             batch_tasks: 32,
             batch_bytes: 64 << 10,

@@ -31,6 +31,7 @@ mod dispatch;
 mod engine;
 mod flow;
 mod hold;
+mod keep;
 mod lane;
 mod lease;
 mod limits;

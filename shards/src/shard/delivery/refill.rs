@@ -7,6 +7,12 @@ use super::engine::Engine;
 use crate::ids::{Namespace, TaskKey};
 use crate::machine::Effect;
 
+/// A window is to hold so many times what its consumers take at a time.
+const APPETITE_TIMES: usize = 4;
+
+/// So many consumers of a namespace are asked what they take.
+const CONSUMERS_ASKED: usize = 16;
+
 impl Engine {
     /// What applied entries did, in their order. Call it before [`Engine::finished`] for the same entries.
     pub fn applied(&mut self, effects: impl IntoIterator<Item = Effect>, now_ms: u64) {
@@ -126,18 +132,35 @@ impl Engine {
 
     /// What a window may take when all are full.
     fn share(&self) -> usize {
-        (self.limits.total_bytes_max / self.active.max(1)).min(self.limits.window_bytes_max)
+        // Never nothing: every window holds a row, or its namespace would starve.
+        (self.limits.total_bytes_max / self.active.max(1)).clamp(1, self.limits.window_bytes_max.max(1))
+    }
+
+    /// How many rows the window should have: a few times as many as the namespace's consumers take at a time, credit and leases together. A
+    /// consumer of one task is not worth a scan of thousands.
+    fn rows_wanted(&mut self, l: u32) -> usize {
+        let lane = &mut self.lanes[l];
+        let consumers = lane.ring.iter().take(CONSUMERS_ASKED).filter_map(|(c, _)| self.consumers.get(*c));
+        let takes: u64 = consumers.map(|consumer| consumer.flow.credit() + u64::from(consumer.leases.len)).sum();
+        // While all of them wait for credit it is what it was.
+        if takes > 0 {
+            lane.appetite = usize::try_from(takes).unwrap_or(usize::MAX);
+        }
+        let most = self.limits.window_rows_max;
+        lane.appetite.saturating_mul(APPETITE_TIMES).clamp(self.limits.scan_rows_min.min(most), most)
     }
 
     /// Starts a scan if the window runs low, and sets the lane's alarm.
     pub(super) fn refill(&mut self, l: u32, now_ms: u64) {
         let share = self.share();
+        let rows_max = self.rows_wanted(l);
         let lane = &mut self.lanes[l];
         let mut alarm_ms = u64::MAX;
-        if lane.is_open() {
+        // One that is kept for the next consumer waits for it.
+        if lane.is_open() && lane.consumers > 0 {
             let horizon = lane.window.horizon();
             let soon_ms = now_ms.saturating_add(self.limits.lookahead_ms / 2);
-            let low = lane.window.len() < self.limits.window_rows_max.div_ceil(2) && lane.window.bytes() < share.div_ceil(2);
+            let low = lane.window.len() < rows_max.div_ceil(2) && lane.window.bytes() < share.div_ceil(2);
             if low && lane.scan.is_none() {
                 if horizon.due_ms <= soon_ms {
                     lane.scan = Some(horizon);
@@ -145,7 +168,7 @@ impl Engine {
                         namespace: lane.name.clone(),
                         from: horizon,
                         until_ms: now_ms.saturating_add(self.limits.lookahead_ms),
-                        rows_max: self.limits.window_rows_max - lane.window.len(),
+                        rows_max: rows_max - lane.window.len(),
                         bytes_max: share - lane.window.bytes(),
                     });
                 } else if horizon.due_ms != u64::MAX {

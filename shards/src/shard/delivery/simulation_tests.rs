@@ -20,6 +20,9 @@ fn limits() -> Limits {
         window_rows_max: 8,
         window_bytes_max: 4_000,
         total_bytes_max: 9_000,
+        keep_ms: 300,
+        keep_max: 2,
+        scan_rows_min: 2,
         lookahead_ms: 200,
         batch_tasks: 3,
         batch_bytes: 700,
@@ -186,6 +189,8 @@ fn run(seed: u64, steps: usize) -> (usize, usize) {
     let counts = w.engine.counts();
     assert_eq!((counts.leased, counts.window_rows, counts.window_bytes), (0, 0, 0), "{counts:?}");
     stalled.into_iter().chain([1_000_000]).for_each(|id| w.disconnect(id));
+    w.pump();
+    w.pass(w.limits.keep_ms);
     w.pump();
     assert_eq!(w.engine.counts(), Default::default(), "nothing stays behind");
     assert_eq!(w.wake_at(), None, "an idle engine sleeps");

@@ -97,6 +97,7 @@ pub(super) struct World {
     /// Sequences whose ack, delete or purge was applied.
     pub(super) gone: HashSet<u64>,
     pub(super) scans: usize,
+    pub(super) scanned_rows: usize,
     /// The low-water marks that the engine proposed.
     pub(super) waters: Vec<u64>,
     /// Consumers on demand for which credit was wanted.
@@ -122,6 +123,7 @@ impl World {
             tokens: HashMap::new(),
             gone: HashSet::new(),
             scans: 0,
+            scanned_rows: 0,
             waters: Vec::new(),
             wants: Vec::new(),
             errors: Vec::new(),
@@ -259,6 +261,7 @@ impl World {
                     bytes += weight(&row);
                     rows.push((*key, row));
                 }
+                self.scanned_rows += rows.len();
                 Answer::Scanned { n, from, rows, next }
             }
         };

@@ -234,7 +234,7 @@ fn leases_are_ordered_by_due_time_not_by_delivery() {
     assert_eq!(w.engine.counts().oldest_due_ms, Some(key.due_ms));
 }
 
-/// The last consumer takes the namespace's memory with it; leases that were left behind stay good, and are all that is left.
+/// A while after the last consumer the namespace's memory goes; leases that were left behind stay good, and are all that is left.
 #[test]
 fn an_inactive_namespace_costs_nothing() {
     let mut w = one_consumer(1, Limits::default());
@@ -246,10 +246,68 @@ fn an_inactive_namespace_costs_nothing() {
     w.engine.detach(super::ConsumerId(1));
     w.clients.remove(&1);
     w.pump();
+    assert_eq!(w.engine.counts().window_rows, 1, "kept for who comes at once");
+    w.pass(w.limits.keep_ms);
+    w.pump();
     let counts = w.engine.counts();
     assert_eq!((counts.leased, counts.window_rows, counts.window_bytes, counts.namespaces, counts.consumers), (1, 0, 0, 0, 0));
     w.ack(&task).expect("detached, not lost");
     w.pump();
     assert_eq!(w.engine.counts(), Default::default());
     assert_eq!(w.wake_at(), None);
+}
+
+/// Who leases one task at a time is a new consumer each time: it must not have thousands of rows read for each, and the low-water mark must
+/// move, or each scan passes all that was acknowledged before.
+#[test]
+fn leasing_one_by_one_reads_each_row_about_once() {
+    let mut w = World::new(1, Limits::default(), 7);
+    for n in 0..3_000 {
+        w.create(0, w.now_ms - 200_000 + n);
+    }
+    w.pump();
+    for id in 1..=2_000 {
+        w.connect(id, &[0], 0, 1 << 20);
+        w.credit(id, 1);
+        w.pump();
+        let task = w.take(id, 1).remove(0);
+        w.engine.detach(super::ConsumerId(id));
+        w.clients.remove(&id);
+        w.ack(&task).expect("leased");
+        w.pump();
+        w.pass(1);
+    }
+    assert!(w.scanned_rows <= 2_600, "{} rows were read for 2,000 leases", w.scanned_rows);
+    assert!(w.scans <= 40, "{} scans", w.scans);
+    assert!(!w.waters.is_empty(), "the low-water mark never moved");
+    w.pass(w.limits.keep_ms);
+    w.pump();
+    assert_eq!((w.engine.counts(), w.wake_at()), (Default::default(), None));
+}
+
+/// A consumer that goes must cost what it had, not what all others have: hundreds of consumers of one namespace come and go.
+#[test]
+fn consumers_that_come_and_go_leave_no_place_in_the_ring() {
+    let mut w = World::new(1, Limits::default(), 7);
+    w.connect(1, &[0], 0, 1 << 20);
+    for id in 2..5_000 {
+        w.connect(id, &[0], 0, 1 << 20);
+        w.disconnect(id);
+    }
+    assert!(w.engine.ring_len(&name(0)) <= 40, "{} places for one consumer", w.engine.ring_len(&name(0)));
+    w.create(0, 0);
+    w.credit(1, 1);
+    w.pump();
+    assert_eq!(w.take(1, 10).len(), 1);
+}
+
+/// More namespaces than bytes for their windows: each still gets its rows, one at a time.
+#[test]
+fn no_namespace_starves_when_the_windows_have_no_room() {
+    let mut w = World::new(3, Limits { total_bytes_max: 2, ..Limits::default() }, 7);
+    w.connect(1, &[0, 1, 2], 0, 1 << 20);
+    w.credit(1, 30);
+    (0..30).for_each(|n| w.create(n % 3, 0));
+    w.pump();
+    assert_eq!(w.take(1, 100).len(), 30);
 }
