@@ -212,3 +212,16 @@ fn a_nul_in_a_name_does_not_end_the_statement() {
     let connection = super::sqlite::connection();
     assert_eq!(connection.prepare(&query.sqlite).expect("SQLite takes it").column_count(), 1);
 }
+
+/// Functions that users of the original call.
+#[test]
+fn functions_of_the_original_are_known() {
+    let query = query(
+        "SELECT MD5(id), IS_UUID(id), UUID_TO_BIN(id), BIN_TO_UUID(payload, 1), JSON_ARRAY_INSERT(metadata, '$[0]', 1), \
+         JSON_STORAGE_SIZE(metadata), VALUES(id) FROM tasks WHERE 1 = 0",
+    );
+    let types: Vec<SqlType> = query.columns.iter().map(|column| column.ty).collect();
+    use SqlType::{Blob, Int, Json, Text};
+    assert_eq!(types, [Text, Int, Blob, Text, Json, Int, Text]);
+    super::sqlite::connection().prepare(&query.sqlite).expect("SQLite takes it");
+}
