@@ -219,7 +219,7 @@ impl View {
 
     /// Counts the live rows that are due at `now_ms`, leased ones included, in some of the namespaces after `after`. The work is bounded,
     /// however many rows there are and however large: where all rows are due, or none, the namespace's count says so, and only a mixture is
-    /// counted row by row, up to [`DUE_ROWS_MAX`] or [`DUE_BYTES_MAX`]: there are so many at least.
+    /// counted row by row, up to `DUE_ROWS_MAX` or `DUE_BYTES_MAX`: there are so many at least.
     pub fn due(&self, now_ms: u64, after: Option<&Namespace>) -> Result<DuePart, PartitionError> {
         let page = self.namespaces(after, NAMESPACES_PER_PAGE)?;
         let mut part = DuePart { full: page.len() == NAMESPACES_PER_PAGE, ..DuePart::default() };

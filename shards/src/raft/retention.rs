@@ -21,7 +21,7 @@ pub struct Retention {
     /// Behind the last applied entry, for followers that were away. A leader keeps less when every replica has it already.
     pub retained_bytes: u64,
     /// What a leader keeps at most for a follower that is there and catches up; who is further behind gets a snapshot. For one that is
-    /// at that it keeps [`SNAPSHOT_HOLDS`] times as much.
+    /// at that it keeps `SNAPSHOT_HOLDS` times as much.
     pub held_bytes_max: u64,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Standing {
     pub(super) retained_from: u64,
     /// From this entry on they take at most [`Retention::held_bytes_max`].
     pub(super) held_from: u64,
-    /// From this entry on they take at most [`SNAPSHOT_HOLDS`] times as much.
+    /// From this entry on they take at most `SNAPSHOT_HOLDS` times as much.
     pub(super) snapshot_from: u64,
 }
 
