@@ -26,7 +26,7 @@ pub enum LogError {
         source: io::Error,
     },
     /// What was made durable is not there any more. Nothing was changed: the replicas of this log have to be rebuilt under a new
-    /// peer id.
+    /// peer number (`add-peer --replace`).
     #[error("the raft log is damaged: {file} at byte {offset}: {reason}")]
     Damaged {
         /// The segment.
