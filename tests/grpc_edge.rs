@@ -24,6 +24,7 @@ use z4::grpc::{ClusterView, Connections, Context, Limits, Me, NoObserver, Servic
 use z4_proto as proto;
 use z4_proto::admin_client::AdminClient;
 use z4_proto::collection_client::CollectionClient;
+use z4_shards::account::Account;
 use z4_shards::runtime::net::{self, Listener};
 use z4_shards::shard::handle::Shards;
 
@@ -45,6 +46,10 @@ struct Edge {
 
 impl Edge {
     fn start(limits: Limits) -> Self {
+        Self::with_account(limits, Account::new(256 << 20))
+    }
+
+    fn with_account(limits: Limits, account: Account) -> Self {
         let (stop, stopped) = futures_channel::oneshot::channel();
         let (tell, told) = mpsc::channel();
         let connections = Connections::default();
@@ -56,6 +61,7 @@ impl Edge {
                 let context = Context {
                     shards: Shards::disconnected(),
                     limits,
+                    account,
                     now_ms: || 1_000_000,
                     observer: Arc::new(NoObserver),
                     cluster: Arc::new(Alone),

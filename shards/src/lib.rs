@@ -3,6 +3,7 @@
 //!
 //! Arrows point one way: `ids, command <- machine <- {partition, log, roster, link} <- raft <- shard`.
 
+pub mod account;
 pub mod command;
 pub mod ids;
 pub mod link;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
+use z4_shards::account::Account;
 use z4_shards::ids::GroupId;
 use z4_shards::log::LogError;
 use z4_shards::machine::incarnation::Incarnation;
@@ -146,6 +147,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let health = Health::default();
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
     let (listener, metrics_port) = bind("metrics_port", config.bind_address, config.metrics_port)?;
+    let account = Account::new(config.request_memory_bytes_max);
     let endpoint = Endpoint { metrics: metrics.clone(), health: health.clone() };
     side_thread::start(listener, endpoint, stopper.clone()).map_err(BootError::SideThread)?;
     let (peer_listener, peer_port) = bind("peer_port", config.bind_address, config.peer_port)?;
@@ -175,7 +177,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let disk::Disk { incarnation, identity } = disk;
 
     let (prober, questions) = links::prober();
-    let starting = Serving::start(&config, (&standing, prober, &address, &health), (&shards, &metrics), serve);
+    let starting = Serving::start(&config, (&standing, prober, &address, &health), (&shards, &metrics, &account), serve);
     let serving = runtime.block_on(unless_stopped(&mut requests, starting))?;
     let sql = sql.map(|sql| sql.serve(&config, (&shards, &metrics), serving.view())).transpose()?;
     let links = Links {

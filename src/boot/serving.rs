@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use z4_shards::account::Account;
 use z4_shards::metrics::Metrics;
 use z4_shards::runtime::clock;
 use z4_shards::runtime::net::Listener;
@@ -69,14 +70,14 @@ impl Serving {
     pub async fn start(
         config: &Config,
         (standing, prober, address, health): (&Arc<Standing>, Prober, &str, &Health),
-        (shards, metrics): (&Shards, &Metrics),
+        (shards, metrics, account): (&Shards, &Metrics, &Account),
         starts: Vec<oneshot::Sender<Server>>,
     ) -> Result<Self, BootError> {
         let failed =
             |source| BootError::Port { option: "service_port", port: config.service_port, address: config.bind_address, source };
         check_free(config.bind_address, config.service_port).map_err(failed)?;
         let view = View::new(standing, shards, prober, &config.peer_id, health);
-        let services = services(config, &view, shards, metrics)?;
+        let services = services(config, &view, (shards, metrics, account))?;
         let connections = Connections::default();
         let mut serving =
             Serving { stops: Vec::new(), stopped: Vec::new(), port: config.service_port, address: String::new(), view };
@@ -119,10 +120,15 @@ impl Serving {
     }
 }
 
-fn services(config: &Config, view: &Arc<View>, shards: &Shards, metrics: &Metrics) -> Result<Services, BootError> {
+fn services(
+    config: &Config,
+    view: &Arc<View>,
+    (shards, metrics, account): (&Shards, &Metrics, &Account),
+) -> Result<Services, BootError> {
     let context = Context {
         shards: shards.clone(),
         limits: options::grpc(config),
+        account: account.clone(),
         now_ms: clock::wall_ms,
         observer: Arc::new(Counting::new(metrics.clone())),
         cluster: Arc::clone(view) as Arc<dyn ClusterView>,

@@ -89,6 +89,7 @@ impl Config {
         let one_task = n(self.payload_bytes_max.saturating_add(self.metadata_bytes_max));
         let batch = n(self.batch_bytes_max);
         let batch_entry = batch.saturating_add(n(self.batch_tasks_max) * TASK_ENTRY_BYTES + COMMAND_ENTRY_BYTES);
+        let messages = batch.saturating_mul(16);
         let half_segment = self.log_segment_bytes / 2;
         let page = PAGE_BYTES.saturating_add(one_task);
         #[rustfmt::skip]
@@ -108,6 +109,9 @@ impl Config {
                 rule: format!("queued_bytes_max is less, {}", self.queued_bytes_max) },
             Relation { less: batch_entry, more: n(self.queued_bytes_max), option: "batch_bytes_max", value: batch, rule: format!(
                 "with batch_tasks_max {} one batch takes {batch_entry} bytes of queued_bytes_max, {}", self.batch_tasks_max, self.queued_bytes_max) },
+            // One message is at most twice the larger of the two, and one connection gets a quarter of what is free.
+            Relation { less: messages, more: n(self.request_memory_bytes_max), option: "request_memory_bytes_max",
+                value: n(self.request_memory_bytes_max), rule: format!("it takes 16 times batch_bytes_max at least, {messages}") },
             Relation { less: self.log_retained_bytes, more: self.log_held_bytes_max, option: "log_held_bytes_max",
                 value: self.log_held_bytes_max, rule: format!("log_retained_bytes is more, {}", self.log_retained_bytes) },
             Relation { less: n(self.sql_query_memory_bytes_max), more: n(self.sql_memory_bytes_max), option: "sql_query_memory_bytes_max",

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
+use prost::Message;
 use send_wrapper::SendWrapper;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use z4_proto as proto;
@@ -12,7 +13,9 @@ use z4_shards::ids::Namespace;
 use z4_shards::shard::api::Settle;
 
 use super::create::{Acknowledge, create, submit_one};
-use super::create_stream::CreateStream;
+use super::create_stream::{CreateStream, Crowd, until_there_is_room};
+use super::inlet::LeftOut;
+use super::memory::Memory;
 use super::services::Context;
 use super::settle::{Said, settle};
 use super::status::status;
@@ -33,16 +36,20 @@ impl Collection {
 
     fn create_stream(
         &self,
-        requests: Streaming<proto::CreateTaskRequest>,
+        request: Request<Streaming<proto::CreateTaskRequest>>,
         method: &'static str,
         acknowledge: Acknowledge,
     ) -> Responses<proto::TaskStreamResponse> {
         let shards = self.context.shards.clone();
+        let crowd = Crowd::default();
+        let waiting = crowd.clone();
         let send = move |command: Command| {
-            let shards = shards.clone();
-            async move { submit_one(&shards, command, acknowledge).await }
+            let (shards, crowd) = (shards.clone(), waiting.clone());
+            async move { until_there_is_room(crowd, || submit_one(&shards, command.clone(), acknowledge)).await }
         };
-        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, send)))
+        let left_out = request.extensions().get::<LeftOut>().cloned().unwrap_or_default();
+        let requests = (request.into_inner(), left_out);
+        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, (send, crowd))))
     }
 
     /// Settles deliveries, as a function that owns what it needs.
@@ -60,6 +67,21 @@ type LocalSettled = Pin<Box<dyn Future<Output = Vec<z4_shards::shard::api::Settl
 /// Runs a handler that is not `Send` and wraps its answer.
 async fn local<T>(handler: impl Future<Output = Result<T, Status>>) -> Result<Response<T>, Status> {
     handler.await.map(Response::new)
+}
+
+/// Runs a list once there is memory for a page of it; the page's own size is kept until it was sent.
+async fn listed<T: Message>(
+    memory: Option<Memory>,
+    context: &Context,
+    list: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let Some(memory) = memory else { return list.await };
+    // A page is closed when it is full, and one task more may be on it.
+    let limits = &context.limits;
+    memory.take(limits.response_bytes_max + limits.payload_bytes_max + limits.metadata_bytes_max).await?;
+    let page = list.await?;
+    memory.keep(page.encoded_len());
+    Ok(page)
 }
 
 macro_rules! run {
@@ -90,7 +112,7 @@ impl proto::collection_server::Collection for Collection {
         &self,
         request: Request<Streaming<proto::CreateTaskRequest>>,
     ) -> Result<Response<Self::CreateTaskStreamStream>, Status> {
-        Ok(Response::new(self.create_stream(request.into_inner(), "CreateTaskStream", Acknowledge::Durable)))
+        Ok(Response::new(self.create_stream(request, "CreateTaskStream", Acknowledge::Durable)))
     }
 
     type CreateTaskStreamAsyncStream = Responses<proto::TaskStreamResponse>;
@@ -99,7 +121,7 @@ impl proto::collection_server::Collection for Collection {
         &self,
         request: Request<Streaming<proto::CreateTaskRequest>>,
     ) -> Result<Response<Self::CreateTaskStreamAsyncStream>, Status> {
-        Ok(Response::new(self.create_stream(request.into_inner(), "CreateTaskStreamAsync", Acknowledge::Queued)))
+        Ok(Response::new(self.create_stream(request, "CreateTaskStreamAsync", Acknowledge::Queued)))
     }
 
     async fn create_tasks(
@@ -138,7 +160,8 @@ impl proto::collection_server::Collection for Collection {
     }
 
     async fn list_tasks(&self, request: Request<proto::ListTasksRequest>) -> Result<Response<proto::ListTasksResponse>, Status> {
-        run!(tasks::list(&self.context, request.into_inner()))
+        let memory = Memory::of(&request);
+        run!(listed(memory, &self.context, tasks::list(&self.context, request.into_inner())))
     }
 
     type ConsumeStream = Responses<proto::ConsumeResponse>;
@@ -168,7 +191,8 @@ impl proto::collection_server::Collection for Collection {
         &self,
         request: Request<proto::LeaseTasksRequest>,
     ) -> Result<Response<proto::LeaseTasksResponse>, Status> {
-        run!(lease::lease_tasks(&self.context, request.into_inner()))
+        let memory = Memory::of(&request);
+        run!(listed(memory, &self.context, lease::lease_tasks(&self.context, request.into_inner())))
     }
 
     async fn ack_tasks(&self, request: Request<proto::AckTasksRequest>) -> Result<Response<proto::SettleResponse>, Status> {
@@ -201,7 +225,8 @@ impl proto::collection_server::Collection for Collection {
         &self,
         request: Request<proto::ListNamespacesRequest>,
     ) -> Result<Response<proto::ListNamespacesResponse>, Status> {
-        run!(namespaces::list(&self.context, request.into_inner()))
+        let memory = Memory::of(&request);
+        run!(listed(memory, &self.context, namespaces::list(&self.context, request.into_inner())))
     }
 
     async fn purge_namespace(

@@ -1,27 +1,35 @@
-//! One HTTP/2 connection: its calls are counted, it can be asked to go, and it can be cut.
+//! One HTTP/2 connection: its calls are started and counted, it can be asked to go, and it can be cut.
+//!
+//! h2 is driven here and not by hyper, for three reasons: bytes are taken before their window is given back (`inlet`), answers are
+//! charged until they are sent (`call`), and a client that floods is read at a pace (`pace`).
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use tonic::Status;
-use tonic::body::Body;
-use tonic::codegen::BoxFuture;
+use h2::server::{Builder, Connection, Handshake};
+use h2::{Ping, PingPong, Reason};
+use z4_shards::account::Holder;
 use z4_shards::runtime::net;
 
 use super::Limits;
+use super::call::{Call, Chunk};
+use super::pace::{PAUSE, PREFACE_BYTES, Pace, Paced};
 use super::services::Services;
 
-/// An HTTP/2 client speaks first: these many bytes.
-const PREFACE_BYTES: u64 = 24;
+/// What an open connection costs before it says anything: its socket's buffers here and h2's. Bytes.
+pub(super) const CONNECTION_BYTES: usize = 16 << 10;
+
+/// h2 refuses a request whose headers are so many times larger than the limit itself, with an HTTP status that gRPC's clients cannot
+/// read; what is smaller gets a gRPC status from us.
+const HEADERS_READ: u32 = 4;
+
+/// What h2 may keep of one stream's answer, bytes.
+const SEND_BYTES_MAX: usize = 256 << 10;
+
+/// Larger frames mean fewer of them: tonic's clients send up to 32 KiB at once.
+const FRAME_BYTES_MAX: u32 = 64 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -45,6 +53,11 @@ pub(super) struct Shared {
     seen: Cell<u64>,
     /// Milliseconds without a call, or without a preface, or since it was asked to go.
     waited_ms: Cell<u64>,
+    /// Bytes that had come at the last check, and for how many milliseconds nothing did.
+    heard: Cell<u64>,
+    silent_ms: Cell<u64>,
+    /// The client is to be asked whether it lives.
+    ping: Cell<bool>,
 }
 
 impl Shared {
@@ -57,6 +70,9 @@ impl Shared {
             begun: Cell::new(0),
             seen: Cell::new(0),
             waited_ms: Cell::new(0),
+            heard: Cell::new(0),
+            silent_ms: Cell::new(0),
+            ping: Cell::new(false),
         })
     }
 
@@ -75,6 +91,10 @@ impl Shared {
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.waited_ms.set(0);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -82,6 +102,7 @@ impl Shared {
 
     /// Called every `passed_ms`: closes a connection that never spoke HTTP/2, asks an idle one to go, cuts one that does not go.
     pub(super) fn check(&self, passed_ms: u64, limits: &Limits) {
+        self.check_life(passed_ms, limits);
         let begun = self.begun.get();
         let busy = self.open.get() > 0 || self.seen.replace(begun) != begun;
         if busy && self.phase.get() == Phase::Serving {
@@ -91,74 +112,36 @@ impl Shared {
         let waited_ms = self.waited_ms.get() + passed_ms;
         self.waited_ms.set(waited_ms);
         match self.phase.get() {
-            Phase::Serving if self.received.get() < PREFACE_BYTES && waited_ms >= limits.handshake_ms => self.cut(),
+            Phase::Serving if self.received.get() < PREFACE_BYTES as u64 && waited_ms >= limits.handshake_ms => self.cut(),
             Phase::Serving if waited_ms >= limits.idle_ms => self.leave(),
             Phase::Leaving if waited_ms >= limits.drain_ms => self.cut(),
             _ => {}
         }
     }
-}
 
-/// Serves a connection to its end.
-pub(super) async fn serve(stream: net::Stream, services: Services, shared: Rc<Shared>) {
-    let calls = Calls { services, shared: shared.clone() };
-    let builder = builder(calls.services.limits());
-    let mut connection = pin!(builder.serve_connection(stream, calls));
-    let mut leaving = false;
-    let end = std::future::poll_fn(|cx| {
-        match shared.phase.get() {
-            Phase::Cut => return Poll::Ready(Ok(())),
-            Phase::Leaving if !leaving => {
-                leaving = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            _ => {}
+    /// Asks a silent client whether it lives, and cuts one that does not answer: its answer is heard as anything else is.
+    fn check_life(&self, passed_ms: u64, limits: &Limits) {
+        let received = self.received.get();
+        if self.heard.replace(received) != received {
+            self.silent_ms.set(0);
+            return;
         }
-        let end = connection.as_mut().poll(cx);
-        let mut waker = shared.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
+        let before_ms = self.silent_ms.get();
+        let silent_ms = before_ms + passed_ms;
+        self.silent_ms.set(silent_ms);
+        if silent_ms >= limits.keep_alive_ms + limits.keep_alive_timeout_ms {
+            self.cut();
+        } else if silent_ms >= limits.keep_alive_ms && before_ms < limits.keep_alive_ms {
+            self.ping.set(true);
+            self.wake();
         }
-        end
-    });
-    if let Err(error) = end.await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
     }
-}
 
-fn builder(limits: &Limits) -> http2::Builder<net::Executor> {
-    let mut builder = http2::Builder::new(net::Executor);
-    builder
-        .timer(net::Timer)
-        .keep_alive_interval(Duration::from_millis(limits.keep_alive_ms))
-        .keep_alive_timeout(Duration::from_millis(limits.keep_alive_timeout_ms))
-        .max_concurrent_streams(limits.streams_max)
-        .max_header_list_size(limits.header_bytes_max)
-        .max_pending_accept_reset_streams(limits.pending_resets_max)
-        .initial_stream_window_size(limits.stream_window_bytes)
-        .initial_connection_window_size(limits.connection_window_bytes)
-        // Larger frames mean fewer of them: tonic's clients send up to 32 KiB at once.
-        .max_frame_size(64 * 1024)
-        .max_send_buf_size(256 * 1024)
-        // gRPC has no use for it.
-        .auto_date_header(false);
-    builder
-}
-
-/// hyper's view of the services.
-struct Calls {
-    services: Services,
-    shared: Rc<Shared>,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Calls {
-    type Response = Response<Counted>;
-    type Error = Infallible;
-    type Future = Call;
-
-    fn call(&self, request: Request<Incoming>) -> Call {
-        let open = Open::new(&self.shared);
-        Call { answer: self.services.call(request), open: Some(open) }
+    fn keep(&self, waker: &Waker) {
+        let mut kept = self.waker.borrow_mut();
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            *kept = Some(waker.clone());
+        }
     }
 }
 
@@ -179,41 +162,128 @@ impl Drop for Open {
     }
 }
 
-/// The answer to a call, on its way.
-struct Call {
-    answer: BoxFuture<Response<Body>, Infallible>,
-    open: Option<Open>,
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: net::Stream, services: Services, shared: Rc<Shared>, holder: Holder) {
+    let (stream, pace) = Paced::new(stream);
+    let state = State::Greeting(builder(services.limits()).handshake(stream));
+    let serving = Serving { state, pace, pause: None, services, shared, holder, told: false, leaving: false, calm: false };
+    if let Err(error) = serving.await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
+    }
 }
 
-impl Future for Call {
-    type Output = Result<Response<Counted>, Infallible>;
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(limits.header_bytes_max.saturating_mul(HEADERS_READ))
+        .max_pending_accept_reset_streams(limits.pending_resets_max)
+        .initial_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_send_buffer_size(SEND_BYTES_MAX)
+        // Frames that nobody took are at most those of one turn (`pace`), because each call takes its own at once (`inlet`). h2's
+        // bound is not needed, and it never forgets small frames of a call that ended before they came.
+        .data_frame_budget(usize::MAX / 2);
+    builder
+}
+
+enum State {
+    Greeting(Handshake<Paced, Chunk>),
+    Greeted { connection: Connection<Paced, Chunk>, pings: Option<PingPong> },
+}
+
+/// A connection at work.
+struct Serving {
+    state: State,
+    pace: Rc<Pace>,
+    /// The last turn was used up: nothing is read before this is over.
+    pause: Option<net::Sleep>,
+    services: Services,
+    shared: Rc<Shared>,
+    holder: Holder,
+    /// It is to be told, or was told, to go.
+    leaving: bool,
+    told: bool,
+    /// It was told to go because it floods.
+    calm: bool,
+}
+
+impl Serving {
+    /// Whether it may read: a new turn begins unless the one before was used up and others have not had theirs.
+    fn begin_turn(&mut self, cx: &mut Context<'_>) {
+        if let Some(pause) = &mut self.pause {
+            if Pin::new(pause).poll(cx).is_pending() {
+                return;
+            }
+            self.pause = None;
+        }
+        self.pace.begin_turn();
+    }
+
+    /// Until there is nothing more to do.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            match &mut self.state {
+                State::Greeting(handshake) => {
+                    let mut connection = ready!(Pin::new(handshake).poll(cx))?;
+                    let pings = connection.ping_pong();
+                    self.state = State::Greeted { connection, pings };
+                }
+                State::Greeted { connection, pings } => {
+                    if self.leaving {
+                        connection.graceful_shutdown();
+                        self.leaving = false;
+                    }
+                    if self.shared.ping.take()
+                        && let Some(pings) = pings
+                    {
+                        // The answer to the one before, if there was one. Of both, failures show as a connection that is silent or broken.
+                        let _ = pings.poll_pong(cx);
+                        let _ = pings.send_ping(Ping::opaque());
+                    }
+                    if self.pace.is_flooded() && !self.calm {
+                        self.calm = true;
+                        tracing::debug!("a connection is told to go: it floods with control frames");
+                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    }
+                    let Some(accepted) = ready!(connection.poll_accept(cx)) else { return Poll::Ready(Ok(())) };
+                    let (request, respond) = accepted?;
+                    let open = Open::new(&self.shared);
+                    if let Some(call) = Call::new(request, respond, &self.services, &self.holder, open) {
+                        net::spawn(call);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Future for Serving {
+    type Output = Result<(), h2::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = std::task::ready!(self.answer.as_mut().poll(cx));
-        let open = self.open.take();
-        Poll::Ready(answer.map(|response| response.map(|body| Counted { body, _open: open })))
-    }
-}
-
-/// A response's body, which keeps its call open.
-struct Counted {
-    body: Body,
-    _open: Option<Open>,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let this = &mut *self;
+        match this.shared.phase.get() {
+            Phase::Cut => return Poll::Ready(Ok(())),
+            Phase::Leaving if !this.told => {
+                this.told = true;
+                this.leaving = true;
+            }
+            _ => {}
+        }
+        this.begin_turn(cx);
+        if let Poll::Ready(end) = this.poll_turn(cx) {
+            return Poll::Ready(end);
+        }
+        if this.pace.is_used_up() && this.pause.is_none() {
+            let mut pause = net::Sleep::new(PAUSE);
+            if Pin::new(&mut pause).poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+            this.pause = Some(pause);
+        }
+        this.shared.keep(cx.waker());
+        Poll::Pending
     }
 }

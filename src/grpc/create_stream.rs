@@ -1,28 +1,84 @@
 //! CreateTaskStream: many creates in flight on one stream, answered in the order of the requests.
 //!
+//! A stream is backpressure: a create for which there is no room is tried again, and until it is through nothing more is read.
+//!
 //! No task, timer or lock per message: the stream of answers polls the stream of requests, starts each create, and then waits for
 //! the oldest one alone, because answers leave in order. A create therefore does all it can when it is first polled; what it does
 //! later waits until it is the oldest.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use tonic::Status;
 use z4_proto::{CreateTaskRequest, TaskStreamResponse};
 use z4_shards::command::{Command, Op};
 use z4_shards::ids::Namespace;
+use z4_shards::runtime::net::sleep;
 use z4_shards::shard::api::Rejection;
 
 use super::convert::{self, Echo};
 use super::create::{Outcome, refused, stream_answer};
+use super::inlet::LeftOut;
 use super::observe::{Requested, Runs};
 use super::services::Context;
 
 /// While answers are ready, requests are looked at once per so many of them.
 const ANSWERS_PER_LOOK: usize = 64;
+
+/// The wait of a create for which there was no room twice, the first time; each one is twice as long.
+const WAIT_MIN: Duration = Duration::from_millis(2);
+const WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// Counts the creates of a stream for which there is no room.
+#[derive(Clone, Default)]
+pub(super) struct Crowd(Rc<Cell<usize>>);
+
+/// One of them; it is through when this is dropped.
+struct Waiting(Crowd);
+
+impl Crowd {
+    fn join(&self) -> Waiting {
+        self.0.set(self.0.get() + 1);
+        Waiting(self.clone())
+    }
+
+    fn is_there(&self) -> bool {
+        self.0.get() > 0
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Crowd(count) = &self.0;
+        count.set(count.get() - 1);
+    }
+}
+
+/// Tries until there is room. The answer to the first try is looked at when the create is the oldest of its stream: room may have come
+/// since, so the second one is at once.
+pub(super) async fn until_there_is_room<F>(crowd: Crowd, attempt: impl Fn() -> F) -> Result<Outcome, Rejection>
+where
+    F: Future<Output = Result<Outcome, Rejection>>,
+{
+    let mut outcome = attempt().await;
+    let mut wait = Duration::ZERO;
+    let mut waiting = None;
+    while let Err(Rejection::Overloaded { .. }) = outcome {
+        waiting.get_or_insert_with(|| crowd.join());
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        wait = (wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+        outcome = attempt().await;
+    }
+    outcome
+}
 
 /// One request on its way.
 enum InFlight<F> {
@@ -40,6 +96,10 @@ pub(super) struct CreateStream<R, S, F> {
     /// Payload and metadata of what is in flight.
     in_flight_bytes: usize,
     intake: Intake,
+    crowd: Crowd,
+    left_out: LeftOut,
+    /// Messages that were read.
+    read: u64,
     /// Set when the requests are over; the error, if any, follows the last answer.
     over: Option<Result<(), Status>>,
     answers_since_look: usize,
@@ -72,7 +132,12 @@ where
     F: Future<Output = Result<Outcome, Rejection>>,
 {
     /// `send` has a command of one create applied; its future starts when it is first polled.
-    pub(super) fn new(context: Arc<Context>, method: &'static str, requests: R, send: S) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        method: &'static str,
+        (requests, left_out): (R, LeftOut),
+        (send, crowd): (S, Crowd),
+    ) -> Self {
         let runs = Runs::new(Requested::new(context.observer.clone(), method));
         Self {
             requests,
@@ -80,6 +145,9 @@ where
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             intake: Intake { context, runs, namespace: None },
+            crowd,
+            left_out,
+            read: 0,
             over: None,
             answers_since_look: 0,
         }
@@ -87,7 +155,7 @@ where
 
     fn has_room(&self) -> bool {
         let limits = &self.intake.context.limits;
-        self.in_flight.len() < limits.in_flight_max && self.in_flight_bytes < limits.in_flight_bytes_max
+        !self.crowd.is_there() && self.in_flight.len() < limits.in_flight_max && self.in_flight_bytes < limits.in_flight_bytes_max
     }
 
     /// Starts a create for each request that is there, up to the bound.
@@ -109,7 +177,13 @@ where
 
     /// Polls a create once, which sends it on its way.
     fn start(&mut self, request: CreateTaskRequest, cx: &mut Poller<'_>) -> InFlight<F> {
-        let (command, echo) = match self.intake.read(request) {
+        let place = self.read;
+        self.read += 1;
+        let read = match self.left_out.reason(place) {
+            Some(reason) => Err(reason.into()),
+            None => self.intake.read(request),
+        };
+        let (command, echo) = match read {
             Ok(read) => read,
             Err(status) => return InFlight::Answered(Box::new(refused(&status))),
         };
@@ -209,7 +283,8 @@ mod tests {
                 log.borrow_mut().push(Some(answer));
                 async move { answered.await.unwrap_or(Err(Rejection::Stopping)) }
             };
-            let answers = CreateStream::new(context(limits), "test", received, Box::new(send));
+            let crowd = Crowd::default();
+            let answers = CreateStream::new(context(limits), "test", (received, LeftOut::default()), (Box::new(send), crowd));
             Self { requests, sent, answers: Box::pin(answers) }
         }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use z4_shards::account::Account;
 use z4_shards::ids::{GroupId, Namespace, TaskId, TaskKey};
 use z4_shards::machine::record::{TaskRecord, pack_metadata};
 use z4_shards::shard::api::Delivered;
@@ -26,7 +27,14 @@ impl ClusterView for Nobody {
 /// A context whose clock stands at 1,000 seconds and whose shards must not be asked.
 pub(super) fn context(limits: Limits) -> Arc<Context> {
     let observer = Arc::new(NoObserver);
-    Arc::new(Context { shards: Shards::disconnected(), limits, now_ms: || 1_000_000, observer, cluster: Arc::new(Nobody) })
+    Arc::new(Context {
+        shards: Shards::disconnected(),
+        limits,
+        account: Account::new(64 << 20),
+        now_ms: || 1_000_000,
+        observer,
+        cluster: Arc::new(Nobody),
+    })
 }
 
 pub(super) fn name(name: &str) -> Namespace {

@@ -58,9 +58,9 @@ pub struct Limits {
     pub header_bytes_max: u32,
     /// Streams of a connection that the client reset before they were taken up; more ends the connection. 1 to 10,000; 64.
     pub pending_resets_max: usize,
-    /// What a client may send on a stream before we read it, bytes. 64 KiB to 16 MiB; 1 MiB.
+    /// What a client may send on a stream beyond what its handler has used up, bytes. 64 KiB to 16 MiB; 256 KiB.
     pub stream_window_bytes: u32,
-    /// What a client may send on a connection before we read it, bytes. 64 KiB to 64 MiB; 4 MiB.
+    /// The same for a connection, all its streams together, bytes. 64 KiB to 64 MiB; 1 MiB.
     pub connection_window_bytes: u32,
     /// A connection that sent no HTTP/2 preface after this time is closed. 100 to 600,000 ms; 10,000.
     pub handshake_ms: u64,
@@ -101,8 +101,8 @@ impl Default for Limits {
             streams_max: 1_024,
             header_bytes_max: 16 << 10,
             pending_resets_max: 64,
-            stream_window_bytes: 1 << 20,
-            connection_window_bytes: 4 << 20,
+            stream_window_bytes: 256 << 10,
+            connection_window_bytes: 1 << 20,
             handshake_ms: 10_000,
             idle_ms: 900_000,
             keep_alive_ms: 30_000,

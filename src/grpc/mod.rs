@@ -8,6 +8,7 @@
 
 mod adding;
 mod admin;
+mod call;
 mod cluster_info;
 mod collection;
 mod connection;
@@ -22,16 +23,20 @@ mod deadline;
 #[cfg(test)]
 mod fakes;
 mod health;
+mod inlet;
 mod invalid;
 mod lease;
 pub mod limits;
+mod memory;
 mod namespaces;
 pub mod observe;
+mod pace;
 mod page_token;
 mod reflection;
 pub mod server;
 pub mod services;
 mod settle;
+mod shape;
 mod status;
 mod task_stream;
 mod tasks;

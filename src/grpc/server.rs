@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select;
+use z4_shards::account::{CLIENT_PARTS, Holder, Share};
 use z4_shards::runtime::net::{self, Listener};
 
 use super::Limits;
@@ -77,10 +78,15 @@ async fn accept(listener: &Listener, services: &Services, connections: &Connecti
                 continue;
             }
         };
+        let holder = services.context().account.holder(CLIENT_PARTS);
+        let Ok(share) = holder.take(connection::CONNECTION_BYTES) else {
+            // Everything is in use: a client that tries again later finds room.
+            continue;
+        };
         match connections.enter(max) {
             Some(place) => {
                 full = false;
-                start(stream, services.clone(), place, registry);
+                start(stream, services.clone(), (holder, (place, share)), registry);
             }
             None => {
                 if !std::mem::replace(&mut full, true) {
@@ -91,7 +97,8 @@ async fn accept(listener: &Listener, services: &Services, connections: &Connecti
     }
 }
 
-fn start(stream: net::Stream, services: Services, place: Place, registry: &Rc<RefCell<Registry>>) {
+/// Starts to serve; what is `kept` is given up at the end.
+fn start(stream: net::Stream, services: Services, (holder, kept): (Holder, (Place, Share)), registry: &Rc<RefCell<Registry>>) {
     let shared = Shared::new(stream.received());
     let id = {
         let mut registry = registry.borrow_mut();
@@ -102,15 +109,17 @@ fn start(stream: net::Stream, services: Services, place: Place, registry: &Rc<Re
     };
     let registry = registry.clone();
     net::spawn(async move {
-        connection::serve(stream, services, shared).await;
+        connection::serve(stream, services, shared, holder).await;
         registry.borrow_mut().connections.remove(&id);
-        drop(place);
+        drop(kept);
     });
 }
 
 /// Looks at every connection now and then: one timer for all of them, so that none costs a timer per message.
 async fn check(limits: &Limits, registry: &Rc<RefCell<Registry>>) {
-    let shortest_ms = limits.handshake_ms.min(limits.idle_ms).min(limits.drain_ms.max(1));
+    let times_ms =
+        [limits.handshake_ms, limits.idle_ms, limits.drain_ms.max(1), limits.keep_alive_ms, limits.keep_alive_timeout_ms];
+    let shortest_ms = times_ms.into_iter().min().unwrap_or(1_000);
     let tick_ms = (shortest_ms / 4).clamp(10, 1_000);
     loop {
         net::sleep(Duration::from_millis(tick_ms)).await;

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
@@ -13,6 +12,7 @@ use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer a
 use tonic_reflection::pb::v1alpha::server_reflection_server::ServerReflectionServer as ReflectionV1Alpha;
 use z4_proto::admin_server::AdminServer;
 use z4_proto::collection_server::CollectionServer;
+use z4_shards::account::Account;
 use z4_shards::ids::Namespace;
 use z4_shards::shard::handle::Shards;
 
@@ -21,6 +21,7 @@ use super::cluster_info::ClusterView;
 use super::collection::Collection;
 use super::deadline;
 use super::health::HealthService;
+use super::inlet::RequestBody;
 use super::observe::Observer;
 use super::reflection::{Descriptors, Reflection};
 use super::{Invalid, Limits};
@@ -31,6 +32,8 @@ pub struct Context {
     pub shards: Shards,
     /// What is refused.
     pub limits: Limits,
+    /// What connections and calls hold.
+    pub account: Account,
     /// The peer's clock, milliseconds since 1970-01-01 UTC.
     pub now_ms: fn() -> u64,
     /// Takes the counts.
@@ -81,13 +84,18 @@ impl Services {
         &self.context.limits
     }
 
+    /// What the handlers share.
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// Answers one call, by the service in its path `/package.Service/Method`.
-    pub(super) fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    pub(super) fn call(&self, request: Request<RequestBody>) -> BoxFuture<Response<Body>, Infallible> {
         let limit = deadline::of(request.headers());
         deadline::within(limit, self.answer(request))
     }
 
-    fn answer(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    fn answer(&self, request: Request<RequestBody>) -> BoxFuture<Response<Body>, Infallible> {
         let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
         match service {
             "z4.Collection" => self.collection.clone().call(request),

@@ -25,6 +25,7 @@ mod namespaces;
 mod observe;
 mod older_clients;
 mod rust_client;
+mod small_frames;
 mod sql;
 mod streams;
 mod tasks;

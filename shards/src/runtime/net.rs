@@ -1,4 +1,4 @@
-//! TCP and hyper's runtime traits on a glommio executor: listener, stream, timer, task executor.
+//! TCP on a glommio executor: listener, stream, sleeps and tasks.
 //!
 //! Everything here belongs to the executor that made it and never leaves its thread.
 
@@ -9,12 +9,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
-use futures_util::io::{AsyncRead, AsyncWrite};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use send_wrapper::SendWrapper;
+use futures_util::io::{AsyncRead as _, AsyncWrite as _};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A new stream's read buffer, bytes; it doubles whenever one read fills it.
 const READ_BYTES_MIN: usize = 4 * 1024;
@@ -100,7 +99,7 @@ impl Stream {
         Ok(self.inner.peer_addr()?)
     }
 
-    /// Counts the bytes that came in; shared, so that it can be read while hyper owns the stream.
+    /// Counts the bytes that came in; shared, so that it can be read while another owns the stream.
     pub fn received(&self) -> Rc<Cell<u64>> {
         self.received.clone()
     }
@@ -118,8 +117,8 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.start == this.end {
             ready!(this.poll_fill(cx))?;
@@ -131,7 +130,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, from)
     }
@@ -225,6 +224,24 @@ impl Socket {
     }
 }
 
+/// A sleep to be polled by hand.
+pub struct Sleep(glommio::timer::Timer);
+
+impl Sleep {
+    /// Ready after so long.
+    pub fn new(duration: Duration) -> Self {
+        Sleep(glommio::timer::Timer::new(duration))
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(|_| ())
+    }
+}
+
 /// Sleeps on the executor.
 pub async fn sleep(duration: Duration) {
     glommio::timer::Timer::new(duration).await;
@@ -245,54 +262,10 @@ pub fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
     Ok(glommio::LocalExecutorBuilder::default().make()?.run(future))
 }
 
-/// hyper's way to start tasks (one per HTTP/2 stream), on the caller's executor.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Executor;
-
-impl<F> hyper::rt::Executor<F> for Executor
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    fn execute(&self, future: F) {
-        glommio::spawn_local(future).detach();
-    }
-}
-
-/// hyper's clock and sleeps, for keep-alive.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timer;
-
-impl hyper::rt::Timer for Timer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep(SendWrapper::new(glommio::timer::Timer::new(duration))))
-    }
-
-    // The runtime is where the clock is read.
-    #[allow(clippy::disallowed_methods)]
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.sleep(deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-/// hyper wants its sleeps to be `Send`; they stay on their thread all the same.
-struct Sleep(SendWrapper<glommio::timer::Timer>);
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut *self.0).poll(cx).map(|_| ())
-    }
-}
-
-impl hyper::rt::Sleep for Sleep {}
-
 #[cfg(test)]
 mod tests {
     //! Were a byte lost, doubled or moved between the buffers, HTTP/2 would break under load only.
-    use futures_util::future::{join, poll_fn};
-    use hyper::rt::ReadBuf;
+    use futures_util::future::join;
 
     use super::*;
 
@@ -317,7 +290,7 @@ mod tests {
         loop {
             let mut piece = [0; 7_919];
             let mut piece = ReadBuf::new(&mut piece);
-            poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, piece.unfilled())).await.expect("connected");
+            poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut piece)).await.expect("connected");
             if piece.filled().is_empty() {
                 return all;
             }
