@@ -242,3 +242,95 @@ async fn a_stop_does_not_hang_on_an_open_stream() {
     assert!(matches!(&end, None | Some(Err(_))), "{end:?}");
     edge.thread.join().expect("the edge ends well");
 }
+
+/// A message that is larger than any may be is answered in its place, with field and limit, and the stream goes on behind it.
+#[tokio::test(flavor = "current_thread")]
+async fn a_message_that_is_too_large_is_answered_in_its_stream() {
+    let edge = Edge::start(Limits { message_bytes_max: 100_000, ..Limits::default() });
+    let mut client = CollectionClient::new(edge.channel().await);
+    let requests = [create("", 1), create("a", 900_000), create("", 2), create("a", 100_000)];
+    let answers = client.create_task_stream(futures_util::stream::iter(requests)).await.expect("the stream starts");
+    let answers: Vec<_> = answers.into_inner().map(|answer| answer.expect("the stream goes on")).collect().await;
+    let texts: Vec<_> = answers.iter().map(|answer| answer.message.as_str()).collect();
+    assert!(answers.iter().all(|answer| answer.status == Code::InvalidArgument as u32), "{texts:?}");
+    assert!(texts[1].starts_with("the message has 9000") && texts[1].contains("the limit is 100000"), "{texts:?}");
+    assert!(texts[3].starts_with("the message has 1000"), "{texts:?}");
+    assert!(texts[0].starts_with("namespace is empty") && texts[2].starts_with("namespace is empty"), "{texts:?}");
+    // A call that has one request only ends with it.
+    let refused = client.create_task(create("a", 900_000)).await.expect_err("too large");
+    assert!(refused.code() == Code::InvalidArgument && refused.message().starts_with("the message has 9000"), "{refused}");
+    edge.stop().await;
+}
+
+/// An HTTP status would reach the caller as UNKNOWN, without a word.
+#[tokio::test(flavor = "current_thread")]
+async fn headers_that_are_too_large_are_refused_by_their_limit() {
+    let edge = Edge::start(Limits::default());
+    let mut client = AdminClient::new(edge.channel().await);
+    let ask = |bytes: usize| {
+        let mut request = tonic::Request::new(proto::CheckHealthRequest::default());
+        request.metadata_mut().insert("x-large", "v".repeat(bytes).parse().expect("a value"));
+        request
+    };
+    client.check_health(ask(15_000)).await.expect("within the limit");
+    let refused = client.check_health(ask(20_000)).await.expect_err("above it");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("the limit is 16384 (header_bytes_max)"), "{refused}");
+    client.check_health(ask(0)).await.expect("the connection goes on");
+    edge.stop().await;
+}
+
+/// One client sends nothing but pings: it is told to go, and everybody else is served meanwhile.
+#[tokio::test(flavor = "current_thread")]
+async fn a_flood_of_control_frames_ends_its_connection_and_holds_nobody_up() {
+    let edge = Edge::start(Limits::default());
+    let (mut from, mut to) = tokio::net::TcpStream::connect(edge.address).await.expect("taken").into_split();
+    let flood = tokio::spawn(async move {
+        let _ = to.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+        let pings = b"\0\0\x08\x06\0\0\0\0\0pingpong".repeat(1_000);
+        // Until the edge closes.
+        while to.write_all(&pings).await.is_ok() {}
+    });
+    let reading = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        // The end may be a reset: bytes of the flood were never read.
+        let _ = from.read_to_end(&mut seen).await;
+        seen
+    });
+    let mut client = AdminClient::new(edge.channel().await);
+    while !flood.is_finished() {
+        client.check_health(proto::CheckHealthRequest::default()).await.expect("served beside the flood");
+    }
+    let seen = reading.await.expect("no panic");
+    let calm = seen.windows(17).any(|frame| frame[3] == 7 && frame[9..17].ends_with(&[0, 0, 0, 11]));
+    assert!(calm, "GOAWAY with ENHANCE_YOUR_CALM, at the end of {} bytes", seen.len());
+    edge.stop().await;
+}
+
+/// Calls that do nothing cost memory all the same: one connection gets a part of it, others are served, and all of it comes back.
+#[tokio::test(flavor = "current_thread")]
+async fn open_calls_are_bounded_by_the_account_and_leave_room_for_others() {
+    let account = Account::new(4 << 20);
+    let edge = Edge::with_account(Limits { drain_ms: 50, ..Limits::default() }, account.clone());
+    let mut held = Vec::new();
+    let mut refused = 0;
+    for _ in 0..4 {
+        let mut client = CollectionClient::new(edge.channel().await);
+        for _ in 0..100 {
+            match client.create_task_stream(futures_util::stream::pending()).await {
+                Ok(stream) => held.push(stream.into_inner()),
+                Err(status) => {
+                    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+                    assert!(status.message().contains("request_memory_bytes_max"), "{status}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0 && held.len() > 40, "{} are open, {refused} were refused", held.len());
+    let mut modest = AdminClient::new(edge.channel().await);
+    modest.check_health(proto::CheckHealthRequest::default()).await.expect("there is room for somebody who wants little");
+    drop((held, modest));
+    edge.stop().await;
+    assert_eq!(account.used(), 0);
+}

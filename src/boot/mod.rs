@@ -160,6 +160,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let count = shard_count(&config, disk.identity.as_ref());
     let standing = Arc::new(Standing::default());
     let (shards, threads) = start_shards(&config, (count, disk.identity.is_some()), &metrics, &stopper)?;
+    shards.reach().charge_to(account.clone());
     space::start(space::Watch {
         dirs: vec![config.db_data_dir.clone(), config.peer_data_dir.clone()],
         reserve_bytes: config.disk_reserve_bytes,

@@ -113,8 +113,7 @@ impl<K> Call<K> {
     }
 
     fn poll_step(&mut self, cx: &mut Poller<'_>) -> Poll<Result<(), Gone>> {
-        loop {
-            let Step::Handling(answer) = &mut self.step else { break };
+        while let Step::Handling(answer) = &mut self.step {
             match answer.as_mut().poll(cx) {
                 Poll::Ready(Ok(response)) => {
                     let (head, body) = response.into_parts();

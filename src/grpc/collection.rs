@@ -43,9 +43,9 @@ impl Collection {
         let shards = self.context.shards.clone();
         let crowd = Crowd::default();
         let waiting = crowd.clone();
-        let send = move |command: Command| {
+        let send = move |command: Command, content: bool| {
             let (shards, crowd) = (shards.clone(), waiting.clone());
-            async move { until_there_is_room(crowd, || submit_one(&shards, command.clone(), acknowledge)).await }
+            async move { until_there_is_room(crowd, || submit_one(&shards, command.clone(), acknowledge, content)).await }
         };
         let left_out = request.extensions().get::<LeftOut>().cloned().unwrap_or_default();
         let requests = (request.into_inner(), left_out);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, unfold};
+use prost::Message;
 use tonic::Status;
 use z4_proto as proto;
 use z4_shards::ids::Namespace;
@@ -21,6 +22,9 @@ use super::settle::{Said, plan};
 use super::{Invalid, Limits, convert};
 
 const METHOD: &str = "Consume";
+
+/// A response is closed when its answers to acks, nacks and extensions have so many bytes.
+const RESULTS_BYTES_MAX: usize = 512 << 10;
 
 /// Where deliveries come from: a [`Consumer`], or a test's.
 pub(super) trait Source {
@@ -52,7 +56,7 @@ struct Consuming<D, R, S> {
     settling: FuturesUnordered<Settling>,
     /// Taken from the source, not yet sent.
     deliveries: VecDeque<Delivered>,
-    results: Vec<proto::SettleResult>,
+    results: VecDeque<proto::SettleResult>,
     /// Asked for and not yet delivered.
     credit: u64,
     requests_over: bool,
@@ -104,7 +108,7 @@ where
         settle,
         settling: FuturesUnordered::new(),
         deliveries: VecDeque::new(),
-        results: Vec::new(),
+        results: VecDeque::new(),
         credit: 0,
         requests_over: false,
         end: None,
@@ -179,12 +183,24 @@ where
         Intake { requests, settling, results, requests_over, end, settle, context, credit }.take_in(message)
     }
 
-    /// Everything that waits to be sent, up to `response_bytes_max` of deliveries.
+    /// Everything that waits to be sent, up to `response_bytes_max` of deliveries and [`RESULTS_BYTES_MAX`] of answers.
     fn response(&mut self) -> Result<proto::ConsumeResponse, Status> {
-        let results = std::mem::take(&mut self.results);
+        let results = take_results(&mut self.results);
         let (deliveries, _) = take_deliveries(&mut self.deliveries, &self.context, METHOD)?;
         Ok(proto::ConsumeResponse { deliveries, results })
     }
+}
+
+/// Answers until one response has enough of them.
+fn take_results(from: &mut VecDeque<proto::SettleResult>) -> Vec<proto::SettleResult> {
+    let mut bytes = 0;
+    let fits = |result: &&proto::SettleResult| {
+        let before = bytes;
+        bytes += result.encoded_len();
+        before < RESULTS_BYTES_MAX
+    };
+    let count = from.iter().take_while(fits).count();
+    from.drain(..count).collect()
 }
 
 /// Makes messages of deliveries until one response is full; returns them and their bytes.
@@ -210,7 +226,7 @@ pub(super) fn take_deliveries(
 struct Intake<'a, R, S> {
     requests: &'a mut R,
     settling: &'a mut FuturesUnordered<Settling>,
-    results: &'a mut Vec<proto::SettleResult>,
+    results: &'a mut VecDeque<proto::SettleResult>,
     requests_over: &'a mut bool,
     end: &'a mut Option<Status>,
     settle: &'a S,
@@ -227,7 +243,11 @@ where
     /// Takes in what the client sent and what was settled; returns the credit that came.
     fn poll(&mut self, cx: &mut Poller<'_>) -> u32 {
         let mut more_credit = 0u32;
-        while !*self.requests_over && self.settling.len() < self.context.limits.settles_in_flight_max {
+        // Answers that wait to be read count like settles that wait to be answered.
+        while !*self.requests_over
+            && self.settling.len() < self.context.limits.settles_in_flight_max
+            && self.results.len() < self.context.limits.settles_max
+        {
             match self.requests.poll_next_unpin(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(message))) => match self.take_in(message) {

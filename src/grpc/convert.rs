@@ -26,12 +26,19 @@ pub struct Echo {
     pub payload: Bytes,
     /// When it was to be due, if that was said.
     pub asked_ms: Option<u64>,
+    /// The answer's task has metadata and payload.
+    pub content: bool,
 }
 
 impl Echo {
     /// Payload and metadata together.
     pub fn bytes(&self) -> usize {
         self.payload.len() + metadata_bytes(&self.metadata)
+    }
+
+    /// The answer's task has neither metadata nor payload.
+    pub fn without_content(self) -> Self {
+        Echo { metadata: BTreeMap::new(), payload: Bytes::new(), content: false, ..self }
     }
 }
 
@@ -60,7 +67,7 @@ pub fn create(
         payload: request.payload.clone(),
     };
     let CreateTaskRequest { namespace, metadata, payload, .. } = request;
-    Ok((create, Echo { namespace, metadata, payload, asked_ms }))
+    Ok((create, Echo { namespace, metadata, payload, asked_ms, content: true }))
 }
 
 fn pack(metadata: &BTreeMap<String, String>) -> Bytes {
@@ -276,7 +283,7 @@ mod tests {
             metadata: BTreeMap::from([("to".into(), "ann".into()), ("lang".into(), "de".into())]),
             payload: Bytes::from_static(b"hello"),
             deliver_at: Some(timestamp(5_001)),
-            tts_seconds: 0,
+            ..Default::default()
         }
     }
 

@@ -1,9 +1,11 @@
 //! Creating tasks: the command's way to the shard and back, and the single create.
 
+use bytes::Bytes;
 use tonic::Status;
 use z4_proto::{CreateTaskRequest, CreateTaskResponse, DONE_TRAILER, NOT_DONE, TaskStreamResponse};
 use z4_shards::command::{Command, Created, Op, OpReply, Refusal};
 use z4_shards::ids::{Namespace, PeerNumber};
+use z4_shards::machine::record::pack_metadata;
 use z4_shards::shard::api::{Answered, Consistency, Rejection, TaskView};
 use z4_shards::shard::handle::Shards;
 
@@ -39,8 +41,14 @@ fn address(shards: &Shards, by: Option<PeerNumber>) -> String {
     shards.roster().member(number).map_or_else(|| format!("peer {number}"), |member| member.address.clone())
 }
 
-/// Sends a command of creates; one outcome for each, in their order.
-pub(super) async fn submit(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Result<Vec<Outcome>, Rejection> {
+/// Sends a command of creates; one outcome for each, in their order. The earlier task of a duplicate keeps metadata and payload when
+/// `content` says so of its place and their bytes.
+pub(super) async fn submit(
+    shards: &Shards,
+    command: Command,
+    acknowledge: Acknowledge,
+    content: impl Fn(usize, usize) -> bool,
+) -> Result<Vec<Outcome>, Rejection> {
     let namespace = command.namespace.clone();
     let mut outcomes = Vec::with_capacity(command.ops.len());
     match acknowledge {
@@ -68,17 +76,28 @@ pub(super) async fn submit(shards: &Shards, command: Command, acknowledge: Ackno
         ids.sort_unstable();
         ids.dedup();
         let found = shards.get_many(namespace, ids.clone(), Consistency::Linearizable, EARLIER_BYTES_MAX).await?;
-        for outcome in outcomes.iter_mut().filter(|one| one.created.duplicate) {
+        for (place, outcome) in outcomes.iter_mut().enumerate().filter(|(_, one)| one.created.duplicate) {
             let at = ids.binary_search(&outcome.created.id).ok();
             outcome.earlier = at.and_then(|at| found.get(at)).cloned().flatten();
+            if let Some(view) = &mut outcome.earlier {
+                let record = &mut view.row.record;
+                if !content(place, record.payload.len() + record.metadata.len()) {
+                    (record.payload, record.metadata) = (Bytes::new(), pack_metadata(std::iter::empty()));
+                }
+            }
         }
     }
     Ok(outcomes)
 }
 
-/// Sends a command of one create.
-pub(super) async fn submit_one(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Result<Outcome, Rejection> {
-    let mut outcomes = submit(shards, command, acknowledge).await?;
+/// Sends a command of one create; with `content`, an earlier task has metadata and payload.
+pub(super) async fn submit_one(
+    shards: &Shards,
+    command: Command,
+    acknowledge: Acknowledge,
+    content: bool,
+) -> Result<Outcome, Rejection> {
+    let mut outcomes = submit(shards, command, acknowledge, |_, _| content).await?;
     outcomes.pop().ok_or_else(|| Refusal::Malformed("a create was not answered").into())
 }
 
@@ -125,6 +144,6 @@ pub(super) async fn create(
     context.observer.creates_requested(method, &namespace, 1);
     let (create, echo) = convert::create(request, &namespace, &context.limits, context.now_ms)?;
     let command = Command { namespace: namespace.clone(), ops: vec![Op::Create(create)] };
-    let outcome = submit_one(&context.shards, command, acknowledge).await.map_err(status)?;
+    let outcome = submit_one(&context.shards, command, acknowledge, true).await.map_err(status)?;
     answer(&namespace, echo, outcome)
 }

@@ -1,5 +1,6 @@
 //! CreateTasks: one command per namespace, so all of its tasks or none.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
@@ -28,21 +29,34 @@ struct Group {
     refused: Option<(usize, Invalid)>,
 }
 
+/// What the answers of a batch may still carry of metadata and payloads, bytes.
+struct Content(Cell<usize>);
+
+impl Content {
+    /// Takes so many, if there are.
+    fn takes(&self, bytes: usize) -> bool {
+        let left = self.0.get().checked_sub(bytes);
+        self.0.set(left.unwrap_or(self.0.get()));
+        left.is_some()
+    }
+}
+
 /// Answers in the order of the requests.
 pub(super) async fn create_tasks(context: &Context, requests: Vec<CreateTaskRequest>) -> Result<CreateTasksResponse, Status> {
     check_whole(&requests, &context.limits)?;
     let mut results = vec![TaskStreamResponse::default(); requests.len()];
     let mut groups = BTreeMap::<Namespace, Group>::new();
+    let content = Content(Cell::new(context.limits.response_bytes_max));
     for (position, request) in requests.into_iter().enumerate() {
         match Namespace::new(&request.namespace) {
             Ok(namespace) => {
                 let group = groups.entry(namespace.clone()).or_default();
-                group.take(position, request, &namespace, context);
+                group.take(position, request, &namespace, (context, &content));
             }
             Err(e) => results[position] = refused(&Invalid::from(e).at("tasks", position).into()),
         }
     }
-    let sent = groups.into_iter().map(|(namespace, group)| send(context, namespace, group));
+    let sent = groups.into_iter().map(|(namespace, group)| send((context, &content), namespace, group));
     for (position, result) in join_all(sent).await.into_iter().flatten() {
         results[position] = result;
     }
@@ -57,13 +71,21 @@ fn check_whole(requests: &[CreateTaskRequest], limits: &Limits) -> Result<(), In
 }
 
 impl Group {
-    fn take(&mut self, position: usize, request: CreateTaskRequest, namespace: &Namespace, context: &Context) {
+    fn take(
+        &mut self,
+        position: usize,
+        request: CreateTaskRequest,
+        namespace: &Namespace,
+        (context, content): (&Context, &Content),
+    ) {
         self.positions.push(position);
         if self.refused.is_some() {
             return;
         }
+        let asked = request.echo;
         match convert::create(request, namespace, &context.limits, context.now_ms) {
             Ok((create, echo)) => {
+                let echo = if asked && content.takes(echo.bytes()) { echo } else { echo.without_content() };
                 self.creates.push(create);
                 self.echoes.push((position, echo));
             }
@@ -72,13 +94,18 @@ impl Group {
     }
 }
 
-async fn send(context: &Context, namespace: Namespace, group: Group) -> Vec<(usize, TaskStreamResponse)> {
+async fn send((context, content): (&Context, &Content), namespace: Namespace, group: Group) -> Vec<(usize, TaskStreamResponse)> {
     context.observer.creates_requested(METHOD, &namespace, group.positions.len() as u64);
     if let Some((bad, invalid)) = group.refused {
         return refuse_all(&group.positions, bad, invalid);
     }
     let command = Command { namespace: namespace.clone(), ops: group.creates.into_iter().map(Op::Create).collect() };
-    match submit(&context.shards, command, Acknowledge::Durable).await {
+    // An earlier task may have more content than the request that asked for it.
+    let more = |place: usize, bytes: usize| {
+        let echo = group.echoes.get(place).map(|(_, echo)| echo).filter(|echo| echo.content);
+        echo.is_some_and(|echo| content.takes(bytes.saturating_sub(echo.bytes())))
+    };
+    match submit(&context.shards, command, Acknowledge::Durable, more).await {
         Ok(outcomes) => {
             let pairs = group.echoes.into_iter().zip(outcomes);
             pairs.map(|((position, echo), outcome)| (position, stream_answer(&namespace, echo, Ok(outcome)))).collect()

@@ -114,24 +114,28 @@ struct Intake {
 }
 
 impl Intake {
-    fn read(&mut self, request: CreateTaskRequest) -> Result<(Command, Echo), Status> {
+    /// Returns the bytes of its content, too.
+    fn read(&mut self, request: CreateTaskRequest) -> Result<(Command, Echo, usize), Status> {
         let namespace = match &self.namespace {
             Some(namespace) if namespace.as_bytes() == request.namespace.as_bytes() => namespace.clone(),
             _ => self.namespace.insert(self.context.namespace(&request.namespace)?).clone(),
         };
         self.runs.count(&namespace);
+        let content = request.echo;
         let (create, echo) = convert::create(request, &namespace, &self.context.limits, self.context.now_ms)?;
-        Ok((Command { namespace, ops: vec![Op::Create(create)] }, echo))
+        let bytes = echo.bytes();
+        let echo = if content { echo } else { echo.without_content() };
+        Ok((Command { namespace, ops: vec![Op::Create(create)] }, echo, bytes))
     }
 }
 
 impl<R, S, F> CreateStream<R, S, F>
 where
     R: Stream<Item = Result<CreateTaskRequest, Status>> + Unpin,
-    S: Fn(Command) -> F,
+    S: Fn(Command, bool) -> F,
     F: Future<Output = Result<Outcome, Rejection>>,
 {
-    /// `send` has a command of one create applied; its future starts when it is first polled.
+    /// `send` has a command of one create applied, and is told whether its answer has content; its future starts when it is first polled.
     pub(super) fn new(
         context: Arc<Context>,
         method: &'static str,
@@ -183,16 +187,15 @@ where
             Some(reason) => Err(reason.into()),
             None => self.intake.read(request),
         };
-        let (command, echo) = match read {
+        let (command, echo, bytes) = match read {
             Ok(read) => read,
             Err(status) => return InFlight::Answered(Box::new(refused(&status))),
         };
         let namespace = command.namespace.clone();
-        let mut future = Box::pin((self.send)(command));
+        let mut future = Box::pin((self.send)(command, echo.content));
         match future.as_mut().poll(cx) {
             Poll::Ready(outcome) => InFlight::Answered(Box::new(stream_answer(&namespace, echo, outcome))),
             Poll::Pending => {
-                let bytes = echo.bytes();
                 self.in_flight_bytes += bytes;
                 InFlight::Sent { future, namespace, echo, bytes }
             }
@@ -223,7 +226,7 @@ where
 impl<R, S, F> Stream for CreateStream<R, S, F>
 where
     R: Stream<Item = Result<CreateTaskRequest, Status>> + Unpin,
-    S: Fn(Command) -> F + Unpin,
+    S: Fn(Command, bool) -> F + Unpin,
     F: Future<Output = Result<Outcome, Rejection>>,
 {
     type Item = Result<TaskStreamResponse, Status>;
@@ -278,7 +281,7 @@ mod tests {
             let (requests, received) = mpsc::unbounded();
             let sent = Rc::<RefCell<Vec<Option<Answer>>>>::default();
             let log = sent.clone();
-            let send = move |_| {
+            let send = move |_, _| {
                 let (answer, answered) = oneshot::channel();
                 log.borrow_mut().push(Some(answer));
                 async move { answered.await.unwrap_or(Err(Rejection::Stopping)) }

@@ -32,7 +32,9 @@ const HEAD_BYTES: usize = 5;
 
 /// Messages of a stream that were left out, by their place from 0: the handler gets an empty message in their place.
 #[derive(Clone)]
-pub(super) struct LeftOut(SendWrapper<Rc<RefCell<VecDeque<(u64, Invalid)>>>>);
+pub(super) struct LeftOut(SendWrapper<Rc<Reasons>>);
+
+type Reasons = RefCell<VecDeque<(u64, Invalid)>>;
 
 impl Default for LeftOut {
     fn default() -> Self {

@@ -68,16 +68,19 @@ pub async fn serve(listener: Listener, services: Services, connections: Connecti
 
 async fn accept(listener: &Listener, services: &Services, connections: &Connections, registry: &Rc<RefCell<Registry>>) {
     let max = services.limits().connections_max;
-    let mut full = false;
+    let (mut full, mut failing) = (false, false);
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "accepting a connection failed");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "accepting a connection failed");
+                }
                 net::sleep(REST).await;
                 continue;
             }
         };
+        failing = false;
         let holder = services.context().account.holder(CLIENT_PARTS);
         let Ok(share) = holder.take(connection::CONNECTION_BYTES) else {
             // Everything is in use: a client that tries again later finds room.

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(text(Shape::Create, &create(64)), Ok(()));
         let entries = "metadata has 65 entries; the limit is 64 (metadata_entries_max)";
         assert_eq!(text(Shape::Create, &create(65)), Err(entries.to_owned()));
-        let mut batch = proto::CreateTasksRequest { tasks: vec![create(2); 1_000], ..Default::default() };
+        let mut batch = proto::CreateTasksRequest { tasks: vec![create(2); 1_000] };
         assert_eq!(text(Shape::Creates, &batch), Ok(()));
         batch.tasks[999] = create(65);
         assert_eq!(text(Shape::Creates, &batch), Err(format!("tasks[999]: {entries}")));

@@ -8,6 +8,9 @@ const DESCRIPTORS_MAX: u64 = 1_048_576;
 /// Descriptors for everything but clients' connections: segments, tables, rings, links.
 const DESCRIPTORS_BESIDES: u64 = 1024;
 
+/// Descriptors for connections that are bounded elsewhere: the metrics port and callers of the peer port.
+const DESCRIPTORS_OF_OTHERS: u64 = 128;
+
 /// Raises the soft limits of file descriptors and of locked memory as far as the hard ones allow. Returns how many connections of gRPC
 /// clients may be open at a time: `connections_max`, or fewer, told as a warning, when descriptors would run out, for then it would be a
 /// file of the store that cannot be opened. `others` are the connections on other ports.
@@ -28,9 +31,9 @@ pub fn raise(connections_max: usize, others: usize) -> usize {
     allowed
 }
 
-/// How many connections `limit` descriptors allow: a reserve is kept for files, half of them at most.
+/// How many connections `limit` descriptors allow: a reserve is kept for files, half of them at most, and one for the other ports.
 fn connections_within(limit: u64, connections_max: usize, others: usize) -> usize {
-    let reserve = (DESCRIPTORS_BESIDES + others as u64).min(limit / 2);
+    let reserve = DESCRIPTORS_BESIDES.min(limit / 2) + (DESCRIPTORS_OF_OTHERS + others as u64).min(limit / 4);
     let allowed = usize::try_from(limit - reserve).unwrap_or(usize::MAX).max(1);
     connections_max.min(allowed)
 }
@@ -59,8 +62,8 @@ mod tests {
     #[test]
     fn connections_leave_descriptors_for_files() {
         assert_eq!(connections_within(1_048_576, 10_000, 200), 10_000);
-        assert_eq!(connections_within(10_000, 10_000, 200), 8_776);
-        assert_eq!(connections_within(1_024, 10_000, 200), 512);
+        assert_eq!(connections_within(10_000, 10_000, 200), 8_648);
+        assert_eq!(connections_within(1_024, 10_000, 200), 256);
         assert_eq!(connections_within(1, 10_000, 200), 1);
     }
 }

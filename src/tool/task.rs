@@ -122,6 +122,7 @@ fn create_request(args: CreateArgs) -> Result<CreateTaskRequest, ToolError> {
         payload: read_payload(args.payload)?.unwrap_or_default(),
         deliver_at,
         tts_seconds,
+        ..CreateTaskRequest::default()
     })
 }
 

@@ -15,7 +15,8 @@ async fn results_stand_in_the_order_of_the_requests() {
     let client = peer.client().await;
     let namespaces = ["a", "b", "c", "d"];
     let later = now_ms() + 3_600_000;
-    let batch = (0..100).map(|n| due_at(namespaces[n % 4], &n.to_string(), later)).collect();
+    let request = |n: usize| CreateTaskRequest { echo: true, ..due_at(namespaces[n % 4], &n.to_string(), later) };
+    let batch = (0..100).map(request).collect();
     let results = client.create_batch(batch).await.expect("taken");
     assert_eq!(results.len(), 100);
     for (n, result) in results.iter().enumerate() {
@@ -25,6 +26,33 @@ async fn results_stand_in_the_order_of_the_requests() {
     }
     for namespace in namespaces {
         assert_eq!(client.namespace(namespace).await.live, 25);
+    }
+}
+
+/// The client of a batch takes replies of up to 4 MiB, whatever was stored: the tasks would exist and the producer hear of an error.
+#[tokio::test]
+async fn the_answer_to_a_batch_fits_a_default_client() {
+    let peer = Peer::start().await;
+    let client = peer.client().await;
+    let request = |echo: bool, request_id: &str, payload: usize| CreateTaskRequest {
+        echo,
+        request_id: request_id.to_owned(),
+        payload: vec![7; payload].into(),
+        ..due_at("a", "", now_ms() + 3_600_000)
+    };
+    const LARGE: usize = (1 << 20) - 1_024;
+    for echo in [false, true] {
+        let results = client.create_batch(vec![request(echo, "", LARGE); 4]).await.expect("4 MiB are answered");
+        let echoed: Vec<_> = results.iter().map(|result| result.task.as_ref().expect("a task").payload.len()).collect();
+        assert_eq!(echoed, [if echo { LARGE } else { 0 }, 0, 0, 0], "content for as long as there is room");
+    }
+    // Each duplicate's earlier task has a mebibyte.
+    client.created(request(false, "same", LARGE)).await;
+    for echo in [false, true] {
+        let results = client.create_batch(vec![request(echo, "same", 0); 20]).await.expect("20 duplicates are answered");
+        assert!(results.iter().all(|result| result.status == 0 && result.duplicate));
+        let echoed: usize = results.iter().map(|result| result.task.as_ref().expect("a task").payload.len()).sum();
+        assert_eq!(echoed, if echo { LARGE } else { 0 });
     }
 }
 

@@ -1,7 +1,7 @@
 //! What clients in the field use, beside the new calls: asynchronous creates, GetTaskStream, and polling.
 
 use tokio_stream::iter;
-use z4_proto::{LeaseTasksRequest, StreamTasksRequest};
+use z4_proto::{CreateTaskRequest, LeaseTasksRequest, StreamTasksRequest};
 
 use crate::harness::wait::{until, within};
 use crate::harness::{Peer, create, due_at, due_ms, now_ms, payload_number};
@@ -24,7 +24,7 @@ async fn asynchronous_creates_on_a_stream_are_all_done() {
     const TASKS: u64 = 500;
     let peer = Peer::start().await;
     let client = peer.client().await;
-    let requests: Vec<_> = (0..TASKS).map(|n| create("a", &n.to_string())).collect();
+    let requests: Vec<_> = (0..TASKS).map(|n| CreateTaskRequest { echo: true, ..create("a", &n.to_string()) }).collect();
     let opened = within("CreateTaskStreamAsync", client.tasks.clone().create_task_stream_async(iter(requests))).await;
     let mut answers = opened.expect("a stream").into_inner();
     for n in 0..TASKS {

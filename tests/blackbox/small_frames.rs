@@ -164,6 +164,7 @@ async fn asynchronous_creates_on_eight_streams_keep_their_connection() {
 /// Consumes with the largest credit, an ack in a message of its own for each delivery.
 async fn consume(raw: &Raw, namespace: String, tasks: usize) {
     let (mut sending, mut answers) = raw.call("Consume").await;
+    #[allow(clippy::needless_update, reason = "a message gets fields")]
     let open = proto::ConsumeOpen { namespaces: vec![namespace.clone()], lease_ms: 600_000, ..Default::default() };
     send(&mut sending, &proto::ConsumeRequest { open: Some(open), credit: CREDIT_MAX, ..Default::default() }).await;
     let (acks, mut to_ack) = tokio::sync::mpsc::unbounded_channel::<proto::Ack>();

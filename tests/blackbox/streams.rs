@@ -17,6 +17,7 @@ async fn answers_come_in_order_and_a_bad_request_does_not_end_the_stream() {
     let later = now_ms() + 3_600_000;
     let request = |n: u64| match n % 10 {
         7 => create("", &n.to_string()),
+        3 => CreateTaskRequest { echo: true, ..due_at(&format!("n{}", n % 13), &n.to_string(), later) },
         _ => due_at(&format!("n{}", n % 13), &n.to_string(), later),
     };
     let requests: Vec<CreateTaskRequest> = (0..REQUESTS).map(request).collect();
@@ -30,7 +31,9 @@ async fn answers_come_in_order_and_a_bad_request_does_not_end_the_stream() {
             assert!(answer.task.is_none(), "a refused request has no task");
         } else {
             assert_eq!(answer.status, 0, "request {n}: {}", answer.message);
-            assert_eq!(answer.task.as_ref().and_then(payload_number), Some(n));
+            let task = answer.task.as_ref().expect("a task");
+            assert_eq!(payload_number(task), (n % 10 == 3).then_some(n), "content comes when it is asked for");
+            assert_eq!(task.namespace, format!("n{}", n % 13));
         }
     }
     assert!(within("the end", answers.message()).await.expect("a clean end").is_none(), "the stream ends with its requests");

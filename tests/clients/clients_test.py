@@ -78,7 +78,7 @@ class Clients(unittest.TestCase):
         self.refused(grpc.StatusCode.INVALID_ARGUMENT, self.tasks.CreateTask, request, "namespace", "256", "255")
 
     def test_a_stream_of_creates_is_answered_in_order(self):
-        requests = [z4.CreateTaskRequest(namespace="py-stream" if n % 10 else "", payload=str(n).encode()) for n in range(200)]
+        requests = [z4.CreateTaskRequest(namespace="py-stream" if n % 10 else "", payload=str(n).encode(), echo=True) for n in range(200)]
         answers = list(self.tasks.CreateTaskStream(iter(requests), timeout=TIMEOUT))
         self.assertEqual(len(answers), 200)
         for n, answer in enumerate(answers):

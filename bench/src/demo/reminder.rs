@@ -39,7 +39,7 @@ impl Reminder {
             metadata: self.metadata.clone(),
             payload: Bytes::from(self.payload.clone()),
             deliver_at: Some(wire::timestamp(start_ms + self.due_ms)),
-            tts_seconds: 0,
+            ..CreateTaskRequest::default()
         }
     }
 

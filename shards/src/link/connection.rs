@@ -15,6 +15,7 @@ use z4_proto::peer::{Append, Beats, Failure, Frame, Ping, Pong, beat, failure};
 use super::beats::{GATHER, Gathered};
 use super::error::LinkError;
 use super::outgoing::{Incoming, Outgoing, is_urgent};
+use super::unread::Unread;
 use super::{Links, frame};
 use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::net::{Socket, SocketCloser};
@@ -26,6 +27,10 @@ const QUEUE_BYTES_MAX: usize = 32 << 20;
 
 /// A link over which nothing came for so long is down: the other end asks at least once in [`PING`].
 const SILENCE_MAX: Duration = Duration::from_secs(4);
+
+/// So many frames of one read are taken in, then others have a turn of this length at least.
+const FRAMES_PER_TURN: usize = 512;
+const PAUSE: Duration = Duration::from_micros(20);
 
 /// How often the other end is asked whether it lives.
 const PING: Duration = Duration::from_secs(1);
@@ -193,13 +198,24 @@ impl Connection {
 
     async fn read(self: Rc<Self>, socket: Rc<Socket>) {
         let (mut buffer, mut incoming) = (BytesMut::new(), Incoming::default());
+        let mut unread = Unread::new(self.links.reach());
         let reason = loop {
+            // The other end does not read what it asks for: it is not asked for more.
+            if self.out.borrow().bytes() >= QUEUE_BYTES_MAX {
+                self.room().await;
+            }
             match socket.read(&mut buffer).await {
                 Ok(0) => break "the other end closed it".to_owned(),
                 Ok(_) => self.heard.set(clock::monotonic()),
                 Err(error) => break format!("reading: {error}"),
             }
+            let mut frames = 0;
             loop {
+                frames += 1;
+                // Frames may be tiny and many: everything else has its turn among them, and the executor looks at its rings.
+                if frames % FRAMES_PER_TURN == 0 {
+                    executor::sleep(PAUSE).await;
+                }
                 let whole = match frame::take(&mut buffer) {
                     Ok(Some(Frame { body: Some(Body::Piece(piece)), .. })) => match incoming.take(&piece) {
                         Ok(None) => continue,
@@ -212,6 +228,9 @@ impl Connection {
                     Ok(None) => break,
                     Err(error) => return self.end(&error.to_string()),
                 }
+            }
+            if let Err(full) = unread.hold(buffer.len() + incoming.bytes()).await {
+                return self.end(&format!("reading a frame: {full}"));
             }
             executor::yield_if_needed().await;
         };

@@ -9,6 +9,9 @@ pub const FRAME_BYTES_MAX: usize = 128 << 20;
 
 const LENGTH_BYTES: usize = 4;
 
+/// Room that is made at once for a frame that has begun to come.
+const ROOM_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes that are no frame: the other end is broken, or none of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -37,7 +40,8 @@ pub fn take(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         return Err(FrameError::TooLong(length));
     }
     if buffer.len() < LENGTH_BYTES + length {
-        buffer.reserve(LENGTH_BYTES + length - buffer.len());
+        // A length is not believed before the bytes are there: room grows with them.
+        buffer.reserve((LENGTH_BYTES + length - buffer.len()).min(ROOM_BYTES_MAX));
         return Ok(None);
     }
     buffer.advance(LENGTH_BYTES);
@@ -71,6 +75,13 @@ mod tests {
             }
             assert_eq!(found, frames, "in pieces of {piece}");
         }
+    }
+
+    #[test]
+    fn a_length_alone_takes_no_memory() {
+        let mut begun = BytesMut::from(&(FRAME_BYTES_MAX as u32).to_be_bytes()[..]);
+        assert!(matches!(take(&mut begun), Ok(None)));
+        assert!(begun.capacity() < 4 * ROOM_BYTES_MAX, "{} bytes", begun.capacity());
     }
 
     #[test]

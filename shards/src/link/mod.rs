@@ -11,6 +11,7 @@ mod frame;
 mod outgoing;
 mod reach;
 mod space;
+mod unread;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

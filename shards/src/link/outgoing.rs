@@ -83,6 +83,11 @@ pub(super) fn is_urgent(body: &Body) -> bool {
 pub(super) struct Incoming(BytesMut);
 
 impl Incoming {
+    /// Bytes of a frame that is not whole.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes a piece; returns the frame that it completes.
     pub(super) fn take(&mut self, piece: &Piece) -> Result<Option<Frame>, frame::FrameError> {
         if self.0.len() + piece.bytes.len() > frame::FRAME_BYTES_MAX {

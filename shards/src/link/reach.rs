@@ -1,12 +1,13 @@
 //! Which peers this one reaches: written by the links of all shards, read by everybody.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 
 use super::space::Space;
+use crate::account::Account;
 use crate::ids::PeerNumber;
 use crate::runtime::clock;
 
@@ -40,9 +41,9 @@ impl Default for Reachability {
     }
 }
 
-/// The table, and what this peer tells the others of its disks. Cheap to clone.
+/// The table, what this peer tells the others of its disks, and what its links are charged to. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Reach(Arc<ArcSwap<BTreeMap<PeerNumber, Reachability>>>, Space);
+pub struct Reach(Arc<ArcSwap<BTreeMap<PeerNumber, Reachability>>>, Space, Arc<OnceLock<Account>>);
 
 impl Reach {
     /// Everything that is known now.
@@ -53,6 +54,17 @@ impl Reach {
     /// This peer's own disks.
     pub fn space(&self) -> &Space {
         &self.1
+    }
+
+    /// Charges what links have received and not made use of to an account; the first one that is named counts.
+    pub fn charge_to(&self, account: Account) {
+        // An account that is there stays.
+        let _ = self.2.set(account);
+    }
+
+    /// The account of the links.
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.2.get()
     }
 
     /// There is a link to the peer from some shard.

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,8 @@ use bytes::BytesMut;
 use futures_util::io::{AsyncRead as _, AsyncWrite as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1_024;
 /// A new stream's read buffer, bytes; it doubles whenever one read fills it.
 const READ_BYTES_MIN: usize = 4 * 1024;
 /// The largest read buffer of a stream, bytes: one system call fetches at most this much.
@@ -29,7 +32,8 @@ thread_local! {
     static GATHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A listening socket with SO_REUSEPORT: every shard binds the same address and the kernel spreads connections over them.
+/// A listening socket with SO_REUSEPORT: every shard binds the same address and the kernel spreads connections over them. And with
+/// SO_REUSEADDR: what lingers for a minute of another program's connections on that port is not in the way.
 #[derive(Debug)]
 pub struct Listener {
     inner: glommio::net::TcpListener,
@@ -41,8 +45,17 @@ impl Listener {
     ///
     /// # Errors
     /// The system's: the address is not ours, the port is taken without SO_REUSEPORT, no permission.
+    // One of the few places with unsafe code: glommio's own way to bind sets SO_REUSEPORT alone.
+    #[allow(unsafe_code)]
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { inner: glommio::net::TcpListener::bind(address)? })
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        // SAFETY: the descriptor is that of a listening socket, and nobody else owns it any more.
+        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(socket.into_raw_fd()) };
+        Ok(Self { inner })
     }
 
     /// The address that it listens on.
@@ -296,6 +309,20 @@ mod tests {
             }
             all.extend_from_slice(piece.filled());
         }
+    }
+
+    /// Another program's connection lingers on the port (TIME_WAIT): its listener shared the port with nobody.
+    #[test]
+    fn what_lingers_of_another_program_is_not_in_the_way() {
+        let program = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = program.local_addr().expect("bound");
+        let client = std::net::TcpStream::connect(address).expect("it listens");
+        let (server, _) = program.accept().expect("a client");
+        // Who closes first lingers.
+        drop(server);
+        std::io::Read::read(&mut &client, &mut [0]).expect("the end");
+        drop((client, program));
+        run(async move { Listener::bind(address).map(drop) }).expect("io_uring").expect("the port is free");
     }
 
     #[test]
