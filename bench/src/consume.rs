@@ -103,7 +103,7 @@ pub fn start(
         if own.is_empty() {
             own.push(namespaces[index % namespaces.len()].clone());
         }
-        let open = ConsumeOpen { namespaces: own, lease_ms: plan.lease_ms };
+        let open = ConsumeOpen { namespaces: own, lease_ms: plan.lease_ms, held: Vec::new() };
         let (requests, receiver) = mpsc::unbounded_channel();
         let consumer = Consumer {
             requests,

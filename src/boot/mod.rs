@@ -241,6 +241,8 @@ pub fn run(config: Config) -> Result<(), BootError> {
         sql.stop();
     }
     let stopped = runtime.block_on(async {
+        // Others lead what this peer leads before anybody is turned away: no second without a leader.
+        shards.hand_over().await;
         shards.end_consumers();
         serving.stop().await;
         shards.stop().await

@@ -48,6 +48,8 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
         delivery: delivery::Limits {
             window_bytes_max: config.window_namespace_bytes,
             total_bytes_max: config.window_bytes,
+            claim_grace_ms: config.lease_claim_grace_ms,
+            hold_wait_ms: config.forward_timeout_ms,
             ..delivery::Limits::default()
         },
         clock_skew_warn_ms: config.clock_skew_warn_ms,

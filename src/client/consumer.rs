@@ -1,10 +1,12 @@
 //! Consuming tasks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use z4_proto::ConsumeOpen;
 
 use super::Client;
@@ -13,6 +15,9 @@ use super::consuming::{CALL, Consuming};
 use super::delivery::Delivery;
 use super::error::Error;
 use super::ledger::Ledger;
+
+/// How often it is looked whether a claim has an answer.
+const DOUBT_LOOK: Duration = Duration::from_millis(20);
 
 /// Settings of a [`Consumer`]; made with [`Client::consumer`].
 #[derive(Clone, Debug)]
@@ -54,21 +59,22 @@ impl ConsumerBuilder {
 
     /// The consumer, which begins at once.
     pub fn open(self) -> Consumer {
+        let keeps_leases = self.lease.is_some();
         let ledger = Ledger::new(self.credit, self.limit, self.lease);
-        let open = ConsumeOpen { namespaces: self.namespaces, lease_ms: self.lease_ms };
+        let open = ConsumeOpen { namespaces: self.namespaces, lease_ms: self.lease_ms, held: Vec::new() };
         let stream = Arc::new(AtomicU64::new(0));
         let (deliveries, incoming) = mpsc::unbounded_channel();
         let (orders, ordered) = mpsc::unbounded_channel();
         let consuming = Consuming::new(self.client, open, ledger, stream.clone(), deliveries, orders.downgrade(), ordered);
         tokio::spawn(consuming.run());
-        Consumer { incoming, stream, ended: None, _orders: orders }
+        Consumer { incoming, stream, ended: None, keeps_leases, doubtful: VecDeque::new(), _orders: orders }
     }
 }
 
 /// Tasks that are due, as they come.
 ///
-/// When its stream ends it opens another one, to another peer if need be. Deliveries that are held then have most likely lost their leases:
-/// [`Delivery::is_lost`] tells after a moment. Acks without an answer are said again.
+/// When its stream ends it opens another one, to another peer if need be, and claims the deliveries that are held: those that no other
+/// consumer has got since stay its own, of the others [`Delivery::is_lost`] tells after a moment. Acks without an answer are said again.
 ///
 /// Dropped, it takes no more tasks; deliveries that are still held can be settled, and then its stream ends.
 #[derive(Debug)]
@@ -77,6 +83,10 @@ pub struct Consumer {
     /// The number of the present stream.
     stream: Arc<AtomicU64>,
     ended: Option<Error>,
+    /// Leases are extended, and claimed when a stream ends.
+    keeps_leases: bool,
+    /// Deliveries of earlier streams whose claims have no answer yet.
+    doubtful: VecDeque<Delivery>,
     /// Keeps the background task: it ends with the last one who may give orders.
     _orders: mpsc::UnboundedSender<super::delivery::Order>,
 }
@@ -97,10 +107,33 @@ impl Consumer {
     /// The peers refuse the consumer: it has ended, and says so again whenever it is asked. Or there was no peer to consume from for as
     /// long as the client's timeout: it goes on trying, and may be asked again.
     pub async fn next(&mut self) -> Result<Delivery, Error> {
-        while let Some(next) = self.incoming.recv().await {
+        loop {
+            // Those of earlier streams are shown once it is known that they are still ours.
+            if self.doubtful.front().is_some_and(|delivery| !delivery.is_doubtful())
+                && let Some(delivery) = self.doubtful.pop_front()
+            {
+                match delivery.is_lost() {
+                    true => delivery.discard(),
+                    false => return Ok(delivery),
+                }
+                continue;
+            }
+            let next = match self.doubtful.is_empty() {
+                true => self.incoming.recv().await,
+                false => match timeout(DOUBT_LOOK, self.incoming.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => continue,
+                },
+            };
+            let Some(next) = next else { break };
             match next {
-                // Its stream is gone, its lease with it, and nobody has worked on it: it comes again.
-                Ok(delivery) if delivery.stream != self.stream.load(Ordering::Acquire) => delivery.discard(),
+                Ok(delivery) if delivery.is_lost() => delivery.discard(),
+                Ok(delivery) if delivery.stream != self.stream.load(Ordering::Acquire) => match self.keeps_leases {
+                    true if delivery.is_doubtful() => self.doubtful.push_back(delivery),
+                    true => return Ok(delivery),
+                    // Its stream is gone, its lease with it, and nobody has worked on it: it comes again.
+                    false => delivery.discard(),
+                },
                 Ok(delivery) => return Ok(delivery),
                 Err(error) => {
                     self.ended = Some(error.clone());

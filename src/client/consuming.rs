@@ -131,10 +131,11 @@ impl Consuming {
 
     /// One stream, from its opening to its end; also whether the peer has served.
     async fn consume(&mut self, peer: &Address) -> (End, bool) {
-        let number = self.stream.fetch_add(1, Ordering::AcqRel) + 1;
         self.ledger.reopen(Instant::now());
+        let number = self.stream.fetch_add(1, Ordering::AcqRel) + 1;
         let mut first = self.ledger.message().unwrap_or_default();
-        first.open = Some(self.open.clone());
+        let held = self.ledger.claims();
+        first.open = Some(ConsumeOpen { held, ..self.open.clone() });
         let (outgoing, mut answers) = match open(&self.client, peer, first) {
             Ok(opened) => opened,
             // The address was learned from a peer and is none.
@@ -188,10 +189,10 @@ impl Consuming {
             }
         }
         for message in answer.deliveries {
-            let lost = self.ledger.delivered(&message, now);
+            let standing = self.ledger.delivered(&message, now);
             // Without anybody who gives orders nobody takes deliveries, either.
             let Some(orders) = self.give_orders.upgrade() else { continue };
-            let delivery = Delivery::new(message, number, lost, orders, self.client.options().timeout);
+            let delivery = Delivery::new(message, number, standing, orders, self.client.options().timeout);
             // A delivery that nobody takes gives itself back.
             let _ = self.deliveries.send(Ok(delivery));
         }

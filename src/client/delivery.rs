@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use z4_proto::{self as proto, Task};
 use super::attempt::{Attempts, Failure, Repeat, late};
 use super::consuming::CALL;
 use super::error::Error;
-use super::ledger::{Key, Verdict};
+use super::ledger::{Key, Standing, Verdict};
 
 /// What a delivery asks of its consumer.
 pub(super) enum Order {
@@ -33,7 +32,7 @@ pub struct Delivery {
     key: Key,
     /// The stream over which it came.
     pub(super) stream: u64,
-    lost: Arc<AtomicBool>,
+    standing: Arc<Standing>,
     orders: mpsc::UnboundedSender<Order>,
     timeout: Duration,
     settled: bool,
@@ -43,13 +42,13 @@ impl Delivery {
     pub(super) fn new(
         mut message: proto::Delivery,
         stream: u64,
-        lost: Arc<AtomicBool>,
+        standing: Arc<Standing>,
         orders: mpsc::UnboundedSender<Order>,
         timeout: Duration,
     ) -> Self {
         let task = message.task.take().unwrap_or_default();
         let key = Key { task_id: task.id.as_str().into(), token: message.token };
-        Delivery { message, task, key, stream, lost, orders, timeout, settled: false }
+        Delivery { message, task, key, stream, standing, orders, timeout, settled: false }
     }
 
     /// The task.
@@ -74,7 +73,12 @@ impl Delivery {
 
     /// The lease could not be extended: the task goes, or has gone, to a consumer again. An ack will be refused.
     pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed)
+        self.standing.is_lost()
+    }
+
+    /// Whether the lease outlived its stream is not known yet.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.standing.is_doubtful()
     }
 
     /// The task is done. Sent at once; the future is the peer's answer.

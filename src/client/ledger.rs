@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::{Code, Status};
-use z4_proto::{Ack, ConsumeRequest, Delivery, LeaseExtension, Nack, SettleResult};
+use z4_proto::{Ack, ConsumeRequest, Delivery, HeldDelivery, LeaseExtension, Nack, SettleResult};
 
 use super::attempt::{Attempts, Failure, Repeat};
 use super::consuming::CALL;
@@ -55,7 +55,38 @@ struct Entry {
     stage: Stage,
     /// Its row in `extensions`.
     extends_at: Option<Instant>,
-    lost: Arc<AtomicBool>,
+    standing: Arc<Standing>,
+}
+
+/// Whether a lease is still ours, for the delivery's holder.
+#[derive(Debug, Default)]
+pub(super) struct Standing(AtomicU8);
+
+impl Standing {
+    const DOUBTFUL: u8 = 1;
+    const LOST: u8 = 2;
+
+    /// Another consumer has the task, or will have it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::LOST
+    }
+
+    /// The stream over which it came is gone, and whether a claim was granted is not known yet.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::DOUBTFUL
+    }
+
+    fn lose(&self) {
+        self.0.store(Self::LOST, Ordering::Relaxed);
+    }
+
+    fn doubt(&self) {
+        let _ = self.0.compare_exchange(0, Self::DOUBTFUL, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn confirm(&self) {
+        let _ = self.0.compare_exchange(Self::DOUBTFUL, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
 }
 
 /// The books of a consumer.
@@ -109,6 +140,16 @@ impl Ledger {
         self.entries.values().any(|entry| !matches!(entry.stage, Stage::Held))
     }
 
+    /// What a new stream claims: everything that the ones before delivered and that is not settled, as far as leases are kept up.
+    pub(super) fn claims(&self) -> Vec<HeldDelivery> {
+        let claim = |(key, entry): (&Key, &Entry)| HeldDelivery {
+            namespace: entry.namespace.to_string(),
+            task_id: key.task_id.to_string(),
+            token: key.token,
+        };
+        if self.lease.is_some() { self.entries.iter().map(claim).collect() } else { Vec::new() }
+    }
+
     /// A new stream begins: it has no credit, and what the one before left unanswered is said again. What is held is extended at once,
     /// to learn whether it is still ours.
     pub(super) fn reopen(&mut self, now: Instant) {
@@ -122,6 +163,7 @@ impl Ledger {
                     Stage::Settling(settle)
                 }
                 Stage::Extending { then: None } | Stage::Held => {
+                    entry.standing.doubt();
                     entry.extends_at = self.lease.map(|_| now);
                     self.extensions.extend(entry.extends_at.map(|at| (at, key.clone())));
                     Stage::Held
@@ -145,20 +187,20 @@ impl Ledger {
         });
     }
 
-    /// A task came. Returns the flag that tells its holder of a lost lease.
-    pub(super) fn delivered(&mut self, delivery: &Delivery, now: Instant) -> Arc<AtomicBool> {
-        let lost = Arc::new(AtomicBool::new(false));
+    /// A task came. Returns what tells its holder of a lost lease.
+    pub(super) fn delivered(&mut self, delivery: &Delivery, now: Instant) -> Arc<Standing> {
+        let standing = Arc::<Standing>::default();
         let task = delivery.task.as_ref();
         let key = Key { task_id: task.map_or("", |task| &task.id).into(), token: delivery.token };
         let extends_at = self.lease.map(|lease| now + lease / 2);
         let namespace = task.map_or("", |task| &task.namespace).into();
-        let entry = Entry { namespace, stage: Stage::Held, extends_at, lost: lost.clone() };
+        let entry = Entry { namespace, stage: Stage::Held, extends_at, standing: standing.clone() };
         self.granted = self.granted.saturating_sub(1);
         self.left = self.left.saturating_sub(1);
         self.held += 1;
         self.extensions.extend(extends_at.map(|at| (at, key.clone())));
         self.entries.insert(key, entry);
-        lost
+        standing
     }
 
     /// The user is done with a delivery.
@@ -205,14 +247,16 @@ impl Ledger {
             Stage::Held => None,
             Stage::Extending { then } => {
                 if result.status == Code::FailedPrecondition as u32 {
-                    entry.lost.store(true, Ordering::Relaxed);
+                    entry.standing.lose();
+                } else if result.status == 0 {
+                    entry.standing.confirm();
                 }
                 match (then, self.lease) {
                     (Some(settle), _) => {
                         entry.stage = Stage::Settling(settle);
                         self.to_say.push_back((key, Said::Settle));
                     }
-                    (None, Some(lease)) if !entry.lost.load(Ordering::Relaxed) => {
+                    (None, Some(lease)) if !entry.standing.is_lost() => {
                         // What was refused for the moment is asked for again before the lease is over.
                         let at = now + if result.status == 0 { lease / 2 } else { lease / 8 };
                         entry.extends_at = Some(at);
@@ -370,7 +414,7 @@ mod tests {
         let mut answer = acked(&mut ledger, 1);
         assert_eq!(tokens(&ledger.message().expect("credit")), (vec![], vec![], 1));
         ledger.answered(result(1, Code::FailedPrecondition), "p:1", now);
-        assert!(lost.load(Ordering::Relaxed));
+        assert!(lost.is_lost());
         assert!(answer.try_recv().is_err(), "that was the answer to the extension");
         assert_eq!(tokens(&ledger.message().expect("the ack")).0, [1]);
         ledger.answered(result(1, Code::FailedPrecondition), "p:1", now);

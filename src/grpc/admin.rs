@@ -141,7 +141,7 @@ fn moved(id: &str, error: &MoveError) -> Status {
         MoveError::UnknownGroup(_) | MoveError::UnknownMember(_) => Status::not_found(error.to_string()),
         MoveError::Unfit(_) => Status::failed_precondition(text),
         MoveError::TimedOut { .. } => Status::deadline_exceeded(text),
-        MoveError::NoLeader(_) | MoveError::Unreachable(_) => Status::unavailable(text),
+        MoveError::NoLeader(_) | MoveError::Unreachable(_) | MoveError::Leaving(_) => Status::unavailable(text),
     }
 }
 

@@ -176,8 +176,9 @@ impl proto::collection_server::Collection for Collection {
                 Some(first) => first?,
                 None => return Err(Invalid::Request("the stream ended before its first message, which opens it").into()),
             };
-            let (namespaces, lease_ms) = consume::open(&first, &context.limits)?;
-            let consumer = context.shards.consume(namespaces, lease_ms, context.limits.consumer_buffer_bytes).map_err(status)?;
+            let consume::Opened { namespaces, lease_ms, held } = consume::open(&first, &context.limits)?;
+            let (shards, buffer_bytes) = (&context.shards, context.limits.consumer_buffer_bytes);
+            let consumer = shards.consume_on(namespaces, (lease_ms, buffer_bytes), held).map_err(status)?;
             consume::consume(context, first, consumer, requests, settler)
         };
         let responses = futures_util::stream::once(stream).flat_map(|opened| match opened {

@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, unfold};
 use prost::Message;
 use tonic::Status;
 use z4_proto as proto;
-use z4_shards::ids::Namespace;
+use z4_shards::ids::{Namespace, TaskId};
+use z4_shards::runtime::net::sleep;
 use z4_shards::shard::api::{Delivered, Settle, Settled};
 use z4_shards::shard::handle::Consumer;
 
@@ -33,7 +35,21 @@ pub(super) trait Source {
 
     /// The next deliveries; `None`: the peer stops. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Vec<Delivered>>>;
+
+    /// So many more of what was taken, in its order, go to the client.
+    fn sent(&mut self, tasks: usize);
+
+    /// Nothing broke: what is held is given back, and counts no attempt.
+    fn leave(&mut self);
+
+    /// The peer stops: how long acks that are on their way are waited for.
+    fn farewell(&self) -> Farewell;
 }
+
+pub(super) type Farewell = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A peer that stops listens for so long to what its consumers have to say.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 impl Source for Consumer {
     fn add_credit(&self, tasks: u32) {
@@ -42,6 +58,18 @@ impl Source for Consumer {
 
     async fn next(&mut self) -> Option<Vec<Delivered>> {
         Consumer::next(self).await
+    }
+
+    fn sent(&mut self, tasks: usize) {
+        Consumer::sent(self, tasks as u64);
+    }
+
+    fn leave(&mut self) {
+        Consumer::leave(self);
+    }
+
+    fn farewell(&self) -> Farewell {
+        Box::pin(sleep(FAREWELL))
     }
 }
 
@@ -60,6 +88,10 @@ struct Consuming<D, R, S> {
     /// Asked for and not yet delivered.
     credit: u64,
     requests_over: bool,
+    /// The way to the client broke.
+    broken: bool,
+    /// The peer stops: nothing more is delivered, and the client is listened to until then.
+    farewell: Option<Farewell>,
     /// The last thing to say.
     end: Option<Status>,
 }
@@ -77,11 +109,24 @@ pub(super) fn namespaces(names: &[String], limits: &Limits) -> Result<Vec<Namesp
     Ok(namespaces)
 }
 
+/// What a first message says.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) namespaces: Vec<Namespace>,
+    /// 0: the namespace's setting.
+    pub(super) lease_ms: u32,
+    /// Deliveries of an earlier stream.
+    pub(super) held: Vec<(Namespace, TaskId, u64)>,
+}
+
 /// What the first message opens.
-pub(super) fn open(first: &proto::ConsumeRequest, limits: &Limits) -> Result<(Vec<Namespace>, u32), Invalid> {
+pub(super) fn open(first: &proto::ConsumeRequest, limits: &Limits) -> Result<Opened, Invalid> {
     let open = first.open.as_ref().ok_or(Invalid::Request("open is missing; the first message of a consume stream opens it"))?;
     limits.lease_ms(open.lease_ms)?;
-    Ok((namespaces(&open.namespaces, limits)?, open.lease_ms))
+    super::limits::at_most("open.held", open.held.len(), "entries", limits.credit_max as usize, "consumer_credit_max")?;
+    let held = |held: &proto::HeldDelivery| Ok((Namespace::new(&held.namespace)?, convert::task_id(&held.task_id)?, held.token));
+    let held = open.held.iter().map(held).collect::<Result<Vec<_>, Invalid>>()?;
+    Ok(Opened { namespaces: namespaces(&open.namespaces, limits)?, lease_ms: open.lease_ms, held })
 }
 
 /// The responses to a consume stream whose first message was read.
@@ -111,6 +156,8 @@ where
         results: VecDeque::new(),
         credit: 0,
         requests_over: false,
+        broken: false,
+        farewell: None,
         end: None,
     };
     first.open = None;
@@ -133,6 +180,9 @@ where
                 return Some(self.response());
             }
             if self.requests_over && self.settling.is_empty() {
+                if !self.broken {
+                    self.source.leave();
+                }
                 return self.end.take().map(Err);
             }
             self.wait().await;
@@ -145,12 +195,27 @@ where
         let mut taken = None;
         {
             // The source is borrowed by its future, the rest is not.
-            let Consuming { source, requests, settling, results, requests_over, end, settle, context, credit, .. } = self;
-            let mut intake = Intake { requests, settling, results, requests_over, end, settle, context, credit };
+            let Consuming {
+                source,
+                requests,
+                settling,
+                results,
+                requests_over,
+                broken,
+                farewell,
+                end,
+                settle,
+                context,
+                credit,
+                ..
+            } = self;
+            let mut intake = Intake { requests, settling, results, requests_over, broken, end, settle, context, credit };
             let mut next = pin!(source.next());
             std::future::poll_fn(|cx| {
                 more_credit += intake.poll(cx);
-                if !*intake.requests_over
+                if let Some(farewell) = farewell {
+                    *intake.requests_over |= farewell.as_mut().poll(cx).is_ready();
+                } else if !*intake.requests_over
                     && let Poll::Ready(deliveries) = next.as_mut().poll(cx)
                 {
                     taken = Some(deliveries);
@@ -170,7 +235,7 @@ where
                 self.deliveries.extend(deliveries);
             }
             Some(None) => {
-                self.requests_over = true;
+                self.farewell = Some(self.source.farewell());
                 self.end.get_or_insert_with(|| Status::unavailable("the peer is stopping; consume from another one"));
             }
             None => {}
@@ -179,14 +244,15 @@ where
 
     /// Takes a message in before the stream runs; returns its credit.
     fn take_in(&mut self, message: proto::ConsumeRequest) -> Result<u32, Invalid> {
-        let Consuming { requests, settling, results, requests_over, end, settle, context, credit, .. } = self;
-        Intake { requests, settling, results, requests_over, end, settle, context, credit }.take_in(message)
+        let Consuming { requests, settling, results, requests_over, broken, end, settle, context, credit, .. } = self;
+        Intake { requests, settling, results, requests_over, broken, end, settle, context, credit }.take_in(message)
     }
 
     /// Everything that waits to be sent, up to `response_bytes_max` of deliveries and [`RESULTS_BYTES_MAX`] of answers.
     fn response(&mut self) -> Result<proto::ConsumeResponse, Status> {
         let results = take_results(&mut self.results);
         let (deliveries, _) = take_deliveries(&mut self.deliveries, &self.context, METHOD)?;
+        self.source.sent(deliveries.len());
         Ok(proto::ConsumeResponse { deliveries, results })
     }
 }
@@ -228,6 +294,7 @@ struct Intake<'a, R, S> {
     settling: &'a mut FuturesUnordered<Settling>,
     results: &'a mut VecDeque<proto::SettleResult>,
     requests_over: &'a mut bool,
+    broken: &'a mut bool,
     end: &'a mut Option<Status>,
     settle: &'a S,
     context: &'a Arc<Context>,
@@ -254,7 +321,11 @@ where
                     Ok(credit) => more_credit += credit,
                     Err(invalid) => self.stop(Some(invalid.into())),
                 },
-                Poll::Ready(Some(Err(status))) => self.stop(Some(status)),
+                Poll::Ready(Some(Err(status))) => {
+                    // A message that cannot be read is the client's mistake; the connection has not broken over it.
+                    *self.broken = std::error::Error::source(&status).is_some();
+                    self.stop(Some(status));
+                }
                 Poll::Ready(None) => self.stop(None),
             }
         }

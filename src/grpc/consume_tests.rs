@@ -181,6 +181,44 @@ fn responses_are_cut_where_they_grow_too_large() {
     assert_eq!(tokens(&stage.response()), (vec![2], vec![]));
 }
 
+/// Whether what the consumer holds counts an attempt is decided by how its stream ended: a broken connection is one thing, a mistake in a
+/// message or a good-bye another. And what was not sent has not been tried.
+#[test]
+fn only_a_stream_that_breaks_loses_its_consumer() {
+    let bad = Ok(proto::ConsumeRequest { credit: 1_000_000, ..Default::default() });
+    let unreadable = Err(Status::internal("failed to decode Protobuf message"));
+    let mut broken = Status::unknown("the connection was reset");
+    broken.set_source(std::sync::Arc::new(std::io::Error::other("reset")));
+    for (last, left) in [(Some(bad), true), (Some(unreadable), true), (None, true), (Some(Err(broken)), false)] {
+        let mut stage = Stage::new(Limits::default());
+        stage.source.deliver(vec![delivered(1), delivered(2)]);
+        assert!(stage.poll().is_some());
+        stage.source.deliver(vec![delivered(3)]);
+        match last {
+            Some(last) => stage.requests.unbounded_send(last).expect("open"),
+            None => stage.requests.close_channel(),
+        }
+        while !matches!(stage.poll(), Some(None)) {}
+        assert_eq!(stage.source.went(), (2, left));
+    }
+}
+
+/// Acks that are on their way while the peer stops must not be thrown away: the tasks would be done twice.
+#[test]
+fn a_stopping_peer_listens_to_acks_for_a_while() {
+    let mut stage = Stage::new(Limits::default());
+    stage.source.deliver(vec![delivered(1)]);
+    stage.response();
+    stage.source.linger(true);
+    assert!(stage.poll().is_none(), "the stream goes on");
+    stage.say(acks(&[1]));
+    assert!(stage.poll().is_none());
+    stage.source.linger(false);
+    assert_eq!(stage.shard.answer(), [1]);
+    assert_eq!(tokens(&stage.response()), (vec![], vec![(1, 0)]));
+    assert_eq!(stage.poll().expect("ready").expect("an error").expect_err("an error").code(), Code::Unavailable);
+}
+
 #[test]
 fn a_stopping_peer_says_so() {
     let mut stage = Stage::new(Limits::default());
@@ -194,7 +232,7 @@ fn the_first_message_opens_and_names_each_namespace_once() {
     let limits = Limits { consumer_namespaces_max: 2, ..Limits::default() };
     let message = |names: &[&str], lease_ms| {
         let namespaces = names.iter().map(|n| (*n).to_owned()).collect();
-        proto::ConsumeRequest { open: Some(proto::ConsumeOpen { namespaces, lease_ms }), ..Default::default() }
+        proto::ConsumeRequest { open: Some(proto::ConsumeOpen { namespaces, lease_ms, held: Vec::new() }), ..Default::default() }
     };
     let refused = |message| open(&message, &limits).expect_err("refused").to_string();
     assert!(refused(proto::ConsumeRequest::default()).starts_with("open is missing"));
@@ -203,7 +241,8 @@ fn the_first_message_opens_and_names_each_namespace_once() {
     assert!(refused(message(&["a"], 5)).starts_with("lease_ms is 5"));
     let text = "namespaces has 3 entries; the limit is 2 (consumer_namespaces_max)";
     assert_eq!(refused(message(&["a", "b", "c"], 0)), text);
-    assert_eq!(open(&message(&["a", "a"], 100), &limits), Ok((vec![name("a")], 100)));
+    let opened = open(&message(&["a", "a"], 100), &limits).expect("within the limits");
+    assert_eq!((opened.namespaces, opened.lease_ms), (vec![name("a")], 100));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use z4_shards::machine::record::{TaskRecord, pack_metadata};
 use z4_shards::shard::api::Delivered;
 use z4_shards::shard::handle::Shards;
 
-use super::consume::Source;
+use super::consume::{Farewell, Source};
 use super::services::Context;
 use super::{ClusterView, Limits, Me, NoObserver};
 
@@ -57,6 +57,9 @@ pub(super) fn delivered(sequence: u64) -> Delivered {
 struct Deliveries {
     ready: VecDeque<Vec<Delivered>>,
     stopped: bool,
+    sent: usize,
+    left: bool,
+    lingers: bool,
     credit: u32,
     waker: Option<Waker>,
 }
@@ -74,6 +77,17 @@ impl FakeSource {
     /// The peer stops.
     pub(super) fn stop(&self) {
         self.change(|d| d.stopped = true);
+    }
+
+    /// The peer stops, and listens for a while.
+    pub(super) fn linger(&self, lingers: bool) {
+        self.change(|d| (d.stopped, d.lingers) = (true, lingers));
+    }
+
+    /// How many deliveries went to the client, and whether the stream said good-bye.
+    pub(super) fn went(&self) -> (usize, bool) {
+        let deliveries = self.0.borrow();
+        (deliveries.sent, deliveries.left)
     }
 
     /// All credit that was ever given.
@@ -98,6 +112,19 @@ impl FakeSource {
 impl Source for FakeSource {
     fn add_credit(&self, tasks: u32) {
         self.0.borrow_mut().credit += tasks;
+    }
+
+    fn sent(&mut self, tasks: usize) {
+        self.0.borrow_mut().sent += tasks;
+    }
+
+    fn leave(&mut self) {
+        self.0.borrow_mut().left = true;
+    }
+
+    fn farewell(&self) -> Farewell {
+        let source = self.0.clone();
+        Box::pin(std::future::poll_fn(move |_| if source.borrow().lingers { Poll::Pending } else { Poll::Ready(()) }))
     }
 
     async fn next(&mut self) -> Option<Vec<Delivered>> {

@@ -78,6 +78,7 @@ where
         loop {
             self.passed.extend(self.last.take());
             while let Some(delivered) = self.batch.pop_front() {
+                self.source.sent(1);
                 if delivered.deadline_ms <= (self.context.now_ms)() {
                     // The client was too slow: another consumer has it by now.
                     self.source.add_credit(1);

@@ -15,13 +15,20 @@ async fn the_tasks_of_a_consumer_that_dies_come_again() {
     let client = peer.client().await;
     client.without_backoff("a").await;
     let task = client.created(create("a", "x")).await;
-    let open = ConsumeOpen { namespaces: vec!["a".to_owned()], lease_ms: 3_600_000 };
+    let open = ConsumeOpen { namespaces: vec!["a".to_owned()], lease_ms: 3_600_000, held: Vec::new() };
     let first = ConsumeRequest { open: Some(open), credit: 10, ..ConsumeRequest::default() };
-    // A connection of its own, as another process would have.
-    let mut mortal = ConsumeStream::open_with(&peer.client().await, first).await.expect("a stream");
-    let delivery = mortal.next().await;
+    // A runtime of its own, as another process would have: its sockets close without a word.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let address = peer.address();
+    let living = runtime.spawn(async move {
+        let client = Client::connect(&address).await.expect("a connection");
+        let mut mortal = ConsumeStream::open_with(&client, first).await.expect("a stream");
+        let delivery = mortal.next().await;
+        (mortal, delivery)
+    });
+    let (_mortal, delivery) = living.await.expect("no panic");
     assert_eq!(delivery.attempt, 1);
-    drop(mortal);
+    runtime.shutdown_background();
 
     let mut heir = ConsumeStream::open(&client, &["a"], 10).await;
     let again = heir.next().await;
@@ -29,6 +36,35 @@ async fn the_tasks_of_a_consumer_that_dies_come_again() {
     assert_eq!(again.task.as_ref().expect("a task").attempts, 1, "the attempt of the dead consumer counts");
     assert_eq!(heir.ack(&again).await.status, 0);
     assert!(client.is_gone("a", &task.id).await);
+}
+
+/// A consumer that closes its stream has not failed at anything: what it has comes again at once, as the first attempt that it was. So does
+/// what a consumer has that said something that cannot be.
+#[tokio::test]
+async fn a_consumer_that_closes_its_stream_gives_its_tasks_back() {
+    let peer = Peer::start().await;
+    let client = peer.client().await;
+    client.created_all((0..3).map(|n| create("a", &n.to_string())).collect()).await;
+    for bad in [false, true] {
+        let mut stream = ConsumeStream::open(&client, &["a"], 10).await;
+        for _ in 0..3 {
+            assert_eq!(stream.next().await.attempt, 1);
+        }
+        match bad {
+            false => assert!(stream.leave().await.is_none(), "its stream ends cleanly"),
+            true => {
+                stream.send(ConsumeRequest { credit: 1_000_000_000, ..ConsumeRequest::default() }).await;
+                let end = stream.end().await.expect("it is told");
+                assert!(end.message().contains("credit is"), "{end}");
+            }
+        }
+    }
+    let mut heir = ConsumeStream::open(&client, &["a"], 10).await;
+    for _ in 0..3 {
+        let again = heir.next().await;
+        assert_eq!((again.attempt, again.task.as_ref().map(|task| task.attempts)), (1, Some(0)));
+        assert_eq!(heir.ack(&again).await.status, 0);
+    }
 }
 
 /// Two consumers share a namespace: each task goes to one of them, and both get some, for neither has credit for all.
@@ -122,7 +158,7 @@ async fn a_consumer_that_never_reads_harms_nobody() {
 
     let small_window = endpoint(&peer.address()).initial_stream_window_size(65_535).initial_connection_window_size(65_535);
     let sleeping_client = Client::connect_to(small_window).await.expect("a connection");
-    let open = ConsumeOpen { namespaces: vec!["a".to_owned()], lease_ms: 3_600_000 };
+    let open = ConsumeOpen { namespaces: vec!["a".to_owned()], lease_ms: 3_600_000, held: Vec::new() };
     let endless = ConsumeRequest { open: Some(open), credit: 50_000, ..ConsumeRequest::default() };
     let sleeper = ConsumeStream::open_with(&sleeping_client, endless).await.expect("a stream");
     let (served, stuck) = produce_large(&client, TASKS, PAYLOAD_BYTES, &mut good).await;

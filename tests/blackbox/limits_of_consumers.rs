@@ -8,7 +8,7 @@ use crate::harness::wait::within;
 use crate::harness::{Client, ConsumeStream, Peer, create, nack_of};
 
 fn open(namespaces: usize, lease_ms: u32) -> Option<ConsumeOpen> {
-    Some(ConsumeOpen { namespaces: (0..namespaces).map(|n| format!("n{n}")).collect(), lease_ms })
+    Some(ConsumeOpen { namespaces: (0..namespaces).map(|n| format!("n{n}")).collect(), lease_ms, held: Vec::new() })
 }
 
 /// How a stream with this first message ends.
@@ -30,7 +30,7 @@ async fn limits_of_opening() {
     refused(ends_with(&client, first(open(1_001, 0))).await, &["namespaces", "1001", "1000"]);
     refused(ends_with(&client, first(open(1, 99))).await, &["lease_ms", "99", "100"]);
     refused(ends_with(&client, first(open(1, 43_200_001))).await, &["lease_ms", "43200001", "43200000"]);
-    let unnamed = Some(ConsumeOpen { namespaces: vec![String::new()], lease_ms: 0 });
+    let unnamed = Some(ConsumeOpen { namespaces: vec![String::new()], lease_ms: 0, held: Vec::new() });
     refused(ends_with(&client, first(unnamed)).await, &["namespace", "255"]);
 
     client.created(create("n999", "x")).await;

@@ -12,6 +12,7 @@ mod failover;
 mod forming;
 mod network;
 mod quorum;
+mod rolling;
 mod spreading;
 mod sql;
 mod strangers;

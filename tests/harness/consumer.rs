@@ -23,7 +23,7 @@ impl ConsumeStream {
     /// Opens a stream with some credit.
     pub async fn open(client: &Client, namespaces: &[&str], credit: u32) -> Self {
         let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
-        let open = ConsumeOpen { namespaces, lease_ms: 0 };
+        let open = ConsumeOpen { namespaces, lease_ms: 0, held: Vec::new() };
         Self::open_with(client, ConsumeRequest { open: Some(open), credit, ..ConsumeRequest::default() }).await.expect("a stream")
     }
 
@@ -80,6 +80,22 @@ impl ConsumeStream {
             }
             self.receive("the answer to an ack, nack or extension").await;
         }
+    }
+
+    /// Says that it has nothing more to say, and waits for the end; `None`: a clean one.
+    pub async fn leave(self) -> Option<Status> {
+        let ConsumeStream { requests, mut answers, .. } = self;
+        drop(requests);
+        let ending = async {
+            loop {
+                match answers.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(status) => return Some(status),
+                }
+            }
+        };
+        within("the peer ends the stream", ending).await
     }
 
     /// The status with which the peer ends the stream; `None`: it ended it cleanly.

@@ -33,7 +33,7 @@ async fn stream(address: &str, namespaces: &[String], ledger: &Ledger) -> Result
     let channels = wire::connect(address, 1).await?;
     let mut client = CollectionClient::new(channels[0].clone());
     let (requests, receiver) = mpsc::unbounded_channel();
-    let open = ConsumeOpen { namespaces: namespaces.to_vec(), lease_ms: 0 };
+    let open = ConsumeOpen { namespaces: namespaces.to_vec(), lease_ms: 0, held: Vec::new() };
     let mut consumer = Consumer { requests, acks: Vec::new(), ledger };
     consumer.send(ConsumeRequest { open: Some(open), credit: CREDIT, ..ConsumeRequest::default() });
     let failed = Error::call("Consume");

@@ -1,6 +1,6 @@
 //! A consumer, on the thread of its stream: takes deliveries from every group that has one of its namespaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,9 +10,10 @@ use futures_util::{FutureExt, StreamExt};
 
 use crate::ids::{GroupId, Namespace};
 use crate::shard::api::{Delivered, Rejection};
-use crate::shard::delivery::{ConsumerId, Flow};
+use crate::shard::delivery::{ConsumerId, Flow, Gone};
 use crate::shard::handle::Shards;
-use crate::shard::message::{Leases, Message, Parcel, Subscription};
+use crate::shard::message::{Held, Message, Parcel, Subscription};
+use crate::shard::relay::Taken;
 
 /// The groups of a consumer, on any thread.
 pub struct Kicker {
@@ -61,7 +62,8 @@ impl Kicker {
     }
 }
 
-/// A consumer. Dropping it gives its leases up: each counts an attempt and the tasks come again.
+/// A consumer. Dropping it gives its leases up, as one that broke: the first task that was sent and is not settled counts an attempt, the
+/// others do not, and all come again. See [`Consumer::leave`].
 pub struct Consumer {
     shards: Shards,
     id: ConsumerId,
@@ -69,6 +71,8 @@ pub struct Consumer {
     flow: Arc<Flow>,
     kicker: Arc<Kicker>,
     deliveries: mpsc::UnboundedReceiver<Parcel>,
+    /// Deliveries that were taken and not sent to the client yet, in their order: how many, and whose they are.
+    unsent: VecDeque<(u64, Arc<Taken>)>,
 }
 
 impl Consumer {
@@ -77,6 +81,7 @@ impl Consumer {
         id: ConsumerId,
         namespaces: Vec<Namespace>,
         (lease_ms, queued_bytes_max): (u32, usize),
+        held: Vec<Held>,
     ) -> Result<Self, Rejection> {
         // What waits in this channel is bounded by the flow: tasks by credit, bytes by its room.
         let (deliveries, receiver) = mpsc::unbounded();
@@ -84,16 +89,27 @@ impl Consumer {
         for namespace in namespaces {
             by_group.entry(shards.route(&namespace)?).or_default().push(namespace);
         }
+        let mut held_by_group: BTreeMap<GroupId, Vec<Held>> = BTreeMap::new();
+        for delivery in held {
+            held_by_group.entry(shards.route(&delivery.0)?).or_default().push(delivery);
+        }
         let flow = Arc::new(Flow::new(queued_bytes_max));
         let kicker = Arc::new(Kicker::new(shards.clone(), id, by_group.keys().copied()));
         let on_demand = by_group.len() > 1;
-        let mut consumer = Consumer { shards, id, groups: Vec::new(), flow, kicker, deliveries: receiver };
+        let mut consumer =
+            Consumer { shards, id, groups: Vec::new(), flow, kicker, deliveries: receiver, unsent: VecDeque::new() };
         for (group, namespaces) in by_group {
             let (flow, kicker) = (Arc::clone(&consumer.flow), Some(Arc::clone(&consumer.kicker)));
             let deliveries = deliveries.clone();
-            let subscription = Subscription { consumer: id, namespaces, lease_ms, flow, on_demand, deliveries, kicker };
+            let held = held_by_group.remove(&group).unwrap_or_default();
+            let (taken, seats) = (Arc::default(), Vec::new());
+            let subscription =
+                Subscription { consumer: id, namespaces, lease_ms, flow, on_demand, deliveries, kicker, taken, seats, held };
             // On an error the drop of `consumer` takes back what was subscribed before.
-            consumer.shards.post(group, Message::Subscribe(group, subscription)).map_err(|e| consumer.shards.overloaded(&e))?;
+            consumer
+                .shards
+                .post(group, Message::Subscribe(group, Box::new(subscription)))
+                .map_err(|e| consumer.shards.overloaded(&e))?;
             consumer.groups.push(group);
         }
         Ok(consumer)
@@ -117,11 +133,34 @@ impl Consumer {
         loop {
             let Parcel::Tasks(tasks, taken) = self.deliveries.next().await? else { continue };
             let room = self.flow.took(&tasks);
-            let tell = taken.is_some_and(|taken| taken.add(&tasks, self.flow.queued_bytes_max()));
+            let tell = taken.add(&tasks, self.flow.queued_bytes_max());
+            self.unsent.push_back((tasks.len() as u64, taken));
             if room || tell {
                 self.kicker.kick();
             }
             return Some(tasks);
+        }
+    }
+
+    /// So many more of the deliveries that were taken, in their order, have been sent to the client. What was not sent when the consumer
+    /// goes counts no attempt.
+    pub fn sent(&mut self, mut tasks: u64) {
+        while tasks > 0
+            && let Some((left, taken)) = self.unsent.front_mut()
+        {
+            let some = tasks.min(*left);
+            taken.sent.add(some);
+            (*left, tasks) = (*left - some, tasks - some);
+            if *left == 0 {
+                self.unsent.pop_front();
+            }
+        }
+    }
+
+    /// Ends the consumer as one that says good-bye: what it holds is given back, and counts no attempt.
+    pub fn leave(&mut self) {
+        for group in self.groups.drain(..) {
+            leave(&self.shards, group, self.id, Gone::Left, None);
         }
     }
 
@@ -136,7 +175,7 @@ impl Consumer {
         let mut gone = Vec::new();
         for group in self.groups.drain(..) {
             let (tx, rx) = oneshot::channel();
-            leave(&self.shards, group, self.id, Leases::Keep, Some(tx));
+            leave(&self.shards, group, self.id, Gone::Detached, Some(tx));
             gone.push(rx);
         }
         join_all(gone).await;
@@ -151,12 +190,12 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         for group in self.groups.drain(..) {
-            leave(&self.shards, group, self.id, Leases::End, None);
+            leave(&self.shards, group, self.id, Gone::Lost, None);
         }
     }
 }
 
 /// Takes a consumer back from a group, however full the mailbox is: a consumer that stayed would be given tasks for ever.
-fn leave(shards: &Shards, group: GroupId, consumer: ConsumerId, leases: Leases, gone: Option<oneshot::Sender<()>>) {
-    shards.post_surely(group, Message::Unsubscribe(group, consumer, leases, gone));
+fn leave(shards: &Shards, group: GroupId, consumer: ConsumerId, how: Gone, gone: Option<oneshot::Sender<()>>) {
+    shards.post_surely(group, Message::Unsubscribe(group, consumer, how, gone));
 }

@@ -1,6 +1,7 @@
 //! The interpreter of the delivery engine: feeds it what happened, and does what it decided. The engine itself is pure.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -13,11 +14,11 @@ use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::{AppliedRun, ProposeError};
 use crate::runtime::{clock, executor};
-use crate::shard::api::{Answered, Delivered, Rejection, Settle, SettleError, Settled};
+use crate::shard::api::{Answered, Delivered, Rejection};
 use crate::shard::batcher::Route;
-use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Now, Step, Wake};
+use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Gone, Now, Wake};
 use crate::shard::group::Group;
-use crate::shard::message::{Leases, Parcel, Subscription};
+use crate::shard::message::{Parcel, Subscription};
 use crate::shard::mint::MintError;
 use crate::shard::queue::{Bound, Done};
 use crate::shard::stake::EngineStake;
@@ -36,38 +37,6 @@ pub(super) fn now() -> Now {
 
 /// Runs of the engine without a pause. One delivers a few thousand tasks at most; heartbeats must not wait for a whole backlog.
 const RUNS_AT_ONCE_MAX: usize = 2;
-
-/// Acks and nacks that travel in one command have no more reasons than these, bytes: each is answered for itself, so many together need no
-/// entry as large as they are.
-const PART_BYTES_MAX: usize = 1 << 20;
-
-/// And are no more than these.
-const PART_OPS_MAX: usize = 10_000;
-
-/// Acks and nacks of one call that travel together.
-#[derive(Default)]
-struct Part {
-    ops: Vec<Op>,
-    claims: Vec<Claim>,
-    /// Their places in the call.
-    waiting: Vec<usize>,
-    bytes: usize,
-}
-
-impl Part {
-    fn is_full(&self) -> bool {
-        self.bytes >= PART_BYTES_MAX || self.ops.len() >= PART_OPS_MAX
-    }
-
-    fn add(&mut self, place: usize, op: Op, claim: Claim) {
-        if let Op::Retry { error, .. } = &op {
-            self.bytes += error.len();
-        }
-        self.ops.push(op);
-        self.claims.push(claim);
-        self.waiting.push(place);
-    }
-}
 
 impl Group {
     /// Starts to deliver, in the term in which this replica was elected, once everything that earlier leaders committed was applied.
@@ -106,17 +75,26 @@ impl Group {
             Err(error) => return self.exhausted(&error),
         };
         let mut engine = Engine::new(self.id, self.limits, first_token);
+        let inherits = self.inherit(&mut engine, &replica);
         self.batcher.renew(&mut engine);
         // The credit that was with the leader before comes back first.
         self.rise_all();
+        let seats = self.seats_before();
         self.end_leaving();
-        for s in self.subscriptions.borrow().values() {
-            engine.subscribe(s.consumer, s.flow.clone(), &s.namespaces, s.lease_ms);
+        for s in self.subscriptions.borrow_mut().values_mut() {
+            // Each engine counts from the beginning.
+            s.taken = Arc::default();
+            engine.subscribe(s.consumer, (s.flow.clone(), s.taken.sent.clone()), &s.namespaces, s.lease_ms);
+            engine.resume(s.consumer, s.consumer, u64::MAX);
+            for (before, received) in seats.get(&s.consumer).into_iter().flatten() {
+                engine.resume(s.consumer, *before, *received);
+            }
         }
         *self.engine.borrow_mut() = Some(engine);
         self.gauges.is_leader.set(1);
         self.set_route(Route::Here { term });
-        tracing::info!(group = %self.id, term, "leading");
+        tracing::info!(group = %self.id, term, inherits, "leading");
+        self.claim_holdings();
         self.drive();
     }
 
@@ -127,10 +105,12 @@ impl Group {
         self.becoming.set(false);
         let engine = self.engine.borrow_mut().take();
         if let Some(engine) = engine {
+            self.remember_holdings(&engine);
             self.mint.borrow_mut().tokens_used(engine.next_token());
             tracing::info!(group = %self.id, "not leading any more");
         }
         self.gauges.is_leader.set(0);
+        self.outcomes.call();
         self.batcher.leadership_lost();
         self.end_remotes(|_| true);
         self.set_route(self.route_elsewhere());
@@ -244,7 +224,7 @@ impl Group {
         }
         if let Some(subscription) = self.subscriptions.borrow().get(&consumer) {
             // A stream that has just gone: its unsubscription is on the way and ends these leases.
-            let _ = subscription.deliveries.unbounded_send(Parcel::Tasks(tasks, None));
+            let _ = subscription.deliveries.unbounded_send(Parcel::Tasks(tasks, Arc::clone(&subscription.taken)));
         }
     }
 
@@ -285,7 +265,7 @@ impl Group {
     }
 
     /// Has operations on deliveries applied as one command; the engine hears how it ended before `then` does.
-    fn propose(
+    pub(super) fn propose(
         self: &Rc<Self>,
         namespace: Namespace,
         ops: Vec<Op>,
@@ -304,31 +284,39 @@ impl Group {
         self.batcher.submit(Command { namespace, ops }, Bound::Here, stake, done);
     }
 
-    /// A row that cannot be read: nothing that depends on this partition may be served any more.
     /// There are no numbers left: whoever goes on gives one out twice.
     pub(super) fn exhausted(&self, error: &MintError) {
         tracing::error!(group = %self.id, %error, "this replica cannot lead");
         (self.on_fatal)(&error.to_string());
     }
 
+    /// A row that cannot be read: nothing that depends on this partition may be served any more.
     pub(super) fn fail(&self, reason: &str) {
         tracing::error!(group = %self.id, reason, "the partition cannot be read");
         (self.on_fatal)(reason);
     }
 
     /// A consumer comes: of this peer, or while it leads of another one.
-    pub(super) fn subscribe(self: &Rc<Self>, s: Subscription) {
-        let (consumer, flow, namespaces, lease_ms) = (s.consumer, s.flow.clone(), s.namespaces.clone(), s.lease_ms);
-        self.subscriptions.borrow_mut().insert(consumer, s);
-        if self.with_engine(|engine| engine.subscribe(consumer, flow, &namespaces, lease_ms)).is_none() {
-            self.relay(consumer);
+    pub(super) fn subscribe(self: &Rc<Self>, mut s: Subscription) {
+        let (consumer, held) = (s.consumer, std::mem::take(&mut s.held));
+        self.subscriptions.borrow_mut().insert(consumer, s.clone());
+        let here = self.with_engine(|engine| {
+            engine.subscribe(consumer, (s.flow, s.taken.sent.clone()), &s.namespaces, s.lease_ms);
+            s.seats.iter().for_each(|(before, received)| engine.resume(consumer, *before, *received));
+        });
+        match here {
+            Some(()) => self.claim_for(consumer, held),
+            None => {
+                self.relays.holdings.borrow_mut().add(consumer, held, now().mono_ms);
+                self.relay(consumer);
+            }
         }
     }
 
     /// A consumer goes; `gone` is told when nothing more comes.
-    pub(super) fn unsubscribe(self: &Rc<Self>, consumer: ConsumerId, leases: Leases, gone: Option<oneshot::Sender<()>>) {
-        if let Some(gone) = self.leave_leader(consumer, leases, gone) {
-            self.end_subscription(consumer, leases);
+    pub(super) fn unsubscribe(self: &Rc<Self>, consumer: ConsumerId, how: Gone, gone: Option<oneshot::Sender<()>>) {
+        if let Some(gone) = self.leave_leader(consumer, how, gone) {
+            self.end_subscription(consumer, how);
             if let Some(gone) = gone {
                 let _ = gone.send(());
             }
@@ -339,8 +327,8 @@ impl Group {
     pub(super) fn end_consumers(self: &Rc<Self>) {
         let all: Vec<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
         for consumer in all {
-            let _ = self.leave_leader(consumer, Leases::Keep, None);
-            self.end_subscription(consumer, Leases::Keep);
+            let _ = self.leave_leader(consumer, Gone::Detached, None);
+            self.end_subscription(consumer, Gone::Detached);
         }
     }
 
@@ -351,52 +339,10 @@ impl Group {
         }
     }
 
-    pub(super) fn end_subscription(self: &Rc<Self>, consumer: ConsumerId, leases: Leases) {
+    pub(super) fn end_subscription(self: &Rc<Self>, consumer: ConsumerId, how: Gone) {
         self.subscriptions.borrow_mut().remove(&consumer);
         self.remotes.forget(consumer);
-        self.with_engine(|engine| match leases {
-            Leases::End => engine.unsubscribe(consumer),
-            Leases::Keep => engine.detach(consumer),
-        });
-    }
-
-    /// Settles deliveries, as the leader; acks and nacks of one call travel in one command, or in a few when they are many.
-    pub(super) async fn settle_here(self: &Rc<Self>, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
-        let mut settled: Vec<Settled> = Vec::with_capacity(settles.len());
-        let mut parts = vec![Part::default()];
-        let now = now();
-        for (i, settle) in settles.iter().enumerate() {
-            let step = match self.engine.borrow_mut().as_mut() {
-                Some(engine) => engine.settle(&namespace, settle, now, rand::random()),
-                None => Err(SettleError::Rejected(self.no_leader())),
-            };
-            settled.push(step.map(|step| match step {
-                Step::Extended { deadline_ms } => deadline_ms,
-                Step::Propose { op, claim } => {
-                    if parts.last().is_some_and(Part::is_full) {
-                        parts.push(Part::default());
-                    }
-                    if let Some(part) = parts.last_mut() {
-                        part.add(i, op, claim);
-                    }
-                    0
-                }
-            }));
-        }
-        self.drive();
-        let mut answers = Vec::with_capacity(parts.len());
-        for Part { ops, claims, waiting, .. } in parts.into_iter().filter(|part| !part.ops.is_empty()) {
-            let (tx, rx) = oneshot::channel();
-            self.propose(namespace.clone(), ops, claims, move |result| {
-                let _ = tx.send(result);
-            });
-            answers.push((waiting, rx));
-        }
-        for (waiting, rx) in answers {
-            if let Err(e) = rx.await.unwrap_or(Err(Rejection::Stopping)) {
-                waiting.into_iter().for_each(|i| settled[i] = Err(SettleError::Rejected(e.clone())));
-            }
-        }
-        settled
+        self.relays.holdings.borrow_mut().forget(consumer);
+        self.with_engine(|engine| engine.unsubscribe(consumer, how));
     }
 }

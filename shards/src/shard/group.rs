@@ -19,6 +19,7 @@ use crate::shard::api::{GroupInfo, Rejection, ReplicaInfo};
 use crate::shard::batcher::{Batcher, Route};
 use crate::shard::damage::Damage;
 use crate::shard::delivery::{self, ConsumerId, Engine};
+use crate::shard::inheriting::Estates;
 use crate::shard::lists::Lists;
 use crate::shard::message::Subscription;
 use crate::shard::mint::Mint;
@@ -27,6 +28,7 @@ use crate::shard::queue::{Bound, Done};
 use crate::shard::relaying::Relays;
 use crate::shard::remote::Remotes;
 use crate::shard::route_watch::RouteWatch;
+use crate::shard::settling::Outcomes;
 use crate::shard::stake::EngineStake;
 use crate::shard::steering::Steering;
 use crate::shard::upkeep::DueCount;
@@ -80,6 +82,10 @@ pub struct Group {
     pub(super) relays: Relays,
     /// Consumers of other peers, here.
     pub(super) remotes: Remotes,
+    /// What leaderships leave to the next.
+    pub(super) estates: Estates,
+    /// Those who wait for the fate of a command that changes a leased task.
+    pub(super) outcomes: Outcomes,
     /// Called when the engine may want an earlier tick than the one being slept for.
     pub(super) tick: Notify,
     pub(super) mint: RefCell<Mint>,
@@ -140,6 +146,8 @@ impl Group {
             subscriptions: RefCell::default(),
             relays: Relays::default(),
             remotes: Remotes::default(),
+            estates: Estates::default(),
+            outcomes: Outcomes::default(),
             tick: Notify::default(),
             mint: RefCell::default(),
             applied_since_trim: Cell::new(0),

@@ -1,5 +1,6 @@
 //! A leader hands over to another voter, with as little as possible on the way.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ pub(super) const LAG_MAX: u64 = 256;
 
 /// How long the group takes no commands while the voter gets the rest of the log. Then it goes on as before.
 const CATCH_UP_MAX: Duration = Duration::from_millis(1_000);
+
+/// How long a peer that is about to stop looks for somebody who leads in its place, and how often.
+const RETIRE_MAX: Duration = Duration::from_secs(2);
+const RETIRE_AGAIN: Duration = Duration::from_millis(50);
 
 /// How long the voter may take to lead.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(5);
@@ -53,13 +58,45 @@ impl Group {
             return Err(MoveError::NoLeader(self.id));
         }
         tracing::info!(group = %self.id, to, "handing over");
-        self.step_aside();
+        if let Err(e) = self.bequeath(replica, to).await {
+            // Nobody was asked to lead: it goes on with what it knew.
+            self.handing_over.set(0);
+            executor::spawn(Rc::clone(self).lead());
+            return Err(e);
+        }
         replica.ask_to_lead(to).await.map_err(|e| MoveError::Unreachable(e.to_string()))?;
         match replica.other_leader(pace::stretch(TAKE_OVER_MAX)).await {
             Some(leader) if leader == to => Ok(()),
             Some(leader) => Err(MoveError::Unfit(format!("group {}: peer {leader} was elected instead of peer {to}", self.id))),
             None => Err(MoveError::TimedOut { group: self.id, to: format!("peer {to}"), seconds: TAKE_OVER_MAX.as_secs() }),
         }
+    }
+
+    /// Has any other voter lead that can, for this peer is about to stop and leads nothing more.
+    pub(super) async fn retire(self: Rc<Self>) {
+        self.estates.refused.set(true);
+        let until = clock::monotonic() + RETIRE_MAX;
+        let mut leaving = BTreeSet::from([self.me]);
+        while clock::monotonic() < until {
+            let Some(replica) = self.replica().filter(Replica::leads) else { return };
+            let members = replica.members();
+            let mut voters: Vec<PeerNumber> = members.voters().into_iter().filter(|voter| !leaving.contains(voter)).collect();
+            if voters.is_empty() {
+                return;
+            }
+            voters.retain(|voter| self.links.reach().is_up(*voter));
+            // Who has most of the log first.
+            voters.sort_by_key(|voter| members.lag(*voter).unwrap_or(u64::MAX));
+            for to in voters {
+                match self.hand_over(to).await {
+                    Ok(()) => return,
+                    Err(MoveError::Leaving(_)) => drop(leaving.insert(to)),
+                    Err(error) => tracing::info!(group = %self.id, to, %error, "this voter does not take over"),
+                }
+            }
+            executor::sleep(RETIRE_AGAIN).await;
+        }
+        tracing::warn!(group = %self.id, "stopping as its leader: no other voter takes over");
     }
 
     fn check_fit(&self, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {

@@ -18,13 +18,14 @@ use crate::link::{Established, Reach};
 use crate::machine::registry;
 use crate::partition::Viewer;
 use crate::roster::Roster;
+use crate::runtime::clock;
 use crate::runtime::mailbox::{self, SendError};
 use crate::shard::api::{
     Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
 };
 pub use crate::shard::consumer::Consumer;
 use crate::shard::delivery::ConsumerId;
-use crate::shard::message::{Answer, Message, OpenError};
+use crate::shard::message::{Answer, Held, Message, OpenError};
 use crate::shard::serving::Board;
 use crate::shard::worker::Shard;
 
@@ -72,7 +73,8 @@ impl Shards {
             Shards(Arc::new(Inner {
                 mailboxes,
                 slots,
-                consumers: AtomicU64::new(1),
+                // Above every name that an earlier process of this peer gave, which a leader may still know.
+                consumers: AtomicU64::new(clock::wall_ms()),
                 me: AtomicU64::new(0),
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
@@ -292,9 +294,19 @@ impl Shards {
     /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting. `queued_bytes_max` bounds what is delivered and
     /// not yet taken with [`Consumer::next`].
     pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32, queued_bytes_max: usize) -> Result<Consumer, Rejection> {
+        self.consume_on(namespaces, (lease_ms, queued_bytes_max), Vec::new())
+    }
+
+    /// The same for one that still holds deliveries: those that nobody else has got since are its own again, under their tokens.
+    pub fn consume_on(
+        &self,
+        namespaces: Vec<Namespace>,
+        (lease_ms, queued_bytes_max): (u32, usize),
+        held: Vec<Held>,
+    ) -> Result<Consumer, Rejection> {
         let n = self.0.consumers.fetch_add(1, Ordering::Relaxed);
         let id = ConsumerId::new(self.0.me.load(Ordering::Relaxed), n);
-        Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max))
+        Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max), held)
     }
 
     pub(super) fn overloaded(&self, e: &SendError<Message>) -> Rejection {
@@ -348,6 +360,17 @@ impl Shards {
     /// lives.
     pub fn end_consumers(&self) {
         self.for_each_shard(|| Message::EndConsumers);
+    }
+
+    /// Has other voters lead what this peer leads, where there are any that can: the peer is about to stop.
+    pub async fn hand_over(&self) {
+        let mut done = Vec::new();
+        for index in 0..self.count() {
+            let (tx, rx) = oneshot::channel();
+            self.post_surely_to(index, Message::HandOver(tx));
+            done.push(rx);
+        }
+        join_all(done).await;
     }
 
     /// Brings a message to every shard, however full its mailbox is.

@@ -84,6 +84,7 @@ impl Shard {
                 Some(answer),
             ) => group.asked(body, answer),
             (Body::Subscribe(message), Some(group), Some(answer)) => group.take_consumer(from, message, answer),
+            (Body::Estate(message), Some(group), Some(answer)) => group.take_estate(message, answer),
             (
                 body @ (Body::Unsubscribe(_)
                 | Body::Grant(_)

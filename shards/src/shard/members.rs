@@ -39,6 +39,9 @@ pub enum MoveError {
     /// It cannot lead now, and why.
     #[error("{0}")]
     Unfit(String),
+    /// It is about to stop, and leads nothing more.
+    #[error("peer {0} is about to stop and leads nothing more")]
+    Leaving(PeerNumber),
     /// Nobody leads the group now.
     #[error("group {0} has no leader now that could hand over; try again")]
     NoLeader(GroupId),

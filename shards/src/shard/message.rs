@@ -16,7 +16,7 @@ use crate::shard::api::{
     Answered, Consistency, Delivered, GroupInfo, Leased, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
 };
 use crate::shard::consumer::{Kick, Kicker};
-use crate::shard::delivery::{ConsumerId, Flow};
+use crate::shard::delivery::{ConsumerId, Flow, Gone};
 use crate::shard::members::MoveError;
 use crate::shard::relay::Taken;
 
@@ -48,13 +48,16 @@ pub enum Message {
     /// Settle deliveries.
     Settle(GroupId, Namespace, Vec<Settle>, oneshot::Sender<Vec<Settled>>),
     /// A consumer comes. Lost with the shard only; the consumer's stream ends then.
-    Subscribe(GroupId, Subscription),
+    Subscribe(GroupId, Box<Subscription>),
     /// A consumer goes; the sender is told when nothing more comes. Arrives surely.
-    Unsubscribe(GroupId, ConsumerId, Leases, Option<oneshot::Sender<()>>),
+    Unsubscribe(GroupId, ConsumerId, Gone, Option<oneshot::Sender<()>>),
     /// A consumer that was out of credit or room has some again. Arrives surely; there is one for each consumer and group at a time.
     Kick(Arc<Kick>),
     /// The peer is about to stop: consumers' streams end, so that nobody waits for tasks that will not come. Arrives surely.
     EndConsumers,
+    /// The peer is about to stop: other voters lead what it leads, where there are any. Answered when that is so, or cannot be. Arrives
+    /// surely.
+    HandOver(oneshot::Sender<()>),
     /// Tell about every group of the shard. Arrives surely.
     Groups(oneshot::Sender<Vec<GroupInfo>>),
     /// Open a replica; with `voters`, make them the first voters of the group. Arrives surely.
@@ -83,19 +86,13 @@ pub enum Message {
     Stop(oneshot::Sender<Result<(), String>>),
 }
 
-/// What becomes of a consumer's leases when it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leases {
-    /// They end; each counts an attempt.
-    End,
-    /// They last until they are settled or lapse.
-    Keep,
-}
+/// A delivery that somebody holds: whose task, its name, the token.
+pub type Held = (Namespace, TaskId, u64);
 
 /// What goes down to a consumer.
 pub enum Parcel {
-    /// Deliveries. Those that came from another peer tell where to say that they were taken.
-    Tasks(Vec<Delivered>, Option<Arc<Taken>>),
+    /// Deliveries, and where to say that they were taken and sent.
+    Tasks(Vec<Delivered>, Arc<Taken>),
     /// For a consumer at another peer alone: a message to that peer, after the deliveries before it.
     Word(Body),
 }
@@ -117,6 +114,12 @@ pub struct Subscription {
     pub deliveries: mpsc::UnboundedSender<Parcel>,
     /// Tells all of its groups of credit that came back; `None`: it is at another peer.
     pub kicker: Option<Arc<Kicker>>,
+    /// What its stream has taken and sent of what this group's engine delivered.
+    pub taken: Arc<Taken>,
+    /// The names that it had at leaders before, and how many deliveries it received under each.
+    pub seats: Vec<(ConsumerId, u64)>,
+    /// Deliveries that it held when it came.
+    pub held: Vec<Held>,
 }
 
 /// A replica that cannot be opened.

@@ -71,6 +71,11 @@ fn within(term: u64, number: u64) -> Result<u64, MintError> {
     if number >> PER_TERM_BITS > term { Err(MintError::Used { term }) } else { Ok(number) }
 }
 
+/// It can be a token that a leader gave out.
+pub(super) fn is_token(token: u64) -> bool {
+    token >> PER_TERM_BITS > 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,11 @@ mod forward_tests;
 mod group;
 mod hand_over;
 pub mod handle;
+mod holdings;
 mod inbound;
+mod inheriting;
+#[cfg(test)]
+mod inheriting_tests;
 mod leases;
 #[cfg(test)]
 mod leases_tests;
@@ -57,6 +61,7 @@ mod room;
 mod route_watch;
 mod served;
 pub mod serving;
+mod settling;
 mod stake;
 mod steering;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use futures_util::future::join_all;
 use z4_proto::peer::{Arm, Done, Failure, MoveLeader, failure};
 
 use crate::ids::{GroupId, PeerNumber};
@@ -49,6 +50,13 @@ impl Shard {
                 let shard = Rc::clone(self);
                 executor::spawn(async move {
                     let _ = answer.send(shard.move_leader(id, to).await);
+                });
+            }
+            Message::HandOver(answer) => {
+                let groups: Vec<_> = self.groups.borrow().values().cloned().collect();
+                executor::spawn(async move {
+                    join_all(groups.into_iter().map(Group::retire)).await;
+                    let _ = answer.send(());
                 });
             }
             Message::Arm => self.cluster.arming.borrow_mut().arm(clock::monotonic()),
@@ -124,6 +132,7 @@ fn failure(e: &MoveError) -> Failure {
     let kind = match e {
         MoveError::UnknownGroup(_) | MoveError::UnknownMember(_) | MoveError::Unfit(_) => failure::Kind::Invalid,
         MoveError::NoLeader(_) => failure::Kind::NoLeader,
+        MoveError::Leaving(_) => failure::Kind::Stopping,
         MoveError::TimedOut { .. } | MoveError::Unreachable(_) => failure::Kind::Unknown,
     };
     Failure { kind: kind.into(), text: e.to_string(), limit: 0 }

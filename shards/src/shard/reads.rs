@@ -16,7 +16,7 @@ use crate::link::Body;
 use crate::machine::namespace::absent;
 use crate::raft::ProposeError;
 use crate::runtime::{clock, executor};
-use crate::shard::api::{Consistency, NamespaceView, Rejection, Settle, SettleError, Settled, TaskState, TaskView};
+use crate::shard::api::{Consistency, NamespaceView, Rejection, TaskState, TaskView};
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;
 use crate::shard::queue::{Bound, Done};
@@ -168,24 +168,6 @@ impl Group {
         self.confirm_leadership().await?;
         let rows = self.read(move |partition| partition.namespaces(after.as_ref(), limit)).await?;
         Ok(rows.into_iter().map(|(name, row)| self.namespace_view(name, row)).collect())
-    }
-
-    /// Settles deliveries, wherever the group is led. Tried again only when it was surely not done: what may have been done may belong to
-    /// another consumer by now.
-    pub(super) async fn settle(self: Rc<Self>, namespace: Namespace, settles: Vec<Settle>) -> Vec<Settled> {
-        if self.leads() {
-            return self.settle_here(namespace, settles).await;
-        }
-        let body = || Body::Settle(wire::put_settle(&namespace, &settles));
-        let answer = match self.at_leader(body, Repeat::IfNotDone, self.until()).await {
-            Ok(At::Here) => return self.settle_here(namespace, settles).await,
-            Ok(At::There(Body::Settled(message), _)) => {
-                wire::settled(self.id, &settles, &message).map_err(|e| self.unreadable(e))
-            }
-            Ok(At::There(..)) => Err(self.unreadable(WireError("not what was asked for"))),
-            Err(rejection) => Err(rejection),
-        };
-        answer.unwrap_or_else(|rejection| settles.iter().map(|_| Err(SettleError::Rejected(rejection.clone()))).collect())
     }
 
     /// Removes every task of a namespace, step by step. What is created, or moved to an earlier time, while it goes on may stay.

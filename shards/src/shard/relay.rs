@@ -4,23 +4,29 @@
 //! with a *seat*, a subscription of its own name; whatever comes under the name of an older seat is not the consumer's any more. When
 //! a seat ends, what was with the leader and not used is in the flow again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::ids::PeerNumber;
 use crate::shard::api::Delivered;
-use crate::shard::delivery::{ConsumerId, Flow, weight};
+use crate::shard::delivery::{ConsumerId, Flow, Sent, weight};
 
-/// Bytes that a consumer has taken and its leader has not heard of. Written by the stream, on any thread.
+/// What a consumer's stream has taken, and sent to its client, of one group's deliveries. Written by the stream, on any thread.
 #[derive(Debug, Default)]
-pub struct Taken(AtomicUsize);
+pub struct Taken {
+    /// Bytes that were taken and of which the leader at another peer has not heard.
+    bytes: AtomicUsize,
+    /// Deliveries that were sent.
+    pub sent: Arc<Sent>,
+}
 
 impl Taken {
     /// The stream has taken deliveries. `true`: it is time to tell, so that a leader that is out of room hears of it; every call would be
     /// too often. `max` is what the leader may have queued.
     pub fn add(&self, tasks: &[Delivered], max: usize) -> bool {
         let bytes = tasks.iter().map(|task| weight(&task.row)).sum::<usize>();
-        let (before, enough) = (self.0.fetch_add(bytes, SeqCst), max / 4);
+        let (before, enough) = (self.bytes.fetch_add(bytes, SeqCst), max / 4);
         before < enough && before + bytes >= enough
     }
 }
@@ -32,6 +38,8 @@ pub struct Relay {
     /// The consumer has other groups, too: a leader gets credit only when it wants some.
     on_demand: bool,
     seat: Option<Seat>,
+    /// Earlier names, and how many deliveries arrived under each: what a leader before leaves behind for them is ours.
+    before: VecDeque<(ConsumerId, u64)>,
 }
 
 /// A subscription at a leader.
@@ -46,7 +54,14 @@ pub struct Seat {
     /// On demand: the leader waits for credit.
     wants: bool,
     taken: Arc<Taken>,
+    /// Deliveries that have arrived.
+    pub received: u64,
+    /// So many were sent to the client, as the leader was told.
+    told_sent: u64,
 }
+
+/// The names of so many seats before are told to a leader.
+const SEATS_TOLD: usize = 16;
 
 /// What is told to a leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +74,20 @@ pub struct Grant {
     pub tasks: u32,
     /// Bytes taken.
     pub taken_bytes: u64,
+    /// Deliveries sent to the client, in all.
+    pub sent: u64,
 }
 
 impl Relay {
-    /// Without a seat.
-    pub fn new(flow: Arc<Flow>, on_demand: bool) -> Self {
+    /// Without a seat. This peer may have led before: then the consumer had its own name there, and everything arrived.
+    pub fn new(consumer: ConsumerId, flow: Arc<Flow>, on_demand: bool) -> Self {
         flow.set_relayed();
-        Relay { flow, on_demand, seat: None }
+        Relay { flow, on_demand, seat: None, before: VecDeque::from([(consumer, u64::MAX)]) }
+    }
+
+    /// Its names at leaders before, and how many deliveries arrived under each.
+    pub fn before(&self) -> Vec<(ConsumerId, u64)> {
+        self.before.iter().copied().collect()
     }
 
     /// The present seat.
@@ -76,7 +98,7 @@ impl Relay {
     /// Takes a seat. An older one must have ended.
     pub fn sit(&mut self, id: ConsumerId, leader: PeerNumber) {
         debug_assert!(self.seat.is_none(), "one seat at a time");
-        self.seat = Some(Seat { id, leader, granted: 0, wants: false, taken: Arc::default() });
+        self.seat = Some(Seat { id, leader, granted: 0, wants: false, taken: Arc::default(), received: 0, told_sent: 0 });
     }
 
     /// What the leader is to hear now: credit that is there for it, and bytes that were taken.
@@ -101,9 +123,11 @@ impl Relay {
             self.flow.set_wanting(false);
         }
         seat.granted += u64::from(tasks);
-        let taken_bytes = seat.taken.0.swap(0, SeqCst) as u64;
-        let grant = Grant { leader: seat.leader, seat: seat.id, tasks, taken_bytes };
-        (tasks > 0 || taken_bytes > 0).then_some(grant)
+        let taken_bytes = seat.taken.bytes.swap(0, SeqCst) as u64;
+        let sent = seat.taken.sent.count();
+        let news = tasks > 0 || taken_bytes > 0 || sent > seat.told_sent;
+        seat.told_sent = sent;
+        news.then_some(Grant { leader: seat.leader, seat: seat.id, tasks, taken_bytes, sent })
     }
 
     /// The leader wants credit.
@@ -122,6 +146,7 @@ impl Relay {
     pub fn delivered(&mut self, id: ConsumerId, tasks: &[Delivered]) -> Option<Arc<Taken>> {
         let seat = named(&mut self.seat, id)?;
         seat.granted = seat.granted.checked_sub(tasks.len() as u64)?;
+        seat.received += tasks.len() as u64;
         let taken = Arc::clone(&seat.taken);
         self.flow.queue(tasks.iter().map(|task| weight(&task.row)).sum());
         Some(taken)
@@ -140,6 +165,10 @@ impl Relay {
     #[must_use = "a parked engine waits for a kick"]
     pub fn rise(&mut self) -> (Option<Seat>, bool) {
         let Some(seat) = self.seat.take() else { return (None, false) };
+        self.before.push_back((seat.id, seat.received));
+        if self.before.len() > SEATS_TOLD {
+            self.before.pop_front();
+        }
         if seat.wants {
             self.flow.set_wanting(false);
         }
@@ -150,6 +179,13 @@ impl Relay {
             left -= u64::from(some);
         }
         (Some(seat), kick)
+    }
+}
+
+impl Seat {
+    /// Deliveries that were sent to the client.
+    pub fn sent(&self) -> u64 {
+        self.taken.sent.count()
     }
 }
 

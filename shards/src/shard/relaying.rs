@@ -14,10 +14,11 @@ use crate::ids::{Namespace, PeerNumber};
 use crate::link::Body;
 use crate::runtime::{clock, executor};
 use crate::shard::batcher::{Route, TICK};
-use crate::shard::delivery::ConsumerId;
+use crate::shard::delivery::{ConsumerId, Gone};
 use crate::shard::group::Group;
-use crate::shard::message::{Leases, Parcel};
-use crate::shard::relay::{Grant, Relay, Seat};
+use crate::shard::holdings::Holdings;
+use crate::shard::message::Parcel;
+use crate::shard::relay::{Grant, Relay};
 use crate::shard::wire;
 
 /// A seat is answered when it is over, and that may take for ever.
@@ -39,6 +40,8 @@ pub(super) struct Relays {
     /// Whose seat it is.
     seats: RefCell<HashMap<ConsumerId, ConsumerId>>,
     leaving: RefCell<HashMap<ConsumerId, Leaving>>,
+    /// What they hold, as far as it was delivered or settled through this peer.
+    pub(super) holdings: RefCell<Holdings>,
     seats_given: Cell<u64>,
     /// Somebody is on the way to take the seats that are missing.
     retrying: Cell<bool>,
@@ -48,7 +51,7 @@ impl Group {
     /// A consumer has come, and this replica does not lead.
     pub(super) fn relay(self: &Rc<Self>, consumer: ConsumerId) {
         let relay = match self.subscriptions.borrow().get(&consumer) {
-            Some(s) => Relay::new(Arc::clone(&s.flow), s.on_demand),
+            Some(s) => Relay::new(consumer, Arc::clone(&s.flow), s.on_demand),
             None => return,
         };
         self.relays.accounts.borrow_mut().insert(consumer, relay);
@@ -99,20 +102,24 @@ impl Group {
     fn subscribe_message(&self, consumer: ConsumerId) -> Option<Subscribe> {
         let subscriptions = self.subscriptions.borrow();
         let s = subscriptions.get(&consumer)?;
+        let seats = self.relays.accounts.borrow().get(&consumer).map(Relay::before).unwrap_or_default();
+        let held = self.relays.holdings.borrow().of(consumer);
         Some(Subscribe {
             consumer: 0,
             namespaces: s.namespaces.iter().map(Namespace::to_string).collect(),
             lease_ms: s.lease_ms,
             queued_bytes_max: s.flow.queued_bytes_max() as u64,
             on_demand: s.on_demand,
+            seats: wire::put_seats(&seats),
+            held: wire::put_held(&held),
         })
     }
 
     /// Tells the leader of credit and room, if there is something to tell.
     pub(super) fn tell_grant(self: &Rc<Self>, consumer: ConsumerId) {
         let grant = self.relays.accounts.borrow_mut().get_mut(&consumer).and_then(Relay::grant);
-        let Some(Grant { leader, seat, tasks, taken_bytes }) = grant else { return };
-        let body = Body::Grant(peer::Grant { consumer: seat.0, tasks, taken_bytes });
+        let Some(Grant { leader, seat, tasks, taken_bytes, sent }) = grant else { return };
+        let body = Body::Grant(peer::Grant { consumer: seat.0, tasks, taken_bytes, sent });
         if let Err(error) = self.links.tell(leader, self.id, body) {
             tracing::info!(group = %self.id, peer = leader, %error, "the way to a consumer's leader is closed");
             self.rise(consumer);
@@ -124,15 +131,17 @@ impl Group {
     pub(super) fn look_after_relays(self: &Rc<Self>) {
         let all: Vec<ConsumerId> = self.relays.accounts.borrow().keys().copied().collect();
         all.into_iter().for_each(|consumer| self.tell_grant(consumer));
+        self.relays.holdings.borrow_mut().sweep(clock::monotonic_us() / 1_000);
     }
 
     /// Gives up the seat of a consumer, which keeps its credit.
     fn rise(self: &Rc<Self>, consumer: ConsumerId) {
         let risen = self.relays.accounts.borrow_mut().get_mut(&consumer).map(Relay::rise);
-        let Some((Some(Seat { id, leader, .. }), kick)) = risen else { return };
+        let Some((Some(seat), kick)) = risen else { return };
+        let (id, leader) = (seat.id, seat.leader);
         self.relays.seats.borrow_mut().remove(&id);
         // Best effort: a leader that does not hear it hears that nobody takes its deliveries.
-        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(Unsubscribe { consumer: id.0, keep_leases: false }));
+        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, Gone::Left, seat.sent(), None)));
         if kick {
             self.kick_all(consumer);
         }
@@ -145,6 +154,11 @@ impl Group {
         if let Route::Here { .. } = self.batcher.route() {
             self.relays.accounts.borrow_mut().clear();
         }
+    }
+
+    /// The names of consumers at the leaders before, and how many deliveries arrived under each; ask before the accounts go.
+    pub(super) fn seats_before(&self) -> HashMap<ConsumerId, Vec<(ConsumerId, u64)>> {
+        self.relays.accounts.borrow().iter().map(|(consumer, relay)| (*consumer, relay.before())).collect()
     }
 
     /// This replica leads now: no other leader's last word counts.
@@ -174,7 +188,7 @@ impl Group {
     fn seat_ended(self: &Rc<Self>, seat: ConsumerId) {
         let left = self.relays.leaving.borrow_mut().remove(&seat);
         if let Some(Leaving { consumer, gone }) = left {
-            self.end_subscription(consumer, Leases::Keep);
+            self.end_subscription(consumer, Gone::Detached);
             if let Some(gone) = gone {
                 let _ = gone.send(());
             }
@@ -204,14 +218,16 @@ impl Group {
     pub(super) fn leave_leader(
         self: &Rc<Self>,
         consumer: ConsumerId,
-        leases: Leases,
+        how: Gone,
         gone: Option<oneshot::Sender<()>>,
     ) -> Option<Option<oneshot::Sender<()>>> {
         let relay = self.relays.accounts.borrow_mut().remove(&consumer);
-        let Some((Some(Seat { id, leader, .. }), _)) = relay.map(|mut relay| relay.rise()) else { return Some(gone) };
+        let Some((Some(seat), _)) = relay.map(|mut relay| relay.rise()) else { return Some(gone) };
+        let (id, leader) = (seat.id, seat.leader);
         self.relays.seats.borrow_mut().remove(&id);
-        let keep_leases = leases == Leases::Keep;
-        let told = self.links.tell(leader, self.id, Body::Unsubscribe(Unsubscribe { consumer: id.0, keep_leases }));
+        // Whoever waits for the last word takes what comes before it.
+        let received = gone.is_none().then_some(seat.received);
+        let told = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, how, seat.sent(), received)));
         match gone {
             Some(gone) if told.is_ok() => {
                 self.relays.leaving.borrow_mut().insert(id, Leaving { consumer, gone: Some(gone) });
@@ -259,24 +275,28 @@ impl Group {
         let leaving = self.relays.leaving.borrow().get(&seat).map(|leaving| leaving.consumer);
         let consumer = self.relays.seats.borrow().get(&seat).copied();
         let (consumer, taken) = match (leaving, consumer) {
-            (Some(consumer), _) => (consumer, None),
+            (Some(consumer), _) => (consumer, Arc::default()),
             (None, Some(consumer)) => {
                 let taken = self.relays.accounts.borrow_mut().get_mut(&consumer).and_then(|r| r.delivered(seat, &tasks));
-                if taken.is_none() {
-                    return self.refuse(leader, seat);
-                }
+                let Some(taken) = taken else { return self.refuse(leader, seat) };
                 (consumer, taken)
             }
             (None, None) => return self.refuse(leader, seat),
         };
+        let held = tasks.iter().map(|task| (task.namespace.clone(), task.id, task.token));
+        self.relays.holdings.borrow_mut().add(consumer, held, clock::monotonic_us() / 1_000);
         if let Some(subscription) = self.subscriptions.borrow().get(&consumer) {
             // A stream that has just gone: its unsubscription is on the way and ends these leases.
             let _ = subscription.deliveries.unbounded_send(Parcel::Tasks(tasks, taken));
         }
     }
 
-    /// Nobody takes these deliveries: their leases must end.
+    /// Nobody takes these deliveries: they are given back.
     fn refuse(self: &Rc<Self>, leader: PeerNumber, seat: ConsumerId) {
-        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(Unsubscribe { consumer: seat.0, keep_leases: false }));
+        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(seat, Gone::Left, 0, None)));
     }
+}
+
+fn unsubscribe(seat: ConsumerId, how: Gone, sent: u64, received: Option<u64>) -> Unsubscribe {
+    Unsubscribe { consumer: seat.0, keep_leases: how == Gone::Detached, give_back: how == Gone::Left, sent, received }
 }

@@ -13,15 +13,18 @@ use z4_proto::peer::{self, Done, Unused, Want};
 use crate::ids::{Namespace, PeerNumber};
 use crate::link::{Body, LinkError};
 use crate::runtime::executor;
-use crate::shard::delivery::{ConsumerId, Flow};
+use crate::shard::delivery::{ConsumerId, Flow, Gone};
 use crate::shard::group::Group;
-use crate::shard::message::{Leases, Parcel, Subscription};
+use crate::shard::message::{Parcel, Subscription};
+use crate::shard::relay::Taken;
 use crate::shard::wire;
 
 /// A consumer of another peer.
 struct Remote {
     from: PeerNumber,
     flow: Arc<Flow>,
+    /// What its stream has sent, as its peer tells.
+    taken: Arc<Taken>,
     down: mpsc::UnboundedSender<Parcel>,
 }
 
@@ -40,22 +43,25 @@ impl Group {
     /// A consumer of another peer comes. `answer` is sent when it has gone again, for whatever reason.
     pub(super) fn take_consumer(self: &Rc<Self>, from: PeerNumber, message: peer::Subscribe, answer: oneshot::Sender<Body>) {
         let names = message.namespaces.iter().map(|name| Namespace::new(name)).collect::<Result<Vec<_>, _>>();
-        let (true, true, Ok(namespaces)) = (self.leads(), self.links.is_up(from), names) else {
+        let held = wire::held(&message.held);
+        let (true, true, Ok(namespaces), Ok(held)) = (self.leads(), self.links.is_up(from), names, held) else {
             let _ = answer.send(wire::not_leading(self.id));
             return;
         };
         let consumer = ConsumerId(message.consumer);
         // The same name again: whoever had it before does not listen any more.
-        self.end_remote(consumer, Leases::End);
+        self.end_remote(consumer, Gone::Left);
         let queued_bytes_max = usize::try_from(message.queued_bytes_max).unwrap_or(usize::MAX);
         let flow = Arc::new(Flow::remote(queued_bytes_max, message.on_demand));
         let (down, parcels) = mpsc::unbounded();
-        let remote = Remote { from, flow: Arc::clone(&flow), down: down.clone() };
+        let taken = Arc::<Taken>::default();
+        let remote = Remote { from, flow: Arc::clone(&flow), taken: Arc::clone(&taken), down: down.clone() };
         self.remotes.0.borrow_mut().insert(consumer, remote);
         executor::spawn(Rc::clone(self).send_down((from, consumer), parcels, answer));
-        let on_demand = message.on_demand;
-        let lease_ms = message.lease_ms;
-        self.subscribe(Subscription { consumer, namespaces, lease_ms, flow, on_demand, deliveries: down, kicker: None });
+        let (on_demand, lease_ms, seats) = (message.on_demand, message.lease_ms, wire::seats(&message.seats));
+        let subscription =
+            Subscription { consumer, namespaces, lease_ms, flow, on_demand, deliveries: down, kicker: None, taken, seats, held };
+        self.subscribe(subscription);
     }
 
     /// Sends what is for a consumer, until it has gone.
@@ -73,7 +79,7 @@ impl Group {
             self.links.room(to).await;
             if let Err(error) = self.links.tell(to, self.id, body) {
                 tracing::info!(group = %self.id, peer = to, %error, "a consumer of another peer is lost");
-                self.end_remote(consumer, Leases::End);
+                self.end_remote(consumer, Gone::Lost);
             }
         }
         // It goes after the last delivery; the answer may go by another connection.
@@ -81,17 +87,17 @@ impl Group {
         let _ = answer.send(Body::Done(Done { consumer: consumer.0 }));
     }
 
-    /// Ends consumers of some peers: their leases end, too.
+    /// Ends consumers of some peers, which are lost.
     pub(super) fn end_remotes(self: &Rc<Self>, of: impl Fn(PeerNumber) -> bool) {
         let ending: Vec<ConsumerId> =
             self.remotes.0.borrow().iter().filter(|(_, remote)| of(remote.from)).map(|(id, _)| *id).collect();
-        ending.into_iter().for_each(|consumer| self.end_remote(consumer, Leases::End));
+        ending.into_iter().for_each(|consumer| self.end_remote(consumer, Gone::Lost));
     }
 
-    fn end_remote(self: &Rc<Self>, consumer: ConsumerId, leases: Leases) {
+    fn end_remote(self: &Rc<Self>, consumer: ConsumerId, how: Gone) {
         let is_here = self.remotes.0.borrow().contains_key(&consumer);
         if is_here {
-            self.end_subscription(consumer, leases);
+            self.end_subscription(consumer, how);
         }
     }
 
@@ -109,7 +115,19 @@ impl Group {
             Body::Unsubscribe(message) => {
                 let consumer = ConsumerId(message.consumer);
                 match self.is_of(consumer, from) {
-                    true => self.end_remote(consumer, if message.keep_leases { Leases::Keep } else { Leases::End }),
+                    true => {
+                        self.has_sent(consumer, message.sent);
+                        if let (Some(received), Some(engine)) = (message.received, self.engine.borrow_mut().as_mut()) {
+                            // In one go with its end: nothing may be delivered to it in between.
+                            engine.not_received(consumer, received);
+                        }
+                        let how = match (message.keep_leases, message.give_back) {
+                            (true, _) => Gone::Detached,
+                            (false, true) => Gone::Left,
+                            (false, false) => Gone::Lost,
+                        };
+                        self.end_remote(consumer, how);
+                    }
                     false => self.done_with(from, consumer),
                 }
             }
@@ -119,6 +137,13 @@ impl Group {
 
     fn is_of(&self, consumer: ConsumerId, peer: PeerNumber) -> bool {
         self.remotes.0.borrow().get(&consumer).is_some_and(|remote| remote.from == peer)
+    }
+
+    /// Its stream has sent so many deliveries in all.
+    fn has_sent(&self, consumer: ConsumerId, sent: u64) {
+        if let Some(remote) = self.remotes.0.borrow().get(&consumer) {
+            remote.taken.sent.at_least(sent);
+        }
     }
 
     /// It is not here any more, which its peer seems not to know.
@@ -136,6 +161,7 @@ impl Group {
         }
         let flow = self.remotes.0.borrow().get(&consumer).map(|remote| Arc::clone(&remote.flow));
         let Some(flow) = flow else { return };
+        self.has_sent(consumer, grant.sent);
         let taken_bytes = usize::try_from(grant.taken_bytes).unwrap_or(usize::MAX);
         let more_room = flow.took_bytes(taken_bytes);
         let more_credit = flow.add_credit(grant.tasks);

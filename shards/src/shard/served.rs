@@ -134,7 +134,7 @@ impl Group {
         if !self.leads() {
             return Err(wire::put_failure(&self.no_leader()));
         }
-        Ok(Body::Settled(wire::put_settled(&self.settle_here(namespace, settles).await)))
+        Ok(Body::Settled(wire::put_settled(&self.settle_here(&namespace, &settles).await)))
     }
 }
 

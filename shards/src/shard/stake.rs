@@ -77,6 +77,7 @@ impl Stake for EngineStake {
             What::Tasks(ids) => ids.iter().for_each(|id| engine.release(&self.namespace, *id, now.wall_ms)),
             What::All => engine.release_all(&self.namespace),
         });
+        group.outcomes.call();
     }
 }
 

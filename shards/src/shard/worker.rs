@@ -190,8 +190,8 @@ impl Shard {
             // One that comes after the end of all goes as well.
             Message::Subscribe(..) if self.early.has_ended() => {}
             Message::Subscribe(id, subscription) => match self.group(id) {
-                Some(group) => group.subscribe(subscription),
-                None => self.early.add(id, subscription),
+                Some(group) => group.subscribe(*subscription),
+                None => self.early.add(id, *subscription),
             },
             Message::Unsubscribe(id, consumer, leases, gone) => match self.group(id) {
                 Some(group) => group.unsubscribe(consumer, leases, gone),

@@ -159,7 +159,7 @@ impl Load {
     /// Takes tasks and acknowledges them, one in twenty only the second time, until the peer is gone.
     pub async fn consume(&self, client: &Client) {
         let (requests, outgoing) = mpsc::channel(64);
-        let open = ConsumeOpen { namespaces: NAMESPACES.map(str::to_owned).to_vec(), lease_ms: 0 };
+        let open = ConsumeOpen { namespaces: NAMESPACES.map(str::to_owned).to_vec(), lease_ms: 0, held: Vec::new() };
         let first = ConsumeRequest { open: Some(open), credit: CREDIT, ..ConsumeRequest::default() };
         requests.send(first).await.expect("the channel is new");
         let Ok(answers) = client.tasks.clone().consume(ReceiverStream::new(outgoing)).await else { return };

@@ -39,7 +39,7 @@ impl Load {
         while self.consuming.get() {
             let target = self.target();
             let (requests, outgoing) = mpsc::channel(256);
-            let open = ConsumeOpen { namespaces: CONSUMED.map(str::to_owned).to_vec(), lease_ms: 0 };
+            let open = ConsumeOpen { namespaces: CONSUMED.map(str::to_owned).to_vec(), lease_ms: 0, held: Vec::new() };
             let first = ConsumeRequest { open: Some(open), credit: CREDIT, ..ConsumeRequest::default() };
             let _ = requests.send(first).await;
             let opening = in_time(target.client.tasks.clone().consume(ReceiverStream::new(outgoing))).await;

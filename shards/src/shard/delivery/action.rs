@@ -10,6 +10,9 @@ use crate::shard::api::Delivered;
 pub struct ConsumerId(pub u64);
 
 impl ConsumerId {
+    /// No consumer's name.
+    pub const NOBODY: ConsumerId = ConsumerId(0);
+
     /// The `n`th consumer of a peer.
     pub fn new(peer: PeerNumber, n: u64) -> Self {
         const PER_PEER_BITS: u32 = 48;
@@ -88,6 +91,14 @@ pub enum Step {
         /// Milliseconds since 1970-01-01 UTC.
         deadline_ms: u64,
     },
+    /// Nothing: it was said before, and done.
+    Done,
+    /// Somebody's change of the task is under way, or what was said before is: say it again after the next
+    /// [`Engine::release`](super::Engine::release) or [`Engine::finished`](super::Engine::finished).
+    Wait,
+    /// Nothing is known of this delivery, which an earlier leader made: read the task, call [`Engine::claim`](super::Engine::claim), and say
+    /// it again.
+    Unknown,
     /// Have the operation applied, call [`Engine::finished`](super::Engine::finished) with the claim, then answer.
     Propose {
         /// The operation.

@@ -24,7 +24,7 @@ fn measure(namespaces: usize, consumers: u64, behind: usize) {
     let names: Vec<_> = (0..namespaces).map(name).collect();
     let flows: Vec<_> = (0..consumers).map(|_| Arc::new(Flow::new(1 << 40))).collect();
     for (id, flow) in flows.iter().enumerate() {
-        engine.subscribe(ConsumerId(id as u64), flow.clone(), &names, 0);
+        engine.subscribe(ConsumerId(id as u64), (flow.clone(), Arc::default()), &names, 0);
         assert!(!flow.add_credit(u32::MAX));
     }
     let settings = Settings::default();

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+#[cfg(test)]
+use super::action::ConsumerId;
 use super::engine::Engine;
 use super::lease::BY_LANE;
 use super::slab::NONE;
@@ -44,6 +46,13 @@ impl Engine {
     /// Deliveries that are not over.
     pub fn leases_len(&self) -> usize {
         self.leases.len()
+    }
+
+    /// What a consumer subscribed to, and with which lease time.
+    #[cfg(test)]
+    pub(super) fn subscription(&self, consumer: ConsumerId) -> Option<(Vec<Namespace>, u32)> {
+        let consumer = self.consumers.get(*self.consumers_by_id.get(&consumer)?)?;
+        Some((consumer.lanes.iter().map(|l| self.lanes[*l].name.clone()).collect(), consumer.lease_ms))
     }
 
     #[cfg(test)]

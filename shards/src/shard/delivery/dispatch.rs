@@ -4,7 +4,7 @@ use super::action::Action;
 use super::engine::Engine;
 use super::flow::weight;
 use super::lane::Consumer;
-use super::lease::{BY_CONSUMER, BY_LANE, Lease, Link, State};
+use super::lease::{BY_CONSUMER, BY_LANE, Lease};
 use super::now::Now;
 use crate::ids::{TaskId, TaskKey};
 use crate::machine::record::Head;
@@ -53,8 +53,8 @@ impl Engine {
 
     /// One batch for the consumer whose turn it is; then looks at what the lane needs next. Returns how many tasks went.
     fn turn(&mut self, l: u32, now: Now) -> usize {
-        let mut served = 0;
-        if self.lanes[l].is_open() && self.lanes[l].is_due(now.wall_ms) {
+        let (mut served, floor) = (0, self.floor());
+        if self.lanes[l].is_open() && self.lanes[l].is_due(floor, now.wall_ms) {
             if !self.holds.is_empty() {
                 self.set_held_aside(l, now.wall_ms);
             }
@@ -73,7 +73,7 @@ impl Engine {
         }
         self.refill(l, now.wall_ms);
         let lane = &self.lanes[l];
-        if lane.is_open() && lane.is_due(now.wall_ms) && !lane.ring.is_empty() {
+        if lane.is_open() && lane.is_due(floor, now.wall_ms) && !lane.ring.is_empty() {
             self.enqueue(l);
         }
         served
@@ -109,13 +109,14 @@ impl Engine {
 
     /// Takes held rows from the part of the window that would be served now.
     fn set_held_aside(&mut self, l: u32, now_ms: u64) {
+        let floor = self.floor();
         let lane = &mut self.lanes[l];
-        let due = lane.window.iter().map(|(key, _)| *key).take_while(|key| key.due_ms <= now_ms);
+        let due = lane.window.iter_from(floor).map(|(key, _)| *key).take_while(|key| key.due_ms <= now_ms);
         let held: Vec<TaskKey> = due.take(self.limits.batch_tasks).filter(|key| self.holds.has(key.sequence)).collect();
         let before = lane.window.bytes();
         for key in held {
             if let Some(row) = lane.window.remove(key) {
-                self.holds.keep(key, row);
+                self.holds.keep(&lane.name, key, row);
             }
         }
         self.window_bytes -= before - lane.window.bytes();
@@ -123,11 +124,12 @@ impl Engine {
 
     /// Leases due rows from the head of the lane's window to the consumer, as far as a batch, its credit and its room go.
     fn serve(&mut self, l: u32, c: u32, now: Now) -> usize {
+        let floor = self.floor();
         let lane = &mut self.lanes[l];
         let consumer = &mut self.consumers[c];
         let room = consumer.flow.room().min(self.limits.batch_bytes);
         let (mut wanted, mut bytes) = (0, 0);
-        for (key, row) in lane.window.iter().take(self.limits.batch_tasks) {
+        for (key, row) in lane.window.iter_from(floor).take(self.limits.batch_tasks) {
             if key.due_ms > now.wall_ms || bytes >= room || self.holds.has(key.sequence) {
                 break;
             }
@@ -140,7 +142,7 @@ impl Engine {
         let deadline_ms = now.wall_ms.saturating_add(u64::from(lease_ms));
         let (mut served, mut taken, mut damaged) = (0, 0, 0);
         while served + damaged < granted {
-            let Some((key, row)) = lane.window.pop_first() else { break };
+            let Some((key, row)) = lane.window.pop_first_from(floor) else { break };
             taken += weight(&row);
             let head = match Head::decode(&row) {
                 Ok(head) => head,
@@ -154,23 +156,19 @@ impl Engine {
             };
             let token = self.next_token;
             self.next_token += 1;
+            consumer.given += 1;
             let lease = Lease {
-                key,
-                token,
-                ends_ms,
-                armed_ms: u64::MAX,
                 id_due_ms: head.id_due_ms,
-                lane: l,
                 consumer: c,
                 lease_ms,
+                owner: consumer.id,
+                nth: consumer.given,
                 attempts: head.attempts,
                 rewritten: head.rewritten,
-                lost: false,
-                alone: false,
-                state: State::Leased,
-                links: [Link::ALONE; 2],
+                ..Lease::new(key, token, ends_ms, l)
             };
-            let slot = self.leases.insert(lease, &mut lane.leases, &mut consumer.leases);
+            let slot = self.leases.insert(lease, &mut lane.leases);
+            self.leases.link_consumer(&mut consumer.leases, slot);
             self.timers.arm(&mut self.leases, slot, ends_ms);
             lane.delivered_max = lane.delivered_max.max(key);
             consumer.out.push(Delivered {

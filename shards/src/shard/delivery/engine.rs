@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::action::{Action, ConsumerId};
-use super::flow::Flow;
+use super::claims::Grace;
+use super::flow::{Flow, Sent};
 use super::hold::Holds;
 use super::keep::Keeping;
 use super::lane::{Consumer, Lane};
 use super::lease::{BY_CONSUMER, Leases, List, State, Why};
 use super::limits::Limits;
 use super::now::{Now, Wake};
+use super::settled::SettledLately;
 use super::slab::{NONE, Slab};
 use super::timers::Timers;
 use crate::command::NamespaceRow;
@@ -27,6 +29,10 @@ pub struct Engine {
     pub(super) group: GroupId,
     pub(super) limits: Limits,
     pub(super) next_token: u64,
+    /// Smaller tokens are of earlier leaders, or of this one before it lost its leadership for a while.
+    pub(super) first_token: u64,
+    /// What was due before waits for claims.
+    pub(super) grace: Option<Grace>,
     pub(super) lanes: Slab<Box<Lane>>,
     pub(super) lanes_by_name: HashMap<Namespace, u32>,
     pub(super) consumers: Slab<Consumer>,
@@ -53,6 +59,22 @@ pub struct Engine {
     /// Bytes that windows gained since they were last squeezed.
     pub(super) gained_bytes: usize,
     pub(super) actions: Vec<Action>,
+    /// What was settled lately.
+    pub(super) settled: SettledLately,
+    /// Leases (slot, token) from the leader before whose consumers have not come, by their names there.
+    pub(super) orphans: HashMap<ConsumerId, Vec<(u32, u64)>>,
+}
+
+/// How a consumer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It broke: the task that it was sent first and has not settled counts an attempt, for that is what it may have broken over.
+    /// The others are given back.
+    Lost,
+    /// It said good-bye, or never got what it holds: its tasks are given back, and count no attempt.
+    Left,
+    /// Its leases go on without it, until they are settled or lapse.
+    Detached,
 }
 
 impl Engine {
@@ -63,6 +85,8 @@ impl Engine {
             group,
             limits,
             next_token: first_token.max(1),
+            first_token: first_token.max(1),
+            grace: None,
             lanes: Slab::default(),
             lanes_by_name: HashMap::new(),
             consumers: Slab::default(),
@@ -81,11 +105,20 @@ impl Engine {
             window_bytes: 0,
             gained_bytes: 0,
             actions: Vec::new(),
+            settled: SettledLately::default(),
+            orphans: HashMap::new(),
         }
     }
 
     /// Adds a consumer of namespaces of this group, or namespaces to a consumer. `lease_ms` 0: each namespace's setting.
-    pub fn subscribe(&mut self, consumer: ConsumerId, flow: Arc<Flow>, namespaces: &[Namespace], lease_ms: u32) {
+    /// `flow` and `sent` are shared with its stream.
+    pub fn subscribe(
+        &mut self,
+        consumer: ConsumerId,
+        (flow, sent): (Arc<Flow>, Arc<Sent>),
+        namespaces: &[Namespace],
+        lease_ms: u32,
+    ) {
         let c = match self.consumers_by_id.get(&consumer) {
             Some(c) => *c,
             None => {
@@ -99,6 +132,8 @@ impl Engine {
                     waiting: VecDeque::new(),
                     pulling: false,
                     leases: List::default(),
+                    sent,
+                    given: 0,
                     out: Vec::new(),
                     out_bytes: 0,
                 });
@@ -125,28 +160,26 @@ impl Engine {
         }
     }
 
-    /// Ends a consumer that is lost or left: each of its leases counts an attempt.
-    pub fn unsubscribe(&mut self, consumer: ConsumerId) {
-        self.end_consumer(consumer, true);
-    }
-
-    /// Ends a consumer that wants no more tasks but keeps its leases, until they are settled or expire.
-    pub fn detach(&mut self, consumer: ConsumerId) {
-        self.end_consumer(consumer, false);
-    }
-
-    fn end_consumer(&mut self, consumer: ConsumerId, lost: bool) {
+    /// Ends a consumer.
+    pub fn unsubscribe(&mut self, consumer: ConsumerId, gone: Gone) {
         let Some(c) = self.consumers_by_id.remove(&consumer) else { return };
         let lanes = std::mem::take(&mut self.consumers[c].lanes);
         let mut leases = self.consumers[c].leases;
+        let sent = self.consumers[c].sent.count();
+        let mut blamed = gone != Gone::Lost;
         while leases.head != NONE {
             let slot = leases.head;
             self.leases.unlink(BY_CONSUMER, &mut leases, slot);
             let lease = self.leases.at_mut(slot);
             lease.consumer = NONE;
-            lease.lost = lost;
-            if lost && lease.state == State::Leased {
-                self.end(slot, Why::ConsumerLost);
+            lease.lost = gone != Gone::Detached;
+            if lease.lost && lease.state == State::Leased {
+                if !blamed && lease.nth <= sent {
+                    blamed = true;
+                    self.end(slot, Why::ConsumerLost);
+                } else {
+                    self.undo(slot);
+                }
             }
         }
         self.consumers.remove(c);
@@ -200,6 +233,7 @@ impl Engine {
             self.lanes[l].alarm_ms = u64::MAX;
             self.enqueue(l);
         }
+        self.end_grace(now.mono_ms);
         self.expire(now.mono_ms);
         self.let_go(now.mono_ms);
         self.propose_retries(now, random);
@@ -219,7 +253,8 @@ impl Engine {
             None => u64::MAX,
         };
         let wall_ms = self.alarms.first().map_or(u64::MAX, |(at, _)| *at);
-        let mono_ms = self.timers.next_ms().unwrap_or(u64::MAX).min(kept_ms);
+        let grace_ms = self.grace.map_or(u64::MAX, |grace| grace.ends_ms);
+        let mono_ms = self.timers.next_ms().unwrap_or(u64::MAX).min(kept_ms).min(grace_ms);
         (wall_ms.min(mono_ms) < u64::MAX).then_some(Wake { wall_ms, mono_ms })
     }
 

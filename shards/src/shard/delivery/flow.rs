@@ -17,6 +17,27 @@ pub fn weight(row: &Bytes) -> usize {
     row.len() + ROW_OVERHEAD_BYTES
 }
 
+/// How many of a group's deliveries, in their order, the consumer's stream has sent to its client. Written by the stream, on any thread.
+#[derive(Debug, Default)]
+pub struct Sent(AtomicU64);
+
+impl Sent {
+    /// The stream has sent so many more.
+    pub fn add(&self, tasks: u64) {
+        self.0.fetch_add(tasks, SeqCst);
+    }
+
+    /// At least so many were sent in all.
+    pub fn at_least(&self, tasks: u64) {
+        self.0.fetch_max(tasks, SeqCst);
+    }
+
+    /// So many were sent.
+    pub fn count(&self) -> u64 {
+        self.0.load(SeqCst)
+    }
+}
+
 /// One consumer's flow control, shared by its stream (on any thread) and the engines that deliver to it (on several shards).
 ///
 /// The stream adds credit and takes tasks from its queue; engines take credit and queue bytes. An engine that finds no credit or no
@@ -31,6 +52,8 @@ pub struct Flow {
     queued_bytes: AtomicUsize,
     queued_bytes_max: usize,
     on_demand: bool,
+    /// The stream is at another peer.
+    remote: bool,
     /// On demand: the engine has said that it wants credit, and got none since.
     wanted: AtomicBool,
     /// Leaders at other peers that want credit of this consumer.
@@ -57,6 +80,7 @@ impl Flow {
             queued_bytes: AtomicUsize::new(0),
             queued_bytes_max,
             on_demand: false,
+            remote: false,
             wanted: AtomicBool::new(false),
             wanting: AtomicU32::new(0),
             relayed: AtomicBool::new(false),
@@ -66,7 +90,7 @@ impl Flow {
 
     /// The same for a consumer at another peer; with `on_demand` no credit stays here.
     pub fn remote(queued_bytes_max: usize, on_demand: bool) -> Self {
-        Flow { on_demand, ..Self::new(queued_bytes_max) }
+        Flow { on_demand, remote: true, ..Self::new(queued_bytes_max) }
     }
 
     /// Stream: accepts `tasks` more. `true`: kick the engines.
@@ -125,6 +149,11 @@ impl Flow {
                 Err(now) => credit = now,
             }
         }
+    }
+
+    /// The stream is at another peer.
+    pub fn is_remote(&self) -> bool {
+        self.remote
     }
 
     /// Credit comes on demand only.

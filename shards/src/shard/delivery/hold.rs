@@ -1,4 +1,4 @@
-//! Tasks that somebody is about to change or delete: they are not delivered and their tokens are refused until the outcome is known.
+//! Tasks that somebody is about to change or delete: they are not delivered and what consumers say of them waits until the outcome is known.
 //!
 //! Acks are blind, because a lease vouches that the row is there. Were a task delivered, or its delivery acknowledged, between the
 //! proposal of a delete and its application, the ack would be applied to a row that is gone.
@@ -7,14 +7,14 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::ids::TaskKey;
+use crate::ids::{Namespace, TaskKey};
 
 #[derive(Default)]
 struct Hold {
     /// Proposals in flight.
     count: u32,
     /// The row, when delivery came across it meanwhile.
-    row: Option<(TaskKey, Bytes)>,
+    row: Option<(Namespace, TaskKey, Bytes)>,
 }
 
 /// Holds by the row's sequence; few, and for as long as a proposal takes.
@@ -26,6 +26,11 @@ pub(super) struct Holds {
 impl Holds {
     pub(super) fn is_empty(&self) -> bool {
         self.by_sequence.is_empty()
+    }
+
+    /// Delivery came across a held row of this namespace. Looks at all holds, which are few.
+    pub(super) fn keeps_any_of(&self, namespace: &Namespace) -> bool {
+        self.by_sequence.values().any(|hold| hold.row.as_ref().is_some_and(|(of, ..)| of == namespace))
     }
 
     pub(super) fn has(&self, sequence: u64) -> bool {
@@ -43,13 +48,13 @@ impl Holds {
         if hold.count > 0 {
             return None;
         }
-        self.by_sequence.remove(&sequence)?.row
+        self.by_sequence.remove(&sequence)?.row.map(|(_, key, row)| (key, row))
     }
 
     /// Delivery came across a held row.
-    pub(super) fn keep(&mut self, key: TaskKey, row: Bytes) {
+    pub(super) fn keep(&mut self, namespace: &Namespace, key: TaskKey, row: Bytes) {
         if let Some(hold) = self.by_sequence.get_mut(&key.sequence) {
-            hold.row = Some((key, row));
+            hold.row = Some((namespace.clone(), key, row));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::action::ConsumerId;
-use super::flow::Flow;
+use super::flow::{Flow, Sent};
 use super::lease::List;
 use super::window::Window;
 use crate::command::Settings;
@@ -78,9 +78,9 @@ impl Lane {
         self.loaded && !self.settings.paused && self.purges == 0
     }
 
-    /// The first row of the window is due.
-    pub(super) fn is_due(&self, now_ms: u64) -> bool {
-        self.window.first().is_some_and(|key| key.due_ms <= now_ms)
+    /// The first row of the window that may be delivered, at or after `floor`, is due.
+    pub(super) fn is_due(&self, floor: TaskKey, now_ms: u64) -> bool {
+        self.window.first_from(floor).is_some_and(|key| key.due_ms <= now_ms)
     }
 
     /// Nothing refers to it.
@@ -103,6 +103,10 @@ pub(super) struct Consumer {
     /// It is in the engine's queue of consumers that serve their waiting lanes.
     pub(super) pulling: bool,
     pub(super) leases: List,
+    /// How many of its deliveries its client was sent.
+    pub(super) sent: Arc<Sent>,
+    /// How many it was given.
+    pub(super) given: u64,
     /// The delivery that is being put together.
     pub(super) out: Vec<Delivered>,
     pub(super) out_bytes: usize,

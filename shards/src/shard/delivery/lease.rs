@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::action::Claim;
+use super::action::{Claim, ConsumerId};
 use super::slab::{NONE, Slab};
 use crate::ids::TaskKey;
 
@@ -12,8 +12,11 @@ use crate::ids::TaskKey;
 pub(super) enum State {
     /// With the consumer, until the deadline.
     Leased,
-    /// The consumer's ack or nack is being proposed: its token is spent.
-    Settling,
+    /// The consumer's ack or nack is being proposed.
+    Settling {
+        /// Else it is a nack.
+        ack: bool,
+    },
     /// It ended without the consumer's word; the retry is being proposed, or waits to be.
     Ended(Why),
 }
@@ -53,10 +56,14 @@ pub(super) struct Lease {
     pub(super) consumer: u32,
     /// The lease time it was given, for extensions.
     pub(super) lease_ms: u32,
+    /// The name of the consumer to whom it was delivered; [`ConsumerId::NOBODY`]: not known.
+    pub(super) owner: ConsumerId,
+    /// Which of that consumer's deliveries it was, from 1; 0: an early one.
+    pub(super) nth: u64,
     /// Failed attempts before this one.
     pub(super) attempts: u32,
     pub(super) rewritten: bool,
-    /// Its consumer went away while its ack or nack was being proposed.
+    /// Its consumer went away, and did not leave it to run on, while its ack or nack was being proposed.
     pub(super) lost: bool,
     /// Its retry was refused together with others: it is proposed in a command of its own.
     pub(super) alone: bool,
@@ -68,6 +75,28 @@ impl Lease {
     /// The slot of the next lease in a list.
     pub(super) fn after(&self, which: usize) -> u32 {
         self.links[which].next
+    }
+
+    /// A lease that nobody owns yet, of a row that was written once and never failed.
+    pub(super) fn new(key: TaskKey, token: u64, ends_ms: u64, lane: u32) -> Self {
+        Lease {
+            key,
+            token,
+            ends_ms,
+            armed_ms: u64::MAX,
+            id_due_ms: key.due_ms,
+            lane,
+            consumer: NONE,
+            lease_ms: 0,
+            owner: ConsumerId::NOBODY,
+            nth: 0,
+            attempts: 0,
+            rewritten: false,
+            lost: false,
+            alone: false,
+            state: State::Leased,
+            links: [Link::ALONE; 2],
+        }
     }
 
     /// Their retries may be one command.
@@ -151,8 +180,8 @@ impl Leases {
         self.find(key.sequence).is_some_and(|slot| self.at(slot).key == key)
     }
 
-    /// Adds a lease to the table and to both lists.
-    pub(super) fn insert(&mut self, lease: Lease, lane: &mut List, consumer: &mut List) -> u32 {
+    /// Adds a lease to the table and to the list of its lane.
+    pub(super) fn insert(&mut self, lease: Lease, lane: &mut List) -> u32 {
         let key = lease.key;
         let slot = self.slab.insert(lease);
         self.slots.insert(key.sequence, slot);
@@ -162,9 +191,13 @@ impl Leases {
             after = self.slab[after].links[BY_LANE].prev;
         }
         self.link(BY_LANE, lane, slot, after);
+        slot
+    }
+
+    /// Adds a lease to the list of its consumer, as the latest one.
+    pub(super) fn link_consumer(&mut self, consumer: &mut List, slot: u32) {
         let tail = consumer.tail;
         self.link(BY_CONSUMER, consumer, slot, tail);
-        slot
     }
 
     /// Takes a lease out of the table. It must be in no list any more.

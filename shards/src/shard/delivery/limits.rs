@@ -32,6 +32,11 @@ pub struct Limits {
     pub run_tasks: usize,
     /// The wait before a retry whose proposal failed is proposed again, milliseconds.
     pub propose_again_ms: u64,
+    /// What a consumer says of a task that is being changed waits, and its lease with it, for so long, milliseconds.
+    pub hold_wait_ms: u64,
+    /// After a change of leader that told nothing of leases, what was due before waits so long for consumers that still hold it,
+    /// milliseconds.
+    pub claim_grace_ms: u64,
     /// The low-water mark moves after so many rows went.
     pub water_rows: u32,
     /// It also moves after a hundredth of them, when it has so far to go, milliseconds.
@@ -55,6 +60,8 @@ impl Default for Limits {
             propose_ops: 500,
             run_tasks: 8_192,
             propose_again_ms: 1_000,
+            hold_wait_ms: 10_000,
+            claim_grace_ms: 2_000,
             water_rows: 10_000,
             water_step_ms: 10_000,
         }

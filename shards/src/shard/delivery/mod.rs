@@ -26,11 +26,13 @@
 //! and holds up nobody else.
 
 mod action;
+mod claims;
 mod counts;
 mod dispatch;
 mod engine;
 mod flow;
 mod hold;
+mod inherit;
 mod keep;
 mod lane;
 mod lease;
@@ -38,6 +40,7 @@ mod limits;
 mod now;
 mod refill;
 mod settle;
+mod settled;
 mod slab;
 mod timers;
 mod window;
@@ -46,6 +49,8 @@ mod window;
 mod cost_tests;
 #[cfg(test)]
 mod flow_tests;
+#[cfg(test)]
+mod inherit_tests;
 #[cfg(test)]
 mod lease_tests;
 #[cfg(test)]
@@ -56,8 +61,10 @@ mod testing;
 mod window_tests;
 
 pub use action::{Action, Claim, ConsumerId, Finish, Step};
+pub use claims::Claimed;
 pub use counts::Counts;
-pub use engine::Engine;
-pub use flow::{Flow, QUEUED_BYTES_MAX, weight};
+pub use engine::{Engine, Gone};
+pub use flow::{Flow, QUEUED_BYTES_MAX, Sent, weight};
+pub use inherit::{Estate, Heirloom};
 pub use limits::Limits;
 pub use now::{Now, Wake};

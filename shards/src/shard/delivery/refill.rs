@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::action::Action;
 use super::engine::Engine;
+use super::lease::{Lease, State};
 use crate::ids::{Namespace, TaskKey};
 use crate::machine::Effect;
 
@@ -49,6 +50,10 @@ impl Engine {
         if let Some(slot) = self.leases.find(sequence)
             && key.is_none_or(|key| self.leases.at(slot).key == key)
         {
+            // A nack moves its row; an ack has no effect that is told.
+            if let Lease { token, state: State::Settling { ack: false }, .. } = *self.leases.at(slot) {
+                self.settled.add(token, sequence, false);
+            }
             let l = self.remove_lease(slot);
             self.lanes[l].rows_gone += 1;
             self.free_if_idle(l);
@@ -152,8 +157,10 @@ impl Engine {
 
     /// Starts a scan if the window runs low, and sets the lane's alarm.
     pub(super) fn refill(&mut self, l: u32, now_ms: u64) {
-        let share = self.share();
-        let rows_max = self.rows_wanted(l);
+        let (share, floor) = (self.share(), self.floor());
+        // What waits for claims takes nobody's place.
+        let waiting = if floor > TaskKey::MIN { self.lanes[l].window.len_before(floor) } else { 0 };
+        let rows_max = (self.rows_wanted(l) + waiting).min(self.limits.window_rows_max);
         let lane = &mut self.lanes[l];
         let mut alarm_ms = u64::MAX;
         // One that is kept for the next consumer waits for it.
@@ -176,7 +183,7 @@ impl Engine {
                 }
             }
             // A head that is due already waits for a consumer, not for the clock.
-            if let Some(first) = lane.window.first()
+            if let Some(first) = lane.window.first_from(floor)
                 && first.due_ms > now_ms
             {
                 alarm_ms = alarm_ms.min(first.due_ms);

@@ -19,19 +19,27 @@ impl Engine {
     /// # Errors
     /// `LeaseLost` when the deadline has passed, or the token is not that of the task's present delivery.
     pub fn settle(&mut self, namespace: &Namespace, settle: &Settle, now: Now, random: f64) -> Result<Step, SettleError> {
+        let sequence = settle.id.sequence;
+        let found = self.leases.find(sequence);
+        let Some(slot) = found.filter(|slot| self.is_delivery(*slot, namespace, settle.token)) else {
+            return self.settle_unknown(settle, found.is_some());
+        };
         let lost = || SettleError::LeaseLost { id: settle.id, token: settle.token };
-        let slot = self.leases.find(settle.id.sequence).ok_or_else(lost)?;
         let lease = self.leases.at(slot);
-        let lane = &self.lanes[lease.lane];
-        let valid = lease.token == settle.token
-            && lease.state == State::Leased
-            && now.mono_ms < lease.ends_ms
-            && lane.purges == 0
-            && !self.holds.has(settle.id.sequence)
-            && lane.name == *namespace;
-        if !valid {
-            return Err(lost());
+        match lease.state {
+            // It was said before, or the contrary: the outcome decides.
+            State::Settling { .. } => return Ok(Step::Wait),
+            State::Leased if now.mono_ms < lease.ends_ms => {}
+            State::Leased | State::Ended(_) => return Err(lost()),
         }
+        if self.lanes[lease.lane].purges > 0 || self.holds.has(sequence) {
+            // It came in time, so it counts if nothing comes of the change; the task is nobody else's before that is known.
+            let ends_ms = lease.ends_ms.max(now.mono_ms.saturating_add(self.limits.hold_wait_ms));
+            self.leases.at_mut(slot).ends_ms = ends_ms;
+            self.timers.arm(&mut self.leases, slot, ends_ms);
+            return Ok(Step::Wait);
+        }
+        let lane = &self.lanes[lease.lane];
         let claim = Claim { key: lease.key, token: lease.token };
         let op = match &settle.verdict {
             Verdict::Ack => {
@@ -52,8 +60,29 @@ impl Engine {
                 return Ok(Step::Extended { deadline_ms: now.wall_ms.saturating_add(u64::from(lease_ms)) });
             }
         };
-        self.leases.at_mut(slot).state = State::Settling;
+        self.leases.at_mut(slot).state = State::Settling { ack: matches!(settle.verdict, Verdict::Ack) };
         Ok(Step::Propose { op, claim })
+    }
+
+    /// The lease in `slot` is the delivery that a consumer names so.
+    fn is_delivery(&self, slot: u32, namespace: &Namespace, token: u64) -> bool {
+        let lease = self.leases.at(slot);
+        lease.token == token && self.lanes[lease.lane].name == *namespace
+    }
+
+    /// It is no delivery that is going on: one that was settled before, one of an earlier leader, or none. `elsewhere`: somebody else has
+    /// the task.
+    fn settle_unknown(&self, settle: &Settle, elsewhere: bool) -> Result<Step, SettleError> {
+        let said_before = match settle.verdict {
+            Verdict::Ack => self.settled.knows(settle.token, settle.id.sequence, true),
+            Verdict::Nack { .. } => self.settled.knows(settle.token, settle.id.sequence, false),
+            Verdict::Extend { .. } => false,
+        };
+        match said_before {
+            true => Ok(Step::Done),
+            false if !elsewhere && self.is_older(settle.token) => Ok(Step::Unknown),
+            false => Err(SettleError::LeaseLost { id: settle.id, token: settle.token }),
+        }
     }
 
     /// A proposal ended. What was not done is tried again: a settled delivery is with its consumer again until the deadline (which
@@ -64,6 +93,9 @@ impl Engine {
         let lease = self.leases.at_mut(slot);
         let missing = finish == Finish::Refused && lease.alone;
         if finish == Finish::Applied || missing {
+            if let (Finish::Applied, State::Settling { ack }) = (finish, lease.state) {
+                self.settled.add(claim.token, claim.key.sequence, ack);
+            }
             let l = self.remove_lease(slot);
             self.lanes[l].rows_gone += 1;
             self.move_water(l, now.wall_ms);
@@ -71,9 +103,10 @@ impl Engine {
             return;
         }
         match lease.state {
-            State::Settling if lease.lost => self.end(slot, Why::ConsumerLost),
-            State::Settling if lease.ends_ms <= now.mono_ms => self.end(slot, Why::Expired),
-            State::Settling => {
+            // Its consumer had done with it, whatever became of that.
+            State::Settling { .. } if lease.lost => self.undo(slot),
+            State::Settling { .. } if lease.ends_ms <= now.mono_ms => self.end(slot, Why::Expired),
+            State::Settling { .. } => {
                 lease.state = State::Leased;
                 let ends_ms = lease.ends_ms;
                 self.timers.arm(&mut self.leases, slot, ends_ms);
@@ -87,7 +120,7 @@ impl Engine {
         }
     }
 
-    /// Call before a delete or update of this task is proposed: from now on its token is refused and it is not delivered, until
+    /// Call before a delete or update of this task is proposed: from now on what its consumer says waits and it is not delivered, until
     /// [`Engine::release`] ends it. Calls add up.
     pub fn revoke(&mut self, id: TaskId) {
         self.holds.add(id.sequence);
@@ -115,6 +148,28 @@ impl Engine {
         self.free_if_idle(l);
     }
 
+    /// The delivery is over as if it had not been made: no attempt counts, and the row will be delivered again.
+    pub(super) fn undo(&mut self, slot: u32) {
+        let key = self.leases.at(slot).key;
+        let l = self.remove_lease(slot);
+        let lane = &mut self.lanes[l];
+        if key < lane.window.horizon() {
+            // The row is with the consumer that has gone: a scan brings it again.
+            let before = lane.window.bytes();
+            lane.window.lower(key);
+            self.window_bytes -= before - lane.window.bytes();
+        }
+        self.enqueue(l);
+        self.free_if_idle(l);
+    }
+
+    /// The consumer of this delivery is on this peer, and its stream has not sent it.
+    fn is_unsent(&self, slot: u32) -> bool {
+        let lease = self.leases.at(slot);
+        // What a stream at another peer has sent is not known soon enough to tell.
+        self.consumers.get(lease.consumer).is_some_and(|c| !c.flow.is_remote() && lease.nth > c.sent.count())
+    }
+
     /// The delivery is over without the consumer's word; the next run proposes the retry.
     pub(super) fn end(&mut self, slot: u32, why: Why) {
         let lease = self.leases.at_mut(slot);
@@ -129,10 +184,11 @@ impl Engine {
         while let Some(slot) = self.timers.pop_due(&mut self.leases, mono_ms) {
             let lease = self.leases.at(slot);
             match lease.state {
+                State::Leased if self.is_unsent(slot) => self.undo(slot),
                 State::Leased => self.end(slot, Why::Expired),
                 State::Ended(why) => self.end(slot, why),
                 // The outcome of its proposal decides.
-                State::Settling => {}
+                State::Settling { .. } => {}
             }
         }
     }
@@ -183,8 +239,8 @@ impl Engine {
     fn move_water(&mut self, l: u32, now_ms: u64) {
         let some = self.limits.water_rows / 100;
         let lane = &mut self.lanes[l];
-        // Held rows are in no list: wait until there are none.
-        if lane.rows_gone < lane.water_check || !self.holds.is_empty() {
+        // Held rows are in no list: wait until this namespace has none.
+        if lane.rows_gone < lane.water_check || self.holds.keeps_any_of(&lane.name) {
             return;
         }
         lane.water_check = lane.rows_gone + some;

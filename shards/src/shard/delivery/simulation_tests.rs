@@ -1,14 +1,14 @@
 //! Random runs against the model in [`testing`](super::testing), which checks every delivery: never early, never after the ack, one
 //! valid token, credit and bytes kept, windows bounded, every ack and retry finds its row. Here the world is shaken: proposals fail
-//! or wait, answers are late, consumers come, go and stall, tasks are changed and purged under way. At the end the shaking
+//! or wait, answers are late, consumers come, go and stall, leaders hand over, tasks are changed and purged under way. At the end the shaking
 //! stops and every task that is left must be delivered and acknowledged, and nothing must stay behind.
 //!
 //! A failure prints the seed (proptest's input); `run(seed, steps)` repeats it.
 
 use proptest::prelude::*;
 
-use super::Limits;
 use super::testing::{Change, World};
+use super::{Gone, Limits};
 use crate::command::Settings;
 use crate::ids::TaskId;
 use crate::shard::api::{Delivered, Verdict};
@@ -31,6 +31,8 @@ fn limits() -> Limits {
         propose_ops: 4,
         run_tasks: 20,
         propose_again_ms: 50,
+        hold_wait_ms: 300,
+        claim_grace_ms: 200,
         water_rows: 20,
         water_step_ms: 500,
     }
@@ -95,7 +97,8 @@ fn come_and_go(w: &mut World, next_client: &mut u64) {
         let lease_ms = [0, 50, 700][w.dice.below(3) as usize];
         w.connect(*next_client, &wanted, lease_ms, 1_500);
     } else if let Some(id) = some_client(w).filter(|_| w.dice.below(3) == 0) {
-        w.disconnect(id);
+        let how = [Gone::Lost, Gone::Left][w.dice.below(2) as usize];
+        w.leave(id, how);
     }
 }
 
@@ -145,7 +148,9 @@ fn shake(w: &mut World, hands: &mut Vec<(u64, Delivered)>, next_client: &mut u64
             w.propose(n, Change::Configure(settings));
         }
         _ => {
-            if w.dice.below(20) == 0 {
+            if w.dice.below(10) == 0 {
+                w.hand_over(true);
+            } else if w.dice.below(20) == 0 {
                 let n = w.dice.below(NAMESPACES as u64) as usize;
                 w.propose(n, Change::Purge);
             }

@@ -6,14 +6,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Action, Claim, ConsumerId, Engine, Finish, Flow, Limits, Now, Step, weight};
+use super::{Action, Claim, ConsumerId, Engine, Finish, Flow, Gone, Limits, Now, Sent, Step, weight};
 use crate::command::{NamespaceRow, Op, Settings};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
 use crate::machine::Effect;
 use crate::machine::record::TaskRecord;
-use crate::shard::api::{Delivered, Settle, SettleError, Verdict};
+use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 
 pub(super) const GROUP: GroupId = GroupId(1);
+
+/// An answer that is not there yet: somebody else's command decides.
+pub(super) const WAITS: Rejection = Rejection::Stopping;
+/// The same: the row decides.
+pub(super) const UNKNOWN: Rejection = Rejection::Removed;
 
 pub(super) fn name(n: usize) -> Namespace {
     Namespace::new(&format!("ns-{n}")).expect("valid")
@@ -74,6 +79,7 @@ pub(super) struct Tenant {
 
 pub(super) struct Client {
     pub(super) flow: Arc<Flow>,
+    pub(super) sent: Arc<Sent>,
     pub(super) inbox: VecDeque<Delivered>,
     pub(super) granted: u64,
     pub(super) delivered: u64,
@@ -151,15 +157,20 @@ impl World {
     }
 
     pub(super) fn connect_flow(&mut self, id: u64, namespaces: &[usize], lease_ms: u32, flow: Flow) {
-        let flow = Arc::new(flow);
+        let (flow, sent) = (Arc::new(flow), Arc::<Sent>::default());
         let names: Vec<_> = namespaces.iter().map(|n| name(*n)).collect();
-        self.engine.subscribe(ConsumerId(id), flow.clone(), &names, lease_ms);
-        self.clients.insert(id, Client { flow, inbox: VecDeque::new(), granted: 0, delivered: 0 });
+        self.engine.subscribe(ConsumerId(id), (flow.clone(), sent.clone()), &names, lease_ms);
+        self.clients.insert(id, Client { flow, sent, inbox: VecDeque::new(), granted: 0, delivered: 0 });
     }
 
     pub(super) fn disconnect(&mut self, id: u64) {
+        self.leave(id, Gone::Lost);
+    }
+
+    /// The consumer goes.
+    pub(super) fn leave(&mut self, id: u64, how: Gone) {
         self.clients.remove(&id);
-        self.engine.unsubscribe(ConsumerId(id));
+        self.engine.unsubscribe(ConsumerId(id), how);
     }
 
     pub(super) fn credit(&mut self, id: u64, tasks: u32) {
@@ -170,11 +181,32 @@ impl World {
         }
     }
 
+    /// Another engine takes over, with what the one before leaves, or without: nothing is on its way then, and what was proposed and not
+    /// committed never will be. Its consumers come at once.
+    pub(super) fn hand_over(&mut self, leaves: bool) {
+        while self.work() | self.answer() {}
+        while self.fail() {}
+        let estate = self.engine.estate(self.now());
+        let first_token = self.engine.next_token() + 1_000;
+        let before = std::mem::replace(&mut self.engine, Engine::new(GROUP, self.limits, first_token));
+        match leaves {
+            true => self.engine.inherit(estate, self.now()),
+            false => self.engine.await_claims(self.now()),
+        }
+        for (id, client) in &mut self.clients {
+            client.sent = Arc::default();
+            let (names, lease_ms) = before.subscription(ConsumerId(*id)).expect("it was connected");
+            self.engine.subscribe(ConsumerId(*id), (client.flow.clone(), client.sent.clone()), &names, lease_ms);
+            self.engine.resume(ConsumerId(*id), ConsumerId(*id), u64::MAX);
+        }
+    }
+
     /// Takes up to `max` tasks out of the consumer's queue.
     pub(super) fn take(&mut self, id: u64, max: usize) -> Vec<Delivered> {
         let client = self.clients.get_mut(&id).expect("connected");
         let count = max.min(client.inbox.len());
         let tasks: Vec<_> = client.inbox.drain(..count).collect();
+        client.sent.add(count as u64);
         if !tasks.is_empty() && client.flow.took(&tasks) {
             self.engine.kick(ConsumerId(id));
         }
@@ -199,6 +231,9 @@ impl World {
         let random = self.dice.unit();
         match self.engine.settle(&task.namespace, &settle, self.now(), random)? {
             Step::Extended { deadline_ms } => Ok(Some(deadline_ms)),
+            Step::Done => Ok(None),
+            Step::Wait => Err(SettleError::Rejected(WAITS)),
+            Step::Unknown => Err(SettleError::Rejected(UNKNOWN)),
             Step::Propose { op, claim } => {
                 let n = self.number(&task.namespace);
                 self.proposals.push_back((n, Change::Claimed { ops: vec![op], claims: vec![claim] }));

@@ -41,8 +41,19 @@ impl Window {
         self.rows.first_key_value().map(|(key, _)| *key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&TaskKey, &Bytes)> {
-        self.rows.iter()
+    /// The first row at or after `floor`.
+    pub(super) fn first_from(&self, floor: TaskKey) -> Option<TaskKey> {
+        self.rows.range(floor..).next().map(|(key, _)| *key)
+    }
+
+    /// How many rows are before `floor`. Counts them.
+    pub(super) fn len_before(&self, floor: TaskKey) -> usize {
+        self.rows.range(..floor).count()
+    }
+
+    /// The rows at or after `floor`.
+    pub(super) fn iter_from(&self, floor: TaskKey) -> impl Iterator<Item = (&TaskKey, &Bytes)> {
+        self.rows.range(floor..)
     }
 
     pub(super) fn insert(&mut self, key: TaskKey, row: Bytes) {
@@ -58,8 +69,15 @@ impl Window {
         Some(row)
     }
 
-    pub(super) fn pop_first(&mut self) -> Option<(TaskKey, Bytes)> {
-        let (key, row) = self.rows.pop_first()?;
+    /// Takes the first row at or after `floor` out.
+    pub(super) fn pop_first_from(&mut self, floor: TaskKey) -> Option<(TaskKey, Bytes)> {
+        let (key, row) = match floor {
+            TaskKey::MIN => self.rows.pop_first()?,
+            floor => {
+                let key = self.first_from(floor)?;
+                (key, self.rows.remove(&key)?)
+            }
+        };
         self.bytes -= weight(&row);
         Some((key, row))
     }

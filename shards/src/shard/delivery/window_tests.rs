@@ -243,7 +243,7 @@ fn an_inactive_namespace_costs_nothing() {
     w.pump();
     assert_eq!(w.engine.counts().window_rows, 1);
     let task = w.take(1, 10).remove(0);
-    w.engine.detach(super::ConsumerId(1));
+    w.engine.unsubscribe(super::ConsumerId(1), super::Gone::Detached);
     w.clients.remove(&1);
     w.pump();
     assert_eq!(w.engine.counts().window_rows, 1, "kept for who comes at once");
@@ -271,7 +271,7 @@ fn leasing_one_by_one_reads_each_row_about_once() {
         w.credit(id, 1);
         w.pump();
         let task = w.take(id, 1).remove(0);
-        w.engine.detach(super::ConsumerId(id));
+        w.engine.unsubscribe(super::ConsumerId(id), super::Gone::Detached);
         w.clients.remove(&id);
         w.ack(&task).expect("leased");
         w.pump();

@@ -1,0 +1,160 @@
+//! Another leader takes over, told of the leases or not. What would be wrong: a task that two consumers have, one that nobody gets any more, a
+//! token that is refused although nobody else got the task, tasks that wait although they cannot have been leased.
+
+use super::testing::{Change, GROUP, UNKNOWN, World, name};
+use super::{Claimed, ConsumerId, Gone, Limits};
+use crate::command::{Settings, TaskRow};
+use crate::ids::TaskId;
+use crate::shard::api::{Delivered, SettleError, Verdict};
+
+/// Tasks with consumer 1, for a second.
+fn leased(tasks: usize) -> (World, Vec<Delivered>) {
+    let mut w = World::new(1, Limits::default(), 1);
+    w.propose(
+        0,
+        Change::Configure(Settings { lease_ms: 1_000, backoff_first_ms: 100, backoff_jitter: 0.0, ..Settings::default() }),
+    );
+    (0..tasks).for_each(|_| w.create(0, 0));
+    w.pump();
+    w.connect(1, &[0], 0, 1 << 30);
+    w.credit(1, 1_000);
+    w.pump();
+    let got = w.take(1, usize::MAX);
+    assert_eq!(got.len(), tasks);
+    (w, got)
+}
+
+/// What a read of the task finds.
+fn row(w: &World, id: TaskId) -> Option<TaskRow> {
+    w.tenants[0].find(id).map(|(key, record)| TaskRow { id, key, dead: false, record })
+}
+
+fn claim(w: &mut World, task: &Delivered, consumer: u64) -> Claimed {
+    let (row, now) = (row(w, task.id), w.now());
+    w.engine.claim(&name(0), (task.id, task.token), row.as_ref(), ConsumerId(consumer), now)
+}
+
+#[test]
+fn an_estate_keeps_every_lease_as_it_was() {
+    let (mut w, got) = leased(4);
+    w.ack(&got[3]).expect("leased");
+    w.pump();
+    w.pass(400);
+    let wait = w.settle(&got[0], Verdict::Nack { delay_ms: Some(0), reason: "not applied".into() });
+    assert!(wait.is_ok());
+    w.hand_over(true);
+    w.pump();
+    assert_eq!(w.take(1, 10), [], "nothing that is held comes again");
+    w.ack(&got[3]).expect("said again");
+    w.ack(&got[0]).expect("the nack was not done, so it is still leased");
+    w.pump();
+    w.hand_over(true);
+    w.pass(599);
+    w.settle(&got[1], Verdict::Extend { lease_ms: 0 }).expect("a millisecond is left, over two changes of leader");
+    w.pass(101);
+    let again = w.take(1, 10);
+    assert_eq!(
+        again.iter().map(|task| (task.id, task.attempt)).collect::<Vec<_>>(),
+        [(got[2].id, 2)],
+        "one lapsed, after a second"
+    );
+    assert!(again[0].token > got[3].token);
+    w.ack(&got[1]).expect("extended");
+    w.pump();
+    assert_eq!(w.live(), 1);
+}
+
+/// A consumer at another peer: three of five deliveries had arrived when the leader changed. The other two are nobody's, and must not wait for
+/// a lease to lapse; a consumer that never comes keeps its own until they do.
+#[test]
+fn deliveries_that_did_not_arrive_are_given_back() {
+    let (mut w, got) = leased(5);
+    let estate = w.engine.estate(w.now());
+    let mut engine = super::Engine::new(GROUP, w.limits, w.engine.next_token());
+    engine.inherit(estate, w.now());
+    w.engine = engine;
+    w.clients.clear();
+    w.connect(7, &[0], 0, 1 << 30);
+    w.engine.resume(ConsumerId(7), ConsumerId(1), 3);
+    w.credit(7, 10);
+    w.pump();
+    let again = w.take(7, 10);
+    assert_eq!(again.iter().map(|task| (task.id, task.attempt)).collect::<Vec<_>>(), [(got[3].id, 1), (got[4].id, 1)]);
+    got[..3].iter().for_each(|task| assert!(w.ack(task).is_ok()));
+    w.leave(7, Gone::Left);
+    w.pump();
+    let mut engine = super::Engine::new(GROUP, w.limits, w.engine.next_token());
+    engine.inherit(w.engine.estate(w.now()), w.now());
+    assert_eq!((engine.counts().leased, w.live()), (0, 2), "what was said is not in it any more");
+}
+
+/// A peer is about to stop, and five deliveries were on their way to its consumer when it said so: they come again at once.
+#[test]
+fn deliveries_on_their_way_to_a_consumer_that_leaves_its_leases_come_again() {
+    let (mut w, got) = leased(8);
+    w.engine.not_received(ConsumerId(1), 3);
+    w.leave(1, Gone::Detached);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    w.pump();
+    let again: Vec<_> = w.take(2, 10).iter().map(|task| (task.id, task.attempt)).collect();
+    assert_eq!(again, got[3..].iter().map(|task| (task.id, 1)).collect::<Vec<_>>());
+    got[..3].iter().for_each(|task| assert!(w.ack(task).is_ok(), "these go on without it"));
+}
+
+/// Nothing is known of the leases before. What was due then waits, for consumers that claim it; what becomes due later does not.
+#[test]
+fn without_an_estate_only_what_may_be_leased_waits() {
+    let (mut w, got) = leased(3);
+    w.create(0, w.now_ms + 500);
+    w.pass(100);
+    w.leave(1, Gone::Detached);
+    w.hand_over(false);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.connect(3, &[0], 0, 1 << 30);
+    w.credit(3, 10);
+    w.create(0, 0);
+    w.pass(500);
+    let new = w.take(3, 10);
+    assert_eq!(new.len(), 2, "one was made since, one has become due since: {new:?}");
+    assert!(new.iter().all(|task| got.iter().all(|old| old.id != task.id)));
+    for task in &new {
+        w.ack(task).expect("leased");
+    }
+    assert_eq!(claim(&mut w, &got[0], 2), Claimed::Ours);
+    assert_eq!(w.ack(&got[1]), Err(SettleError::Rejected(UNKNOWN)), "the row is asked for");
+    assert_eq!(claim(&mut w, &got[1], 0), Claimed::Ours);
+    w.ack(&got[1]).expect("ours");
+    let taken = |w: &mut World| w.take(3, 10).iter().map(|task| (task.id, task.attempt)).collect::<Vec<_>>();
+    w.pass(1_499);
+    assert_eq!(taken(&mut w), [(got[0].id, 2)], "claimed, and lapsed after a second");
+    w.settle(&got[0], Verdict::Extend { lease_ms: 0 }).expect_err("somebody else has it");
+    w.pass(1);
+    assert_eq!(taken(&mut w), [(got[2].id, 1)], "never claimed, and nobody failed");
+    assert_eq!(claim(&mut w, &got[2], 2), Claimed::Refused, "somebody else has it by now");
+    assert_eq!(claim(&mut w, &got[1], 2), Claimed::Gone);
+}
+
+/// Claims of what nobody can hold: a task that is not due, a token of this very leader, one whose consumer is another stream by now.
+#[test]
+fn a_claim_gives_nothing_that_was_not_held() {
+    let (mut w, got) = leased(2);
+    w.create(0, w.now_ms + 60_000);
+    w.pump();
+    w.hand_over(false);
+    let mut early = got[0].clone();
+    let later = w.tenants[0].live.iter().next_back().map(|(key, record)| record.id(GROUP, *key)).expect("made");
+    early.id = later;
+    assert_eq!(claim(&mut w, &early, 1), Claimed::Refused, "never early");
+    let mut forged = got[0].clone();
+    forged.token = w.engine.next_token() + 5;
+    assert_eq!(claim(&mut w, &forged, 1), Claimed::Refused);
+    assert_eq!(claim(&mut w, &got[0], 1), Claimed::Ours);
+    w.connect(2, &[0], 0, 1 << 30);
+    assert_eq!(claim(&mut w, &got[0], 2), Claimed::Ours, "the same consumer with a new stream");
+    w.disconnect(1);
+    w.pump();
+    w.ack(&got[0]).expect("the end of the old stream takes nothing from the new one");
+    w.pump();
+    assert_eq!(w.live(), 2);
+}

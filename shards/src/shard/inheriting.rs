@@ -1,0 +1,170 @@
+//! Leases that outlive a leadership. A leader that hands over leaves an estate; where there is none, consumers claim what they hold.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_channel::oneshot;
+use z4_proto::peer::{self, Done, failure};
+
+use crate::command::TaskRow;
+use crate::ids::PeerNumber;
+use crate::link::Body;
+use crate::raft::Replica;
+use crate::runtime::clock;
+use crate::shard::api::Rejection;
+use crate::shard::delivering::now;
+use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate};
+use crate::shard::group::Group;
+use crate::shard::members::MoveError;
+use crate::shard::message::Held;
+use crate::shard::served::unreadable;
+use crate::shard::wire::{self, WireError};
+
+/// An estate that was not taken over within this is void: the leader that left it may have gone on.
+const ESTATE_MAX: Duration = Duration::from_secs(10);
+
+/// How long the next leader may take to answer a part of an estate.
+const PART_MAX: Duration = Duration::from_secs(2);
+
+/// What a leadership has left behind, and where the log ended then.
+struct Left {
+    index: Option<u64>,
+    estate: Estate,
+    at: Instant,
+}
+
+/// The estates of one group.
+#[derive(Default)]
+pub(super) struct Estates {
+    /// Complete.
+    left: RefCell<Option<Left>>,
+    /// Parts that have come, and the number of the next one.
+    coming: RefCell<(u32, Estate)>,
+    /// This peer is about to stop, and takes none.
+    pub(super) refused: Cell<bool>,
+}
+
+impl Group {
+    /// Stops to deliver and leaves what it knows of leases to `to`. Must be followed by a transfer, or by [`Group::lead`].
+    pub(super) async fn bequeath(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
+        let estate = self.engine.borrow().as_ref().map(|engine| engine.estate(now())).unwrap_or_default();
+        let index = replica.status().last_log_index;
+        let parts = wire::put_estate(index.unwrap_or(0), &estate);
+        self.step_aside();
+        // If nothing comes of the transfer, this replica goes on with it.
+        *self.estates.left.borrow_mut() = Some(Left { index, estate, at: clock::monotonic() });
+        for part in parts {
+            match self.links.ask(to, self.id, Body::Estate(part), PART_MAX).await {
+                Ok(Body::Done(_)) => {}
+                Ok(Body::Failure(failure)) if failure.kind() == failure::Kind::Stopping => return Err(MoveError::Leaving(to)),
+                Ok(Body::Failure(failure)) => return Err(MoveError::Unfit(failure.text)),
+                Ok(_) => return Err(MoveError::Unreachable(format!("peer {to} gave an answer of another kind"))),
+                Err(e) => return Err(MoveError::Unreachable(e.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The leader is about to ask this replica to lead, and tells what is leased.
+    pub(super) fn take_estate(&self, message: peer::Estate, answer: oneshot::Sender<Body>) {
+        let _ = answer.send(match self.take_part(message) {
+            _ if self.estates.refused.get() => Body::Failure(wire::put_failure(&Rejection::Stopping)),
+            Ok(()) => Body::Done(Done { consumer: 0 }),
+            Err(error) => Body::Failure(unreadable(error)),
+        });
+    }
+
+    fn take_part(&self, message: peer::Estate) -> Result<(), WireError> {
+        let mut coming = self.estates.coming.borrow_mut();
+        if message.part == 0 {
+            *coming = Default::default();
+            self.estates.left.take();
+        }
+        let (next, estate) = &mut *coming;
+        if message.part != *next {
+            return Err(WireError("a part of an estate is missing"));
+        }
+        *next += 1;
+        let (index, last) = (message.index, message.last);
+        wire::estate(message, estate)?;
+        if last {
+            let estate = std::mem::take(&mut *coming).1;
+            *self.estates.left.borrow_mut() = Some(Left { index: Some(index), estate, at: clock::monotonic() });
+        }
+        Ok(())
+    }
+
+    /// Takes over what the leadership before has left, if that is the whole truth: nothing may have been written since but the beginning of
+    /// this leadership. Else what is due already waits for claims. Tells whether there was an estate.
+    pub(super) fn inherit(&self, engine: &mut Engine, replica: &Replica) -> bool {
+        let last = replica.status().last_log_index;
+        let left = self.estates.left.take().filter(|left| {
+            let next = left.index.map_or(0, |index| index + 1);
+            (last == left.index || last == Some(next)) && left.at.elapsed() < ESTATE_MAX
+        });
+        let inherits = left.is_some();
+        match left {
+            Some(left) => engine.inherit(left.estate, now()),
+            None => engine.await_claims(now()),
+        }
+        inherits
+    }
+
+    /// This replica leads no more: its consumers may claim from the next leader what they hold.
+    pub(super) fn remember_holdings(&self, engine: &Engine) {
+        let here: HashSet<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
+        let mut holdings = self.relays.holdings.borrow_mut();
+        for (consumer, held) in engine.holdings().filter(|(consumer, _)| here.contains(consumer)) {
+            holdings.add(consumer, [held], now().mono_ms);
+        }
+    }
+
+    /// This replica leads now: its own consumers claim what they hold of what an earlier leader delivered.
+    pub(super) fn claim_holdings(self: &Rc<Self>) {
+        let all: Vec<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
+        for consumer in all {
+            let held = self.relays.holdings.borrow().of(consumer);
+            self.claim_for(consumer, held);
+        }
+        self.relays.holdings.take();
+    }
+
+    /// A consumer claims what it holds.
+    pub(super) fn claim_for(self: &Rc<Self>, consumer: ConsumerId, held: Vec<Held>) {
+        if !held.is_empty() {
+            drop(self.claim(consumer, held));
+        }
+    }
+
+    /// Claims deliveries of earlier leaders, for a consumer or for nobody. The answers are in the order of `held`; `None`: the leadership
+    /// ended meanwhile. The claims are made also when nobody waits for the answer.
+    pub(super) fn claim(self: &Rc<Self>, consumer: ConsumerId, held: Vec<Held>) -> oneshot::Receiver<Option<Vec<Claimed>>> {
+        let (tx, rx) = oneshot::channel();
+        let (group, id, engine, asked) = (Rc::clone(self), self.id, self.engines.get(), held.clone());
+        self.storage.run(
+            move |partitions| {
+                let partition = partitions.get_mut(&id)?;
+                Some(held.iter().map(|(namespace, task, _)| partition.get(namespace, *task)).collect::<Result<Vec<_>, _>>())
+            },
+            move |rows: Option<Result<Vec<Option<TaskRow>>, _>>| {
+                let claimed = match rows {
+                    Some(Ok(rows)) if group.engines.get() == engine => group.with_engine(|engine| {
+                        let claim = |((namespace, task, token), row): (&Held, &Option<TaskRow>)| {
+                            engine.claim(namespace, (*task, *token), row.as_ref(), consumer, now())
+                        };
+                        asked.iter().zip(&rows).map(claim).collect()
+                    }),
+                    Some(Err(e)) => {
+                        group.fail(&e.to_string());
+                        None
+                    }
+                    _ => None,
+                };
+                let _ = tx.send(claimed);
+            },
+        );
+        rx
+    }
+}
