@@ -18,7 +18,7 @@ use super::forward_tests::create;
 use super::serving::NotServing;
 use super::testing::{GROUP, Peer, connect, leader, three, three_on, until};
 use crate::command::Op;
-use crate::ids::GroupId;
+use crate::ids::{GroupId, SLOTS};
 use crate::link::Body;
 use crate::runtime::files::{Disk, Faults};
 use crate::runtime::testing::run;
@@ -187,6 +187,7 @@ fn a_follower_that_was_just_started_votes_for_nobody_until_its_lease_is_over() {
         peers.remove(place).stop().await;
         let again = Peer::start(number, dir.path()).await;
         again.shards.open(GROUP, Vec::new()).await.expect("open");
+        again.shards.set_slots(&vec![GROUP; usize::from(SLOTS)]);
         peers.insert(place, again);
         // Nobody is connected with it: no leader renews the lease.
         let replica = peers[place].shard.group(GROUP).and_then(|group| group.replica()).expect("open");
