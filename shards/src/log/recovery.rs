@@ -17,8 +17,8 @@ use super::replay::Replay;
 use super::scan::{Expected, Found, Scanner};
 use super::segments::{EmptyFile, Segment, SegmentNumber, UNFINISHED, is_spare, segment_name, segment_number};
 use super::state::Tail;
+use crate::runtime::disk;
 use crate::runtime::files::{BLOCK_BYTES, Directory, File};
-use crate::runtime::{disk, executor};
 
 /// What is on disk.
 pub(crate) struct Recovered {
@@ -129,9 +129,9 @@ async fn candidates(directory: &Directory, options: &LogOptions, names: &[String
     let mut candidates = Vec::with_capacity(numbers.len());
     for number in numbers {
         let path = directory.path().join(segment_name(number));
-        let read = path.clone();
-        // Where direct IO fell back to the page cache, a sync may have failed before the process ended.
-        executor::run_blocking(move || disk::read_from_disk(&read)).await.and_then(|done| done).map_err(io_error)?;
+        // Where direct IO fell back to the page cache, a sync may have failed before the process ended. This blocks, and nothing else
+        // runs on this executor yet; a wake from another thread can be lost before the executor has its pulse.
+        disk::read_from_disk(&path).map_err(io_error)?;
         let EmptyFile { file, bytes, .. } = open(options, path).await.map_err(io_error)?;
         if bytes < BLOCK_BYTES as u64 {
             return Err(LogError::Damaged { file: file.path(), offset: 0, reason: "the segment is empty".to_owned() });
