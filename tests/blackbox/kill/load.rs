@@ -66,7 +66,7 @@ impl Load {
         let number = self.history.borrow_mut().intend(due).to_string();
         let namespace = NAMESPACES[rng.random_range(0..NAMESPACES.len())];
         let request = if due == 0 { create(namespace, &number) } else { due_at(namespace, &number, due) };
-        CreateTaskRequest { request_id: number, ..request }
+        CreateTaskRequest { request_id: number, echo: true, ..request }
     }
 
     fn acknowledged(&self, request: &CreateTaskRequest, task: &Task) {
