@@ -62,7 +62,7 @@ impl Edge {
                     shards: Shards::disconnected(),
                     limits,
                     account,
-                    now_ms: || 1_000_000,
+                    now_ms: Arc::new(|| 1_000_000),
                     observer: Arc::new(NoObserver),
                     cluster: Arc::new(Alone),
                 };

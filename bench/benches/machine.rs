@@ -50,13 +50,13 @@ fn create(i: u64, request: bool) -> Op {
 
 /// As batches: one command with all operations.
 fn batch(ops: impl Iterator<Item = Op>) -> Entry {
-    Entry { stamp_ms: STAMP_MS, commands: vec![Command { namespace: namespace(0), ops: ops.collect() }] }
+    Entry { stamp_ms: STAMP_MS, now_ms: Some(STAMP_MS), commands: vec![Command { namespace: namespace(0), ops: ops.collect() }] }
 }
 
 /// As unary calls: one command each, over 16 namespaces.
 fn singles(ops: impl Iterator<Item = Op>) -> Entry {
     let commands = (0..).zip(ops).map(|(i, op)| Command { namespace: namespace(i), ops: vec![op] });
-    Entry { stamp_ms: STAMP_MS, commands: commands.collect() }
+    Entry { stamp_ms: STAMP_MS, now_ms: Some(STAMP_MS), commands: commands.collect() }
 }
 
 fn entries() -> [(&'static str, Entry); 4] {

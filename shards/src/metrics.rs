@@ -93,6 +93,8 @@ pub struct Metrics {
     replication_lag: IntGaugeVec,
     peer_connected: IntGaugeVec,
     peer_clock_skew_seconds: GaugeVec,
+    clock_outside: IntGauge,
+    clock_outside_seconds: Gauge,
     build_info: IntGaugeVec,
     /// Entries appended to the raft logs of this peer.
     pub received_log_count: IntCounter,
@@ -236,6 +238,15 @@ impl Metrics {
                     &["peer"],
                 )?,
             )?,
+            clock_outside: add(
+                &r,
+                IntGauge::new("z4_clock_outside", "1: this peer's clock is not what a majority's clocks say; it leads no group")?,
+            )?,
+            clock_outside_seconds: gauge(
+                &r,
+                "z4_clock_outside_seconds",
+                "How far it is ahead of them, or (negative) behind; 0: within the limit",
+            )?,
             build_info: gauges(&r, "z4_build_info", "Always 1; the label tells the version", &["version"])?,
             received_log_count: counter(&r, "z4_received_log_count", "Entries appended to the raft logs of this peer")?,
             applied_log_count: counter(&r, "z4_applied_log_count", "Entries that the replicas of this peer have applied")?,
@@ -306,6 +317,12 @@ impl Metrics {
         if let Some(skew) = skew_seconds {
             self.peer_clock_skew_seconds.with_label_values(&[peer]).set(skew);
         }
+    }
+
+    /// How far this peer's clock is from what a majority's say, milliseconds; 0: within the limit.
+    pub fn set_clock(&self, outside_ms: i64) {
+        self.clock_outside.set(i64::from(outside_ms != 0));
+        self.clock_outside_seconds.set(outside_ms as f64 / 1e3);
     }
 
     /// A peer is no member any more. There are at most as many labels as members.

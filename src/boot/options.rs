@@ -53,6 +53,7 @@ pub fn shard(config: &Config, metrics: &Metrics, on_fatal: Arc<dyn Fn(&str) + Se
             ..delivery::Limits::default()
         },
         clock_skew_warn_ms: config.clock_skew_warn_ms,
+        clock_skew_max_ms: config.clock_skew_max_ms,
         trim_bytes: config.log_retained_bytes.saturating_mul(3).min(TRIM_BYTES_MAX),
         retention: Retention { retained_bytes: config.log_retained_bytes, held_bytes_max: config.log_held_bytes_max },
         metrics: metrics.clone(),

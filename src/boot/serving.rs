@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use z4_shards::account::Account;
 use z4_shards::metrics::Metrics;
-use z4_shards::runtime::clock;
 use z4_shards::runtime::net::Listener;
 use z4_shards::shard::handle::Shards;
 
@@ -125,11 +124,12 @@ fn services(
     view: &Arc<View>,
     (shards, metrics, account): (&Shards, &Metrics, &Account),
 ) -> Result<Services, BootError> {
+    let clocks = shards.reach().clocks().clone();
     let context = Context {
         shards: shards.clone(),
         limits: options::grpc(config),
         account: account.clone(),
-        now_ms: clock::wall_ms,
+        now_ms: Arc::new(move || clocks.now_ms()),
         observer: Arc::new(Counting::new(metrics.clone())),
         cluster: Arc::clone(view) as Arc<dyn ClusterView>,
     };

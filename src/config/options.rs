@@ -168,6 +168,10 @@ options! {
         /// A MySQL connection that asks nothing for so long is closed.
         sql_idle_timeout_ms: u64 = 28_800_000, Range(1_000, 604_800_000), Unit::Ms;
     }
+    "Clocks" {
+        /// A peer whose clock is further than this from what a majority of the members' clocks say goes by theirs and leads no group.
+        clock_skew_max_ms: u64 = 2_000, Range(100, 3_600_000), Unit::Ms;
+    }
     "Shards" {
         /// Executors, each pinned to a core. 0: one per core.
         shards: usize = 0, Range(0, 256), Unit::None;

@@ -38,7 +38,8 @@ impl Admin {
         let roster = shards.roster();
         let table = shards.reach().table();
         let reach = |number| table.get(&number).cloned();
-        cluster_info::cluster_info(self.context.cluster.me(), Seen { roster: &roster, reach: &reach, groups })
+        let clocks = shards.reach().clocks();
+        cluster_info::cluster_info(self.context.cluster.me(), Seen { roster: &roster, reach: &reach, groups, clocks })
     }
 
     /// Refuses what only a member can do.

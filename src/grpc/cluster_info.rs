@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use z4_proto as proto;
 use z4_shards::ids::{GroupId, PeerNumber};
-use z4_shards::link::Reachability;
+use z4_shards::link::{Clocks, Reachability};
 use z4_shards::roster::{Member, Roster};
 use z4_shards::shard::api::{GroupInfo, ReplicaInfo};
 
@@ -50,6 +50,7 @@ pub(super) struct Seen<'a> {
     /// What is known of the way to a peer.
     pub(super) reach: &'a dyn Fn(PeerNumber) -> Option<Reachability>,
     pub(super) groups: Vec<GroupInfo>,
+    pub(super) clocks: &'a Clocks,
 }
 
 /// Whether this peer belongs to the cluster.
@@ -84,20 +85,22 @@ pub(super) fn cluster_info(me: Me, mut seen: Seen<'_>) -> proto::ClusterInfo {
     let leader = leader.and_then(|number| roster.member(number));
     proto::ClusterInfo {
         leader_address: leader.map(|member| member.address.clone()).unwrap_or_default(),
-        members: roster.present().map(|member| server(&me, member, (seen.reach)(member.number))).collect(),
+        members: roster.present().map(|member| server(&me, member, (seen.reach)(member.number), seen.clocks)).collect(),
         groups: seen.groups.into_iter().map(|info| group(roster, info)).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         membership: membership(&me, roster).into(),
         server_id: me.id,
         cluster_id: me.cluster_id,
+        clock_outside_ms: seen.clocks.outside_ms(),
     }
 }
 
-fn server(me: &Me, member: &Member, reach: Option<Reachability>) -> proto::Server {
+fn server(me: &Me, member: &Member, reach: Option<Reachability>, clocks: &Clocks) -> proto::Server {
     let (number, id, address) = (member.number, member.id.clone(), member.address.clone());
     if me.number == Some(number) {
         let service_address = me.service_address.clone();
-        return proto::Server { id, address, service_address, number, connected: true, ..Default::default() };
+        let clock_outside_ms = clocks.outside_ms() as f64;
+        return proto::Server { id, address, service_address, number, connected: true, clock_outside_ms, ..Default::default() };
     }
     let reach = reach.unwrap_or_default();
     proto::Server {
@@ -108,6 +111,7 @@ fn server(me: &Me, member: &Member, reach: Option<Reachability>) -> proto::Serve
         connection_error: if reach.links > 0 { String::new() } else { reach.error },
         service_address: reach.service_address,
         clock_skew_ms: reach.skew_ms,
+        clock_outside_ms: reach.clock.map_or(0.0, |reading| clocks.outside_of(reading)),
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) async fn create(
 ) -> Result<CreateTaskResponse, Status> {
     let namespace = context.namespace(&request.namespace)?;
     context.observer.creates_requested(method, &namespace, 1);
-    let (create, echo) = convert::create(request, &namespace, &context.limits, context.now_ms)?;
+    let (create, echo) = convert::create(request, &namespace, &context.limits, &*context.now_ms)?;
     let command = Command { namespace: namespace.clone(), ops: vec![Op::Create(create)] };
     let outcome = submit_one(&context.shards, command, acknowledge, true).await.map_err(status)?;
     answer(&namespace, echo, outcome)

@@ -83,7 +83,7 @@ impl Group {
             return;
         }
         let asked = request.echo;
-        match convert::create(request, namespace, &context.limits, context.now_ms) {
+        match convert::create(request, namespace, &context.limits, &*context.now_ms) {
             Ok((create, echo)) => {
                 let echo = if asked && content.takes(echo.bytes()) { echo } else { echo.without_content() };
                 self.creates.push(create);

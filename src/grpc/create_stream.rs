@@ -122,7 +122,7 @@ impl Intake {
         };
         self.runs.count(&namespace);
         let content = request.echo;
-        let (create, echo) = convert::create(request, &namespace, &self.context.limits, self.context.now_ms)?;
+        let (create, echo) = convert::create(request, &namespace, &self.context.limits, &*self.context.now_ms)?;
         let bytes = echo.bytes();
         let echo = if content { echo } else { echo.without_content() };
         Ok((Command { namespace, ops: vec![Op::Create(create)] }, echo, bytes))

@@ -31,7 +31,7 @@ pub(super) fn context(limits: Limits) -> Arc<Context> {
         shards: Shards::disconnected(),
         limits,
         account: Account::new(64 << 20),
-        now_ms: || 1_000_000,
+        now_ms: Arc::new(|| 1_000_000),
         observer,
         cluster: Arc::new(Nobody),
     })

@@ -34,8 +34,8 @@ pub struct Context {
     pub limits: Limits,
     /// What connections and calls hold.
     pub account: Account,
-    /// The peer's clock, milliseconds since 1970-01-01 UTC.
-    pub now_ms: fn() -> u64,
+    /// The time, as a majority of the members' clocks have it, milliseconds since 1970-01-01 UTC.
+    pub now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Takes the counts.
     pub observer: Arc<dyn Observer>,
     /// Who is in the cluster.

@@ -24,7 +24,7 @@ pub(super) async fn get(context: &Context, request: proto::GetTaskRequest) -> Re
 /// UpdateTask.
 pub(super) async fn update(context: &Context, request: proto::UpdateTaskRequest) -> Result<proto::Task, Status> {
     let (namespace, id) = name(context, &request.namespace, &request.task_id)?;
-    let update = convert::update(request, id, &context.limits, context.now_ms)?;
+    let update = convert::update(request, id, &context.limits, &*context.now_ms)?;
     match submit(context, &namespace, Op::Update(update)).await? {
         OpReply::Updated(row) => {
             let state = convert::state_of(&row, (context.now_ms)());

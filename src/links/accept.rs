@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{Hello, Welcome};
+use z4_shards::link::Reading;
 use z4_shards::roster::Registry;
-use z4_shards::runtime::clock;
 
 use super::hello::{self, Answer, Knows};
 use super::{Identity, State, VERSION, words};
@@ -45,7 +45,7 @@ impl State {
 
     async fn answer(self: &Rc<Self>, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
         let hello: Hello = words::hear(&mut stream).await?;
-        let heard_ms = clock::wall_ms();
+        let reading = Reading::before_now(hello.clock_ms);
         let identity = self.links.standing.identity();
         let roster = self.links.shards.roster();
         let (identity, named) = (identity.as_deref(), self.links.shards.named());
@@ -62,7 +62,7 @@ impl State {
             verdict: verdict.into(),
             reason: reason.clone(),
             version: VERSION,
-            clock_ms: clock::wall_ms(),
+            clock_ms: self.links.shards.reach().clocks().own().ms(),
             service_address: self.links.service_address.clone(),
             ..self.introduce(verdict, identity)
         };
@@ -73,10 +73,9 @@ impl State {
             }
             return Ok(());
         }
-        self.links.shards.reach().update(hello.from, |reach| {
-            reach.service_address.clone_from(&hello.service_address);
-            reach.skew_ms = hello.clock_ms as f64 - heard_ms as f64;
-        });
+        let reach = self.links.shards.reach();
+        reach.update(hello.from, |reach| reach.service_address.clone_from(&hello.service_address));
+        reach.measured(hello.from, reading);
         let shard = hello.shard as usize % self.links.shards.count();
         self.hand_over(hello.from, hello.shard, shard, stream)
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{Hello, RegistryRow, Welcome};
 use z4_shards::ids::PeerNumber;
+use z4_shards::link::Reading;
 use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Member, Registry};
 use z4_shards::runtime::clock;
@@ -82,22 +83,23 @@ impl State {
     async fn call(self: &Rc<Self>, me: &Identity, member: &Member, shard: usize) -> io::Result<()> {
         let known = self.links.shards.roster().incarnation(member.number);
         let mut hello = self.hello(me, member, shard, known);
+        let mut asked_us = clock::monotonic_us();
         let mut welcome = self.greet(member, &hello).await?;
         if welcome.1.verdict() == Verdict::Empty {
             let registry = self.write_down(member, &welcome.1.disk).await?;
             hello = self.hello(me, member, shard, registry.roster.incarnation(member.number));
             let rows = registry.invitation(member.number).into_iter();
             hello.registry = rows.map(|(name, row)| RegistryRow { name, row }).collect();
+            asked_us = clock::monotonic_us();
             welcome = self.greet(member, &hello).await?;
         }
         let (stream, welcome) = welcome;
-        let skew_ms = welcome.clock_ms as f64 - clock::wall_ms() as f64;
+        let reading = Reading::between(asked_us, welcome.clock_ms);
         match welcome.verdict() {
             Verdict::Accepted => {
-                self.links.shards.reach().update(member.number, |reach| {
-                    reach.service_address.clone_from(&welcome.service_address);
-                    reach.skew_ms = skew_ms;
-                });
+                let reach = self.links.shards.reach();
+                reach.update(member.number, |reach| reach.service_address.clone_from(&welcome.service_address));
+                reach.measured(member.number, reading);
                 self.hand_over(member.number, shard as u32, shard, stream)
             }
             Verdict::Removed => {
@@ -126,7 +128,7 @@ impl State {
             to: member.number,
             to_id: member.id.clone(),
             to_incarnation: disk.map(|disk| disk.to_string()).unwrap_or_default(),
-            clock_ms: clock::wall_ms(),
+            clock_ms: self.links.shards.reach().clocks().own().ms(),
             service_address: self.links.service_address.clone(),
             ..Hello::default()
         }

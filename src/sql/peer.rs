@@ -93,7 +93,7 @@ impl Data for PeerData {
     }
 
     fn now_ms(&self) -> u64 {
-        clock::wall_ms()
+        self.shards.reach().clocks().now_ms()
     }
 }
 

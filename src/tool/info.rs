@@ -47,6 +47,7 @@ pub struct Info {
     version: String,
     membership: &'static str,
     cluster_id: String,
+    clock_outside_ms: i64,
 }
 
 #[derive(Serialize)]
@@ -58,6 +59,7 @@ struct Member {
     connected: bool,
     connection_error: String,
     clock_skew_ms: f64,
+    clock_outside_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -111,6 +113,7 @@ impl From<ClusterInfo> for Info {
             connected: m.connected,
             connection_error: m.connection_error,
             clock_skew_ms: m.clock_skew_ms,
+            clock_outside_ms: m.clock_outside_ms,
         };
         Info {
             server_id: info.server_id,
@@ -120,6 +123,7 @@ impl From<ClusterInfo> for Info {
             version: info.version,
             membership,
             cluster_id: info.cluster_id,
+            clock_outside_ms: info.clock_outside_ms,
         }
     }
 }
@@ -150,7 +154,11 @@ impl Info {
             _ => peer,
         };
         let leader = if self.leader_address.is_empty() { "none known" } else { &self.leader_address };
-        format!("{standing}\nversion {}, leader of group 0: {}\n", printable(&self.version), printable(leader))
+        let clock = match self.clock_outside_ms {
+            0 => String::new(),
+            ms => format!("its clock is {}: it leads no group until that is set\n", off(ms as f64)),
+        };
+        format!("{standing}\nversion {}, leader of group 0: {}\n{clock}", printable(&self.version), printable(leader))
     }
 }
 
@@ -162,7 +170,11 @@ impl Member {
             (false, "") => "no".to_owned(),
             (false, error) => format!("no: {}", printable(error)),
         };
-        let skew = if self.connected { format!("{:+.1} ms", self.clock_skew_ms) } else { "-".to_owned() };
+        let skew = match (self.connected, self.clock_outside_ms) {
+            (false, _) => "-".to_owned(),
+            (true, 0.0) => format!("{:+.1} ms", self.clock_skew_ms),
+            (true, outside) => format!("{:+.1} ms: {}", self.clock_skew_ms, off(outside)),
+        };
         [printable(&self.id), or_dash(&self.address), or_dash(&self.service_address), connected, skew]
     }
 }
@@ -184,6 +196,12 @@ impl Replica {
         let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
         format!("{}{learner} {} ({})", self.peer_id, number(self.matched_index), number(self.lag))
     }
+}
+
+/// How far a clock is from what a majority's say.
+fn off(ms: f64) -> String {
+    let side = if ms > 0.0 { "ahead of" } else { "behind" };
+    format!("wrong, {:.1} s {side} a majority's", ms.abs() / 1e3)
 }
 
 fn or_dash(text: &str) -> String {
@@ -243,6 +261,7 @@ mod tests {
             version: "1".into(),
             membership: Membership::Member.into(),
             cluster_id: "f00".into(),
+            clock_outside_ms: 0,
         }
     }
 
@@ -260,6 +279,18 @@ c       c:6356   c:6355   no: refused  -
 GROUP  LEADER  TERM  LAST LOG  APPLIED  REPLICAS: MATCHED (LAG)
 3      a       7     90        89       a 90 (0), b learner 40 (50), c ? (?)";
         assert_eq!(Info::from(info()).human(), expected);
+    }
+
+    /// A peer that leads nothing looks broken to whoever is not told why.
+    #[test]
+    fn a_wrong_clock_is_told() {
+        let mut info = info();
+        info.clock_outside_ms = -3_600_500;
+        info.members[1].clock_outside_ms = 7_250.0;
+        let human = Info::from(info).human();
+        let told = "\nits clock is wrong, 3600.5 s behind a majority's: it leads no group until that is set\n";
+        assert!(human.contains(told), "{human}");
+        assert!(human.contains("yes          +1.2 ms: wrong, 7.2 s ahead of a majority's\n"), "{human}");
     }
 
     #[test]

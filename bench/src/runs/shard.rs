@@ -81,6 +81,7 @@ fn shard_options(dir: &Path) -> std::result::Result<ShardOptions, String> {
         delivery: delivery::Limits::default(),
         trim_bytes: 256 << 20,
         clock_skew_warn_ms: 500,
+        clock_skew_max_ms: 2_000,
         retention: Retention { retained_bytes: 64 << 20, held_bytes_max: 1 << 30 },
         metrics: Metrics::new("bench").map_err(|e| e.to_string())?,
         on_fatal: Arc::new(|what| eprintln!("z4-bench: the shard failed: {what}")),

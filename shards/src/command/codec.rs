@@ -1,7 +1,8 @@
 //! The bytes of a log entry.
 //!
 //! ```text
-//! entry    1 (version, u8)  stamp_ms  count  command*
+//! entry    1 (version, u8)  stamp_ms  count  command*           the time is the stamp
+//! entry    2 (version, u8)  stamp_ms  now_ms  count  command*
 //! command  len (u8; 0: the namespace of the command before)  namespace  count (>= 1)  op*
 //! op       kind (u8)  fields
 //! ```
@@ -26,7 +27,8 @@ impl From<WireError> for CodecError {
     }
 }
 
-const VERSION: u8 = 1;
+const VERSION_ONE_TIME: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The numbers of the operations. They never change and are never used again.
 mod kind {
@@ -51,13 +53,16 @@ const OP_BYTES_MIN: usize = 2;
 const RESERVED_MAX: usize = 4096;
 
 /// An entry without commands takes at most this, bytes.
-pub const ENTRY_FIXED_BYTES: usize = 32;
+pub const ENTRY_FIXED_BYTES: usize = 40;
 
 /// The bytes of an entry.
 pub fn encode_entry(entry: &Entry) -> Bytes {
     let mut out = Vec::with_capacity(ENTRY_FIXED_BYTES + entry.commands.iter().map(command_bytes_max).sum::<usize>());
-    out.push(VERSION);
+    out.push(if entry.now_ms.is_some() { VERSION } else { VERSION_ONE_TIME });
     put_varint(&mut out, entry.stamp_ms);
+    if let Some(now_ms) = entry.now_ms {
+        put_varint(&mut out, now_ms);
+    }
     put_varint(&mut out, entry.commands.len() as u64);
     let mut before: Option<&Namespace> = None;
     for command in &entry.commands {
@@ -84,10 +89,12 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
 /// their length.
 pub fn decode_entry(bytes: &Bytes) -> Result<Entry, CodecError> {
     let mut reader = Reader::new(bytes);
-    if reader.u8()? != VERSION {
+    let version = reader.u8()?;
+    if ![VERSION_ONE_TIME, VERSION].contains(&version) {
         return Err(CodecError("unknown version"));
     }
     let stamp_ms = reader.varint()?;
+    let now_ms = if version == VERSION { Some(reader.varint()?) } else { None };
     let count = reader.count(COMMAND_BYTES_MIN)?;
     let mut commands: Vec<Command> = Vec::with_capacity(count.min(RESERVED_MAX));
     for _ in 0..count {
@@ -114,7 +121,7 @@ pub fn decode_entry(bytes: &Bytes) -> Result<Entry, CodecError> {
         commands.push(Command { namespace, ops });
     }
     reader.finish()?;
-    Ok(Entry { stamp_ms, commands })
+    Ok(Entry { stamp_ms, now_ms, commands })
 }
 
 /// A command takes no more than this in an entry, bytes; seldom much less. The entry itself adds [`ENTRY_FIXED_BYTES`].

@@ -33,6 +33,7 @@ fn an_entry_is_golden() {
     let (a, b) = (Bytes::from_static(b"a"), Bytes::from_static(b"b"));
     let entry = Entry {
         stamp_ms: 128,
+        now_ms: None,
         commands: vec![
             Command {
                 namespace: ns("mail"),
@@ -185,7 +186,8 @@ fn the_time_that_was_asked_for_is_golden() {
 fn entry() -> impl Strategy<Value = Entry> {
     let command = ("[ab]|ä{127}", proptest::collection::vec(op(), 1..5));
     let command = command.prop_map(|(name, ops)| Command { namespace: ns(&name), ops });
-    (number(), proptest::collection::vec(command, 0..5)).prop_map(|(stamp_ms, commands)| Entry { stamp_ms, commands })
+    (number(), proptest::option::of(number()), proptest::collection::vec(command, 0..5))
+        .prop_map(|(stamp_ms, now_ms, commands)| Entry { stamp_ms, now_ms, commands })
 }
 
 proptest! {
@@ -236,7 +238,7 @@ fn a_count_that_cannot_be_true_allocates_nothing() {
 #[test]
 fn the_unknown_is_refused() {
     for (bad, why) in [
-        (&b"\x02\x00\x00"[..], "unknown version"),
+        (&b"\x03\x00\x00"[..], "unknown version"),
         (b"\x01\x00\x01\x01a\x01\x0c\x00", "unknown operation"),
         (b"\x01\x00\x01\x01a\x01\x00\x00", "unknown operation"),
         (b"\x01\x00\x01\x01a\x01\x02\x04\x01\x01\x01", "unknown flag"),

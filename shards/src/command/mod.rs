@@ -17,11 +17,15 @@ pub use settings::{Setting, SettingError, Settings, SettingsPatch};
 
 use crate::ids::{Namespace, RequestHash, TaskId, TaskKey};
 
-/// Commands that were batched into one log entry, with the leader's stamp.
+/// Commands that were batched into one log entry, with the leader's times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Milliseconds since 1970-01-01 UTC by the leader's clock, never below the stamp of an entry before it.
+    /// What is remembered for a while (request ids) is measured by these: milliseconds, never below the stamp of an entry before it,
+    /// and between two entries of one leader as far apart as its monotonic clock says. About the time since 1970-01-01 UTC.
     pub stamp_ms: u64,
+    /// What time it was when the leader proposed this, milliseconds since 1970-01-01 UTC. It may be before that of an entry before it.
+    /// `None`: an older z4 wrote it, which knew one time, the stamp.
+    pub now_ms: Option<u64>,
     /// In the order in which they apply.
     pub commands: Vec<Command>,
 }
@@ -54,7 +58,7 @@ pub enum Op {
     Retry {
         /// The row.
         key: TaskKey,
-        /// When it is due again; decided by the leader (backoff, jitter), not before the stamp.
+        /// When it is due again; decided by the leader (backoff, jitter), not before the entry's time.
         due_ms: u64,
         /// What the nack said, or why the attempt ended.
         error: Bytes,
@@ -132,7 +136,7 @@ pub enum Before {
 pub struct Create {
     /// The hash of a request id that was not empty.
     pub request: Option<RequestHash>,
-    /// When it is due; a time before the entry's stamp becomes the stamp, unless `sequence` is given.
+    /// When it is due; a time before the entry's time becomes that, unless `sequence` is given.
     pub due_ms: u64,
     /// The due time that the producer asked for: kept and shown when the task is placed later because that is past. `None`: it asked for
     /// none, or an older z4 wrote the entry.
@@ -153,7 +157,7 @@ pub struct Update {
     pub id: TaskId,
     /// Refused unless the task has this version; 0: any.
     pub expected_version: u32,
-    /// The new due time; one before the stamp becomes the stamp.
+    /// The new due time; one before the entry's time becomes that.
     pub due_ms: Option<u64>,
     /// The new metadata, packed.
     pub metadata: Option<Bytes>,
@@ -249,7 +253,7 @@ impl Tally {
 pub struct Created {
     /// Its name.
     pub id: TaskId,
-    /// When it was created: the entry's stamp.
+    /// When it was created: the entry's time.
     pub created_ms: u64,
     /// The request id was seen before: `id` is the earlier task's, which may have changed or gone since.
     pub duplicate: bool,

@@ -13,6 +13,7 @@ use z4_proto::peer::frame::Body;
 use z4_proto::peer::{Append, Beats, Failure, Frame, Ping, Pong, beat, failure};
 
 use super::beats::{GATHER, Gathered};
+use super::clocks::Reading;
 use super::error::LinkError;
 use super::outgoing::{Incoming, Outgoing, is_urgent};
 use super::unread::Unread;
@@ -63,7 +64,6 @@ pub struct Connection {
     asked: RefCell<HashMap<u64, oneshot::Sender<Body>>>,
     beats: Gathered,
     heard: Cell<Instant>,
-    pinged: Cell<Option<(Instant, u64)>>,
     closed: RefCell<Option<String>>,
     _open: oneshot::Sender<()>,
 }
@@ -85,7 +85,6 @@ impl Connection {
             asked: RefCell::default(),
             beats: Gathered::default(),
             heard: Cell::new(clock::monotonic()),
-            pinged: Cell::new(None),
             closed: RefCell::default(),
             _open: open,
         });
@@ -252,7 +251,7 @@ impl Connection {
         match body {
             Body::Ping(_) => {
                 let pong = Body::Pong(Pong {
-                    clock_ms: clock::wall_ms(),
+                    clock_ms: self.links.reach().clocks().own().ms(),
                     disk_short_of: self.links.reach().space().short_of().unwrap_or(0),
                 });
                 self.put(&Frame { id: frame.id, answer: true, group: 0, body: Some(pong) });
@@ -275,15 +274,6 @@ impl Connection {
     }
 
     fn answered(&self, id: u64, body: Body) {
-        if let Body::Pong(pong) = &body
-            && let Some((sent, clock_ms)) = self.pinged.take()
-        {
-            // The other clock was read about half way between.
-            let half_ms = sent.elapsed().as_secs_f64() * 500.0;
-            let skew_ms = pong.clock_ms as f64 - (clock_ms as f64 + half_ms);
-            let short_of = Some(pong.disk_short_of).filter(|reserve| *reserve > 0);
-            self.links.reach().update(self.peer, |reach| (reach.skew_ms, reach.short_of) = (skew_ms, short_of));
-        }
         if let Some(asker) = self.asked.borrow_mut().remove(&id) {
             // Whoever asked may have given up.
             let _ = asker.send(body);
@@ -320,10 +310,17 @@ impl Connection {
             if now.duration_since(self.heard.get()) > SILENCE_MAX {
                 return self.end(&format!("nothing was heard for {} s", SILENCE_MAX.as_secs()));
             }
-            let clock_ms = clock::wall_ms();
-            self.pinged.set(Some((now, clock_ms)));
+            let (clock_ms, asked_us) = (self.links.reach().clocks().own().ms(), clock::monotonic_us());
             if let Ok(answer) = self.ask(GroupId::REGISTRY, Body::Ping(Ping { clock_ms })) {
-                drop(answer);
+                let connection = Rc::clone(&self);
+                executor::spawn(async move {
+                    if let Ok(Body::Pong(pong)) = answer.await {
+                        let reach = connection.links.reach();
+                        let short_of = Some(pong.disk_short_of).filter(|reserve| *reserve > 0);
+                        reach.update(connection.peer, |reach| reach.short_of = short_of);
+                        reach.measured(connection.peer, Reading::between(asked_us, pong.clock_ms));
+                    }
+                });
             }
             executor::sleep(PING).await;
         }

@@ -5,6 +5,7 @@
 //! who dials, and what is said first, is not this module's business.
 
 mod beats;
+mod clocks;
 mod connection;
 mod error;
 mod frame;
@@ -26,6 +27,7 @@ pub use z4_proto::peer::frame::Body;
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::executor;
+pub use clocks::{Clocks, Reading};
 use connection::Connection;
 pub use connection::Established;
 pub use error::LinkError;

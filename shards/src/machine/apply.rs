@@ -84,18 +84,20 @@ impl Machine {
     /// Every error is fatal; commands that cannot be done are answered in the outcome instead.
     pub fn apply(&mut self, store: &mut impl Store, index: u64, entry: &Bytes) -> Result<Outcome, ApplyError> {
         let entry = decode_entry(entry)?;
-        // Time never goes back, even when a leader's clock did.
+        // What is remembered is never forgotten early, also when an older z4's clock went back.
         self.meta.stamp_ms = self.meta.stamp_ms.max(entry.stamp_ms);
+        let now_ms = entry.now_ms.unwrap_or(self.meta.stamp_ms);
         let mut outcome = Outcome { replies: Vec::with_capacity(entry.commands.len()), effects: Vec::new() };
         let mut assigned = 0;
         for command in entry.commands {
-            let reply = self.apply_command(store, index, command, &mut assigned, &mut outcome)?;
+            let reply = self.apply_command(store, (index, now_ms), command, &mut assigned, &mut outcome)?;
             outcome.replies.push(reply);
         }
         let Machine { meta, window, namespaces, touched, .. } = self;
         let more = touched.close(namespaces, |write| write.run(store, &mut meta.hash));
         self.namespaces_count = self.namespaces_count.saturating_add_signed(more);
-        window.close(index, meta.stamp_ms, |write| write.run(store, &mut meta.hash));
+        let created_ms = entry.now_ms.map(|_| now_ms);
+        window.close(index, (meta.stamp_ms, created_ms), |write| write.run(store, &mut meta.hash));
         store.put(keys::meta(), meta.encode());
         Ok(outcome)
     }
@@ -103,7 +105,7 @@ impl Machine {
     fn apply_command(
         &mut self,
         store: &mut impl Store,
-        index: u64,
+        (index, now_ms): (u64, u64),
         command: Command,
         assigned: &mut u64,
         outcome: &mut Outcome,
@@ -113,7 +115,7 @@ impl Machine {
         }
         let touched = self.touched.open(&mut self.namespaces, store, &command.namespace)?;
         let before = self.touched.row(touched).clone();
-        let at = At { group: self.group, namespace: self.touched.name(touched), index, stamp_ms: self.meta.stamp_ms };
+        let at = At { group: self.group, namespace: self.touched.name(touched), index, stamp_ms: self.meta.stamp_ms, now_ms };
         let fresh = self.window.fresh();
         let mut replies = Vec::with_capacity(command.ops.len());
         let mut plan = Plan {

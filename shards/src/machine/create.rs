@@ -20,11 +20,11 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
     }
     let key = place(p, &create)?;
     if let Some(request) = create.request {
-        p.window.insert(request, key, at.stamp_ms, p.row.settings.idempotency_window_ms, at.index);
+        p.window.insert(request, key, (at.stamp_ms, at.now_ms), p.row.settings.idempotency_window_ms, at.index);
     }
     let record = TaskRecord {
         id_due_ms: key.due_ms,
-        created_ms: at.stamp_ms,
+        created_ms: at.now_ms,
         // What is past is due at once, and still what the producer said.
         asked_ms: create.asked_ms.filter(|asked_ms| *asked_ms < key.due_ms).unwrap_or(0),
         version: 1,
@@ -39,7 +39,7 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
     p.row.live += 1;
     p.row_appears(key.due_ms);
     let id = TaskId { due_ms: key.due_ms, group: at.group, sequence: key.sequence };
-    Ok(OpReply::Created(Created { id, created_ms: at.stamp_ms, duplicate: false }))
+    Ok(OpReply::Created(Created { id, created_ms: at.now_ms, duplicate: false }))
 }
 
 fn place<S>(p: &mut Plan<'_, S>, create: &Create) -> Result<TaskKey, Stop> {
@@ -48,7 +48,7 @@ fn place<S>(p: &mut Plan<'_, S>, create: &Create) -> Result<TaskKey, Stop> {
         return malformed("a due time is after the year 9999");
     }
     if create.sequence & RESERVED_SEQUENCE != 0 {
-        // Its id was told already: even a due time before the stamp stays.
+        // Its id was told already: even a due time before the entry's stays.
         return Ok(TaskKey { due_ms: create.due_ms, sequence: create.sequence });
     }
     if create.sequence != 0 {
@@ -59,5 +59,5 @@ fn place<S>(p: &mut Plan<'_, S>, create: &Create) -> Result<TaskKey, Stop> {
     }
     let sequence = (p.at.index << 16 | p.assigned) & !RESERVED_SEQUENCE;
     p.assigned += 1;
-    Ok(TaskKey { due_ms: create.due_ms.max(p.at.stamp_ms), sequence })
+    Ok(TaskKey { due_ms: create.due_ms.max(p.at.now_ms), sequence })
 }

@@ -4,7 +4,8 @@
 //! again:
 //!
 //! ```text
-//! 1 (version, u8)  created_ms  count  (hash (u128, little-endian)  due_ms  sequence  window_ms)*
+//! 1 (version, u8)  created_ms  count  (hash (u128, little-endian)  due_ms  sequence  window_ms)*            the stamp is created_ms
+//! 2 (version, u8)  stamp_ms  created_ms  count  (hash (u128, little-endian)  due_ms  sequence  window_ms)*
 //! ```
 //!
 //! A block goes when all its ids have expired, or when the window has grown over its bound: then the oldest goes first. Both depend
@@ -33,7 +34,8 @@ const EXPIRED_BLOCKS_MAX: usize = 4;
 /// How many blocks are read at once when the window is loaded.
 const LOAD_BLOCKS: usize = 64;
 
-const VERSION: u8 = 1;
+const VERSION_ONE_TIME: u8 = 1;
+const VERSION: u8 = 2;
 /// The fewest bytes of an id in a block.
 const BLOCK_ID_BYTES_MIN: usize = 16 + 3;
 
@@ -108,9 +110,16 @@ impl Window {
     }
 
     /// Takes an id that [`Window::find`] did not know. The entry at `index` brings it.
-    pub(super) fn insert(&mut self, id: RequestHash, home: TaskKey, stamp_ms: u64, window_ms: u64, index: u64) {
+    pub(super) fn insert(
+        &mut self,
+        id: RequestHash,
+        home: TaskKey,
+        (stamp_ms, created_ms): (u64, u64),
+        window_ms: u64,
+        index: u64,
+    ) {
         if window_ms > 0 {
-            let known = Known { home, created_ms: stamp_ms, expires_ms: stamp_ms.saturating_add(window_ms), index };
+            let known = Known { home, created_ms, expires_ms: stamp_ms.saturating_add(window_ms), index };
             let before = self.known.insert(id, known);
             self.fresh.push((id, before));
         }
@@ -131,8 +140,8 @@ impl Window {
         }
     }
 
-    /// Ends the entry at `index`: writes its block, deletes some that are over.
-    pub(super) fn close(&mut self, index: u64, stamp_ms: u64, mut write: impl FnMut(Write)) {
+    /// Ends the entry at `index`: writes its block, deletes some that are over. `created_ms`: the entry's own time, if it has one.
+    pub(super) fn close(&mut self, index: u64, (stamp_ms, created_ms): (u64, Option<u64>), mut write: impl FnMut(Write)) {
         for _ in 0..EXPIRED_BLOCKS_MAX {
             match self.by_expiry.first() {
                 Some(&(expires_ms, over)) if expires_ms <= stamp_ms => self.drop_block(over, &mut write),
@@ -144,7 +153,7 @@ impl Window {
         }
         let fresh = std::mem::take(&mut self.fresh);
         let ids: Vec<_> = fresh.iter().filter_map(|(id, _)| self.known.get(id).map(|known| (*id, *known))).collect();
-        write(Write::Put(keys::idempotency(index), encode_block(stamp_ms, &ids)));
+        write(Write::Put(keys::idempotency(index), encode_block(stamp_ms, created_ms, &ids)));
         self.add_block(index, &ids);
         self.fresh = fresh;
         self.fresh.clear();
@@ -177,32 +186,37 @@ impl Window {
     }
 }
 
-fn encode_block(created_ms: u64, ids: &[(RequestHash, Known)]) -> Bytes {
-    let mut out = Vec::with_capacity(16 + ids.len() * 36);
-    out.push(VERSION);
-    put_varint(&mut out, created_ms);
+fn encode_block(stamp_ms: u64, created_ms: Option<u64>, ids: &[(RequestHash, Known)]) -> Bytes {
+    let mut out = Vec::with_capacity(24 + ids.len() * 36);
+    out.push(if created_ms.is_some() { VERSION } else { VERSION_ONE_TIME });
+    put_varint(&mut out, stamp_ms);
+    if let Some(created_ms) = created_ms {
+        put_varint(&mut out, created_ms);
+    }
     put_varint(&mut out, ids.len() as u64);
     for (id, known) in ids {
         out.extend_from_slice(&id.0.to_le_bytes());
         put_varint(&mut out, known.home.due_ms);
         put_varint(&mut out, known.home.sequence);
-        put_varint(&mut out, known.expires_ms.saturating_sub(created_ms));
+        put_varint(&mut out, known.expires_ms.saturating_sub(stamp_ms));
     }
     Bytes::from(out)
 }
 
 fn decode_block(index: u64, value: &Bytes) -> Result<Vec<(RequestHash, Known)>, WireError> {
     let mut reader = Reader::new(value);
-    if reader.u8()? != VERSION {
+    let version = reader.u8()?;
+    if ![VERSION_ONE_TIME, VERSION].contains(&version) {
         return Err(WireError("unknown version of a block of request ids"));
     }
-    let created_ms = reader.varint()?;
+    let stamp_ms = reader.varint()?;
+    let created_ms = if version == VERSION { reader.varint()? } else { stamp_ms };
     let count = reader.count(BLOCK_ID_BYTES_MIN)?;
     let mut ids = Vec::with_capacity(count);
     for _ in 0..count {
         let id = RequestHash(reader.u128()?);
         let home = TaskKey { due_ms: reader.varint()?, sequence: reader.varint()? };
-        let expires_ms = created_ms.saturating_add(reader.varint()?);
+        let expires_ms = stamp_ms.saturating_add(reader.varint()?);
         ids.push((id, Known { home, created_ms, expires_ms, index }));
     }
     reader.finish()?;

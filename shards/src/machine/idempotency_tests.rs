@@ -15,9 +15,15 @@ fn run(write: Write, store: &mut MemoryStore) {
 fn entry(window: &mut Window, store: &mut MemoryStore, index: u64, stamp_ms: u64, ids: &[(u128, u64)]) {
     for (id, window_ms) in ids {
         assert_eq!(window.find(RequestHash(*id), stamp_ms), None);
-        window.insert(RequestHash(*id), TaskKey { due_ms: stamp_ms, sequence: index << 16 }, stamp_ms, *window_ms, index);
+        window.insert(
+            RequestHash(*id),
+            TaskKey { due_ms: stamp_ms, sequence: index << 16 },
+            (stamp_ms, stamp_ms),
+            *window_ms,
+            index,
+        );
     }
-    window.close(index, stamp_ms, |write| run(write, store));
+    window.close(index, (stamp_ms, None), |write| run(write, store));
 }
 
 fn sequence(window: &Window, id: u128, stamp_ms: u64) -> Option<u64> {
@@ -27,13 +33,23 @@ fn sequence(window: &Window, id: u128, stamp_ms: u64) -> Option<u64> {
 #[test]
 fn a_block_is_golden() {
     let known = Known { home: TaskKey { due_ms: 300, sequence: 5 }, created_ms: 2, expires_ms: 130, index: 7 };
-    let value = encode_block(2, &[(RequestHash(0x0102), known)]);
+    let value = encode_block(2, None, &[(RequestHash(0x0102), known)]);
     let golden = b"\x01\x02\x01\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xac\x02\x05\x80\x01";
     assert_eq!(value, Bytes::from_static(golden));
     assert_eq!(decode_block(7, &value), Ok(vec![(RequestHash(0x0102), known)]));
     for len in 0..value.len() {
         assert!(decode_block(7, &value.slice(..len)).is_err(), "{len}");
     }
+}
+
+/// When it was created is what the producer is told, what the stamp was decides when it is forgotten.
+#[test]
+fn a_block_with_two_times_is_golden() {
+    let known = Known { home: TaskKey { due_ms: 300, sequence: 5 }, created_ms: 9, expires_ms: 130, index: 7 };
+    let value = encode_block(2, Some(9), &[(RequestHash(0x0102), known)]);
+    let golden = b"\x02\x02\x09\x01\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xac\x02\x05\x80\x01";
+    assert_eq!(value, Bytes::from_static(golden));
+    assert_eq!(decode_block(7, &value), Ok(vec![(RequestHash(0x0102), known)]));
 }
 
 #[test]
@@ -82,12 +98,12 @@ fn what_a_refused_command_brought_is_taken_back() {
     let (mut window, mut store) = (Window::new(), MemoryStore::strict());
     // The second id keeps the block when the first has expired.
     entry(&mut window, &mut store, 1, 100, &[(1, 10), (9, 1_000)]);
-    window.insert(RequestHash(2), TaskKey::at(1), 110, 10, 2);
+    window.insert(RequestHash(2), TaskKey::at(1), (110, 110), 10, 2);
     let fresh = window.fresh();
-    window.insert(RequestHash(1), TaskKey::at(2), 110, 10, 2);
-    window.insert(RequestHash(3), TaskKey::at(3), 110, 10, 2);
+    window.insert(RequestHash(1), TaskKey::at(2), (110, 110), 10, 2);
+    window.insert(RequestHash(3), TaskKey::at(3), (110, 110), 10, 2);
     window.undo(fresh);
-    window.close(2, 110, |write| run(write, &mut store));
+    window.close(2, (110, None), |write| run(write, &mut store));
     assert_eq!([1, 2, 3].map(|id| window.find(RequestHash(id), 109).map(|known| known.index)), [Some(1), Some(2), None]);
     let loaded = Window::load(&mut store).expect("readable");
     assert_eq!(loaded.known, window.known);

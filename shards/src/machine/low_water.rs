@@ -5,14 +5,14 @@ use super::{ApplyError, Store, keys};
 use crate::command::OpReply;
 use crate::ids::TaskKey;
 
-/// Moves the mark up to `due_ms`, but not past the first live row, and not past the stamp, below which no row can appear any more
-/// (but for reserved ones, which lower the mark). A mark that is true is not lowered.
+/// Moves the mark up to `due_ms`, but not past the first live row, and not past the entry's time, below which hardly a row appears any
+/// more (reserved ones do, and all do when a clock was set back; they lower the mark). A mark that is true is not lowered.
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, due_ms: u64) -> Planned {
     if p.row.created_ms == 0 {
         return Ok(OpReply::LowWater);
     }
     let live = keys::tasks(p.at.namespace, TaskKey::at(p.row.low_water_ms), TaskKey::MAX);
-    let mut mark = due_ms.min(p.at.stamp_ms);
+    let mut mark = due_ms.min(p.at.now_ms);
     if let Some((key, _)) = p.store.scan(&live.from, &live.until, 1)?.first() {
         let first = keys::parse_position(key).ok_or(ApplyError::Row("the key of a task is none"));
         mark = mark.min(first.map_err(super::plan::Stop::Fatal)?.due_ms);

@@ -69,7 +69,10 @@ pub(super) struct At<'a> {
     pub(super) namespace: &'a Namespace,
     /// The entry's log index.
     pub(super) index: u64,
+    /// What is remembered for a while is measured by this.
     pub(super) stamp_ms: u64,
+    /// The time: what is due before it is due now.
+    pub(super) now_ms: u64,
 }
 
 /// The writes and effects of one command, kept from command to command for their room.
@@ -109,7 +112,7 @@ impl<S: Store> Plan<'_, S> {
     pub(super) fn touch(&mut self) {
         if self.row.created_ms == 0 {
             // 0 says that it is not there.
-            self.row.created_ms = self.at.stamp_ms.max(1);
+            self.row.created_ms = self.at.now_ms.max(1);
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, limit: u32) -> Planned {
     if live < limit && p.row.created_ms != 0 {
         // The scan saw the end: whatever the count said, nothing is left.
         p.row.live = 0;
-        p.row.low_water_ms = p.row.low_water_ms.max(p.at.stamp_ms);
+        p.row.low_water_ms = p.row.low_water_ms.max(p.at.now_ms);
     }
     if live + dead < limit {
         p.row.dead = 0;
@@ -56,7 +56,7 @@ pub(super) fn plan_from<S: Store>(p: &mut Plan<'_, S>, from: PurgeCursor, limit:
 /// No live row is before the last one that went, or before the stamp when none is left; unless one appeared behind the cursor.
 fn move_water<S: Store>(p: &mut Plan<'_, S>, first: TaskKey, step: &Step) -> Result<(), Stop> {
     let low_ms = p.row.low_water_ms;
-    let mark_ms = if step.ended { p.at.stamp_ms } else { step.last.map_or(0, |last| last.due_ms) };
+    let mark_ms = if step.ended { p.at.now_ms } else { step.last.map_or(0, |last| last.due_ms) };
     if p.row.created_ms == 0 || low_ms < first.due_ms || !(step.ended || mark_ms > low_ms) {
         return Ok(());
     }

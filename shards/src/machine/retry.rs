@@ -19,7 +19,7 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, key: TaskKey, due_ms: u64, err
     };
     let mut record = TaskRecord::decode(&row)?;
     record.attempts = record.attempts.saturating_add(1);
-    record.last_retry_ms = at.stamp_ms;
+    record.last_retry_ms = at.now_ms;
     record.last_error = capped(error);
     let id = record.id(at.group, key);
     let from = Place::live(key);
@@ -27,7 +27,7 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, key: TaskKey, due_ms: u64, err
         p.rewrite(id, from, Place { dead: true, key }, &mut record);
         return Ok(OpReply::Retried { dead: true });
     }
-    let key = TaskKey { due_ms: due_ms.min(DUE_MS_MAX).max(at.stamp_ms), sequence: key.sequence };
+    let key = TaskKey { due_ms: due_ms.min(DUE_MS_MAX).max(at.now_ms), sequence: key.sequence };
     record.asked_ms = 0;
     let row = p.rewrite(id, from, Place::live(key), &mut record);
     p.draft.effects.push(Effect::Added { namespace: at.namespace.clone(), key, row });

@@ -88,9 +88,14 @@ impl Store for MemoryStore {
     }
 }
 
-/// The bytes of an entry.
+/// The bytes of an entry of an older z4, whose one time was the stamp.
 pub fn entry(stamp_ms: u64, commands: Vec<Command>) -> Bytes {
-    encode_entry(&Entry { stamp_ms, commands })
+    encode_entry(&Entry { stamp_ms, now_ms: None, commands })
+}
+
+/// The bytes of an entry.
+pub fn entry_at((stamp_ms, now_ms): (u64, u64), commands: Vec<Command>) -> Bytes {
+    encode_entry(&Entry { stamp_ms, now_ms: Some(now_ms), commands })
 }
 
 /// A command.

@@ -15,8 +15,8 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, update: Update) -> Planned {
     let from = Place { dead, key };
     let revived = dead && update.revive;
     let due_ms = match update.due_ms {
-        Some(due_ms) => due_ms.max(at.stamp_ms),
-        None if revived => at.stamp_ms,
+        Some(due_ms) => due_ms.max(at.now_ms),
+        None if revived => at.now_ms,
         None => key.due_ms,
     };
     let to = Place { dead: dead && !update.revive, key: TaskKey { due_ms, sequence: key.sequence } };

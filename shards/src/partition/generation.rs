@@ -177,7 +177,7 @@ mod tests {
         let create =
             Create { request: None, due_ms: 5_000, asked_ms: None, sequence: 0, metadata, payload: Bytes::from_static(b"x") };
         let namespace = Namespace::new("a").expect("valid");
-        let entry = Entry { stamp_ms: index, commands: vec![Command { namespace, ops: vec![Op::Create(create)] }] };
+        let entry = Entry { stamp_ms: index, now_ms: None, commands: vec![Command { namespace, ops: vec![Op::Create(create)] }] };
         let position = LogPosition { term: 1, leader: 1, index };
         LogEntry { position, payload: LogPayload::Normal(encode_entry(&entry)) }
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::ids::PeerNumber;
+use crate::link::Reachability;
 use crate::runtime::{clock, executor, pace};
 use crate::shard::group::Group;
 use crate::shard::hand_over::LAG_MAX;
@@ -85,11 +86,15 @@ impl Arming {
 }
 
 impl Shard {
-    /// Members that are well as this peer sees it, itself included.
+    /// Members that are well as this peer sees it, itself included: connected for a while, with a clock that agrees.
     fn well(&self, now: Instant) -> BTreeSet<PeerNumber> {
         let (me, roster, table) = (self.me(), self.cluster.roster.borrow(), self.links.reach().table());
-        let connected = |peer| table.get(&peer).is_some_and(|r| r.links > 0 && now.duration_since(r.since) >= WELL_AFTER);
-        roster.present().map(|member| member.number).filter(|peer| *peer == me || connected(*peer)).collect()
+        let clocks = self.links.reach().clocks();
+        let right = |r: &Reachability| r.clock.is_none_or(|reading| clocks.agrees(reading));
+        let connected =
+            |peer| table.get(&peer).is_some_and(|r| r.links > 0 && now.duration_since(r.since) >= WELL_AFTER && right(r));
+        let well = |peer: &PeerNumber| if *peer == me { clocks.outside_ms() == 0 } else { connected(*peer) };
+        roster.present().map(|member| member.number).filter(well).collect()
     }
 
     /// Hands groups over that another peer should lead, if this is a time for it.

@@ -103,7 +103,8 @@ pub struct Batcher {
     resting: Cell<bool>,
     work: Notify,
     closed: Cell<bool>,
-    last_stamp_ms: Cell<u64>,
+    /// A stamp, and the monotonic time that belongs to it, milliseconds.
+    stamped: Cell<(u64, u64)>,
     held: Cell<bool>,
     pub(super) more: Notify,
 }
@@ -133,22 +134,27 @@ impl Batcher {
             resting: Cell::new(true),
             work: Notify::default(),
             closed: Cell::new(false),
-            last_stamp_ms: Cell::new(0),
+            stamped: Cell::default(),
             held: Cell::new(false),
             more: Notify::default(),
         })
     }
 
-    /// The leader's time, milliseconds: the clock, but never before what the group has already applied or stamped.
-    pub fn stamp_ms(&self) -> u64 {
-        let stamp = clock::wall_ms().max(self.last_stamp_ms.get());
-        self.last_stamp_ms.set(stamp);
-        stamp
+    /// A leadership begins: stamps go on from the last one that was applied, or from the time, which is later unless nobody led
+    /// for a moment or a clock was set back.
+    pub fn stamp_from(&self, last_stamp_ms: u64) {
+        let now_ms = self.links.reach().clocks().now_ms();
+        self.stamped.set((last_stamp_ms.max(now_ms), clock::monotonic_us() / 1_000));
     }
 
-    /// Stamps are not below this from now on.
-    pub fn stamp_at_least(&self, stamp_ms: u64) {
-        self.last_stamp_ms.set(self.last_stamp_ms.get().max(stamp_ms));
+    /// As long after the last one as the monotonic clock says: whatever becomes of the wall clock, what is remembered for a while is
+    /// not forgotten early.
+    fn stamp_ms(&self) -> u64 {
+        let (stamp_ms, then_ms) = self.stamped.get();
+        let mono_ms = clock::monotonic_us() / 1_000;
+        let stamp_ms = stamp_ms.saturating_add(mono_ms.saturating_sub(then_ms));
+        self.stamped.set((stamp_ms, mono_ms));
+        stamp_ms
     }
 
     pub(super) fn no_leader(&self) -> Rejection {
@@ -307,7 +313,8 @@ impl Batcher {
                 self.metrics.proposals_in_flight.observe(in_flight as f64);
                 self.metrics.batch_commands.observe(commands.len() as f64);
                 self.metrics.batch_bytes.observe(batch.bytes as f64);
-                let entry = Entry { stamp_ms: self.stamp_ms(), commands };
+                let now_ms = Some(self.links.reach().clocks().now_ms());
+                let entry = Entry { stamp_ms: self.stamp_ms(), now_ms, commands };
                 let bytes = encode_entry(&entry);
                 batch.commands = entry.commands;
                 let term = if let Route::Here { term } = route { term } else { 0 };

@@ -30,15 +30,15 @@ const BARRIER_AGAIN: Duration = Duration::from_millis(50);
 /// And whether the proposals of an earlier leadership are done, so often.
 const PROPOSALS_AGAIN: Duration = Duration::from_millis(5);
 
-/// What time it is for the delivery engine.
-pub(super) fn now() -> Now {
-    Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_us() / 1_000 }
-}
-
 /// Runs of the engine without a pause. One delivers a few thousand tasks at most; heartbeats must not wait for a whole backlog.
 const RUNS_AT_ONCE_MAX: usize = 2;
 
 impl Group {
+    /// What time it is for the delivery engine.
+    pub(super) fn now(&self) -> Now {
+        Now { wall_ms: self.now_ms(), mono_ms: clock::monotonic_us() / 1_000 }
+    }
+
     /// Starts to deliver, in the term in which this replica was elected, once everything that earlier leaders committed was applied.
     /// [`Group::follow`] ends it, also before it has begun.
     pub(super) async fn lead(self: Rc<Self>) {
@@ -66,7 +66,7 @@ impl Group {
         if self.engines.get() != attempt {
             return;
         }
-        self.batcher.stamp_at_least(stamp);
+        self.batcher.stamp_from(stamp);
         self.namespaces.set(namespaces);
         self.engines.set(attempt + 1);
         self.becoming.set(false);
@@ -138,7 +138,8 @@ impl Group {
             self.namespaces.set(namespaces);
         }
         if !run.effects.is_empty() {
-            self.with_engine(|engine| engine.applied(run.effects, clock::wall_ms()));
+            let now_ms = self.now_ms();
+            self.with_engine(|engine| engine.applied(run.effects, now_ms));
         }
     }
 
@@ -158,7 +159,7 @@ impl Group {
             match wake_at {
                 None => called.await,
                 Some(Wake { wall_ms, mono_ms }) => {
-                    let due_us = wall_ms.saturating_mul(1_000).saturating_sub(clock::wall_us());
+                    let due_us = wall_ms.saturating_mul(1_000).saturating_sub(self.links.reach().clocks().now_us());
                     let wait_us = due_us.min(mono_ms.saturating_mul(1_000).saturating_sub(clock::monotonic_us()));
                     if wait_us > 0 {
                         let sleep = executor::sleep(Duration::from_micros(wait_us));
@@ -187,8 +188,9 @@ impl Group {
             if !self.holds_lease() {
                 return;
             }
+            let now = self.now();
             let actions = match self.engine.borrow_mut().as_mut() {
-                Some(engine) => engine.run(now(), &mut rand::random::<f64>),
+                Some(engine) => engine.run(now, &mut rand::random::<f64>),
                 None => return,
             };
             if actions.is_empty() {
@@ -217,7 +219,7 @@ impl Group {
     }
 
     fn deliver(&self, consumer: ConsumerId, tasks: Vec<Delivered>) {
-        let now_ms = clock::wall_ms();
+        let now_ms = self.now_ms();
         let lateness = self.lateness.borrow();
         for task in tasks.iter().filter(|task| task.attempt == 1) {
             lateness.observe(now_ms.saturating_sub(task.key.due_ms) as f64 / 1e3);

@@ -176,6 +176,11 @@ impl Group {
         self.engine.borrow().is_some()
     }
 
+    /// The time, as a majority of the members' clocks have it.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.links.reach().clocks().now_ms()
+    }
+
     pub(super) fn no_leader(&self) -> Rejection {
         Rejection::NoLeader { group: self.id }
     }
@@ -202,7 +207,7 @@ impl Group {
     pub(super) fn submit_async_here(self: &Rc<Self>, mut command: Command) -> Result<Vec<Created>, Rejection> {
         let Route::Here { term } = self.batcher.route() else { return Err(self.no_leader()) };
         self.check_room(&command)?;
-        let stamp_ms = self.batcher.stamp_ms();
+        let now_ms = self.now_ms();
         let mut created = Vec::with_capacity(command.ops.len());
         for op in &mut command.ops {
             let Op::Create(create) = op else { continue };
@@ -211,9 +216,9 @@ impl Group {
                 self.exhausted(&error);
                 Rejection::Stopping
             })?;
-            create.due_ms = create.due_ms.max(stamp_ms);
+            create.due_ms = create.due_ms.max(now_ms);
             let id = TaskId { due_ms: create.due_ms, group: self.id, sequence: create.sequence };
-            created.push(Created { id, created_ms: stamp_ms, duplicate: false });
+            created.push(Created { id, created_ms: now_ms, duplicate: false });
         }
         let refused: Rc<RefCell<Option<Rejection>>> = Rc::default();
         let note = Rc::clone(&refused);

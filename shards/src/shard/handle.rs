@@ -413,6 +413,7 @@ impl Shards {
     pub fn set_roster(&self, roster: Roster) {
         let roster = Arc::new(roster);
         self.0.roster.store(Arc::clone(&roster));
+        self.0.reach.set_members(roster.present().map(|member| member.number).collect());
         self.for_each_shard(|| Message::Roster(Arc::clone(&roster)));
     }
 

@@ -152,7 +152,7 @@ impl Group {
             return self.list_leased(&query, view).await;
         }
         let mut filling = Filling::default();
-        let now_ms = clock::wall_ms();
+        let now_ms = self.now_ms();
         // What is due is not scheduled, and the other way round: neither is looked at for the other's sake.
         let soonest_ms = if query.state == Some(TaskState::Scheduled) { now_ms.saturating_add(1) } else { 0 };
         let start = |dead: bool| TaskKey::at(if dead { query.due_from_ms } else { query.due_from_ms.max(soonest_ms) });

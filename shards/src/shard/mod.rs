@@ -6,6 +6,9 @@ mod balance;
 mod batcher;
 #[cfg(test)]
 mod bounds_tests;
+#[cfg(test)]
+mod clock_tests;
+mod clock_watch;
 mod consumer;
 mod damage;
 mod delivering;

@@ -114,7 +114,7 @@ impl Group {
         let leased = self.engine.borrow().as_ref().is_some_and(|engine| engine.is_leased(row.key));
         match leased {
             true => TaskState::Leased,
-            false if row.key.due_ms > clock::wall_ms() => TaskState::Scheduled,
+            false if row.key.due_ms > self.now_ms() => TaskState::Scheduled,
             false => TaskState::Ready,
         }
     }

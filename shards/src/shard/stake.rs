@@ -8,7 +8,6 @@ use std::rc::{Rc, Weak};
 
 use crate::command::{Command, Op};
 use crate::ids::{Namespace, TaskId};
-use crate::shard::delivering;
 use crate::shard::delivery::{Claim, Engine, Finish};
 use crate::shard::group::Group;
 use crate::shard::queue::Stake;
@@ -71,7 +70,7 @@ impl Stake for EngineStake {
 
     fn over(&self, finish: Finish) {
         let Some(group) = self.group.upgrade().filter(|group| group.engines.get() == self.engine.get()) else { return };
-        let now = delivering::now();
+        let now = group.now();
         group.with_engine(|engine| match &self.what {
             What::Claims(claims) => claims.iter().for_each(|claim| engine.finished(*claim, finish, now)),
             What::Tasks(ids) => ids.iter().for_each(|id| engine.release(&self.namespace, *id, now.wall_ms)),

@@ -32,6 +32,7 @@ pub(super) fn options(dir: &Path, batch: BatchLimits) -> ShardOptions {
         delivery: delivery::Limits::default(),
         trim_bytes: 256 << 20,
         clock_skew_warn_ms: 500,
+        clock_skew_max_ms: 2_000,
         retention: Retention { retained_bytes: 64 << 20, held_bytes_max: 1 << 30 },
         metrics: Metrics::new("test").expect("metrics"),
         on_fatal: Arc::new(|what| eprintln!("fatal: {what}")),
@@ -121,6 +122,17 @@ pub(super) async fn three_on(dir: &Path, batch: BatchLimits, disks: &[Disk; 3]) 
         peer.shards.set_slots(&vec![GROUP; usize::from(SLOTS)]);
     }
     peers
+}
+
+/// One peer that leads [`GROUP`] alone.
+pub(super) async fn start_alone(dir: &Path) -> Peer {
+    let peer = Peer::start(1, dir).await;
+    peer.shards.open(GROUP, vec![(1, "peer-1:1".to_owned())]).await.expect("open");
+    peer.shards.set_slots(&vec![GROUP; usize::from(SLOTS)]);
+    let peers = [peer];
+    leader(&peers).await;
+    let [peer] = peers;
+    peer
 }
 
 /// Waits until one of the peers serves the group; returns its place.

@@ -62,7 +62,7 @@ impl Group {
         self.gauges.leased.set(leased as i64);
         self.gauges.ready.set(ready as i64);
         self.gauges.scheduled.set(totals.live.saturating_sub(leased + ready) as i64);
-        let age_ms = due.oldest_ms.map_or(0, |due_ms| clock::wall_ms().saturating_sub(due_ms));
+        let age_ms = due.oldest_ms.map_or(0, |due_ms| self.now_ms().saturating_sub(due_ms));
         self.gauges.oldest_due_age_seconds.set(age_ms as f64 / 1e3);
     }
 
@@ -87,8 +87,8 @@ impl Group {
 
     async fn count_some(&self, after: Option<Namespace>) -> Option<(DuePart, Duration)> {
         let view = self.read(|partition| Ok(partition.view())).await.ok()?;
-        let since = clock::monotonic();
-        let counted = executor::run_blocking(move || view.due(clock::wall_ms(), after.as_ref())).await;
+        let (since, now_ms) = (clock::monotonic(), self.now_ms());
+        let counted = executor::run_blocking(move || view.due(now_ms, after.as_ref())).await;
         Some((counted.ok()?.ok()?, since.elapsed()))
     }
 

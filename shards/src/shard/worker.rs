@@ -54,6 +54,8 @@ pub struct ShardOptions {
     pub trim_bytes: u64,
     /// A peer whose clock differs by more is named in the log, milliseconds.
     pub clock_skew_warn_ms: u64,
+    /// A peer whose clock is further than this from what a majority's clocks say goes by theirs and leads nothing, milliseconds.
+    pub clock_skew_max_ms: u64,
     /// What stays in the log after a trim, for followers that are behind.
     pub retention: Retention,
     /// Where measurements go.
@@ -82,6 +84,7 @@ pub struct Shard {
 impl Shard {
     /// A shard without groups yet, over an open log.
     pub fn new(index: usize, options: ShardOptions, log: Log, storage: Storage, reach: Reach) -> Rc<Self> {
+        reach.clocks().set_limit(options.clock_skew_max_ms);
         Rc::new(Shard {
             index,
             options,
@@ -104,6 +107,7 @@ impl Shard {
         executor::spawn(Rc::clone(&self).keep_up());
         executor::spawn(Rc::clone(&self).steer());
         executor::spawn(Rc::clone(&self).watch_quorums());
+        executor::spawn(Rc::clone(&self).watch_clock());
         let mut batch = Vec::with_capacity(MESSAGES_PER_TURN);
         while !self.stopping.get() && inbox.receive(&mut batch, MESSAGES_PER_TURN).await {
             self.options.metrics.mailbox_depth.observe(batch.len() as f64);

@@ -112,7 +112,7 @@ impl Writer {
     }
 
     fn op(&mut self, model: &Model, namespace: &Namespace, space: &Space, action: &Action) -> Option<Op> {
-        let stamp = model.stamp_ms;
+        let stamp = model.now_ms;
         let time = |due: &i64| stamp.saturating_add_signed(*due);
         let leased = |pick: &Index| {
             let live: Vec<_> =

@@ -23,6 +23,7 @@ pub(super) struct Space {
 pub(super) struct Model {
     pub(super) group: GroupId,
     pub(super) stamp_ms: u64,
+    pub(super) now_ms: u64,
     pub(super) spaces: BTreeMap<Namespace, Space>,
     /// Id, created, expires.
     requests: HashMap<RequestHash, (TaskId, u64, u64)>,
@@ -32,11 +33,12 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(group: GroupId) -> Self {
-        Model { group, stamp_ms: 0, spaces: BTreeMap::new(), requests: HashMap::new(), index: 0, assigned: 0 }
+        Model { group, stamp_ms: 0, now_ms: 0, spaces: BTreeMap::new(), requests: HashMap::new(), index: 0, assigned: 0 }
     }
 
-    pub(super) fn begin_entry(&mut self, index: u64, stamp_ms: u64) {
+    pub(super) fn begin_entry(&mut self, index: u64, stamp_ms: u64, now_ms: Option<u64>) {
         self.stamp_ms = self.stamp_ms.max(stamp_ms);
+        self.now_ms = now_ms.unwrap_or(self.stamp_ms);
         self.index = index;
         self.assigned = 0;
     }
@@ -88,7 +90,7 @@ impl Model {
     }
 
     fn run_op(&mut self, space: &mut Space, name: &Namespace, op: &Op) -> Result<OpReply, Refusal> {
-        let stamp = self.stamp_ms;
+        let now = self.now_ms;
         match op {
             Op::Create(create) => Ok(self.create(space, create)),
             Op::Ack { id, .. } => {
@@ -101,13 +103,13 @@ impl Model {
                 let found = space.tasks.get_mut(&key.sequence).filter(|task| task.key == *key && !task.dead);
                 let task = found.ok_or_else(|| Refusal::NotFound { namespace: name.clone(), id })?;
                 task.record.attempts += 1;
-                task.record.last_retry_ms = stamp;
+                task.record.last_retry_ms = now;
                 task.record.last_error = error.slice(..error.len().min(1024));
                 task.record.rewritten = true;
                 if task.record.attempts >= max_attempts {
                     task.dead = true;
                 } else {
-                    task.key.due_ms = stamp.max(*due_ms);
+                    task.key.due_ms = now.max(*due_ms);
                     space.row.low_water_ms = space.row.low_water_ms.min(task.key.due_ms);
                 }
                 Ok(OpReply::Retried { dead: task.dead })
@@ -128,7 +130,7 @@ impl Model {
             }
             Op::LowWater { due_ms } => {
                 let first = space.tasks.values().filter(|task| !task.dead).map(|task| task.key.due_ms).min();
-                let mark = stamp.min(*due_ms).min(first.unwrap_or(u64::MAX));
+                let mark = now.min(*due_ms).min(first.unwrap_or(u64::MAX));
                 space.row.low_water_ms = space.row.low_water_ms.max(mark);
                 Ok(OpReply::LowWater)
             }
@@ -141,7 +143,7 @@ impl Model {
                 }
                 let live = order.iter().filter(|(dead, _)| !dead).count();
                 if live < *limit as usize {
-                    space.row.low_water_ms = space.row.low_water_ms.max(stamp);
+                    space.row.low_water_ms = space.row.low_water_ms.max(now);
                 }
                 Ok(OpReply::Purged { removed: order.len() as u32 })
             }
@@ -162,12 +164,12 @@ impl Model {
 
     fn touch(&self, space: &mut Space) {
         if space.row.created_ms == 0 {
-            space.row.created_ms = self.stamp_ms;
+            space.row.created_ms = self.now_ms;
         }
     }
 
     fn create(&mut self, space: &mut Space, create: &Create) -> OpReply {
-        let stamp = self.stamp_ms;
+        let (stamp, now) = (self.stamp_ms, self.now_ms);
         if let Some((id, created_ms, expires_ms)) = create.request.and_then(|request| self.requests.get(&request))
             && *expires_ms > stamp
         {
@@ -177,15 +179,15 @@ impl Model {
             TaskKey { due_ms: create.due_ms, sequence: create.sequence }
         } else {
             self.assigned += 1;
-            TaskKey { due_ms: create.due_ms.max(stamp), sequence: self.index * 65_536 + self.assigned - 1 }
+            TaskKey { due_ms: create.due_ms.max(now), sequence: self.index * 65_536 + self.assigned - 1 }
         };
         let id = TaskId { due_ms: key.due_ms, group: self.group, sequence: key.sequence };
         if let Some(request) = create.request {
-            self.requests.insert(request, (id, stamp, stamp + space.row.settings.idempotency_window_ms));
+            self.requests.insert(request, (id, now, stamp + space.row.settings.idempotency_window_ms));
         }
         let record = TaskRecord {
             id_due_ms: key.due_ms,
-            created_ms: stamp,
+            created_ms: now,
             version: 1,
             metadata: create.metadata.clone(),
             payload: create.payload.clone(),
@@ -194,19 +196,19 @@ impl Model {
         space.tasks.insert(key.sequence, TaskRow { id, key, dead: false, record });
         space.row.low_water_ms = space.row.low_water_ms.min(key.due_ms);
         self.touch(space);
-        OpReply::Created(Created { id, created_ms: stamp, duplicate: false })
+        OpReply::Created(Created { id, created_ms: now, duplicate: false })
     }
 
     fn update(&mut self, space: &mut Space, name: &Namespace, update: &Update) -> Result<OpReply, Refusal> {
-        let stamp = self.stamp_ms;
+        let now = self.now_ms;
         find(space, name, update.id, update.expected_version)?;
         let space_row = &mut space.row;
         let task = space.tasks.get_mut(&update.id.sequence).expect("found");
         let was = (task.dead, task.key);
         if let Some(due_ms) = update.due_ms {
-            task.key.due_ms = stamp.max(due_ms);
+            task.key.due_ms = now.max(due_ms);
         } else if task.dead && update.revive {
-            task.key.due_ms = stamp;
+            task.key.due_ms = now;
         }
         if update.revive {
             task.dead = false;

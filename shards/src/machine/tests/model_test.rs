@@ -10,9 +10,9 @@ use proptest::prelude::*;
 
 use super::actions::{Plot, Writer, plots};
 use super::model::Model;
-use crate::command::{Op, Reply};
+use crate::command::{Entry, Op, Reply, encode_entry};
 use crate::ids::{GroupId, Namespace, TaskKey};
-use crate::machine::testing::{MemoryStore, entry};
+use crate::machine::testing::MemoryStore;
 use crate::machine::{Effect, Machine, Totals, find_task, keys};
 
 const GROUP: GroupId = GroupId(3);
@@ -47,7 +47,9 @@ pub(super) fn write(plots: &[Plot], mut entry_done: impl FnMut(&Model, u64, Byte
     let mut clock_ms = START_MS;
     for (index, (step_ms, commands)) in (1u64..).zip(plots) {
         clock_ms = clock_ms.saturating_add_signed(*step_ms);
-        model.begin_entry(index, clock_ms);
+        // Every third entry is an older z4's; the time of the others is now before the stamp, now after it.
+        let now_ms = [None, Some(clock_ms.saturating_sub(700)), Some(clock_ms + 5_000)][index as usize % 3];
+        model.begin_entry(index, clock_ms, now_ms);
         writer.begin_entry(&model);
         let mut done = Vec::new();
         for (name, actions) in commands {
@@ -56,7 +58,8 @@ pub(super) fn write(plots: &[Plot], mut entry_done: impl FnMut(&Model, u64, Byte
                 done.push((command, reply));
             }
         }
-        let bytes = entry(clock_ms, done.iter().map(|(command, _)| command.clone()).collect());
+        let commands = done.iter().map(|(command, _)| command.clone()).collect();
+        let bytes = encode_entry(&Entry { stamp_ms: clock_ms, now_ms, commands });
         entry_done(&model, index, bytes, &done);
     }
 }

@@ -6,7 +6,7 @@ use crate::command::{
     Before, Command, Create, Created, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, Update,
 };
 use crate::ids::{DUE_MS_MAX, GroupId, Namespace, RequestHash, TaskId, TaskKey};
-use crate::machine::testing::{MemoryStore, command, create, entry};
+use crate::machine::testing::{MemoryStore, command, create, entry, entry_at};
 use crate::machine::{ApplyError, Effect, Machine, Outcome, RESERVED_SEQUENCE, Totals, find_task, keys, namespace, registry};
 
 const GROUP: GroupId = GroupId(1);
@@ -35,16 +35,31 @@ impl Replica {
         self.entry(stamp_ms, vec![command("a", ops)]).replies.remove(0)
     }
 
+    /// The same by a leader whose clock is not the stamp.
+    fn run_at(&mut self, times: (u64, u64), ops: Vec<Op>) -> Reply {
+        self.index += 1;
+        let entry = entry_at(times, vec![command("a", ops)]);
+        self.machine.apply(&mut self.store, self.index, &entry).expect("applies").replies.remove(0)
+    }
+
     fn created(&mut self, stamp_ms: u64, op: Op) -> Created {
-        match self.run(stamp_ms, vec![op]).expect("created").remove(0) {
-            OpReply::Created(created) => created,
-            other => panic!("{other:?}"),
-        }
+        created(self.run(stamp_ms, vec![op]))
+    }
+
+    fn created_at(&mut self, times: (u64, u64), op: Op) -> Created {
+        created(self.run_at(times, vec![op]))
     }
 
     fn low_water_ms(&self) -> u64 {
         let row = &self.store.rows()[&keys::namespace(&command("a", vec![]).namespace)];
         namespace::decode(row).expect("a row").low_water_ms
+    }
+}
+
+fn created(reply: Reply) -> Created {
+    match reply.expect("created").remove(0) {
+        OpReply::Created(created) => created,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -67,6 +82,29 @@ fn ids_come_from_index_and_position() {
     let created = |id| Ok(vec![OpReply::Created(Created { id, created_ms: 100, duplicate: false })]);
     assert_eq!(outcome.replies, vec![created(id(100, 0)), created(id(900, 1))]);
     assert_eq!(replica.machine.totals(), Totals { live: 2, dead: 0 });
+}
+
+/// One entry with a clock an hour ahead, and the clock is set right: what is due now is due now, the times that people see are right,
+/// and nothing that is remembered is forgotten early or for ever.
+#[test]
+fn a_clock_that_was_ahead_puts_off_nothing() {
+    const HOUR: u64 = 3_600_000;
+    let mut replica = Replica::new(GROUP);
+    replica
+        .run(10, vec![Op::Configure(SettingsPatch { idempotency_window_ms: Some(1_000), ..Default::default() })])
+        .expect("set");
+    replica.created(HOUR, create(0, b""));
+    let first = replica.created_at((HOUR, 100), requested("a", "x", 0));
+    assert_eq!((first.id.due_ms, first.created_ms), (100, 100));
+    let retried = replica.run_at((HOUR, 120), vec![Op::Retry { key: first.id.home(), due_ms: 120, error: Bytes::new() }]);
+    assert_eq!(retried, Ok(vec![OpReply::Retried { dead: false }]));
+    let moved = replica.run_at((HOUR, 130), vec![Op::Update(Update { due_ms: Some(0), ..change(first.id) })]).expect("updated");
+    let [OpReply::Updated(row)] = &moved[..] else { panic!("{moved:?}") };
+    assert_eq!((row.key.due_ms, row.record.last_retry_ms), (130, 120));
+    let again = Created { duplicate: true, ..first };
+    assert_eq!(replica.created_at((HOUR + 999, 1_099), requested("a", "x", 0)), again);
+    assert!(!replica.created_at((HOUR + 1_000, 1_100), requested("a", "x", 0)).duplicate);
+    assert_eq!(replica.machine.last_stamp_ms(), HOUR + 1_000);
 }
 
 /// A leader whose clock went back stamps lower; the machine's time does not go back with it.

@@ -12,7 +12,7 @@ use crate::shard::api::Rejection;
 
 /// Commands, as an entry whose stamp means nothing.
 pub fn put_commands(commands: Vec<Command>) -> (Bytes, Vec<Command>) {
-    let entry = Entry { stamp_ms: 0, commands };
+    let entry = Entry { stamp_ms: 0, now_ms: None, commands };
     (encode_entry(&entry), entry.commands)
 }
 
