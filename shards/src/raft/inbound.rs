@@ -1,12 +1,13 @@
 //! What another replica of the group asks of this one.
 
 use futures_channel::oneshot;
+use openraft::async_runtime::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use z4_proto::peer::{self, Failure, failure};
 
 use super::replica::Replica;
 use super::types::TypeConfig;
-use super::wire;
+use super::{sane, wire};
 use crate::link::Body;
 use crate::runtime::{clock, executor};
 
@@ -16,17 +17,34 @@ impl Replica {
         let replica = self.clone();
         // A new task runs at once until it first waits: that is when the append is with the replica.
         executor::spawn(async move {
-            let body = match body {
+            let body = match replica.check(body) {
                 Body::Append(request) => replica.append(request).await,
                 Body::Ballot(ballot) => replica.ballot(&ballot).await,
                 Body::Transfer(request) => replica.take_over(&request).await,
                 step @ (Body::SnapshotBegin(_) | Body::SnapshotChunk(_) | Body::SnapshotEnd(_)) => {
                     replica.receiver.take(&replica, step).await
                 }
+                refused @ Body::Failure(_) => refused,
                 _ => invalid("no request to a replica"),
             };
             let _ = answer.send(body);
         });
+    }
+
+    /// The request, or why no replica can have sent it.
+    fn check(&self, body: Body) -> Body {
+        let (term, has_log) = {
+            let metrics = self.raft.metrics();
+            let m = metrics.borrow_watched();
+            (m.current_term, m.last_log_index.is_some())
+        };
+        match sane::check(&body, sane::term_max(term, has_log)) {
+            Ok(()) => body,
+            Err(error) => {
+                tracing::warn!(group = %self.group, %error, "a peer sent what no replica sends; nothing of it was taken");
+                invalid(&error.to_string())
+            }
+        }
     }
 
     async fn append(&self, request: peer::Append) -> Body {

@@ -10,6 +10,7 @@ mod network;
 mod rebuild;
 mod replica;
 mod retention;
+mod sane;
 mod snapshot_receive;
 mod snapshot_send;
 mod standing;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use openraft::AnyError;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::impls::BasicNode;
@@ -15,7 +15,7 @@ use z4_proto::peer::{Appended, Failure};
 use super::retention::{Outrun, Sending};
 use super::standing::Followers;
 use super::types::{RaftVote, Snapshot, SnapshotData, TypeConfig};
-use super::{snapshot_send, wire};
+use super::{sane, snapshot_send, wire};
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, LinkError, Links};
 use crate::runtime::pace;
@@ -83,14 +83,16 @@ impl ReplicaLink {
         wire::appended(answer).map_err(|e| network_error(AnyError::new(&e)))
     }
 
-    async fn ask(&self, body: Body, within: Duration) -> Result<Body, RPCError<TypeConfig>> {
-        answered(self.links.ask(self.target, self.group, body, within).await)
+    /// Asks as a replica of this term.
+    async fn ask(&self, term: u64, body: Body, within: Duration) -> Result<Body, RPCError<TypeConfig>> {
+        answered(self.links.ask(self.target, self.group, body, within).await, term)
     }
 }
 
-/// An answer, unless it says that nothing was done.
-fn answered(answer: Result<Body, LinkError>) -> Result<Body, RPCError<TypeConfig>> {
+/// An answer to a replica of this term, unless it says that nothing was done, or what no replica says.
+fn answered(answer: Result<Body, LinkError>, term: u64) -> Result<Body, RPCError<TypeConfig>> {
     match answer {
+        Ok(body) if sane::check(&body, sane::term_max(term, true)).is_err() => Err(unexpected()),
         Ok(Body::Failure(Failure { text, .. })) => Err(network_error(AnyError::error(text))),
         Ok(body) => Ok(body),
         Err(e) if e.was_not_sent() => Err(RPCError::Unreachable(Unreachable::new(&e))),
@@ -114,7 +116,8 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
         request: AppendEntriesRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Body::Append(wire::put_append(request)), APPEND_MAX).await? {
+        let term = request.vote.leader_id.term;
+        match self.ask(term, Body::Append(wire::put_append(request)), APPEND_MAX).await? {
             Body::Appended(answer) => Ok(match self.appended(&answer)? {
                 Ok(at) => AppendEntriesResponse::PartialSuccess(at),
                 Err(StreamAppendError::Conflict(_)) => AppendEntriesResponse::Conflict,
@@ -137,19 +140,20 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
         let (links, target, group, beats) = (self.links.clone(), self.target, self.group, self.beats);
         let beat_max = option.hard_ttl();
         let sent = input.then(move |request| {
-            let links = links.clone();
+            let (links, term) = (links.clone(), request.vote.leader_id.term);
             async move {
                 if beats && request.entries.is_empty() {
                     let answer = links.beat(target, group, wire::put_append(request), beat_max);
-                    return futures_util::future::Either::Left(answer);
+                    return futures_util::future::Either::Left(answer.map(move |answer| answered(answer, term)));
                 }
                 links.room(target).await;
                 let body = Body::Append(wire::put_append(request));
-                futures_util::future::Either::Right(links.post(target, group, body, APPEND_MAX))
+                let answer = links.post(target, group, body, APPEND_MAX);
+                futures_util::future::Either::Right(answer.map(move |answer| answered(answer, term)))
             }
         });
         let (outrun, followers) = (self.outrun.clone(), self.followers.clone());
-        let answers = sent.buffered(APPENDS_IN_FLIGHT).map(move |answer| match answered(answer)? {
+        let answers = sent.buffered(APPENDS_IN_FLIGHT).map(move |answer| match answer? {
             // What it says is learned again, behind the snapshot.
             Body::Appended(_) if !beats && outrun.take(target) => {
                 Err(network_error(AnyError::error("the entries that it needs next are to be purged")))
@@ -195,7 +199,8 @@ impl RaftNetworkV2<TypeConfig> for ReplicaLink {
         request: TransferLeaderRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Body::Transfer(wire::put_transfer(&request)), APPEND_MAX).await? {
+        let term = request.from_leader().leader_id.term;
+        match self.ask(term, Body::Transfer(wire::put_transfer(&request)), APPEND_MAX).await? {
             Body::Transferred(answer) if answer.refused.is_empty() => Ok(Ok(())),
             Body::Transferred(answer) => Err(network_error(AnyError::error(answer.refused))),
             _ => Err(unexpected()),
@@ -213,7 +218,8 @@ impl ReplicaLink {
         request: &VoteRequest<TypeConfig>,
         pre: bool,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Body::Ballot(wire::put_ballot(request, pre)), pace::stretch(VOTE_MAX)).await? {
+        let term = request.vote.leader_id.term;
+        match self.ask(term, Body::Ballot(wire::put_ballot(request, pre)), pace::stretch(VOTE_MAX)).await? {
             Body::Vote(answer) => wire::voted(&answer).map_err(|e| network_error(AnyError::new(&e))),
             _ => Err(unexpected()),
         }
