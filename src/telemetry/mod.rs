@@ -4,3 +4,4 @@ pub mod endpoint;
 pub mod health;
 pub mod log;
 mod proc;
+mod sparing;
