@@ -164,7 +164,9 @@ mod tests {
         let roster = Roster { cluster: "c".into(), members: vec![member(1), member(2)], ..Roster::default() };
         let reach = |_| Some(Reachability { links, ..Reachability::default() });
         let me = Me { number: Some(1), id: "p1".into(), ..Me::default() };
-        let info = cluster_info(me, Seen { roster: &roster, reach: &reach, groups: vec![info] });
+        let clocks = Clocks::default();
+        let seen = Seen { roster: &roster, reach: &reach, groups: vec![info], clocks: &clocks };
+        let info = cluster_info(me, seen);
         (info.leader_address, info.groups[0].leader.clone())
     }
 

@@ -9,11 +9,13 @@ use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, unfold};
 use tonic::Status;
 use z4_proto as proto;
 use z4_shards::ids::Namespace;
+use z4_shards::runtime::clock;
 use z4_shards::shard::api::{Delivered, Settle, Settled, Verdict};
 
 use super::consume::Source;
@@ -24,6 +26,9 @@ use super::services::Context;
 /// How many tasks may be on their way to one client, unacknowledged.
 const CREDIT: u32 = 1_024;
 
+/// No lease lasts longer, as far as this stream cares.
+const LEFT_MAX: Duration = Duration::from_secs(366 * 86_400);
+
 type Settling = Pin<Box<dyn Future<Output = u32>>>;
 
 /// A task stream at work.
@@ -32,7 +37,8 @@ struct Streaming<D, S> {
     namespace: Namespace,
     source: D,
     settle: S,
-    batch: VecDeque<Delivered>,
+    /// Each with the moment at which its lease ends, by the monotonic clock: the wall clock may be set meanwhile.
+    batch: VecDeque<(Instant, Delivered)>,
     /// The task that was given out last: it is acknowledged when the next one is asked for.
     last: Option<Settle>,
     passed: Vec<Settle>,
@@ -77,9 +83,9 @@ where
     async fn step(&mut self) -> Option<Result<proto::Task, Status>> {
         loop {
             self.passed.extend(self.last.take());
-            while let Some(delivered) = self.batch.pop_front() {
+            while let Some((lease_ends, delivered)) = self.batch.pop_front() {
                 self.source.sent(1);
-                if delivered.deadline_ms <= (self.context.now_ms)() {
+                if lease_ends <= clock::monotonic() {
                     // The client was too slow: another consumer has it by now.
                     self.source.add_credit(1);
                     continue;
@@ -90,7 +96,11 @@ where
             }
             self.runs.flush();
             self.acknowledge();
-            self.batch = self.next_batch().await?.into();
+            let taken = self.next_batch().await?;
+            let (now, now_ms) = (clock::monotonic(), (self.context.now_ms)());
+            let left = |d: &Delivered| Duration::from_millis(d.deadline_ms.saturating_sub(now_ms)).min(LEFT_MAX);
+            let lease_ends = |d: &Delivered| now + left(d);
+            self.batch = taken.into_iter().map(|delivered| (lease_ends(&delivered), delivered)).collect();
         }
     }
 

@@ -9,4 +9,6 @@ pub mod ready;
 pub mod side_thread;
 pub mod space;
 pub mod stop;
+#[cfg(debug_assertions)]
+pub mod test_clock;
 pub mod text_file;

@@ -77,6 +77,11 @@ pub enum Command {
     /// Reads, changes, lists and purges namespaces
     #[command(subcommand)]
     Namespace(NamespaceCommand),
+    /// Has what a clock that was ahead put off be due now
+    ///
+    /// A peer of an older version whose clock was ahead, were it for a moment, put off everything in its groups that was due at once. What
+    /// was scheduled on purpose is not touched.
+    RepairClock(RepairClockArgs),
     /// Prints a user's line for the file that a peer's --sql-users names; the password comes from stdin, or is asked for
     ///
     /// The line holds the password's hashes for mysql_native_password and caching_sha2_password. No peer is asked.
@@ -88,6 +93,13 @@ pub struct SqlUserArgs {
     /// The user's name: 1 to 32 characters, no colon
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RepairClockArgs {
+    /// The namespaces to repair; all of them when none is named
+    #[arg(value_name = "NAMESPACE")]
+    pub namespaces: Vec<String>,
 }
 
 /// The form of the answers.

@@ -17,6 +17,7 @@ mod members;
 mod namespace;
 mod output;
 mod progress;
+mod repair_clock;
 pub mod rfc3339;
 mod sql_user;
 mod task;
@@ -90,6 +91,7 @@ async fn dispatch(args: Args) -> Result<(), ToolError> {
         }
         Command::Consume(options) => consume::execute(&client, &mut out, options).await,
         Command::Namespace(command) => namespace::execute(&client, &mut out, command).await,
+        Command::RepairClock(repair) => repair_clock::execute(&client, &mut out, repair.namespaces).await,
         // Done above: it needs no client.
         Command::SqlUser(_) => Ok(()),
     }

@@ -6,6 +6,7 @@
 mod harness;
 
 mod catching_up;
+mod clocks;
 mod damage;
 mod emptied;
 mod failover;

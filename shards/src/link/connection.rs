@@ -33,6 +33,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(4);
 const FRAMES_PER_TURN: usize = 512;
 const PAUSE: Duration = Duration::from_micros(20);
 
+/// A link over which something came within this is not given up for another one: the other end answers once in [`PING`].
+const LIVING: Duration = Duration::from_millis(2_500);
+
 /// How often the other end is asked whether it lives.
 const PING: Duration = Duration::from_secs(1);
 
@@ -127,6 +130,11 @@ impl Connection {
             self.crowded.borrow_mut().push(tx);
             let _ = rx.await;
         }
+    }
+
+    /// The other end was there just now.
+    pub(super) fn is_living(&self) -> bool {
+        self.closed.borrow().is_none() && clock::monotonic().duration_since(self.heard.get()) < LIVING
     }
 
     /// Ends the connection: whoever waits for an answer hears that it is lost.

@@ -74,9 +74,17 @@ impl Links {
     }
 
     /// Takes over a connection whose ends know each other. An older one from the same shard of that peer is closed: its other end
-    /// has given it up, or it would not have made a new one.
+    /// has given it up, or it would not have made a new one. But one that was heard just now was not given up: then it is the new one
+    /// that is closed, whoever made it.
     pub fn adopt(&self, established: Established) {
         let peer = established.peer;
+        let same = |link: &Rc<Connection>| link.remote_shard == established.remote_shard;
+        let living =
+            self.0.peers.borrow().get(&peer).is_some_and(|links| links.iter().any(|link| same(link) && link.is_living()));
+        if living {
+            tracing::info!(peer, "a second connection was closed: the link that there is lives");
+            return;
+        }
         let connection = match Connection::start(established, self) {
             Ok(connection) => connection,
             Err(error) => {

@@ -51,7 +51,8 @@ fn step(peer: &Peer, ms: i64) {
 }
 
 async fn create(peer: &Peer, due_ms: u64) -> Created {
-    let create = Create { request: None, due_ms, asked_ms: None, sequence: 0, metadata: Bytes::from_static(&[0]), payload: Bytes::new() };
+    let create =
+        Create { request: None, due_ms, asked_ms: None, sequence: 0, metadata: Bytes::from_static(&[0]), payload: Bytes::new() };
     let command = Command { namespace: name(), ops: vec![Op::Create(create)] };
     match peer.shards.submit(command).await.expect("made").value[..] {
         [OpReply::Created(created)] => created,
@@ -198,6 +199,7 @@ fn a_lone_peer_follows_its_clock_both_ways() {
         let op = Op::Create(Create {
             request: None,
             due_ms: 0,
+            asked_ms: None,
             sequence: 0,
             metadata: Bytes::from_static(&[0]),
             payload: Bytes::new(),

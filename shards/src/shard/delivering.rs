@@ -309,7 +309,7 @@ impl Group {
         match here {
             Some(()) => self.claim_for(consumer, held),
             None => {
-                self.relays.holdings.borrow_mut().add(consumer, held, now().mono_ms);
+                self.relays.holdings.borrow_mut().add(consumer, held, self.now().mono_ms);
                 self.relay(consumer);
             }
         }

@@ -14,7 +14,6 @@ use crate::link::Body;
 use crate::raft::Replica;
 use crate::runtime::clock;
 use crate::shard::api::Rejection;
-use crate::shard::delivering::now;
 use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate};
 use crate::shard::group::Group;
 use crate::shard::members::MoveError;
@@ -49,7 +48,7 @@ pub(super) struct Estates {
 impl Group {
     /// Stops to deliver and leaves what it knows of leases to `to`. Must be followed by a transfer, or by [`Group::lead`].
     pub(super) async fn bequeath(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
-        let estate = self.engine.borrow().as_ref().map(|engine| engine.estate(now())).unwrap_or_default();
+        let estate = self.engine.borrow().as_ref().map(|engine| engine.estate(self.now())).unwrap_or_default();
         let index = replica.status().last_log_index;
         let parts = wire::put_estate(index.unwrap_or(0), &estate);
         self.step_aside();
@@ -106,8 +105,8 @@ impl Group {
         });
         let inherits = left.is_some();
         match left {
-            Some(left) => engine.inherit(left.estate, now()),
-            None => engine.await_claims(now()),
+            Some(left) => engine.inherit(left.estate, self.now()),
+            None => engine.await_claims(self.now()),
         }
         inherits
     }
@@ -117,7 +116,7 @@ impl Group {
         let here: HashSet<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
         let mut holdings = self.relays.holdings.borrow_mut();
         for (consumer, held) in engine.holdings().filter(|(consumer, _)| here.contains(consumer)) {
-            holdings.add(consumer, [held], now().mono_ms);
+            holdings.add(consumer, [held], self.now().mono_ms);
         }
     }
 
@@ -152,7 +151,7 @@ impl Group {
                 let claimed = match rows {
                     Some(Ok(rows)) if group.engines.get() == engine => group.with_engine(|engine| {
                         let claim = |((namespace, task, token), row): (&Held, &Option<TaskRow>)| {
-                            engine.claim(namespace, (*task, *token), row.as_ref(), consumer, now())
+                            engine.claim(namespace, (*task, *token), row.as_ref(), consumer, group.now())
                         };
                         asked.iter().zip(&rows).map(claim).collect()
                     }),

@@ -11,7 +11,7 @@ use crate::command::TaskRow;
 use crate::ids::TaskKey;
 use crate::link::Body;
 use crate::partition::{ListPage, ListRange, PartitionError, View};
-use crate::runtime::{clock, executor};
+use crate::runtime::executor;
 use crate::shard::api::{Consistency, ListCursor, ListQuery, Rejection, TaskPage, TaskState, TaskView};
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;

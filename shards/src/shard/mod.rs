@@ -62,6 +62,8 @@ mod remote_tests;
 mod replication_tests;
 mod room;
 mod route_watch;
+#[cfg(test)]
+mod second_link_tests;
 mod served;
 pub mod serving;
 mod settling;

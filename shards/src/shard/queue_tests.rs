@@ -71,7 +71,7 @@ fn no_entry_is_larger_than_the_log_takes() {
     (0..12).for_each(|_| assert_eq!(push(&queue, &limits, creates("a", 1_000, 3_000)), None));
     let mut entries = 0;
     while let (Some(batch), _) = queue.pop_batch(&limits) {
-        let bytes = encode_entry(&Entry { stamp_ms: u64::MAX, commands: batch.commands });
+        let bytes = encode_entry(&Entry { stamp_ms: u64::MAX, now_ms: Some(u64::MAX), commands: batch.commands });
         assert!(bytes.len() <= ENTRY_BYTES_MAX, "an entry of {} bytes", bytes.len());
         entries += 1;
     }

@@ -13,7 +13,6 @@ use crate::ids::Namespace;
 use crate::link::Body;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Rejection, Settle, SettleError, Settled, Verdict};
-use crate::shard::delivering::now;
 use crate::shard::delivery::{Claim, Claimed, ConsumerId, Step};
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;
@@ -153,7 +152,7 @@ impl Group {
 
     /// Tells the engine. What it answers at once is settled.
     fn say(&self, namespace: &Namespace, settles: &[Settle], open: &[usize], settled: &mut [Settled]) -> Round {
-        let (mut round, now) = (Round::default(), now());
+        let (mut round, now) = (Round::default(), self.now());
         for i in open.iter().copied() {
             let step = match self.engine.borrow_mut().as_mut() {
                 Some(engine) => engine.settle(namespace, &settles[i], now, rand::random()),

@@ -147,7 +147,7 @@ impl Model {
                 }
                 Ok(OpReply::Purged { removed: order.len() as u32 })
             }
-            Op::PurgeFrom { from, limit } => Ok(purge_from(space, stamp, *from, *limit as usize)),
+            Op::PurgeFrom { from, limit } => Ok(purge_from(space, now, *from, *limit as usize)),
             Op::DropNamespace => {
                 let existed = space.row.created_ms != 0;
                 let dead = space.tasks.values().filter(|task| task.dead).count() as u64;

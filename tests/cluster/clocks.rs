@@ -1,0 +1,124 @@
+//! Three peers, and the clock of the one that leads is set wrong while they work.
+//!
+//! What would be wrong: a task that comes early or hours late, one that is due and shown as scheduled, a peer that leads on with a clock
+//! that nobody shares and does not say so.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+use z4_proto::TaskState;
+
+use crate::harness::cluster::Cluster;
+use crate::harness::members::info;
+use crate::harness::wait::until;
+use crate::harness::{ConsumeStream, create, due_at, due_ms, http, now_ms};
+
+const MINUTE: u64 = 60_000;
+const HOUR: i64 = 3_600_000;
+
+/// Where the peers' clocks are told how wrong they are.
+struct Clocks(TempDir);
+
+impl Clocks {
+    fn new() -> Clocks {
+        Clocks(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn set(&self, id: &str, wrong_by_ms: i64) {
+        // Whole or not at all: the peer reads at any time.
+        let draft = self.0.path().join("draft");
+        fs::write(&draft, wrong_by_ms.to_string()).expect("written");
+        fs::rename(&draft, self.0.path().join(id)).expect("renamed");
+    }
+}
+
+async fn the_leaders_clock_is_set_wrong(by_ms: i64) {
+    let clocks = Clocks::new();
+    let dir = clocks.0.path().to_str().expect("text").to_owned();
+    let cluster = Cluster::of_three(&[("TEST_Z4_CLOCK_DIR", &dir)]).await;
+    let (namespace, other_namespace) = (cluster.namespace_of(1, "a").await, cluster.namespace_of(1, "b").await);
+    let wrong = cluster.leader(1).await;
+    let other = cluster.ids().into_iter().find(|id| *id != wrong).expect("three");
+    let client = cluster.client(&other);
+    let mut consumer = ConsumeStream::open(&client, &[&namespace], 100).await;
+    let later = client.created(due_at(&namespace, "later", now_ms() + 30 * MINUTE)).await;
+    let soon_ms = now_ms() + 15_000;
+    client.created(due_at(&namespace, "soon", soon_ms)).await;
+
+    clocks.set(&wrong, by_ms);
+    let seen = until("the peer says that its clock is wrong", async || {
+        let seen = info(&cluster.client(&wrong)).await;
+        (seen.clock_outside_ms != 0).then_some(seen.clock_outside_ms)
+    })
+    .await;
+    assert!(seen.abs_diff(by_ms) < MINUTE, "{seen}");
+    until("it leads nothing", async || {
+        info(&cluster.client(&wrong)).await.groups.iter().all(|group| !group.serves).then_some(())
+    })
+    .await;
+    let told = info(&client).await.members.into_iter().find(|member| member.id == wrong).expect("a member");
+    assert!((told.clock_outside_ms - by_ms as f64).abs() < MINUTE as f64, "and the others say so, too: {told:?}");
+
+    // Sent to the peer with the wrong clock.
+    let sudden = cluster.client(&wrong).created(create(&other_namespace, "sudden")).await;
+    assert!(due_ms(&sudden).abs_diff(now_ms()) < MINUTE, "{sudden:?}");
+    let read = cluster.client(&wrong).get(&other_namespace, &sudden.id).await.expect("it is there");
+    assert_eq!(read.state(), sudden.state(), "what is created as ready is read as ready");
+    let (_, metrics) =
+        http::get(&cluster.members.iter().find(|m| m.id == wrong).expect("one").peer.metrics_address(), "/metrics").await;
+    assert!(metrics.lines().any(|line| line == "z4_clock_outside 1"), "{metrics}");
+
+    let delivery = consumer.next().await;
+    assert!(now_ms() >= soon_ms, "not early");
+    assert_eq!(delivery.task.expect("a task").payload, "soon", "and not the one that is due later");
+    assert!(due_ms(&later) > now_ms());
+    clocks.set(&wrong, 0);
+    until("its clock is right again", async || (info(&cluster.client(&wrong)).await.clock_outside_ms == 0).then_some(())).await;
+    drop(clocks);
+}
+
+#[tokio::test]
+async fn a_leader_an_hour_ahead_makes_nothing_early_and_leads_no_more() {
+    the_leaders_clock_is_set_wrong(HOUR).await;
+}
+
+#[tokio::test]
+async fn a_leader_an_hour_behind_makes_nothing_late_and_leads_no_more() {
+    the_leaders_clock_is_set_wrong(-HOUR).await;
+}
+
+/// How many tasks `z4t repair-clock` says that it has moved.
+fn repair(target: &str) -> u64 {
+    let z4t = Command::new(env!("CARGO_BIN_EXE_z4t")).args(["--target", target, "repair-clock"]).output().expect("z4t runs");
+    assert!(z4t.status.success(), "{}", String::from_utf8_lossy(&z4t.stderr));
+    let last = String::from_utf8_lossy(&z4t.stdout).lines().last().unwrap_or_default().to_owned();
+    let told: serde_json::Value = serde_json::from_str(&last).expect("JSON, into a pipe");
+    told["moved"].as_u64().expect("a number")
+}
+
+/// Story: a lone peer has nobody to ask and believes its clock. What was created while that was ahead waits for a time that is yet to
+/// come; an operator has it be due now, and nothing else.
+#[tokio::test]
+async fn what_a_clock_put_off_is_repaired_and_nothing_else() {
+    let clocks = Clocks::new();
+    let dir = clocks.0.path().to_str().expect("text").to_owned();
+    let cluster = Cluster::of_one(&[("TEST_Z4_CLOCK_DIR", &dir)]).await;
+    let (client, target) = (cluster.client("peer-1"), cluster.members[0].peer.address());
+    let on_purpose = client.created(due_at("a", "later", now_ms() + 30 * MINUTE)).await;
+    clocks.set("peer-1", HOUR);
+    let put_off = until("the clock is ahead", async || {
+        let task = client.created(create("a", "now")).await;
+        (due_ms(&task) > now_ms() + 30 * MINUTE).then_some(task)
+    })
+    .await;
+    clocks.set("peer-1", 0);
+    until("the clock is right", async || (due_ms(&client.created(create("b", "now")).await) < now_ms() + MINUTE).then_some(()))
+        .await;
+    assert_eq!(client.get("a", &put_off.id).await.expect("there").state(), TaskState::Scheduled);
+    assert!(repair(&target) > 0);
+    assert_eq!(client.get("a", &put_off.id).await.expect("there").state(), TaskState::Ready);
+    let kept = client.get("a", &on_purpose.id).await.expect("there");
+    assert_eq!((due_ms(&kept), kept.state()), (due_ms(&on_purpose), TaskState::Scheduled));
+    assert_eq!(repair(&target), 0, "there is nothing to repair any more");
+}
