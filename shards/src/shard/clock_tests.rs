@@ -29,7 +29,7 @@ async fn cluster(dir: &std::path::Path) -> Vec<Peer> {
     let peers = three(dir).await;
     let member = |number: u64| Member { number, id: format!("p{number}"), address: format!("peer-{number}:1"), removed: false };
     for peer in &peers {
-        peer.shards.set_roster(Roster { cluster: "test".into(), members: (1..=3).map(member).collect() });
+        peer.shards.set_roster(Roster { cluster: "test".into(), members: (1..=3).map(member).collect(), ..Roster::default() });
     }
     for peer in &peers {
         until("every clock is measured", async || {

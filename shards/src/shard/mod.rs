@@ -70,6 +70,8 @@ mod settling;
 mod stake;
 mod steering;
 #[cfg(test)]
+mod strange_frames_tests;
+#[cfg(test)]
 mod testing;
 mod upkeep;
 mod views;
