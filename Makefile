@@ -15,7 +15,7 @@ help: ## List the targets
 build: ## Build z4 and z4t for use on this machine, quickly
 	$(CARGO) build --release --locked --bin z4 --bin z4t
 
-dist: ## Build z4 and z4t for packages and measurements: takes twice as long, runs a little faster; in target/dist
+dist: ## Build z4 and z4t for packages and measurements, with link-time optimisation; in target/dist
 	$(CARGO) build --profile dist --locked --bin z4 --bin z4t
 
 demo: ## Run the main job on real input: create, deliver late by how much, survive a SIGKILL

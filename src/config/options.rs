@@ -274,7 +274,7 @@ options! {
         /// Log entries that a leader keeps at most for a peer that is there and catches up, per group; one that is further behind
         /// gets a snapshot.
         log_held_bytes_max: u64 = GIB, Range(MIB, 1024 * GIB), Unit::Bytes;
-        /// Tasks that are due (or soon), read ahead from disk for consumers, per shard.
+        /// Tasks that are due (or soon), read ahead from disk for consumers, per group.
         window_bytes: usize = 32 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;
         /// The same for one namespace.
         window_namespace_bytes: usize = 4 * MIB as usize, Range(64 * KIB, GIB), Unit::Bytes;
