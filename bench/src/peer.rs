@@ -202,9 +202,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let script = r#"mkdir -p $Z4_PEER_DATA_DIR
 [ -e $Z4_PEER_DATA_DIR/ports.json ] || { echo "{\"pid\":$$,\"service\":1111}" > $Z4_PEER_DATA_DIR/ports.json; exec sleep 60; }
+trap 'exit 0' TERM
 sleep 0.1
 echo "{\"pid\":$$,\"service\":2222}" > $Z4_PEER_DATA_DIR/new; mv $Z4_PEER_DATA_DIR/new $Z4_PEER_DATA_DIR/ports.json
-trap 'exit 0' TERM; while :; do sleep 0.01; done"#;
+while :; do sleep 0.01; done"#;
         let home = home(directory.path(), script);
         let first = home.start().await.expect("the first process");
         assert_eq!(first.address, "127.0.0.1:1111");
