@@ -213,8 +213,7 @@ impl Group {
         for (i, claimed) in ask.into_iter().zip(claimed) {
             match claimed {
                 Claimed::Ours => ours.push(i),
-                // Whoever did it: there is nothing left to do.
-                Claimed::Gone if settles[i].verdict == Verdict::Ack => settled[i] = Ok(0),
+                // Gone: another consumer may have done it since, and of two only one may hear that it did.
                 Claimed::Gone | Claimed::Refused => settled[i] = lost(i),
             }
         }
