@@ -2,6 +2,8 @@
 //!
 //! What would be wrong: a replica that holds something else than the others, one that never arrives, a cluster that waits for it.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::cluster::Cluster;
 use crate::harness::wait::until;
 use crate::harness::{create, due_at, now_ms};
@@ -45,7 +47,11 @@ async fn from_a_snapshot() {
         rounds += 1;
         assert!(rounds < 10, "the log is never purged");
         cluster.member("peer-3").peer.kill().await;
-        fill(&cluster, "peer-2", &namespace, 400, 16 << 10).await;
+        // It is away for longer than the second in which leaders look whether there is something to purge.
+        let away = Instant::now();
+        while away.elapsed() < Duration::from_secs(3) {
+            fill(&cluster, "peer-2", &namespace, 400, 16 << 10).await;
+        }
         cluster.restart("peer-3").await;
         // The cluster serves meanwhile, also through the one that catches up.
         until("a create is taken", async || cluster.client("peer-3").create(create(&namespace, "x")).await.ok()).await;
