@@ -43,8 +43,8 @@ async fn consume(client: Client, namespaces: Vec<String>, seen: Seen, over: Arc<
                 answer.unwrap_or_else(|error| panic!("the ack of {id} was refused: {error}"));
                 done.insert(id);
             }
-            () = tokio::time::sleep(Duration::from_millis(200)), if over.load(Ordering::Relaxed) => {
-                if at_work.is_empty() {
+            () = tokio::time::sleep(Duration::from_millis(200)) => {
+                if at_work.is_empty() && over.load(Ordering::Relaxed) {
                     return done;
                 }
             }
