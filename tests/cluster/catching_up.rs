@@ -2,7 +2,9 @@
 //!
 //! What would be wrong: a replica that holds something else than the others, one that never arrives, a cluster that waits for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::wait::until;
