@@ -214,7 +214,8 @@ where
             std::future::poll_fn(|cx| {
                 more_credit += intake.poll(cx);
                 if let Some(farewell) = farewell {
-                    *intake.requests_over |= farewell.as_mut().poll(cx).is_ready();
+                    // Once it is ready there is nothing to ask it any more.
+                    *intake.requests_over = *intake.requests_over || farewell.as_mut().poll(cx).is_ready();
                 } else if !*intake.requests_over
                     && let Poll::Ready(deliveries) = next.as_mut().poll(cx)
                 {

@@ -158,7 +158,11 @@ fn a_leader_that_stops_hands_over_first() {
         let stopping = peers.remove(at);
         stopping.shards.hand_over().await;
         assert!(!stopping.shards.groups().await.iter().any(|group| group.serves), "it does not lead any more");
-        assert!(peers[0].shards.groups().await.iter().any(|group| group.leader.is_some_and(|l| l != stopping.number)));
+        until("the others hear who leads now", async || {
+            let groups = peers[0].shards.groups().await;
+            groups.iter().any(|group| group.leader.is_some_and(|leader| leader != stopping.number)).then_some(())
+        })
+        .await;
         // A consumer that comes now is told at once, not when everything else is over.
         stopping.shards.end_consumers();
         let mut late = stopping.shards.consume(vec![name()], LEASE_MS, BYTES).expect("a consumer");
