@@ -210,10 +210,12 @@ fn an_old_checkpoint_stays_until_the_next_is_durable() {
     let vote = Vote { term: 4, leader: 2, committed: true };
     run(async {
         let sick = Rc::new(Sick::default());
-        let (_log, group) = group(directory.path(), on(&sick)).await;
+        let (log, group) = group(directory.path(), on(&sick)).await;
         group.save_vote(vote).await.expect("durable");
         append(&group, entries(1, 0..9, 100_000)).await.expect("durable");
         group.purge(at(1, 8)).await.expect("durable");
+        // The second segment's file is made beside the writes; the disk breaks when the log goes on in it.
+        until(|| log.shared.state.borrow().next.is_some()).await;
         sick.sync_fails.set(true);
         append(&group, entries(1, 9..10, 300_000)).await.expect_err("the disk is broken");
     });
