@@ -62,7 +62,7 @@ fn serve(mut config: Config) -> Result<(), (Exit, String)> {
         return Err((Exit::Unavailable, text.to_owned()));
     }
     #[cfg(debug_assertions)]
-    z4::process::test_clock::follow(&config.peer_id);
+    z4::process::test_hooks::follow(&config.peer_id);
     let unavailable = |error: &dyn Error| (Exit::Unavailable, chain(error));
     let _directories = Directories::lock(&config.db_data_dir, &config.peer_data_dir).map_err(|e| unavailable(&e))?;
     config.connections_max = limits::raise(config.connections_max, config.sql_connections_max);

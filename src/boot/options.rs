@@ -81,6 +81,8 @@ impl LogSettings {
             segment_bytes: self.segment_bytes,
             cache_bytes_max: self.cache_bytes_max,
             observe: Some(Rc::new(move |frame| fdatasync_seconds.observe(frame.fdatasync.as_secs_f64()))),
+            #[cfg(debug_assertions)]
+            disk: crate::process::test_hooks::disk(),
             ..LogOptions::default()
         }
     }

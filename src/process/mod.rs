@@ -10,5 +10,5 @@ pub mod side_thread;
 pub mod space;
 pub mod stop;
 #[cfg(debug_assertions)]
-pub mod test_clock;
+pub mod test_hooks;
 pub mod text_file;

@@ -5,7 +5,7 @@ use crate::harness::members::state_hash;
 use crate::harness::wait::{until, within};
 use crate::history::What;
 use crate::inject::Injector;
-use crate::load::{CONSUMED, KEPT, number_of};
+use crate::load::{CONSUMED, EARLY, KEPT, number_of};
 
 impl Injector<'_> {
     /// Waits until every peer serves everything again, and everything that was due was consumed; then records what is left.
@@ -29,7 +29,7 @@ impl Injector<'_> {
         let record = |peer: &str, what| self.load.recorder.borrow_mut().record(peer, what);
         let first = &self.cluster.members[0];
         record(&first.id, What::Ended);
-        for namespace in CONSUMED.into_iter().chain([KEPT]) {
+        for namespace in CONSUMED.into_iter().chain(EARLY).chain([KEPT]) {
             for task in within("a list", first.client.list_all(namespace)).await {
                 record(&first.id, What::Listed { number: number_of(&task), id: task.id });
             }

@@ -1,9 +1,10 @@
 //! Three peers under load, and everything happens to them that a seed comes up with.
 //!
-//! Processes are killed, stopped and started again, alone and together; ways between them are cut, held up, lossy, slow, in both
-//! directions or in one; members go and fresh ones come; leaders are told to move. The log is kept so short that whoever was away for a
-//! while needs a snapshot. Meanwhile producers, consumers and others talk to all of them, and everything that was asked and answered is
-//! recorded. At the end all is healed and drained, and the history is judged: see [`checker`].
+//! Processes are killed, stopped and started again, alone, together and in turn, under consumers that do not wait until they are up; ways
+//! between them are cut, held up, lossy, slow, in both directions or in one; members go and fresh ones come; disks are lost, or slow;
+//! clocks are hours wrong; leaders are told to move. The log is kept so short that whoever was away for a while needs a snapshot.
+//! Meanwhile producers, also such as send a frame per message, consumers and others talk to all of them, and everything that was asked
+//! and answered is recorded. At the end all is healed and drained, and the history is judged: see [`checker`].
 //!
 //! A run of some seconds is one of the tests; `make chaos SECONDS=600 SEED=7` makes a longer one. A seed decides the load's choices and the
 //! faults, not how threads and packets overtake each other: it leads to the same situation again, more often than not.
@@ -19,6 +20,7 @@ mod history;
 mod inject;
 mod load;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use harness::cluster::Cluster;
+use harness::dial::Dial;
 use history::{Event, Recorder, What};
 use inject::Injector;
 use load::Load;
@@ -54,7 +57,10 @@ async fn promises_are_kept_whatever_happens() {
     println!("seed {seed}: make chaos SECONDS={seconds} SEED={seed}\nhistory: {}", path.display());
     let mut rng = StdRng::seed_from_u64(seed);
     let load = Load::new(&mut rng, Recorder::new(&path));
-    let mut injector = Injector { cluster: Cluster::of_three(&OPTIONS).await, load: &load };
+    let (clocks, disks) = (Dial::new(), Dial::new());
+    let dials = [("TEST_Z4_CLOCK_DIR", clocks.dir()), ("TEST_Z4_DISK_DIR", disks.dir())];
+    let options: Vec<(&str, &str)> = OPTIONS.into_iter().chain(dials.iter().map(|(name, dir)| (*name, &**dir))).collect();
+    let mut injector = Injector { cluster: Cluster::of_three(&options).await, load: &load, clocks, disks };
     injector.aim();
     load.configure().await;
     let injecting = async {
@@ -81,12 +87,13 @@ fn judge(events: &[Event], run: &str, path: &Path) {
         count(|what| matches!(what, What::Delivered { .. })),
         count(|what| matches!(what, What::Fault { .. })),
     );
+    let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
+    violations.iter().for_each(|violation| *rules.entry(violation.rule).or_default() += 1);
     let shown: Vec<String> = violations.iter().take(SHOWN_MAX).map(|v| format!("{}: {}", v.rule, v.text)).collect();
     assert!(
         violations.is_empty(),
-        "{run}, history {}: {} violations, the first ones:\n{}",
+        "{run}, history {}: violations {rules:?}, the first ones:\n{}",
         path.display(),
-        violations.len(),
         shown.join("\n")
     );
 }

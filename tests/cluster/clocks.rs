@@ -3,13 +3,12 @@
 //! What would be wrong: a task that comes early or hours late, one that is due and shown as scheduled, a peer that leads on with a clock
 //! that nobody shares and does not say so.
 
-use std::fs;
 use std::process::Command;
 
-use tempfile::TempDir;
 use z4_proto::TaskState;
 
 use crate::harness::cluster::Cluster;
+use crate::harness::dial::Dial;
 use crate::harness::members::info;
 use crate::harness::wait::until;
 use crate::harness::{ConsumeStream, create, due_at, due_ms, http, now_ms};
@@ -17,26 +16,9 @@ use crate::harness::{ConsumeStream, create, due_at, due_ms, http, now_ms};
 const MINUTE: u64 = 60_000;
 const HOUR: i64 = 3_600_000;
 
-/// Where the peers' clocks are told how wrong they are.
-struct Clocks(TempDir);
-
-impl Clocks {
-    fn new() -> Clocks {
-        Clocks(tempfile::tempdir().expect("a temporary directory"))
-    }
-
-    fn set(&self, id: &str, wrong_by_ms: i64) {
-        // Whole or not at all: the peer reads at any time.
-        let draft = self.0.path().join("draft");
-        fs::write(&draft, wrong_by_ms.to_string()).expect("written");
-        fs::rename(&draft, self.0.path().join(id)).expect("renamed");
-    }
-}
-
 async fn the_leaders_clock_is_set_wrong(by_ms: i64) {
-    let clocks = Clocks::new();
-    let dir = clocks.0.path().to_str().expect("text").to_owned();
-    let cluster = Cluster::of_three(&[("TEST_Z4_CLOCK_DIR", &dir)]).await;
+    let clocks = Dial::new();
+    let cluster = Cluster::of_three(&[("TEST_Z4_CLOCK_DIR", &clocks.dir())]).await;
     let (namespace, other_namespace) = (cluster.namespace_of(1, "a").await, cluster.namespace_of(1, "b").await);
     let wrong = cluster.leader(1).await;
     let other = cluster.ids().into_iter().find(|id| *id != wrong).expect("three");
@@ -101,9 +83,8 @@ fn repair(target: &str) -> u64 {
 /// come; an operator has it be due now, and nothing else.
 #[tokio::test]
 async fn what_a_clock_put_off_is_repaired_and_nothing_else() {
-    let clocks = Clocks::new();
-    let dir = clocks.0.path().to_str().expect("text").to_owned();
-    let cluster = Cluster::of_one(&[("TEST_Z4_CLOCK_DIR", &dir)]).await;
+    let clocks = Dial::new();
+    let cluster = Cluster::of_one(&[("TEST_Z4_CLOCK_DIR", &clocks.dir())]).await;
     let (client, target) = (cluster.client("peer-1"), cluster.members[0].peer.address());
     let on_purpose = client.created(due_at("a", "later", now_ms() + 30 * MINUTE)).await;
     clocks.set("peer-1", HOUR);

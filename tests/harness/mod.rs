@@ -11,6 +11,8 @@
 mod client;
 pub mod cluster;
 mod consumer;
+pub mod dial;
+pub mod frames;
 pub mod http;
 pub mod members;
 pub mod mysql;

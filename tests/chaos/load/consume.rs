@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
 use z4_proto::{AckTasksRequest, ConsumeOpen, ConsumeRequest, ConsumeResponse, Delivery, LeaseTasksRequest, SettleResult, Task};
 
-use super::{CONSUMED, Load, Target, in_time, number_of};
+use super::{CALL_MAX, CONSUMED, Load, Target, in_time, number_of};
 use crate::harness::{ack_of, due_ms, extension_of, nack_of};
 use crate::history::{Verdict, What};
 
@@ -22,15 +23,19 @@ const HOLD: Duration = Duration::from_millis(2_500);
 type Plans = BinaryHeap<Reverse<(Instant, usize)>>;
 
 /// A stream of one consumer.
-struct Stream<'a> {
+pub(super) struct Stream<'a> {
     load: &'a Load,
     target: Target,
+    answers: Streaming<ConsumeResponse>,
     requests: mpsc::Sender<ConsumeRequest>,
     plans: Plans,
     /// What the plans are about.
     said: Vec<(Delivery, Verdict)>,
     /// Asked for and not answered: which verdict an answer belongs to.
     open: Vec<(String, u64, Verdict)>,
+    /// It acks everything soon, and leaves when it has done so.
+    careful: bool,
+    delivered: usize,
 }
 
 impl Load {
@@ -38,19 +43,26 @@ impl Load {
     pub(super) async fn consume_streams(&self) {
         while self.consuming.get() {
             let target = self.target();
-            let (requests, outgoing) = mpsc::channel(256);
-            let open = ConsumeOpen { namespaces: CONSUMED.map(str::to_owned).to_vec(), lease_ms: 0, held: Vec::new() };
-            let first = ConsumeRequest { open: Some(open), credit: CREDIT, ..ConsumeRequest::default() };
-            let _ = requests.send(first).await;
-            let opening = in_time(target.client.tasks.clone().consume(ReceiverStream::new(outgoing))).await;
-            if let Ok(mut answers) = opening {
+            if let Ok(Ok(mut stream)) = tokio::time::timeout(CALL_MAX, self.open_stream(&target, &CONSUMED)).await {
                 let life = Duration::from_millis(1_000 + self.chance(6_000));
-                let mut stream = Stream { load: self, target, requests, plans: Plans::new(), said: Vec::new(), open: Vec::new() };
                 // A stream that is silent for longer belongs to a peer that hangs.
-                let _ = tokio::time::timeout(life, stream.run(&mut answers)).await;
+                let _ = tokio::time::timeout(life, stream.run()).await;
             }
             self.pause(100).await;
         }
+    }
+
+    /// Subscribes at a peer, however long that takes.
+    pub(super) async fn open_stream(&self, target: &Target, namespaces: &[&str]) -> Result<Stream<'_>, Status> {
+        let (requests, outgoing) = mpsc::channel(256);
+        let namespaces = namespaces.iter().map(|&namespace| namespace.to_owned()).collect();
+        let open = ConsumeOpen { namespaces, lease_ms: 0, held: Vec::new() };
+        let first = ConsumeRequest { open: Some(open), credit: CREDIT, ..ConsumeRequest::default() };
+        let _ = requests.send(first).await;
+        let answers = target.client.tasks.clone().consume(ReceiverStream::new(outgoing)).await?.into_inner();
+        let (target, plans) = (target.clone(), Plans::new());
+        let (said, open) = (Vec::new(), Vec::new());
+        Ok(Stream { load: self, target, answers, requests, plans, said, open, careful: false, delivered: 0 })
     }
 
     fn delivered(&self, peer: &str, delivery: &Delivery) -> Task {
@@ -100,11 +112,22 @@ impl Load {
 }
 
 impl Stream<'_> {
-    async fn run(&mut self, answers: &mut tonic::Streaming<ConsumeResponse>) {
-        while self.load.consuming.get() {
+    /// Acks everything that comes, and goes when there is nothing more to ack; says whether something came.
+    pub(super) async fn be_careful(mut self) -> bool {
+        self.careful = true;
+        self.run().await;
+        self.delivered > 0
+    }
+
+    fn is_done(&self) -> bool {
+        self.careful && self.delivered > 0 && self.plans.is_empty() && self.open.is_empty()
+    }
+
+    async fn run(&mut self) {
+        while self.load.consuming.get() && !self.is_done() {
             let next = self.plans.peek().map_or_else(|| Instant::now() + Duration::from_millis(100), |Reverse((at, _))| *at);
             tokio::select! {
-                answer = answers.message() => match answer {
+                answer = self.answers.message() => match answer {
                     Ok(Some(answer)) => self.take(answer).await,
                     _ => return,
                 },
@@ -126,6 +149,7 @@ impl Stream<'_> {
             }
         }
         let credit = answer.deliveries.len() as u32;
+        self.delivered += answer.deliveries.len();
         for delivery in answer.deliveries {
             self.load.delivered(&self.target.id, &delivery);
             self.plan(delivery);
@@ -138,7 +162,7 @@ impl Stream<'_> {
     fn plan(&mut self, delivery: Delivery) {
         let soon = Duration::from_millis(self.load.chance(200));
         // When the load has ended, everything is to be done with.
-        let kind = if self.load.wild.get() { self.load.chance(20) } else { 19 };
+        let kind = if self.load.wild.get() && !self.careful { self.load.chance(20) } else { 19 };
         match kind {
             0 | 1 => self.will_say(delivery, Verdict::Nack, soon),
             2 => self.will_say(delivery, Verdict::Ack, HOLD),

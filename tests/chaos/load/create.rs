@@ -41,7 +41,7 @@ impl Load {
         self.answered(&target.id, call, (number, request), answer);
     }
 
-    fn asks(&self, peer: &str, number: u64, request: &CreateTaskRequest) -> u64 {
+    pub(super) fn asks(&self, peer: &str, number: u64, request: &CreateTaskRequest) -> u64 {
         let call = self.call();
         let due_ms = request.deliver_at.map_or(0, |at| due_ms(&Task { deliver_at: Some(at), ..Task::default() }));
         let (namespace, request_id) = (request.namespace.clone(), request.request_id.clone());
@@ -49,7 +49,7 @@ impl Load {
         call
     }
 
-    fn answered(
+    pub(super) fn answered(
         &self,
         peer: &str,
         call: u64,

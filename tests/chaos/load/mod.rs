@@ -5,7 +5,9 @@
 
 mod consume;
 mod create;
+mod early;
 mod edit;
+mod frames;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -24,6 +26,9 @@ use crate::history::{Recorder, What};
 /// Namespaces that are consumed; they spread over slots and groups.
 pub const CONSUMED: [&str; 4] = ["chaos-a", "chaos-b", "chaos-c", "chaos-d"];
 
+/// Each of these has a consumer of its own while a peer boots.
+pub const EARLY: [&str; 3] = ["chaos-early-a", "chaos-early-b", "chaos-early-c"];
+
 /// Tasks of this one are due in an hour, and stay.
 pub const KEPT: &str = "chaos-kept";
 
@@ -40,6 +45,8 @@ const KNOWN_MAX: usize = 200;
 #[derive(Clone)]
 pub struct Target {
     pub id: String,
+    /// `HOST:PORT`, for those who make connections of their own.
+    pub address: String,
     pub client: Client,
 }
 
@@ -101,7 +108,9 @@ impl Load {
     /// Everything at once, until `wild` and then `consuming` are no more.
     pub async fn run(&self) {
         let creating = async {
-            tokio::join!(self.create_one_by_one(), self.create_one_by_one(), self.create_on_streams(), self.create_on_streams());
+            let streams =
+                async { tokio::join!(self.create_on_streams(), self.create_on_streams(), self.create_in_small_frames()) };
+            tokio::join!(self.create_one_by_one(), self.create_one_by_one(), streams);
         };
         let consuming = async {
             tokio::join!(self.consume_streams(), self.consume_streams(), self.consume_streams(), self.lease_and_ack());
@@ -155,8 +164,12 @@ impl Load {
     }
 
     fn new_task(&self) -> (u64, CreateTaskRequest) {
-        let number = self.numbers.get();
-        self.numbers.set(number + 1);
+        // Some are large, so that the log is purged every few seconds.
+        let padding = if self.chance(3) == 0 { self.chance(60_000) } else { 0 };
+        self.task_of_size(padding as usize)
+    }
+
+    fn task_of_size(&self, padding: usize) -> (u64, CreateTaskRequest) {
         let (namespace, due_ms) = match self.chance(20) {
             0 => (KEPT, now_ms() + 3_600_000),
             kind => {
@@ -169,15 +182,18 @@ impl Load {
                 (namespace, due_ms)
             }
         };
-        // Some are large, so that the log is purged every few seconds.
-        let padding = "-".repeat(if self.chance(3) == 0 { self.chance(60_000) as usize } else { 0 });
-        let payload = format!("{number}:{padding}");
+        let number = self.number();
+        let payload = format!("{number}:{}", "-".repeat(padding));
         let request_id = if self.chance(3) == 0 { String::new() } else { format!("request-{number}") };
         let request = match due_ms {
             0 => crate::harness::create(namespace, &payload),
             due_ms => due_at(namespace, &payload, due_ms),
         };
         (number, CreateTaskRequest { request_id, ..request })
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.replace(self.numbers.get() + 1)
     }
 }
 

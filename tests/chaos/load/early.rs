@@ -1,0 +1,33 @@
+//! Consumers that do not wait until a peer is up.
+
+use std::time::Duration;
+
+use z4_proto::CreateTaskRequest;
+
+use super::{Load, Target};
+use crate::harness::create;
+
+/// Between two attempts to reach a peer that is not there.
+const AGAIN: Duration = Duration::from_millis(5);
+
+impl Load {
+    /// Subscribes at a peer again and again, whether anybody is there or not, until a task has come.
+    pub async fn consume_early(&self, target: &Target, namespace: &str) {
+        loop {
+            if let Ok(stream) = self.open_stream(target, &[namespace]).await
+                && stream.be_careful().await
+            {
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// One of the producers creates a task there, as soon as it can.
+    pub fn will_create(&self, namespace: &str) {
+        let number = self.number();
+        let request_id = format!("request-{number}");
+        let request = CreateTaskRequest { request_id, ..create(namespace, &format!("{number}:")) };
+        self.again.borrow_mut().push((number, request));
+    }
+}
