@@ -4,7 +4,8 @@
 //! peer that went away stays true. Of n members a majority is n / 2 + 1. The time that at least so many clocks have reached is the
 //! *least* time, the time that at most so many have not passed the *most*; with all clocks of an odd number known both are the median.
 //! Nothing is early or late by one wrong clock, whosever it is: where the own clock is further than the limit from the least time,
-//! the least time counts. Clocks that are wrong and agree are right.
+//! the least time counts, as early as the measurements allow: another clock is known to within a round trip, and late can be made good.
+//! Clocks that are wrong and agree are right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -51,6 +52,12 @@ impl Reading {
         Reading { offset_us: us(wall_ms) - (taken_us - half_us), error_us: half_us, taken_us }
     }
 
+    /// Its wall clock minus our monotonic one is not less than this, microseconds.
+    fn earliest_us(&self) -> i64 {
+        // What was said at some moment before now was read as if it were now: no later one is possible.
+        if self.error_us == i64::MAX { self.offset_us } else { self.offset_us - self.error_us }
+    }
+
     /// What is known after this reading, when `before` was known.
     pub(super) fn or_better(self, before: Option<Reading>) -> Reading {
         match before {
@@ -70,20 +77,28 @@ fn us(ms: u64) -> i64 {
 struct Bounds {
     least: (i64, i64),
     most: (i64, i64),
+    /// As `least`, by the earliest that each clock can be.
+    earliest: (i64, i64),
 }
 
 impl Bounds {
     /// `others`: what is known of the clocks of the `members` but the own one. `None`: too little is known.
-    fn new(members: usize, mut others: Vec<i64>) -> Option<Self> {
+    fn new(members: usize, others: &[Reading]) -> Option<Self> {
         let majority = members / 2 + 1;
         if members < 2 || others.len() + 1 < majority {
             return None;
         }
-        others.sort_unstable();
+        let sorted = |of: fn(&Reading) -> i64| {
+            let mut sorted: Vec<i64> = others.iter().map(of).collect();
+            sorted.sort_unstable();
+            sorted
+        };
+        let (known, earliest) = (sorted(|reading| reading.offset_us), sorted(Reading::earliest_us));
         // The j-th from below and from above, counted from 1.
-        let low = |j: usize| others.get(j - 1).copied().unwrap_or(i64::MAX);
-        let high = |j: usize| others.len().checked_sub(j).map_or(i64::MIN, |at| others[at]);
-        Some(Bounds { least: (high(majority), high(majority - 1)), most: (low(majority - 1), low(majority)) })
+        let low = |j: usize| known.get(j - 1).copied().unwrap_or(i64::MAX);
+        let high = |of: &[i64], j: usize| of.len().checked_sub(j).map_or(i64::MIN, |at| of[at]);
+        let least = |of: &[i64]| (high(of, majority), high(of, majority - 1));
+        Some(Bounds { least: least(&known), most: (low(majority - 1), low(majority)), earliest: least(&earliest) })
     }
 
     /// The time that a majority's clocks have reached, when the own one says `own`.
@@ -98,8 +113,7 @@ impl Bounds {
 
     /// What counts.
     fn now(&self, own: i64, limit: i64) -> i64 {
-        let least = self.least(own);
-        if own.abs_diff(least) <= limit.unsigned_abs() { own } else { least }
+        if own.abs_diff(self.least(own)) <= limit.unsigned_abs() { own } else { own.clamp(self.earliest.0, self.earliest.1) }
     }
 
     /// How far the own clock is ahead of a majority's, or (negative) behind it; 0: neither by more than the limit.
@@ -151,7 +165,7 @@ impl Clocks {
 
     /// What is known of the clocks of the members of the cluster, of which the own one is one.
     pub(super) fn set_others(&self, members: usize, others: impl Iterator<Item = Reading>) {
-        let bounds = Bounds::new(members, others.map(|reading| reading.offset_us).collect());
+        let bounds = Bounds::new(members, &others.collect::<Vec<_>>());
         self.0.bounds.store(bounds.map(Arc::new));
     }
 

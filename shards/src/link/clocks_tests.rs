@@ -7,12 +7,17 @@ use super::*;
 const HOUR: i64 = 3_600_000;
 const LIMIT: i64 = 2_000;
 
+fn bounds(members: usize, others: &[i64]) -> Option<Bounds> {
+    let others: Vec<_> = others.iter().map(|us| Reading { offset_us: *us, error_us: 0, taken_us: 0 }).collect();
+    Bounds::new(members, &others)
+}
+
 fn now(members: usize, own: i64, others: &[i64]) -> i64 {
-    Bounds::new(members, others.to_vec()).map_or(own, |bounds| bounds.now(own, LIMIT))
+    bounds(members, others).map_or(own, |bounds| bounds.now(own, LIMIT))
 }
 
 fn outside(members: usize, own: i64, others: &[i64]) -> i64 {
-    Bounds::new(members, others.to_vec()).map_or(0, |bounds| bounds.outside(own, LIMIT))
+    bounds(members, others).map_or(0, |bounds| bounds.outside(own, LIMIT))
 }
 
 #[test]
@@ -51,6 +56,23 @@ fn who_knows_too_little_goes_by_its_own_clock() {
     assert_eq!((now(1, HOUR, &[]), outside(1, HOUR, &[])), (HOUR, 0));
     assert_eq!((now(3, HOUR, &[]), outside(3, HOUR, &[])), (HOUR, 0));
     assert_eq!((now(5, HOUR, &[0]), outside(5, HOUR, &[0])), (HOUR, 0));
+}
+
+/// The others' clocks say 0 at a moment within the last 600 µs: who goes by them must not be ahead of what they may say now.
+#[test]
+fn who_goes_by_the_others_is_early_by_no_error_of_measurement() {
+    let reading = |asked_us| Reading::at(asked_us, 1_000_000, 1_000);
+    let others = [reading(999_400), reading(999_800)];
+    let now = |own| Bounds::new(3, &others).map(|bounds| bounds.now(own, LIMIT));
+    assert_eq!((now(HOUR), now(-HOUR)), (Some(0), Some(0)));
+    // A bad line makes nobody doubt a clock that is right.
+    let bad = Bounds::new(3, &[Reading::at(0, 3_000, 1_500), Reading::at(0, 3_000, 1_500)]).expect("all is known");
+    let right = bad.least.0;
+    assert_eq!((bad.now(right, LIMIT), bad.outside(right, LIMIT)), (right, 0));
+    assert_eq!(bad.now(HOUR * 1_000, LIMIT), right - 1_500);
+    // What was said at the beginning of a link is as early as it can be.
+    let hello = Reading { offset_us: 7, error_us: i64::MAX, taken_us: 0 };
+    assert_eq!(Bounds::new(3, &[hello, hello]).map(|bounds| bounds.now(HOUR, LIMIT)), Some(7));
 }
 
 #[test]

@@ -68,7 +68,8 @@ impl Injector<'_> {
         };
         let consumers = join_all(EARLY.map(|namespace| load.consume_early(&target, namespace)));
         let served = Box::pin(async { tokio::join!(boots, consumers) });
-        within("every consumer that came early is served", served).await;
+        let ((), streams) = within("every consumer that came early is served", served).await;
+        self.note(format!("  consumers that came early are served, after {streams:?} streams"));
     }
 
     /// As an upgrade does it. A consumer holds tasks meanwhile: they stay its own, and nobody counts an attempt.

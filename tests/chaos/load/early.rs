@@ -11,13 +11,15 @@ use crate::harness::create;
 const AGAIN: Duration = Duration::from_millis(5);
 
 impl Load {
-    /// Subscribes at a peer again and again, whether anybody is there or not, until a task has come.
-    pub async fn consume_early(&self, target: &Target, namespace: &str) {
+    /// Subscribes at a peer again and again, whether anybody is there or not, until a task has come; how many streams it took.
+    pub async fn consume_early(&self, target: &Target, namespace: &str) -> usize {
+        let mut streams = 0;
         loop {
-            if let Ok(stream) = self.open_stream(target, &[namespace]).await
-                && stream.be_careful().await
-            {
-                return;
+            if let Ok(stream) = self.open_stream(target, &[namespace]).await {
+                streams += 1;
+                if stream.be_careful().await {
+                    return streams;
+                }
             }
             tokio::time::sleep(AGAIN).await;
         }
