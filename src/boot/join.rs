@@ -49,6 +49,7 @@ pub fn join(
             }
             shards.set_slots(&table);
             standing.become_member(identity);
+            standing.open();
             Ok(())
         })
     })

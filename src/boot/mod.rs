@@ -8,6 +8,7 @@ mod options;
 mod serving;
 mod shard_thread;
 mod sql;
+mod starts;
 mod view;
 
 use std::io;
@@ -158,9 +159,14 @@ pub fn run(config: Config) -> Result<(), BootError> {
 
     let mut disk = disk::examine(&config)?;
     let count = shard_count(&config, disk.identity.as_ref());
+    let (life, key) = starts::count(&config.peer_data_dir)?;
+    let seen = links::seen::read(&config.peer_data_dir)?;
+    let is_new = disk.identity.is_none();
     let standing = Arc::new(Standing::default());
     let (shards, threads) = start_shards(&config, (count, disk.identity.is_some()), &metrics, &stopper)?;
     shards.reach().charge_to(account.clone());
+    shards.reach().disks().live(life, key);
+    shards.reach().disks().remember(seen);
     space::start(space::Watch {
         dirs: vec![config.db_data_dir.clone(), config.peer_data_dir.clone()],
         reserve_bytes: config.disk_reserve_bytes,
@@ -186,6 +192,8 @@ pub fn run(config: Config) -> Result<(), BootError> {
         standing: Arc::clone(&standing),
         peer_id: config.peer_id.clone(),
         disk: incarnation,
+        is_new,
+        peer_dir: config.peer_data_dir.clone(),
         address: address.clone(),
         service_address: serving.address.clone(),
         join: join::join(&config, (count, incarnation), (&shards, &standing), &stopper),
@@ -200,6 +208,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         Some(identity) => {
             let opening = cluster::open(&shards, identity, &address, &config);
             runtime.block_on(unless_stopped(&mut requests, opening))?;
+            standing.open();
         }
         None => tracing::info!(address, "waiting to be added to a cluster: z4t -t ANY_MEMBER -p {address} -id ID add-peer"),
     }
@@ -251,6 +260,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         thread.join().map_err(BootError::Executor)?;
     }
     stopped.map_err(|what| BootError::Failed { what, exit: Exit::Storage })?;
+    links::seen::write(&config.peer_data_dir, &shards.reach().disks().seen())?;
     withdrawn
 }
 

@@ -51,24 +51,33 @@ impl State {
         let (identity, named) = (identity.as_deref(), self.links.shards.named());
         let (peer_id, disk) = (&*self.links.peer_id, self.links.disk);
         let knows = Knows { identity, peer_id, disk, roster: &roster, named: &named };
-        let (verdict, reason) = match hello::answer(&hello, &knows) {
-            Answer::Accept => (Verdict::Accepted, String::new()),
-            Answer::Join(registry) => self.join(&hello, *registry).await,
-            Answer::Empty => (Verdict::Empty, "this peer's disk is empty".to_owned()),
-            Answer::Tell => (Verdict::Told, String::new()),
-            Answer::Refuse(verdict, reason) => (verdict, reason),
+        let answer = hello::answer(&hello, &knows);
+        let met = match answer {
+            Answer::Accept | Answer::Tell => self.meet_caller(&hello, identity, &roster),
+            _ => Ok(None),
         };
+        let (verdict, reason) = match (answer, &met) {
+            (_, Err(refusal)) => refusal.clone(),
+            (Answer::Accept, Ok(_)) => self.proof.taken_call(),
+            (Answer::Join(registry), _) => self.join(&hello, *registry).await,
+            (Answer::Empty, _) => (Verdict::Empty, "this peer's disk is empty".to_owned()),
+            (Answer::Tell, _) => (Verdict::Told, String::new()),
+            (Answer::Refuse(verdict, reason), _) => (verdict, reason),
+        };
+        let disk = met.ok().flatten();
         let welcome = Welcome {
             verdict: verdict.into(),
             reason: reason.clone(),
             version: VERSION,
             clock_ms: self.links.shards.reach().clocks().own().ms(),
             service_address: self.links.service_address.clone(),
+            disk_state: disk.is_some().then(|| self.own_disk()),
             ..self.introduce(verdict, identity)
         };
         words::say(&mut stream, &welcome).await?;
         if verdict != Verdict::Accepted {
-            if verdict == Verdict::Mismatch && self.told.is_due(&reason, tokio::time::Instant::now()) {
+            if matches!(verdict, Verdict::Mismatch | Verdict::Outdated) && self.told.is_due(&reason, tokio::time::Instant::now())
+            {
                 tracing::warn!(%address, reason, "refused a link");
             }
             return Ok(());
@@ -77,12 +86,12 @@ impl State {
         reach.update(hello.from, |reach| reach.service_address.clone_from(&hello.service_address));
         reach.measured(hello.from, reading);
         let shard = hello.shard as usize % self.links.shards.count();
-        self.hand_over(hello.from, hello.shard, shard, stream)
+        self.hand_over((hello.from, disk), hello.shard, shard, stream)
     }
 
     /// Who this peer is, for those who are told.
     fn introduce(&self, verdict: Verdict, identity: Option<&Identity>) -> Welcome {
-        if !matches!(verdict, Verdict::Empty | Verdict::Told) {
+        if !matches!(verdict, Verdict::Empty | Verdict::Told | Verdict::Outdated) {
             return Welcome::default();
         }
         Welcome {

@@ -46,7 +46,7 @@ impl State {
         let calling: Rc<std::cell::RefCell<HashSet<Key>>> = Rc::default();
         loop {
             tokio::time::sleep(LOOK).await;
-            let Some(me) = self.links.standing.identity() else { continue };
+            let Some(me) = self.links.standing.identity().filter(|_| self.proof.is_proven()) else { continue };
             let (roster, named) = (self.links.shards.roster(), self.links.shards.named());
             let now = Instant::now();
             let linked = |member: &&Member| member.number != me.peer_number && roster.links_to(member.number, &named);
@@ -97,10 +97,11 @@ impl State {
         let reading = Reading::between(asked_us, welcome.clock_ms);
         match welcome.verdict() {
             Verdict::Accepted => {
+                let disk = self.meet_called(member, &welcome)?;
                 let reach = self.links.shards.reach();
                 reach.update(member.number, |reach| reach.service_address.clone_from(&welcome.service_address));
                 reach.measured(member.number, reading);
-                self.hand_over(member.number, shard as u32, shard, stream)
+                self.hand_over((member.number, disk), shard as u32, shard, stream)
             }
             Verdict::Removed => {
                 self.removed(&welcome.reason);
@@ -113,17 +114,19 @@ impl State {
                 }
                 Err(io::Error::other(welcome.reason))
             }
+            Verdict::Outdated => Err(self.outdated(member, welcome)),
             Verdict::Later | Verdict::Empty | Verdict::Told => Err(io::Error::other(welcome.reason)),
         }
     }
 
-    fn hello(&self, me: &Identity, member: &Member, shard: usize, disk: Option<Incarnation>) -> Hello {
+    pub(super) fn hello(&self, me: &Identity, member: &Member, shard: usize, disk: Option<Incarnation>) -> Hello {
         Hello {
             version: VERSION,
             cluster_id: me.cluster_id.clone(),
             from: me.peer_number,
             from_id: me.peer_id.clone(),
             from_incarnation: self.links.disk.to_string(),
+            from_disk: Some(self.own_disk()),
             shard: shard as u32,
             to: member.number,
             to_id: member.id.clone(),
@@ -134,7 +137,7 @@ impl State {
         }
     }
 
-    async fn greet(&self, member: &Member, hello: &Hello) -> io::Result<(TcpStream, Welcome)> {
+    pub(super) async fn greet(&self, member: &Member, hello: &Hello) -> io::Result<(TcpStream, Welcome)> {
         let mut stream = connect(&member.address).await?;
         words::say(&mut stream, hello).await?;
         let welcome = words::hear(&mut stream).await?;

@@ -2,14 +2,17 @@
 //! strangers are waited for here; a connection whose ends know each other goes to a shard, which never sees another kind.
 //!
 //! Each shard has one connection to each other peer. The peer with the lower number dials; the other one dials only when nothing
-//! came for a while (the first does not know it yet, or cannot reach it).
+//! came for a while (the first does not know it yet, or cannot reach it). A peer that was started again has none before the others have
+//! said that they have not seen more of its disk than it has (`proof.rs`).
 
 mod accept;
 mod dial;
 mod hello;
 pub mod identity;
 mod probe;
+mod proof;
 mod registered;
+pub mod seen;
 mod standing;
 mod told;
 mod words;
@@ -19,6 +22,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
@@ -28,7 +32,7 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use z4_proto::peer::Hello;
 use z4_shards::ids::PeerNumber;
-use z4_shards::link::Established;
+use z4_shards::link::{Established, Seen};
 use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::Registry;
 use z4_shards::shard::handle::Shards;
@@ -36,6 +40,7 @@ use z4_shards::shard::handle::Shards;
 pub use hello::VERSION;
 pub use identity::Identity;
 pub use probe::{Found, Prober, Questions, prober};
+use proof::Proof;
 pub use registered::is_loopback;
 pub use standing::Standing;
 use told::Told;
@@ -53,6 +58,10 @@ pub struct Links {
     pub peer_id: String,
     /// Which disk it is.
     pub disk: Incarnation,
+    /// Nothing was ever promised on this disk, so there is nothing that it could have forgotten.
+    pub is_new: bool,
+    /// Where what is known of other disks is kept.
+    pub peer_dir: PathBuf,
     /// Where other peers reach it.
     pub address: String,
     /// Where clients reach it.
@@ -69,6 +78,7 @@ struct State {
     /// Connections per peer and shard of this one.
     up: RefCell<HashMap<(PeerNumber, usize), usize>>,
     joining: Cell<bool>,
+    proof: Proof,
     told: Told,
 }
 
@@ -81,7 +91,8 @@ impl Links {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            let state = Rc::new(State { links: self, up: RefCell::default(), joining: Cell::new(false), told: Told::default() });
+            let (up, joining, proof) = (RefCell::default(), Cell::new(false), Proof::new(self.is_new));
+            let state = Rc::new(State { links: self, up, joining, proof, told: Told::default() });
             LocalSet::new().block_on(&runtime, async {
                 let ready = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
                 let listener = match ready {
@@ -92,6 +103,8 @@ impl Links {
                 tokio::task::spawn_local(Rc::clone(&state).probe(questions));
                 tokio::task::spawn_local(Rc::clone(&state).check_address());
                 tokio::task::spawn_local(Rc::clone(&state).keep_registered());
+                tokio::task::spawn_local(Rc::clone(&state).prove());
+                tokio::task::spawn_local(Rc::clone(&state).keep_seen());
                 tokio::join!(Rc::clone(&state).accept(listener), Rc::clone(&state).dial());
             });
         };
@@ -102,11 +115,17 @@ impl Links {
 
 impl State {
     /// Gives a connection to a shard, and remembers it for as long as it lasts.
-    fn hand_over(self: &Rc<Self>, peer: PeerNumber, remote_shard: u32, shard: usize, stream: TcpStream) -> io::Result<()> {
+    fn hand_over(
+        self: &Rc<Self>,
+        (peer, disk): (PeerNumber, Option<Arc<Seen>>),
+        remote_shard: u32,
+        shard: usize,
+        stream: TcpStream,
+    ) -> io::Result<()> {
         let stream = stream.into_std()?;
         let (open, closed) = oneshot::channel::<()>();
         *self.up.borrow_mut().entry((peer, shard)).or_default() += 1;
-        self.links.shards.adopt(shard, Established { peer, remote_shard, stream, open });
+        self.links.shards.adopt(shard, Established { peer, remote_shard, disk, stream, open });
         let state = Rc::clone(self);
         tokio::task::spawn_local(async move {
             // Never sent: the sender goes with the connection.

@@ -1,6 +1,7 @@
 //! Where this peer stands: in no cluster yet, or a member of one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -10,6 +11,7 @@ use super::identity::Identity;
 #[derive(Debug, Default)]
 pub struct Standing {
     identity: ArcSwapOption<Identity>,
+    is_open: AtomicBool,
 }
 
 impl Standing {
@@ -21,5 +23,15 @@ impl Standing {
     /// From now on it is this one.
     pub fn become_member(&self, identity: Identity) {
         self.identity.store(Some(Arc::new(identity)));
+    }
+
+    /// Its groups are open: it knows what its registry says.
+    pub fn open(&self) {
+        self.is_open.store(true, Ordering::Release);
+    }
+
+    /// See [`Standing::open`].
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
     }
 }

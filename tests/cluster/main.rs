@@ -12,6 +12,7 @@ mod emptied;
 mod failover;
 mod forming;
 mod network;
+mod outdated;
 mod quorum;
 mod rolling;
 mod spreading;

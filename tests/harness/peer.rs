@@ -144,6 +144,28 @@ impl Peer {
         }
     }
 
+    /// A copy of both directories, as a backup has it.
+    pub fn back_up(&self) -> TempDir {
+        assert!(self.child.is_none(), "the peer runs");
+        let backup =
+            tempfile::Builder::new().prefix("backup-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
+        copy(&self.dir, &backup);
+        backup
+    }
+
+    /// Puts a backup in the place of what there is.
+    pub fn put_back(&self, backup: &TempDir) {
+        self.empty();
+        copy(backup, &self.dir);
+    }
+
+    /// A peer on a copy of the directories, under the same name, with ports of its own. It is not started.
+    pub fn copy(&self) -> Peer {
+        let is_own = |(name, _): &&(String, String)| !matches!(&**name, "Z4_SERVICE_PORT" | "Z4_METRICS_PORT");
+        let options = self.options.iter().filter(is_own).cloned().collect();
+        Peer { dir: self.back_up(), options, child: None, ports: None, starts: 0 }
+    }
+
     /// Sets an option for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.options.push((name.to_owned(), value.to_owned()));
@@ -276,4 +298,13 @@ pub struct Attempt {
 
 async fn ended(child: &mut Child) -> ExitStatus {
     until("the process ends", async || child.try_wait().expect("the child is ours")).await
+}
+
+/// Copies the two directories of a peer.
+fn copy(from: &TempDir, to: &TempDir) {
+    for name in ["peer", "db"] {
+        let (from, to) = (from.path().join(name), to.path().join(name));
+        let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status().expect("cp runs");
+        assert!(copied.success(), "{} was not copied", from.display());
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::TcpStream;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -14,6 +15,7 @@ use z4_proto::peer::{Append, Beats, Failure, Frame, Ping, Pong, beat, failure};
 
 use super::beats::{GATHER, Gathered};
 use super::clocks::Reading;
+use super::disks::Seen;
 use super::error::LinkError;
 use super::outgoing::{Incoming, Outgoing, is_urgent};
 use super::unread::Unread;
@@ -39,6 +41,9 @@ const LIVING: Duration = Duration::from_millis(2_500);
 /// How often the other end is asked whether it lives.
 const PING: Duration = Duration::from_secs(1);
 
+/// Why a link to a process that is over ends.
+const OVER: &str = "another process has been started on that peer's disk";
+
 /// A connection whose two ends know each other.
 #[derive(Debug)]
 pub struct Established {
@@ -46,6 +51,8 @@ pub struct Established {
     pub peer: PeerNumber,
     /// Which shard of it.
     pub remote_shard: u32,
+    /// What is known of its disk; `None`: it says nothing of it, or nobody knows whose it is.
+    pub disk: Option<Arc<Seen>>,
     /// The connection; nothing but the first words has been read from it.
     pub stream: TcpStream,
     /// Dropped when the link goes down.
@@ -56,6 +63,7 @@ pub struct Established {
 pub struct Connection {
     pub(super) peer: PeerNumber,
     pub(super) remote_shard: u32,
+    disk: Option<Arc<Seen>>,
     closer: SocketCloser,
     links: Links,
     out: RefCell<Outgoing>,
@@ -74,11 +82,12 @@ pub struct Connection {
 impl Connection {
     /// Starts to read and write.
     pub(super) fn start(established: Established, links: &Links) -> io::Result<Rc<Self>> {
-        let Established { peer, remote_shard, stream, open } = established;
+        let Established { peer, remote_shard, disk, stream, open } = established;
         let (socket, closer) = Socket::adopt(stream)?;
         let connection = Rc::new(Connection {
             peer,
             remote_shard,
+            disk,
             closer,
             links: links.clone(),
             out: RefCell::default(),
@@ -102,7 +111,7 @@ impl Connection {
     pub(super) fn ask(&self, group: GroupId, body: Body) -> Result<oneshot::Receiver<Body>, LinkError> {
         self.check_room(is_urgent(&body))?;
         let id = self.next_id();
-        self.put(&Frame { id, answer: false, group: group.0.into(), body: Some(body) });
+        self.put(id, false, group.0.into(), body);
         Ok(self.expect(id))
     }
 
@@ -119,7 +128,7 @@ impl Connection {
     /// Sends a message that wants no answer.
     pub(super) fn tell(&self, group: GroupId, body: Body) -> Result<(), LinkError> {
         self.check_room(is_urgent(&body))?;
-        self.put(&Frame { id: 0, answer: false, group: group.0.into(), body: Some(body) });
+        self.put(0, false, group.0.into(), body);
         Ok(())
     }
 
@@ -134,7 +143,12 @@ impl Connection {
 
     /// The other end was there just now.
     pub(super) fn is_living(&self) -> bool {
-        self.closed.borrow().is_none() && clock::monotonic().duration_since(self.heard.get()) < LIVING
+        self.closed.borrow().is_none() && !self.is_over() && clock::monotonic().duration_since(self.heard.get()) < LIVING
+    }
+
+    /// The process at the other end is one that another has taken the place of, with the same disk.
+    fn is_over(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.is_over())
     }
 
     /// Ends the connection: whoever waits for an answer hears that it is lost.
@@ -170,8 +184,10 @@ impl Connection {
         }
     }
 
-    fn put(&self, frame: &Frame) {
-        self.out.borrow_mut().put(frame);
+    /// What is said of the log is said after it: whatever the body answers is durable up to there.
+    fn put(&self, id: u64, answer: bool, group: u32, body: Body) {
+        let log_end = self.links.log_end();
+        self.out.borrow_mut().put(&Frame { id, answer, group, log_end, body: Some(body) });
         self.more.call();
     }
 
@@ -180,7 +196,7 @@ impl Connection {
         executor::spawn(async move {
             executor::sleep(GATHER).await;
             if let Some(body) = connection.beats.take() {
-                connection.put(&Frame { id: 0, answer: false, group: 0, body: Some(body) });
+                connection.put(0, false, 0, body);
             }
         });
     }
@@ -231,6 +247,7 @@ impl Connection {
                     whole => whole,
                 };
                 match whole {
+                    Ok(Some(_)) if self.is_over() => return self.end(OVER),
                     Ok(Some(frame)) => self.take_in(frame),
                     Ok(None) => break,
                     Err(error) => return self.end(&error.to_string()),
@@ -252,6 +269,9 @@ impl Connection {
     /// Hands a frame to whom it is for.
     fn take_in(self: &Rc<Self>, frame: Frame) {
         let Some(body) = frame.body else { return };
+        if let Some(disk) = &self.disk {
+            disk.saw(self.remote_shard as usize, frame.log_end);
+        }
         if frame.answer {
             return self.answered(frame.id, body);
         }
@@ -262,7 +282,7 @@ impl Connection {
                     clock_ms: self.links.reach().clocks().own().ms(),
                     disk_short_of: self.links.reach().space().short_of().unwrap_or(0),
                 });
-                self.put(&Frame { id: frame.id, answer: true, group: 0, body: Some(pong) });
+                self.put(frame.id, true, 0, pong);
             }
             Body::Beats(beats) => self.take_beats(beats),
             body => {
@@ -275,7 +295,7 @@ impl Connection {
                 let connection = Rc::clone(self);
                 executor::spawn(async move {
                     let body = answered.await.unwrap_or_else(|_| unknown());
-                    connection.put(&Frame { id: frame.id, answer: true, group: frame.group, body: Some(body) });
+                    connection.put(frame.id, true, frame.group, body);
                 });
             }
         }
@@ -314,6 +334,9 @@ impl Connection {
     /// Asks whether the other end lives, for as long as the connection does.
     async fn keep_alive(self: Rc<Self>) {
         while self.closed.borrow().is_none() {
+            if self.is_over() {
+                return self.end(OVER);
+            }
             let now = clock::monotonic();
             if now.duration_since(self.heard.get()) > SILENCE_MAX {
                 return self.end(&format!("nothing was heard for {} s", SILENCE_MAX.as_secs()));

@@ -72,8 +72,14 @@ mod tests {
     #[test]
     fn frames_are_found_in_pieces_of_any_size() {
         let frames = [
-            Frame { id: 7, answer: false, group: 3, body: Some(Body::Ping(Ping { clock_ms: 1 })) },
-            Frame { id: 8, answer: true, group: 0, body: Some(Body::Submit(Submit { commands: vec![5; 70_000].into() })) },
+            Frame { id: 7, answer: false, group: 3, log_end: 4, body: Some(Body::Ping(Ping { clock_ms: 1 })) },
+            Frame {
+                id: 8,
+                answer: true,
+                group: 0,
+                log_end: 0,
+                body: Some(Body::Submit(Submit { commands: vec![5; 70_000].into() })),
+            },
             Frame::default(),
         ];
         let mut all = BytesMut::new();
@@ -111,7 +117,7 @@ mod tests {
     fn a_frame_with_a_changed_bit_is_refused() {
         let body = Body::Submit(Submit { commands: vec![5; 100].into() });
         let mut whole = BytesMut::new();
-        put(&mut whole, &Frame { id: 8, answer: false, group: 1, body: Some(body) });
+        put(&mut whole, &Frame { id: 8, group: 1, body: Some(body), ..Frame::default() });
         for bit in HEAD_BYTES / 2 * 8..whole.len() * 8 {
             let mut changed = whole.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

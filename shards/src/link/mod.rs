@@ -7,6 +7,7 @@
 mod beats;
 mod clocks;
 mod connection;
+mod disks;
 mod error;
 mod frame;
 mod outgoing;
@@ -18,6 +19,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -30,6 +33,7 @@ use crate::runtime::executor;
 pub use clocks::{Clocks, Reading};
 use connection::Connection;
 pub use connection::Established;
+pub use disks::{DiskState, Disks, Life, Outdated, Seen, SeenDisk};
 pub use error::LinkError;
 pub use frame::FRAME_BYTES_MAX;
 pub use reach::{Reach, Reachability};
@@ -57,15 +61,23 @@ pub struct Links(Rc<Inner>);
 #[derive(Default)]
 struct Inner {
     reach: Reach,
+    /// The number of the last durable frame of this shard's raft log.
+    log_end: Arc<AtomicU64>,
     inbound: RefCell<Option<Weak<dyn Inbound>>>,
     /// The newest last: that one is used.
     peers: RefCell<HashMap<PeerNumber, Vec<Rc<Connection>>>>,
 }
 
 impl Links {
-    /// No links yet. `reach` is told which peers are reached.
-    pub fn new(reach: Reach) -> Self {
-        Links(Rc::new(Inner { reach, ..Inner::default() }))
+    /// No links yet of the shard with this index. `reach` is told which peers are reached.
+    pub fn new(reach: Reach, shard: usize) -> Self {
+        let log_end = reach.disks().log_end(shard);
+        Links(Rc::new(Inner { reach, log_end, ..Inner::default() }))
+    }
+
+    /// The last durable frame of this shard's raft log, as of now.
+    fn log_end(&self) -> u64 {
+        self.0.log_end.load(Ordering::Acquire)
     }
 
     /// Says who takes what the links bring.
@@ -75,7 +87,7 @@ impl Links {
 
     /// Takes over a connection whose ends know each other. An older one from the same shard of that peer is closed: its other end
     /// has given it up, or it would not have made a new one. But one that was heard just now was not given up: then it is the new one
-    /// that is closed, whoever made it.
+    /// that is closed, whoever made it. Only one to a process that is over goes at once.
     pub fn adopt(&self, established: Established) {
         let peer = established.peer;
         let same = |link: &Rc<Connection>| link.remote_shard == established.remote_shard;

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn bulk(id: u64, bytes: usize) -> Frame {
-        Frame { id, answer: false, group: 1, body: Some(Body::Submit(Submit { commands: vec![id as u8; bytes].into() })) }
+        Frame { id, group: 1, body: Some(Body::Submit(Submit { commands: vec![id as u8; bytes].into() })), ..Frame::default() }
     }
 
     fn beat() -> Frame {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, Guard};
 
 use super::clocks::{Clocks, Reading};
+use super::disks::Disks;
 use super::space::Space;
 use crate::account::Account;
 use crate::ids::PeerNumber;
@@ -55,6 +56,7 @@ struct Inner {
     /// The members of the cluster, this peer included.
     members: ArcSwap<BTreeSet<PeerNumber>>,
     clocks: Clocks,
+    disks: Disks,
 }
 
 impl Reach {
@@ -87,6 +89,11 @@ impl Reach {
     /// What time it is, by the clocks of all members.
     pub fn clocks(&self) -> &Clocks {
         &self.0.clocks
+    }
+
+    /// How far the disks of all members are known to have got.
+    pub fn disks(&self) -> &Disks {
+        &self.0.disks
     }
 
     /// Says whose clocks count: those of the members, this peer included.

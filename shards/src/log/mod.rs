@@ -56,6 +56,8 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use error::{LogError, Stopped};
 pub use group::GroupState;
@@ -141,6 +143,11 @@ impl Log {
         self.shared.state.borrow().sequence
     }
 
+    /// Where the log keeps the number of its last durable frame. Frames are numbered from 1 on, over all segments and restarts.
+    pub fn end(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.state.borrow().end)
+    }
+
     /// Writes what waits, syncs, and closes the files. Every handle refuses writes from the call on. The error is the one that
     /// stopped the log, if something did.
     pub async fn close(self) -> io::Result<()> {
@@ -184,13 +191,15 @@ fn state(recovered: Option<Recovered>) -> State {
         waiting_bytes: 0,
         committed_waits: Vec::new(),
         checkpointed: if tail.offset > 0 { tail.segment } else { 0 },
-        tail,
         segments,
         next,
         next_error: None,
         spares,
         sequence: 0,
         durable_sequence: 0,
+        // The last frame that was found was synced again.
+        end: Arc::new(AtomicU64::new(tail.frame - 1)),
+        tail,
         cache_bytes: 0,
         stopped: None,
         closing: false,

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::error::Stopped;
 use super::group::{Cached, Group};
@@ -90,6 +92,8 @@ pub(crate) struct State {
     pub(crate) sequence: u64,
     /// Every append before this sequence is durable, so its payload may leave the memory.
     pub(crate) durable_sequence: u64,
+    /// The number of the last durable frame, for everybody who tells of it.
+    pub(crate) end: Arc<AtomicU64>,
     pub(crate) cache_bytes: u64,
     pub(crate) stopped: Option<Stopped>,
     /// Takes nothing more.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use super::batch::{Batch, Step, next_step, segment_bytes_min};
 use super::error::{Stopped, describe};
@@ -61,6 +62,8 @@ async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Don
         let chores = !released.is_empty() || offset == 0;
         released.apply(&mut state.segments);
         state.checkpointed = segment;
+        // Before anybody hears that it is durable, and can tell others.
+        state.end.store(state.tail.frame - 1, Ordering::Release);
         if let Some(end) = sequence_end {
             state.durable_sequence = end;
         }

@@ -24,7 +24,7 @@ fn a_second_connection_takes_nothing_from_a_link_that_lives() {
         let mut stranger = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
         stranger.set_nonblocking(true).expect("a socket");
         let (stream, _) = listener.accept().expect("accepted");
-        peers[at].shards.adopt(0, Established { peer: other, remote_shard: 0, stream, open: oneshot::channel().0 });
+        peers[at].shards.adopt(0, Established { peer: other, remote_shard: 0, disk: None, stream, open: oneshot::channel().0 });
         until("the second one is closed", async || match stranger.read(&mut [0; 64]) {
             Ok(0) => Some(()),
             Ok(_) => panic!("it was spoken to"),

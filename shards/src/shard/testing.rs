@@ -91,8 +91,8 @@ pub(super) fn connect(a: &Peer, b: &Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let here = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
     let (there, _) = listener.accept().expect("accepted");
-    a.shards.adopt(0, Established { peer: b.number, remote_shard: 0, stream: here, open: oneshot::channel().0 });
-    b.shards.adopt(0, Established { peer: a.number, remote_shard: 0, stream: there, open: oneshot::channel().0 });
+    a.shards.adopt(0, Established { peer: b.number, remote_shard: 0, disk: None, stream: here, open: oneshot::channel().0 });
+    b.shards.adopt(0, Established { peer: a.number, remote_shard: 0, disk: None, stream: there, open: oneshot::channel().0 });
 }
 
 /// Three connected peers that are the voters of [`GROUP`], which owns every slot.

@@ -85,13 +85,14 @@ impl Shard {
     /// A shard without groups yet, over an open log.
     pub fn new(index: usize, options: ShardOptions, log: Log, storage: Storage, reach: Reach) -> Rc<Self> {
         reach.clocks().set_limit(options.clock_skew_max_ms);
+        reach.disks().watch(index, log.end());
         Rc::new(Shard {
             index,
             options,
             log,
             storage,
             groups: RefCell::default(),
-            links: Links::new(reach),
+            links: Links::new(reach, index),
             identity: RefCell::default(),
             stopping: Cell::new(false),
             early: Early::default(),

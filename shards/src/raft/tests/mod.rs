@@ -133,7 +133,7 @@ impl Peer {
             partitions.insert(GROUP, partition);
         });
         opened.await.expect("opened");
-        let links = Links::new(Reach::default());
+        let links = Links::new(Reach::default(), 0);
         let door = Rc::new(Door::default());
         let weak: Weak<dyn Inbound> = Rc::downgrade(&(Rc::clone(&door) as Rc<dyn Inbound>));
         links.deliver_to(weak);
@@ -218,8 +218,8 @@ fn connect(a: &Peer, b: &Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let here = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
     let (there, _) = listener.accept().expect("accepted");
-    a.links.adopt(Established { peer: b.number, remote_shard: 0, stream: here, open: oneshot::channel().0 });
-    b.links.adopt(Established { peer: a.number, remote_shard: 0, stream: there, open: oneshot::channel().0 });
+    a.links.adopt(Established { peer: b.number, remote_shard: 0, disk: None, stream: here, open: oneshot::channel().0 });
+    b.links.adopt(Established { peer: a.number, remote_shard: 0, disk: None, stream: there, open: oneshot::channel().0 });
 }
 
 /// Waits until a follower is where the leader is.
