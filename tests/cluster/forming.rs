@@ -1,17 +1,20 @@
-//! A cluster comes into being: peers join one by one, each wished for through another peer, over a network that is slow.
+//! A cluster comes into being: peers join one by one, each wished for through another peer, over a network that is slow. And one goes.
 //!
 //! What would be wrong: a peer that only the first one can add, a member that takes part before it has caught up, a wait for an
-//! answer that a slow network never gives in time.
+//! answer that a slow network never gives in time, a group that is led for ever by a peer that was removed.
 
 use std::time::Duration;
 
 use z4_proto::Membership;
 
-use crate::harness::cluster::Cluster;
-use crate::harness::members::info;
-use crate::harness::network::Way;
+use crate::harness::cluster::{Cluster, serves};
+use crate::harness::members::{info, transfer};
+use crate::harness::network::{Passage, Way};
 use crate::harness::wait::until;
 use crate::harness::{create, due_at, now_ms};
+
+/// A leader looks every half second what is to be done.
+const LONG_ENOUGH_TO_LOSE_A_VOTE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn peers_join_one_by_one_through_different_peers() {
@@ -76,4 +79,27 @@ async fn a_create_says_where_it_was_forwarded_to() {
         .await;
     }
     drop(leader);
+}
+
+/// The registry's leader could take the vote from the peer that goes before that peer has heard why. It leads another group, which nobody else
+/// can take it out of.
+#[tokio::test]
+async fn a_removed_leader_that_hears_of_it_late_hands_over() {
+    let cluster = Cluster::of_three(&[]).await;
+    until("each leads a group", async || {
+        for (group, member) in cluster.members.iter().enumerate() {
+            if !serves(&info(&member.client).await, group as u32) {
+                let _ = transfer(&member.client, group as u32, &member.id).await;
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    cluster.network.set_between("peer-1", "peer-2", Way::with(Passage::Cut));
+    cluster.ask_to_remove("peer-2", 0).await;
+    tokio::time::sleep(LONG_ENOUGH_TO_LOSE_A_VOTE).await;
+    cluster.network.heal();
+    cluster.until_voters(&["peer-1", "peer-3"]).await;
+    until("it knows", async || (info(&cluster.client("peer-2")).await.membership() == Membership::Removed).then_some(())).await;
 }

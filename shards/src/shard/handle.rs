@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
@@ -52,11 +52,18 @@ pub(super) struct Inner {
     /// This peer was removed from its cluster.
     removed: AtomicBool,
     /// Who has a replica of the groups here, for each shard.
-    pub(super) named: Vec<ArcSwap<BTreeSet<PeerNumber>>>,
+    pub(super) named: Vec<ArcSwapOption<Named>>,
     /// How the groups of each shard are.
     pub(super) board: Board,
     /// Makes views of the groups' partitions, also of those that are closed by now.
     pub(super) viewers: ArcSwap<BTreeMap<GroupId, Viewer>>,
+}
+
+/// Who has a replica of the groups of a shard.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) by_registry: BTreeSet<PeerNumber>,
+    pub(super) by_others: BTreeSet<PeerNumber>,
 }
 
 /// A handle to every shard of this peer. Cheap to clone; `Send`. Its futures may be polled on any executor thread of the peer but
@@ -79,7 +86,7 @@ impl Shards {
                 reach: Reach::default(),
                 roster: ArcSwap::default(),
                 removed: AtomicBool::new(false),
-                named: (0..shards).map(|_| ArcSwap::default()).collect(),
+                named: (0..shards).map(|_| ArcSwapOption::empty()).collect(),
                 board: Board::new(shards),
                 viewers: ArcSwap::default(),
             })),
@@ -406,7 +413,14 @@ impl Shards {
 
     /// Who has a replica of some group that this peer has one of, member or not.
     pub fn named(&self) -> BTreeSet<PeerNumber> {
-        self.0.named.iter().flat_map(|named| named.load().iter().copied().collect::<Vec<_>>()).collect()
+        let known = self.0.named.iter().filter_map(|named| named.load_full());
+        known.flat_map(|named| named.by_registry.union(&named.by_others).copied().collect::<Vec<_>>()).collect()
+    }
+
+    /// Who has a replica of some group but the registry that this peer has one of; `None`: that is not known yet.
+    pub(super) fn named_by_others(&self) -> Option<BTreeSet<PeerNumber>> {
+        let known: Option<Vec<_>> = self.0.named.iter().map(|named| named.load_full()).collect();
+        Some(known?.iter().flat_map(|named| named.by_others.iter().copied()).collect())
     }
 
     /// Publishes who is in the cluster, to [`Shards::roster`] and to every shard.

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use crate::ids::PeerNumber;
+use crate::ids::{GroupId, PeerNumber};
 use crate::roster::Roster;
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
+use crate::shard::handle::Named;
 use crate::shard::worker::Shard;
 use step::{Situation, Step};
 
@@ -56,14 +57,18 @@ impl Shard {
 
     /// Notes which groups are led from here, whose voters have changed, and who has replicas.
     fn note_leaders(&self) {
-        let mut named = BTreeSet::new();
+        let mut named = Named::default();
         for group in self.groups.borrow().values() {
             let leads = group.leads();
             let since = group.steering.led_since.get();
             group.steering.led_since.set(if leads { since.or_else(|| Some(clock::monotonic())) } else { None });
             let Some(replica) = group.replica() else { continue };
             let members = replica.members();
-            named.extend(members.nodes.iter().chain(members.configs.iter().flatten()));
+            let peers = members.nodes.iter().chain(members.configs.iter().flatten());
+            match group.id {
+                GroupId::REGISTRY => named.by_registry.extend(peers),
+                _ => named.by_others.extend(peers),
+            }
             let voters = members.voters();
             let before = group.steering.voters.replace(voters.clone());
             if !before.is_empty() && before != voters {
@@ -71,9 +76,9 @@ impl Shard {
             }
         }
         if let Some(shards) = self.shards()
-            && **shards.0.named[self.index].load() != named
+            && shards.0.named[self.index].load().as_deref() != Some(&named)
         {
-            shards.0.named[self.index].store(Arc::new(named));
+            shards.0.named[self.index].store(Some(Arc::new(named)));
         }
     }
 
@@ -83,7 +88,13 @@ impl Shard {
         let roster = Rc::new(self.cluster.roster.borrow().clone());
         let members = replica.members();
         let may_hand_over = group.may_hand_over(clock::monotonic());
-        let situation = Situation { roster: &roster, members: &members, me: group.me, connected, may_hand_over };
+        let needed = match group.id {
+            GroupId::REGISTRY => self.shards().and_then(|shards| shards.named_by_others()),
+            _ => Some(BTreeSet::new()),
+        };
+        // Not every shard has looked yet.
+        let Some(needed) = &needed else { return };
+        let situation = Situation { roster: &roster, members: &members, me: group.me, connected, needed, may_hand_over };
         match situation.step() {
             Step::Nothing => group.steering.settled(),
             Step::Wait(wait) => {

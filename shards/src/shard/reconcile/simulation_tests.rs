@@ -92,7 +92,9 @@ impl Cluster {
         let members = Members { configs, nodes, committed: true, last_log_index: 1_000, matched };
         let connected = self.up.iter().copied().filter(|peer| *peer != self.leader).collect();
         let (roster, me) = (&self.roster, self.leader);
-        Situation { roster, members: &members, me, connected: &connected, may_hand_over: true }.step()
+        // A group of tasks: nobody has to hear anything through it.
+        let needed = BTreeSet::new();
+        Situation { roster, members: &members, me, connected: &connected, needed: &needed, may_hand_over: true }.step()
     }
 
     /// What openraft makes of a step; `half`: the leader went before the second set of voters was the only one.

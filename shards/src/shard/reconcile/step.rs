@@ -49,6 +49,9 @@ pub enum Wait {
     /// Without this peer no majority of the voters would be reached.
     #[error("peer {0} was removed from the cluster, but without it no majority of the voters is connected")]
     Quorum(PeerNumber),
+    /// This peer hears that it was removed from the registry alone, which it is a part of until no other group counts on it.
+    #[error("peer {0} was removed from the cluster, and another group still names it")]
+    Elsewhere(PeerNumber),
     /// Nobody can take over.
     #[error("this peer was removed from the cluster and leads: no other voter can take over now")]
     Successor,
@@ -64,6 +67,9 @@ pub struct Situation<'a> {
     pub me: PeerNumber,
     /// Peers that the leader is connected with.
     pub connected: &'a BTreeSet<PeerNumber>,
+    /// Who stays for now, removed or not. The registry is what tells a peer that it was removed, and that it is to hand over what it leads:
+    /// it keeps a replica of it for as long as another group names it.
+    pub needed: &'a BTreeSet<PeerNumber>,
     /// It is not too soon to hand over (again).
     pub may_hand_over: bool,
 }
@@ -93,24 +99,27 @@ impl Situation<'_> {
         if let Some(missing) = wanted.difference(&members.nodes).next() {
             return Step::AddLearner(*missing);
         }
-        if let Some(learner) = members.nodes.difference(&voters).find(|peer| removed.contains(peer)) {
+        let goes = |peer: &&PeerNumber| removed.contains(peer) && !self.needed.contains(peer);
+        if let Some(learner) = members.nodes.difference(&voters).find(goes) {
             return Step::RemoveLearner(*learner);
         }
         let learners = || wanted.difference(&voters);
         if let Some(ready) = learners().find(|peer| self.has_caught_up(**peer) && self.holds(&voters, **peer, true)) {
             return Step::Promote(*ready);
         }
-        let mut leaving: Vec<PeerNumber> = voters.intersection(&removed).copied().filter(|peer| *peer != self.me).collect();
+        let mut leaving: Vec<PeerNumber> = voters.iter().filter(goes).copied().filter(|peer| *peer != self.me).collect();
         // Those that are gone anyway first: each of them that goes makes the majority smaller.
         leaving.sort_by_key(|peer| self.is_reached(*peer));
         if let Some(peer) = leaving.iter().find(|peer| self.holds(&voters, **peer, false)) {
             return Step::RemoveVoter(*peer);
         }
-        match (leaving.first(), learners().next()) {
-            (Some(peer), _) => Step::Wait(Wait::Quorum(*peer)),
-            (None, Some(learner)) => Step::Wait(Wait::CatchUp(*learner)),
-            (None, None) if removed.contains(&self.me) => Step::Wait(Wait::Successor),
-            (None, None) => Step::Nothing,
+        let stays = members.nodes.intersection(&removed).find(|peer| self.needed.contains(peer));
+        match (leaving.first(), learners().next(), stays) {
+            (Some(peer), ..) => Step::Wait(Wait::Quorum(*peer)),
+            (None, Some(learner), _) => Step::Wait(Wait::CatchUp(*learner)),
+            (None, None, _) if removed.contains(&self.me) => Step::Wait(Wait::Successor),
+            (None, None, Some(peer)) => Step::Wait(Wait::Elsewhere(*peer)),
+            (None, None, None) => Step::Nothing,
         }
     }
 

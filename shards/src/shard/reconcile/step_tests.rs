@@ -22,6 +22,7 @@ struct Case {
     learners: Vec<PeerNumber>,
     behind: Vec<PeerNumber>,
     gone: Vec<PeerNumber>,
+    needed: Vec<PeerNumber>,
     committed: bool,
     may_hand_over: bool,
 }
@@ -34,6 +35,7 @@ impl Case {
             learners: learners.to_vec(),
             behind: Vec::new(),
             gone: Vec::new(),
+            needed: Vec::new(),
             committed: true,
             may_hand_over: true,
         }
@@ -55,7 +57,8 @@ impl Case {
         let members = Members { configs, nodes: nodes.clone(), committed: self.committed, last_log_index: 100, matched };
         let connected: BTreeSet<_> = nodes.into_iter().filter(|peer| *peer != 1 && !self.gone.contains(peer)).collect();
         let (roster, may_hand_over) = (&self.roster, self.may_hand_over);
-        Situation { roster, members: &members, me: 1, connected: &connected, may_hand_over }.step()
+        let needed = self.needed.iter().copied().collect();
+        Situation { roster, members: &members, me: 1, connected: &connected, needed: &needed, may_hand_over }.step()
     }
 }
 
@@ -110,6 +113,20 @@ fn a_removed_member_goes() {
     // A replacement that has caught up votes before the old one goes.
     assert_eq!(Case::new(&[1, 2, 4], &[3], &[1, 2, 3], &[4]).step(), Step::Promote(4));
     assert_eq!(Case::new(&[1, 2, 4], &[3], &[1, 2, 3], &[4]).behind(&[4]).step(), Step::RemoveVoter(3));
+}
+
+/// Who leads another group, or may come to lead it, has to hear that it was removed.
+#[test]
+fn who_is_named_elsewhere_stays_in_the_registry() {
+    let needed = |needed: &[PeerNumber], case: Case| Case { needed: needed.to_vec(), ..case }.step();
+    assert_eq!(needed(&[1, 2, 3], Case::new(&[1, 2], &[3], &[1, 2, 3], &[])), Step::Wait(Wait::Elsewhere(3)));
+    assert_eq!(needed(&[3], Case::new(&[1, 2], &[3], &[1, 2], &[3]).gone(&[3])), Step::Wait(Wait::Elsewhere(3)));
+    assert_eq!(needed(&[1, 2], Case::new(&[1, 2], &[3], &[1, 2, 3], &[])), Step::RemoveVoter(3));
+    // What else is to be done is done meanwhile.
+    assert_eq!(needed(&[3], Case::new(&[1, 2, 4], &[3], &[1, 2, 3], &[])), Step::AddLearner(4));
+    assert_eq!(needed(&[3], Case::new(&[1, 2, 4], &[3], &[1, 2, 3], &[4])), Step::Promote(4));
+    assert_eq!(needed(&[3], Case::new(&[1, 2], &[3, 4], &[1, 2, 3, 4], &[])), Step::RemoveVoter(4));
+    assert_eq!(needed(&[1, 3], Case::new(&[2, 3], &[1], &[1, 2, 3], &[]).behind(&[3])), Step::HandOver(2));
 }
 
 #[test]
