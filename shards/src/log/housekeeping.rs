@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::error::describe;
-use super::newest;
+use super::newest::{self, Newest};
 use super::segments::{EmptyFile, UNFINISHED, segment_name, spare_name};
 use super::state::Shared;
 
@@ -51,7 +51,10 @@ async fn prepare(log: &Shared) {
         None => create(log, number).await,
     };
     let next = match next {
-        Ok(file) => newest::write(&log.directory, &log.options, number).await.map(|()| file),
+        Ok(file) => {
+            let newest = Newest { segment: number, frame: log.durable_frame() };
+            newest::write(&log.directory, &log.options, newest).await.map(|()| file)
+        }
         error => error,
     };
     {

@@ -108,10 +108,7 @@ impl Log {
             let segment = Segment { file: file.file, bytes: file.bytes, recycled: false, live_entries: 0, live_bytes: 0 };
             shared.state.borrow_mut().segments.insert(1, segment);
         }
-        let newest = {
-            let state = shared.state.borrow();
-            state.tail.segment + u32::from(state.next.is_some())
-        };
+        let newest = shared.newest();
         if newest::read(&shared.directory)? != Some(newest) {
             newest::write(&shared.directory, &shared.options, newest).await.map_err(io_error)?;
         }
@@ -156,6 +153,13 @@ impl Log {
         let tasks = self.tasks.take();
         for task in tasks {
             task.await;
+        }
+        if self.shared.state.borrow().stopped.is_none() {
+            let newest = self.shared.newest();
+            if let Err(error) = newest::write(&self.shared.directory, &self.shared.options, newest).await {
+                // Everything is durable all the same.
+                tracing::warn!(error = %error::describe(&error), "the raft log cannot write down where it ends");
+            }
         }
         let (segments, next, spares) = {
             let mut state = self.shared.state.borrow_mut();

@@ -1,8 +1,10 @@
-//! The file that says up to which number there are segments. A log whose last segments are gone looks like one that ends earlier:
-//! without this file nobody could tell.
+//! The file that says up to which number there are segments, and which frame was surely durable. A log whose last segments are gone, or
+//! whose last frames are zeros, looks like one that ends earlier: without this file nobody could tell.
 //!
-//! `newest` holds the text `z4 raft log, segments up to N` and a checksum, in one block. It is raised after a segment's file is there
-//! and before the segment is used, and lowered before one that was never used is removed. A log of an earlier z4 has none.
+//! `newest` holds the text `z4 raft log, segments up to N`, `frames up to M` and a checksum, in one block. It is written after a segment's
+//! file is there and before the segment is used, before one that was never used is removed, when the log is opened, and when it is
+//! closed. So a log that was stopped is known to its last frame; of one that crashed what came after the last writing of this file is not.
+//! A log of an earlier z4 has none, or no line with frames.
 
 use std::io;
 
@@ -14,15 +16,38 @@ use crate::runtime::files::{BLOCK_BYTES, Directory};
 const NAME: &str = "newest";
 const DRAFT: &str = "newest.new";
 const TITLE: &str = "z4 raft log, segments up to ";
+const FRAMES: &str = "frames up to ";
 
-pub(crate) fn text(newest: SegmentNumber) -> String {
-    let line = format!("{TITLE}{newest}\n");
-    let crc = crc32c::crc32c(line.as_bytes());
-    format!("{line}crc32c {crc:08x}\n")
+/// What must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Newest {
+    /// The last segment.
+    pub(crate) segment: SegmentNumber,
+    /// A frame that was durable; there may be later ones. 0: not known.
+    pub(crate) frame: u64,
 }
 
-/// Up to which number there must be segments; `None` when nobody said. Blocks for one small read.
-pub(crate) fn read(directory: &Directory) -> Result<Option<SegmentNumber>, LogError> {
+impl Newest {
+    pub(crate) fn text(self) -> String {
+        let Newest { segment, frame } = self;
+        let lines = match frame {
+            0 => format!("{TITLE}{segment}\n"),
+            _ => format!("{TITLE}{segment}\n{FRAMES}{frame}\n"),
+        };
+        let crc = crc32c::crc32c(lines.as_bytes());
+        format!("{lines}crc32c {crc:08x}\n")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.strip_prefix(TITLE)?.lines();
+        let segment = lines.next()?.parse().ok()?;
+        let frame = lines.next()?.strip_prefix(FRAMES).map_or(Some(0), |frame| frame.parse().ok())?;
+        Some(Newest { segment, frame }).filter(|newest| newest.text() == text)
+    }
+}
+
+/// What must be there; `None` when nobody said. Blocks for one small read.
+pub(crate) fn read(directory: &Directory) -> Result<Option<Newest>, LogError> {
     let file = directory.path().join(NAME);
     let found = match std::fs::read(&file) {
         Ok(found) => found,
@@ -30,16 +55,14 @@ pub(crate) fn read(directory: &Directory) -> Result<Option<SegmentNumber>, LogEr
         Err(source) => return Err(LogError::Io { directory: directory.path().to_owned(), source }),
     };
     let found = String::from_utf8_lossy(&found);
-    let found = found.trim_end_matches('\0');
-    let newest = found.strip_prefix(TITLE).and_then(|rest| rest.lines().next()?.parse().ok());
-    match newest.filter(|newest| found == text(*newest)) {
+    match Newest::parse(found.trim_end_matches('\0')) {
         Some(newest) => Ok(Some(newest)),
         None => Err(LogError::Damaged { file, offset: 0, reason: "it is not what was written there".to_owned() }),
     }
 }
 
 /// Says so, durably.
-pub(crate) async fn write(directory: &Directory, options: &LogOptions, newest: SegmentNumber) -> io::Result<()> {
+pub(crate) async fn write(directory: &Directory, options: &LogOptions, newest: Newest) -> io::Result<()> {
     let path = directory.path().join(DRAFT);
     let file = match options.disk.open(&path, true).await {
         // Left over from a try that failed.
@@ -52,7 +75,7 @@ pub(crate) async fn write(directory: &Directory, options: &LogOptions, newest: S
     let written = async {
         let mut block = file.buffer(BLOCK_BYTES);
         block.as_bytes_mut().fill(0);
-        let text = text(newest);
+        let text = newest.text();
         block.as_bytes_mut()[..text.len()].copy_from_slice(text.as_bytes());
         file.write_at(block, 0).await?;
         file.fdatasync().await?;

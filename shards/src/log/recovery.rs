@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::error::LogError;
 use super::frame::{CHECKPOINT, RECYCLED, VERSION};
 use super::group::Group;
-use super::newest;
+use super::newest::{self, Newest};
 use super::options::LogOptions;
 use super::replay::Replay;
 use super::scan::{Expected, Found, Scanner};
@@ -64,12 +64,14 @@ struct End {
 pub(crate) async fn recover(directory: &Directory, options: &LogOptions) -> Result<Option<Recovered>, LogError> {
     let io_error = |source| LogError::Io { directory: directory.path().to_owned(), source };
     let names = directory.list().map_err(io_error)?;
-    let mut candidates = candidates(directory, options, &names).await?;
+    let newest = newest::read(directory)?;
+    let mut candidates = candidates(directory, options, &names, newest).await?;
     let mut replay = Replay::default();
     let recovered = match candidates.is_empty() {
         true => None,
         false => {
             let end = read_all(&mut candidates, &mut replay).await.map_err(|error| error.locate(directory))?;
+            refuse_missing_frames(&candidates, &end, newest)?;
             let groups = replay.finish().map_err(|reason| candidates[0].damaged(0, reason))?;
             let (tail, kept, next) = cut(directory, options, candidates, &end).await.map_err(io_error)?;
             Some(Recovered { segments: segments(kept, &groups), groups, tail, next, spares: Vec::new() })
@@ -110,7 +112,12 @@ impl ScanError {
 }
 
 /// Opens the segments' files, which must follow each other.
-async fn candidates(directory: &Directory, options: &LogOptions, names: &[String]) -> Result<Vec<Candidate>, LogError> {
+async fn candidates(
+    directory: &Directory,
+    options: &LogOptions,
+    names: &[String],
+    newest: Option<Newest>,
+) -> Result<Vec<Candidate>, LogError> {
     let io_error = |source| LogError::Io { directory: directory.path().to_owned(), source };
     let mut numbers: Vec<SegmentNumber> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
@@ -119,7 +126,7 @@ async fn candidates(directory: &Directory, options: &LogOptions, names: &[String
         let reason = format!("the segment is missing; the next one that is there is {}", gap[1]);
         return Err(LogError::Damaged { file, offset: 0, reason });
     }
-    if let Some(newest) = newest::read(directory)?
+    if let Some(Newest { segment: newest, .. }) = newest
         && numbers.last().is_none_or(|last| *last < newest)
     {
         let file = directory.path().join(segment_name(numbers.last().map_or(newest, |last| last + 1)));
@@ -229,6 +236,20 @@ async fn refuse_damaged_tail(candidates: &[Candidate], end: &End) -> Result<(), 
     Ok(())
 }
 
+/// A frame that was durable when it was last written down how far the log is must be there.
+fn refuse_missing_frames(candidates: &[Candidate], end: &End, newest: Option<Newest>) -> Result<(), LogError> {
+    let found = end.expected.frame.map_or(0, |(next, _)| next - 1);
+    let Some(Newest { frame: durable, .. }) = newest.filter(|newest| newest.frame > found) else { return Ok(()) };
+    let last = end.segments.saturating_sub(1);
+    let is_full = end.offset + BLOCK_BYTES as u64 > candidates[last].bytes;
+    let (candidate, offset) = match candidates.get(last + 1) {
+        Some(next) if is_full => (next, 0),
+        _ => (&candidates[last], end.offset),
+    };
+    let reason = format!("{}: the log ends here with frame {found}, and frame {durable} was durable", end.reason);
+    Err(candidate.damaged(offset, reason))
+}
+
 /// Cuts off what is behind the last frame. Returns where writing goes on, the segments that stay, and the next one's file.
 async fn cut(
     directory: &Directory,
@@ -259,7 +280,7 @@ async fn cut(
 
     // The file that says how many segments there were is lowered before one goes.
     if !later.is_empty() {
-        newest::write(directory, options, last.number).await?;
+        newest::write(directory, options, Newest { segment: last.number, frame: frame - 1 }).await?;
     }
     let mut next = None;
     for candidate in later {

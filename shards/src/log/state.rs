@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Stopped;
 use super::group::{Cached, Group};
+use super::newest::Newest;
 use super::options::LogOptions;
 use super::record::{ENTRY_HEADER_BYTES, MARK_BYTES, VOTE_RECORD_BYTES};
 use super::segments::{EmptyFile, Released, Segment, SegmentNumber};
@@ -173,6 +174,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What is there now.
+    pub(crate) fn newest(&self) -> Newest {
+        let state = self.state.borrow();
+        Newest { segment: state.tail.segment + u32::from(state.next.is_some()), frame: state.end.load(Ordering::Acquire) }
+    }
+
+    /// The number of the last durable frame.
+    pub(crate) fn durable_frame(&self) -> u64 {
+        self.state.borrow().end.load(Ordering::Acquire)
+    }
+
     /// Puts a change in line and wakes the writer.
     pub(crate) fn submit(&self, op: Op) {
         self.state.borrow_mut().queue.push_back(op);

@@ -6,17 +6,31 @@ use crate::log::{Log, LogError};
 use crate::runtime::files::BLOCK_BYTES;
 
 /// Three frames in one segment, a bit flipped at every byte of them (each byte another bit). The log must refuse and name file and
-/// frame, also in the last one: a write that a crash tore lacks whole sectors. Only when the header says that the frame is longer than
-/// it is, zeros follow where it says that something is, and it is cut off.
+/// frame, also in the last one: a write that a crash tore lacks whole sectors. Only when a crash ended the log, and the header says that
+/// the frame is longer than it is, zeros follow where it says that something is, and it is cut off.
 #[test]
 fn a_flipped_bit_anywhere() {
+    flip_bits(false);
+}
+
+/// A log that was stopped is known to its last frame.
+#[test]
+fn a_flipped_bit_anywhere_in_a_log_that_was_stopped() {
+    flip_bits(true);
+}
+
+fn flip_bits(stopped: bool) {
     let directory = tempfile::tempdir().expect("a directory");
     run(async {
-        let (_log, group) = group(directory.path(), options()).await;
+        let (log, group) = group(directory.path(), options()).await;
         append(&group, entries(1, 0..2, 40)).await.expect("durable");
         append(&group, entries(1, 2..4, 2500)).await.expect("durable");
         append(&group, entries(1, 4..5, 100)).await.expect("durable");
+        if stopped {
+            log.close().await.expect("closed");
+        }
     });
+    let newest = Newest::of(directory.path());
     let path = segment(directory.path(), 1);
     let frames = frames(&path, 1);
     assert_eq!(frames.len(), 3);
@@ -28,10 +42,12 @@ fn a_flipped_bit_anywhere() {
     run(async {
         for flip in (0..end).filter(|flip| sampled(*flip)) {
             patch(&path, 0, &image[..end]);
+            newest.put_back();
             patch(&path, flip, &[image[flip] ^ (1 << (flip % 8))]);
             let begin = begin_of(flip);
             match Log::open(directory.path().to_owned(), options()).await {
                 Ok(log) => {
+                    assert!(!stopped, "flip at byte {flip}: the log was whole to its last frame");
                     assert_eq!(begin, frames[2].0, "flip at byte {flip}: only the last frame may be cut off");
                     assert!((28..32).contains(&(flip - begin)), "flip at byte {flip}: no sector is missing");
                     assert_eq!(log.group(GroupId(1)).state().last, Some(at(1, 3)), "flip at byte {flip}");
@@ -182,7 +198,8 @@ fn an_empty_or_missing_last_segment() {
         if !prepared {
             // A full disk, or a crash, and there is no next one.
             std::fs::remove_file(segment(directory.path(), newest)).expect("removed");
-            std::fs::write(directory.path().join("newest"), crate::log::newest::text(newest - 1)).expect("written");
+            std::fs::write(directory.path().join("newest"), crate::log::newest::Newest { segment: newest - 1, frame: 0 }.text())
+                .expect("written");
         }
         let last = segment(directory.path(), newest - 1);
         let image = std::fs::read(&last).expect("read");
@@ -200,6 +217,51 @@ fn an_empty_or_missing_last_segment() {
         run(async {
             let (_log, group) = group(directory.path(), options()).await;
             assert!(group.state().last.is_some_and(|last| last.index >= 20));
+        });
+    }
+}
+
+/// The end of a log is zeros, from the begin of a frame on: it looks like one that ends earlier. One that was stopped, and one that was
+/// opened since, is known to have been longer.
+#[test]
+fn zeros_in_the_place_of_the_last_frames() {
+    for stopped in [true, false] {
+        let directory = tempfile::tempdir().expect("a directory");
+        run(async {
+            let (log, group) = group(directory.path(), options()).await;
+            for index in 0..25 {
+                append(&group, entries(1, index..index + 1, 100_000)).await.expect("durable");
+            }
+            if stopped {
+                log.close().await.expect("closed");
+            }
+        });
+        if !stopped {
+            run(async { drop(open(directory.path(), options()).await) });
+        }
+        let newest = Newest::of(directory.path());
+        let path = segment(directory.path(), 3);
+        let (before, frames) = (frames(&segment(directory.path(), 2), 2), frames(&path, 3));
+        assert_eq!(frames.len(), 5);
+        let image = std::fs::read(&path).expect("read");
+        for (begin, _) in &frames {
+            patch(&path, *begin, &vec![0; image.len() - begin]);
+            newest.put_back();
+            match refusal(directory.path()) {
+                LogError::Damaged { file, offset, reason } => {
+                    // The second segment has room for more: nothing tells that there was a third one.
+                    let (at, bytes) = before[before.len() - 1];
+                    let ends = if *begin == 0 { (segment(directory.path(), 2), at + bytes) } else { (path.clone(), *begin) };
+                    assert_eq!((file, offset as usize), ends);
+                    assert!(reason.contains("frame 25 was durable"), "{reason}");
+                }
+                other => panic!("{other}"),
+            }
+            patch(&path, 0, &image);
+        }
+        run(async {
+            let (_log, group) = group(directory.path(), options()).await;
+            assert_eq!(read_all(&group).await, entries(1, 0..25, 100_000));
         });
     }
 }

@@ -92,6 +92,23 @@ pub(crate) fn patch(path: &Path, offset: usize, bytes: &[u8]) {
     file.write_all_at(bytes, offset as u64).expect("the patch is written");
 }
 
+/// The file that says how far a log is, as a crash finds it: put back with an older image of the segments.
+pub(crate) struct Newest {
+    path: PathBuf,
+    content: Vec<u8>,
+}
+
+impl Newest {
+    pub(crate) fn of(directory: &Path) -> Self {
+        let path = directory.join("newest");
+        Newest { content: std::fs::read(&path).expect("read"), path }
+    }
+
+    pub(crate) fn put_back(&self) {
+        std::fs::write(&self.path, &self.content).expect("written");
+    }
+}
+
 /// Collects the outcomes of appends.
 #[derive(Clone, Default)]
 pub(crate) struct Outcomes(pub(crate) Rc<RefCell<Vec<io::Result<()>>>>);

@@ -35,6 +35,7 @@ fn cut_at(payload_bytes: usize, step: usize) {
     let (offset, bytes) = three_frames(directory.path(), payload_bytes);
     let path = segment(directory.path(), 1);
     let image = std::fs::read(&path).expect("read");
+    let newest = Newest::of(directory.path());
     // From the last byte that is not padding on the frame is whole.
     let content = offset + image[offset..offset + bytes].iter().rposition(|byte| *byte != 0).expect("content") + 1;
     run(async {
@@ -43,6 +44,7 @@ fn cut_at(payload_bytes: usize, step: usize) {
             let mut torn = image.clone();
             torn[cut..].fill(0);
             patch(&path, 0, &torn);
+            newest.put_back();
             check_cut_off(directory.path(), &format!("cut at byte {} of {}", cut - offset, bytes)).await;
         }
     });
@@ -67,11 +69,13 @@ fn any_blocks_are_missing() {
     let (offset, bytes) = three_frames(directory.path(), 14_000);
     let path = segment(directory.path(), 1);
     let image = std::fs::read(&path).expect("read");
+    let newest = Newest::of(directory.path());
     let blocks = bytes / 4096;
     assert!(blocks >= 2);
     run(async {
         for subset in 0..(1u32 << blocks) - 1 {
             patch(&path, 0, &image);
+            newest.put_back();
             for block in (0..blocks).filter(|block| subset & (1 << block) == 0) {
                 patch(&path, offset + block * 4096, &[0; 4096]);
             }
