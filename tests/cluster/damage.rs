@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use tonic::Code;
+
 use crate::harness::cluster::Cluster;
 use crate::harness::http;
 use crate::harness::mysql::{Rows, Sql};
@@ -53,19 +55,24 @@ async fn flip(cluster: &mut Cluster, id: &str) {
     cluster.restart(id).await;
 }
 
+/// Enough tasks for a table.
+async fn fill(cluster: &Cluster, namespace: &str) {
+    for n in 0..TASKS / 4 {
+        let payload = |m: usize| format!("{:08}", n * 4 + m).repeat(PAYLOAD_BYTES / 8);
+        let batch: Vec<_> = (0..4).map(|m| due_at(namespace, &payload(m), now_ms() + 3_600_000)).collect();
+        let client = cluster.client("peer-1");
+        until("a batch is taken", async || client.create_batch(batch.clone()).await.ok()).await;
+    }
+    cluster.until_equal().await;
+}
+
 /// Once as a follower, once as the leader: a read meets the damage and fails, and a moment later the same read tells everything. The
 /// leader leads no more before that. Nothing that is acknowledged meanwhile is lost, and all replicas are equal.
 #[tokio::test]
 async fn damage_that_a_read_finds_is_mended_by_the_others() {
     let mut cluster = Cluster::of_three(&OPTIONS).await;
     let namespace = cluster.namespace_of(1, "mail").await;
-    for n in 0..TASKS / 4 {
-        let payload = |m: usize| format!("{:08}", n * 4 + m).repeat(PAYLOAD_BYTES / 8);
-        let batch: Vec<_> = (0..4).map(|m| due_at(&namespace, &payload(m), now_ms() + 3_600_000)).collect();
-        let client = cluster.client("peer-1");
-        until("a batch is taken", async || client.create_batch(batch.clone()).await.ok()).await;
-    }
-    cluster.until_equal().await;
+    fill(&cluster, &namespace).await;
     for (id, leads) in [("peer-3", false), ("peer-2", true)] {
         let other = if leads { "peer-1" } else { "peer-2" };
         flip(&mut cluster, id).await;
@@ -86,4 +93,50 @@ async fn damage_that_a_read_finds_is_mended_by_the_others() {
     cluster.member("peer-2").peer.kill().await;
     cluster.restart("peer-2").await;
     cluster.until_equal().await;
+}
+
+/// Every task is changed, so applies read each row. One replica meets the damage there: it cannot apply what is committed, and has no
+/// rows to answer with. It leads no more, gets the others' rows, and goes on with what it could not apply.
+async fn is_mended_when_an_apply_meets_it(leads: bool) {
+    let mut cluster = Cluster::of_three(&OPTIONS).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    fill(&cluster, &namespace).await;
+    let tasks = cluster.client("peer-1").list_all(&namespace).await;
+    assert_eq!(tasks.len(), TASKS);
+    let (id, other) = if leads { ("peer-2", "peer-1") } else { ("peer-3", "peer-2") };
+    flip(&mut cluster, id).await;
+    cluster.lead_all_by(if leads { id } else { other }).await;
+    let through = cluster.client(other);
+    for task in &tasks {
+        until("a task is deleted", async || match through.delete(&namespace, &task.id, 0).await {
+            Ok(()) => Some(()),
+            // One that was not answered was done all the same.
+            Err(status) => (status.code() == Code::NotFound).then_some(()),
+        })
+        .await;
+    }
+    until("the partition is rebuilt", async || cluster.member(id).peer.log().contains(REBUILT).then_some(())).await;
+    let log = cluster.member(id).peer.log();
+    assert!(log.contains(FOUND) && log.contains("an apply has met damage"), "{log}");
+    cluster.until_equal().await;
+    assert_eq!(cluster.member(id).peer.exited(), None);
+    let (_, metrics) = http::get(&cluster.member(id).peer.metrics_address(), "/metrics").await;
+    assert!(metrics.contains("z4_damage_total 1") && metrics.contains("z4_damaged_partitions 0"));
+    // It leads again, and a restart finds what it was given.
+    cluster.lead_all_by(id).await;
+    let client = cluster.client(id);
+    until("it takes a task", async || client.create(create(&namespace, "x")).await.ok()).await;
+    cluster.member(id).peer.kill().await;
+    cluster.restart(id).await;
+    cluster.until_equal().await;
+}
+
+#[tokio::test]
+async fn damage_that_a_followers_apply_meets_is_mended_by_the_others() {
+    is_mended_when_an_apply_meets_it(false).await;
+}
+
+#[tokio::test]
+async fn damage_that_a_leaders_apply_meets_is_mended_by_the_others() {
+    is_mended_when_an_apply_meets_it(true).await;
 }

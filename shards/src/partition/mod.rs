@@ -74,6 +74,8 @@ pub struct Partition {
     record: Arc<Record>,
     applied: Option<LogPosition>,
     membership: Option<(Option<LogPosition>, Bytes)>,
+    /// An apply has failed: the machine is ahead of the rows, and nothing more is applied to them.
+    broken: Option<PartitionError>,
 }
 
 impl Partition {
@@ -119,6 +121,7 @@ impl Partition {
             record,
             applied,
             membership,
+            broken: None,
         };
         partition.start_threads()?;
         partition.viewer.show(partition.source());
@@ -170,8 +173,22 @@ impl Partition {
     /// this returns. Blocks while more than [`PartitionOptions::queue_bytes_max`] waits for the disk.
     ///
     /// # Errors
-    /// After any error the machine and the disk disagree: the partition must be dropped.
+    /// After any error the machine and the disk disagree, and every later call fails the same way: other rows must take the place of
+    /// these. Until then reads see what was applied before this call.
     pub fn apply(&mut self, run: &[LogEntry]) -> Result<Vec<Outcome>, PartitionError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        let before = (self.applied, self.membership.clone());
+        let outcomes = self.apply_all(run);
+        if let Err(error) = &outcomes {
+            (self.applied, self.membership) = before;
+            self.broken = Some(error.clone());
+        }
+        outcomes
+    }
+
+    fn apply_all(&mut self, run: &[LogEntry]) -> Result<Vec<Outcome>, PartitionError> {
         let Some(last) = run.last() else { return Ok(Vec::new()) };
         let before = self.applied.map(|position| position.index);
         let view = self.view();

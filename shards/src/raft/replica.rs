@@ -132,6 +132,8 @@ impl Replica {
         let votes_from = granted.then(|| clock::monotonic() + pace::stretch(config::LEASE));
         let store = LogStore(log.clone());
         let raft = Raft::new(me, config, network, store, machine.clone()).await.map_err(|e| failed(e.to_string()))?;
+        // Until now nobody could have brought any.
+        machine.wait_for_rows();
         Ok(Replica {
             group,
             raft,
@@ -309,8 +311,14 @@ impl Replica {
         }
     }
 
+    /// An apply has met damage, and waits for other rows.
+    pub fn waits_for_rows(&self) -> bool {
+        self.machine.is_waiting()
+    }
+
     /// Stops the replica; proposals on the way are dropped.
     pub async fn shutdown(&self) {
+        self.machine.close();
         let _ = self.raft.shutdown().await;
     }
 }

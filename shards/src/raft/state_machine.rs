@@ -1,6 +1,7 @@
 //! A group's partition as openraft's `RaftStateMachine`. Everything happens on the storage thread; the executor hands entries over
 //! and takes outcomes back.
 
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,11 +61,39 @@ pub struct GroupStateMachine {
     on_applied: OnApplied,
     /// Held by an apply, and by what replaces the partition between two.
     applying: Rc<Mutex<()>>,
+    /// Applies that met damage may wait for other rows.
+    waits: Rc<Cell<bool>>,
+    waiting: Rc<RefCell<Vec<oneshot::Sender<()>>>>,
+}
+
+/// A run that was not applied, and why.
+struct NotApplied {
+    run: Vec<LogEntry>,
+    responders: Vec<Option<ApplyResponder<TypeConfig>>>,
+    error: PartitionError,
 }
 
 impl GroupStateMachine {
     pub fn new(group: GroupId, storage: Storage, on_applied: OnApplied) -> Self {
-        GroupStateMachine { group, storage, on_applied, applying: Rc::default() }
+        let (applying, waits, waiting) = (Rc::default(), Rc::default(), Rc::default());
+        GroupStateMachine { group, storage, on_applied, applying, waits, waiting }
+    }
+
+    /// From now on a run that meets damage waits until other rows have taken the place of the damaged ones, and goes on with those. Before, at
+    /// the start, and from [`GroupStateMachine::close`] on it fails.
+    pub(super) fn wait_for_rows(&self) {
+        self.waits.set(true);
+    }
+
+    /// An apply waits for other rows.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.borrow().is_empty()
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn close(&self) {
+        self.waits.set(false);
+        self.waiting.take();
     }
 
     /// Runs `job` on the group's partition.
@@ -114,11 +143,42 @@ impl GroupStateMachine {
                 Ok(since.elapsed())
             })
             .await?;
-        (self.on_applied)(AppliedRun::replaced(took));
+        self.replaced(took);
         Ok(())
     }
 
+    /// Other rows have taken the place of those that were here.
+    fn replaced(&self, took: Duration) {
+        (self.on_applied)(AppliedRun::replaced(took));
+        for waiting in self.waiting.take() {
+            // Whoever waited may have been stopped.
+            let _ = waiting.send(());
+        }
+    }
+
+    /// Applies a run. Where it meets damage it waits for other rows: log and votes are whole, and go on meanwhile.
     async fn apply_run(&self, run: Vec<LogEntry>, responders: Vec<Option<ApplyResponder<TypeConfig>>>) -> io::Result<()> {
+        let (mut run, mut responders) = (run, responders);
+        loop {
+            let Some(not) = self.try_apply(run, responders).await? else { return Ok(()) };
+            if !self.waits.get() || !matches!(not.error, PartitionError::Damaged { .. }) {
+                return Err(io::Error::other(not.error));
+            }
+            let (rows, replaced) = oneshot::channel();
+            self.waiting.borrow_mut().push(rows);
+            tracing::warn!(group = %self.group, "an apply has met damage; it waits for the rows of another peer");
+            if replaced.await.is_err() {
+                return Err(io::Error::other(not.error));
+            }
+            (run, responders) = (not.run, not.responders);
+        }
+    }
+
+    async fn try_apply(
+        &self,
+        run: Vec<LogEntry>,
+        responders: Vec<Option<ApplyResponder<TypeConfig>>>,
+    ) -> io::Result<Option<NotApplied>> {
         let _alone = self.applying.lock().await;
         let group = self.group;
         let on_applied = Rc::clone(&self.on_applied);
@@ -128,18 +188,18 @@ impl GroupStateMachine {
             let since = clock::monotonic();
             let mut partition = partitions.get_mut(&group);
             let outcomes = partition.as_mut().map(|partition| partition.apply(&run));
-            (outcomes, partition.map(|partition| partition.namespaces_count()), since.elapsed())
+            (outcomes, run, partition.map(|partition| partition.namespaces_count()), since.elapsed())
         };
-        self.storage.run(job, move |(outcomes, namespaces, took)| {
+        self.storage.run(job, move |(outcomes, run, namespaces, took)| {
             let result = match outcomes {
                 Some(Ok(outcomes)) => {
                     let (effects, replies) = split(outcomes);
                     let tally = replies.iter().flatten().flatten().flatten().fold(Tally::default(), Tally::and);
                     on_applied(AppliedRun { effects, entries, bytes, tally, namespaces, took, replaced: false });
                     answer(replies, responders);
-                    Ok(())
+                    Ok(None)
                 }
-                Some(Err(e)) => Err(io::Error::other(e)),
+                Some(Err(error)) => Ok(Some(NotApplied { run, responders, error })),
                 None => Err(io::Error::other(format!("the partition of group {group} is closed"))),
             };
             let _ = tx.send(result);
@@ -224,7 +284,7 @@ impl RaftStateMachine<TypeConfig> for GroupStateMachine {
                 Ok(since.elapsed())
             })
             .await?;
-        (self.on_applied)(AppliedRun::replaced(took));
+        self.replaced(took);
         Ok(())
     }
 

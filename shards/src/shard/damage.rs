@@ -1,4 +1,4 @@
-//! A partition in which a read found damage. What is read is checked block by block, so nothing wrong is ever answered; but what is
+//! A partition in which damage was found, by a read or by an apply. What is read is checked block by block, so nothing wrong is ever answered; but what is
 //! damaged cannot be answered, and this replica may be the last one that is asked. So it leads no more, and gets the rows of another
 //! replica while it goes on to apply. Where there is no other one, the process ends.
 
@@ -12,8 +12,9 @@ use crate::ids::PeerNumber;
 use crate::metrics::DiskMetrics;
 use crate::partition::PartitionError;
 use crate::raft::Replica;
-use crate::runtime::executor;
+use crate::runtime::{executor, pace};
 use crate::shard::group::Group;
+use crate::shard::hand_over::TAKE_OVER_MAX;
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -88,7 +89,11 @@ impl Group {
                 Step::HandOver(peers) => {
                     hand_overs += 1;
                     for peer in peers {
-                        if self.hand_over(peer).await.is_ok() {
+                        let moved = match replica.waits_for_rows() {
+                            true => self.leave_to(&replica, peer).await,
+                            false => self.hand_over(peer).await.is_ok(),
+                        };
+                        if moved {
                             break;
                         }
                     }
@@ -107,6 +112,18 @@ impl Group {
             }
             executor::sleep(AGAIN).await;
         }
+    }
+
+    /// What is on its way cannot be applied here, so it cannot be waited for as in a [hand-over](Group::hand_over): a voter that has all of it
+    /// in its log leads at once, and those who wait for answers hear that nobody knows.
+    async fn leave_to(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> bool {
+        if replica.members().lag(to) != Some(0) || !self.links.reach().is_up(to) || replica.hangs(to) {
+            return false;
+        }
+        tracing::warn!(group = %self.id, to, "a leader that cannot apply any more has another peer lead");
+        self.step_aside();
+        let asked = replica.ask_to_lead(to).await.is_ok();
+        asked && replica.other_leader(pace::stretch(TAKE_OVER_MAX)).await == Some(to)
     }
 
     fn step(&self, replica: &Replica) -> Step {

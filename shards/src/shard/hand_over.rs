@@ -21,7 +21,7 @@ const RETIRE_MAX: Duration = Duration::from_secs(2);
 const RETIRE_AGAIN: Duration = Duration::from_millis(50);
 
 /// How long the voter may take to lead.
-const TAKE_OVER_MAX: Duration = Duration::from_secs(5);
+pub(super) const TAKE_OVER_MAX: Duration = Duration::from_secs(5);
 
 impl Group {
     /// Has another voter lead; returns when it does. Commands that come meanwhile wait, and go to the other one once it leads.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::ids::Namespace;
 use crate::machine::Totals;
-use crate::partition::{Due, DuePart};
+use crate::partition::{Due, DuePart, PartitionError};
 use crate::raft::{Purge, Retention};
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
@@ -111,6 +111,8 @@ impl Group {
             group.trims.set(false);
             match trimmed {
                 Ok(purge) => group.trimmed(purge),
+                // Nothing of the log goes before other rows are here.
+                Err(PartitionError::Damaged { .. }) => {}
                 Err(error) => (group.on_fatal)(&format!("group {} cannot be made durable: {error}", group.id)),
             }
         });
