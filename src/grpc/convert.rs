@@ -141,6 +141,7 @@ pub fn update(
         metadata: request.replace_metadata.then(|| pack(&request.metadata)),
         payload: request.replace_payload.then_some(request.payload),
         revive: request.revive,
+        fence: 0,
     })
 }
 
@@ -363,7 +364,7 @@ mod tests {
         let id = row(TaskRecord::default()).id;
         let nothing = proto::UpdateTaskRequest { expected_version: 4, ..Default::default() };
         let update = update(nothing, id, &Limits::default(), || unreachable!()).expect("valid");
-        let expected = Update { id, expected_version: 4, due_ms: None, metadata: None, payload: None, revive: false };
+        let expected = Update { id, expected_version: 4, due_ms: None, metadata: None, payload: None, revive: false, fence: 0 };
         assert_eq!(update, expected);
     }
 

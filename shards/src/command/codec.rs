@@ -12,8 +12,8 @@
 
 use bytes::Bytes;
 
-use super::wire::{Reader, WireError, put_bytes, put_varint};
-use super::{Before, Command, Create, Entry, Op, PurgeCursor, SettingsPatch, Update};
+use super::wire::{Reader, WireError, put_ascending, put_bytes, put_varint, take_ascending};
+use super::{Before, Command, Create, Ended, Entry, Op, PurgeCursor, SettingsPatch, Update};
 use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
 
 /// Bytes that are no entry.
@@ -43,6 +43,9 @@ mod kind {
     pub(super) const REGISTER: u8 = 9;
     pub(super) const PURGE_FROM: u8 = 10;
     pub(super) const DROP_NAMESPACE: u8 = 11;
+    pub(super) const RETRY_OF: u8 = 12;
+    pub(super) const GIVE_BACK: u8 = 13;
+    pub(super) const END_CLAIMS: u8 = 14;
 }
 
 /// The fewest bytes of a command: length, count, one operation.
@@ -128,14 +131,15 @@ pub fn decode_entry(bytes: &Bytes) -> Result<Entry, CodecError> {
 pub fn command_bytes_max(command: &Command) -> usize {
     let ops = command.ops.iter().map(|op| match op {
         Op::Create(create) => 64 + create.metadata.len() + create.payload.len(),
-        Op::Retry { error, .. } => 48 + error.len(),
-        Op::Update(update) => 64 + [&update.metadata, &update.payload].into_iter().flatten().map(Bytes::len).sum::<usize>(),
+        Op::Retry { error, .. } => 64 + error.len(),
+        Op::Update(update) => 80 + [&update.metadata, &update.payload].into_iter().flatten().map(Bytes::len).sum::<usize>(),
         Op::Register { key, value, before } => {
             let expected = if let Before::Value(value) = before { value.len() } else { 0 };
             24 + key.len() + value.len() + expected
         }
-        Op::Ack { .. } | Op::Delete { .. } | Op::LowWater { .. } | Op::Purge { .. } | Op::DropNamespace => 48,
-        Op::Configure(_) | Op::PurgeFrom { .. } => 64,
+        Op::Delete { .. } | Op::GiveBack { .. } | Op::LowWater { .. } | Op::Purge { .. } | Op::DropNamespace => 48,
+        Op::Ack { .. } | Op::Configure(_) | Op::PurgeFrom { .. } => 64,
+        Op::EndClaims { kept, .. } => 32 + 10 * kept.len(),
     });
     command.namespace.as_bytes().len() + 16 + ops.sum::<usize>()
 }
@@ -189,19 +193,38 @@ fn take_id(reader: &mut Reader<'_>) -> Result<TaskId, CodecError> {
 fn put_op(out: &mut Vec<u8>, op: &Op) {
     match op {
         Op::Create(create) => put_create(out, create),
-        Op::Ack { id, key, rewritten } => {
+        Op::Ack { id, key, rewritten, token } => {
             let home = id.home() == *key;
-            out.extend_from_slice(&[kind::ACK, Flags::new([*rewritten, !home]).0]);
+            out.extend_from_slice(&[kind::ACK, Flags::new([*rewritten, !home, *token != 0]).0]);
             put_id(out, *id);
             if !home {
                 put_key(out, *key);
             }
+            if *token != 0 {
+                put_varint(out, *token);
+            }
         }
-        Op::Retry { key, due_ms, error } => {
-            out.push(kind::RETRY);
+        Op::Retry { key, due_ms, error, of } => {
+            match of {
+                None => out.push(kind::RETRY),
+                Some(Ended { nacked, .. }) => out.extend_from_slice(&[kind::RETRY_OF, Flags::new([*nacked]).0]),
+            }
             put_key(out, *key);
             put_varint(out, *due_ms);
             put_bytes(out, error);
+            if let Some(Ended { token, .. }) = of {
+                put_varint(out, *token);
+            }
+        }
+        Op::GiveBack { key, token } => {
+            out.push(kind::GIVE_BACK);
+            put_key(out, *key);
+            put_varint(out, *token);
+        }
+        Op::EndClaims { below, kept, more } => {
+            out.extend_from_slice(&[kind::END_CLAIMS, Flags::new([*more]).0]);
+            put_varint(out, *below);
+            put_ascending(out, kept);
         }
         Op::Update(update) => put_update(out, update),
         Op::Delete { id, expected_version } => {
@@ -242,15 +265,33 @@ fn take_op(reader: &mut Reader<'_>) -> Result<Op, CodecError> {
     Ok(match reader.u8()? {
         kind::CREATE => Op::Create(take_create(reader)?),
         kind::ACK => {
-            let flags = Flags::take(reader, 2)?;
+            let flags = Flags::take(reader, 3)?;
             let id = take_id(reader)?;
             let key = if flags.has(1) { take_key(reader)? } else { id.home() };
             if flags.has(1) && key == id.home() {
                 return Err(CodecError("a key is repeated"));
             }
-            Op::Ack { id, key, rewritten: flags.has(0) }
+            let token = flags.field(2, || reader.varint())?;
+            if token == Some(0) {
+                return Err(CodecError("a token is 0"));
+            }
+            Op::Ack { id, key, rewritten: flags.has(0), token: token.unwrap_or(0) }
         }
-        kind::RETRY => Op::Retry { key: take_key(reader)?, due_ms: reader.varint()?, error: reader.bytes()? },
+        kind::RETRY => Op::Retry { key: take_key(reader)?, due_ms: reader.varint()?, error: reader.bytes()?, of: None },
+        kind::RETRY_OF => {
+            let flags = Flags::take(reader, 1)?;
+            let (key, due_ms, error) = (take_key(reader)?, reader.varint()?, reader.bytes()?);
+            let of = Ended { token: reader.varint()?, nacked: flags.has(0) };
+            if of.token == 0 {
+                return Err(CodecError("a token is 0"));
+            }
+            Op::Retry { key, due_ms, error, of: Some(of) }
+        }
+        kind::GIVE_BACK => Op::GiveBack { key: take_key(reader)?, token: reader.varint()? },
+        kind::END_CLAIMS => {
+            let flags = Flags::take(reader, 1)?;
+            Op::EndClaims { below: reader.varint()?, kept: take_ascending(reader)?, more: flags.has(0) }
+        }
         kind::UPDATE => Op::Update(take_update(reader)?),
         kind::DELETE => Op::Delete { id: take_id(reader)?, expected_version: reader.varint_u32()? },
         kind::CONFIGURE => Op::Configure(take_patch(reader)?),
@@ -319,8 +360,9 @@ fn take_create(reader: &mut Reader<'_>) -> Result<Create, CodecError> {
 }
 
 fn put_update(out: &mut Vec<u8>, update: &Update) {
-    let Update { id, expected_version, due_ms, metadata, payload, revive } = update;
-    out.extend_from_slice(&[kind::UPDATE, Flags::new([due_ms.is_some(), metadata.is_some(), payload.is_some(), *revive]).0]);
+    let Update { id, expected_version, due_ms, metadata, payload, revive, fence } = update;
+    let flags = [due_ms.is_some(), metadata.is_some(), payload.is_some(), *revive, *fence != 0];
+    out.extend_from_slice(&[kind::UPDATE, Flags::new(flags).0]);
     put_id(out, *id);
     put_varint(out, u64::from(*expected_version));
     if let Some(due_ms) = due_ms {
@@ -329,18 +371,26 @@ fn put_update(out: &mut Vec<u8>, update: &Update) {
     for bytes in [metadata, payload].into_iter().flatten() {
         put_bytes(out, bytes);
     }
+    if *fence != 0 {
+        put_varint(out, *fence);
+    }
 }
 
 fn take_update(reader: &mut Reader<'_>) -> Result<Update, CodecError> {
-    let flags = Flags::take(reader, 4)?;
-    Ok(Update {
+    let flags = Flags::take(reader, 5)?;
+    let update = Update {
         id: take_id(reader)?,
         expected_version: reader.varint_u32()?,
         due_ms: flags.field(0, || reader.varint())?,
         metadata: flags.field(1, || reader.bytes())?,
         payload: flags.field(2, || reader.bytes())?,
         revive: flags.has(3),
-    })
+        fence: flags.field(4, || reader.varint())?.unwrap_or(0),
+    };
+    if flags.has(4) && update.fence == 0 {
+        return Err(CodecError("a token is 0"));
+    }
+    Ok(update)
 }
 
 fn put_patch(out: &mut Vec<u8>, p: &SettingsPatch) {

@@ -27,6 +27,7 @@ fn an_entry_is_golden() {
         metadata: None,
         payload: Some(Bytes::from_static(b"p")),
         revive: true,
+        fence: 0,
     };
     let patch = SettingsPatch { lease_ms: Some(1000), backoff_factor: Some(1.0), paused: Some(true), ..Default::default() };
     let moved = TaskKey { due_ms: 301, sequence: 65_537 };
@@ -39,12 +40,21 @@ fn an_entry_is_golden() {
                 namespace: ns("mail"),
                 ops: vec![
                     Op::Create(create),
-                    Op::Ack { id, key: id.home(), rewritten: false },
-                    Op::Ack { id, key: moved, rewritten: true },
-                    Op::Retry { key: moved, due_ms: 7, error: Bytes::from_static(b"no") },
+                    Op::Ack { id, key: id.home(), rewritten: false, token: 0 },
+                    Op::Ack { id, key: moved, rewritten: true, token: 9 },
+                    Op::Retry { key: moved, due_ms: 7, error: Bytes::from_static(b"no"), of: None },
                 ],
             },
-            Command { namespace: ns("mail"), ops: vec![Op::Update(update), Op::Delete { id, expected_version: 2 }] },
+            Command { namespace: ns("mail"), ops: vec![Op::Update(update.clone()), Op::Delete { id, expected_version: 2 }] },
+            Command {
+                namespace: ns("mail"),
+                ops: vec![
+                    Op::Retry { key: moved, due_ms: 7, error: Bytes::new(), of: Some(Ended { token: 300, nacked: true }) },
+                    Op::GiveBack { key: moved, token: 301 },
+                    Op::EndClaims { below: 302, kept: vec![5, 300], more: true },
+                    Op::Update(Update { fence: 8, ..update }),
+                ],
+            },
             Command {
                 namespace: ns("b"),
                 ops: vec![
@@ -60,15 +70,20 @@ fn an_entry_is_golden() {
         ],
     };
     let golden = [
-        &b"\x01\x80\x01\x03"[..],
+        &b"\x01\x80\x01\x04"[..],
         b"\x04mail\x04",
         b"\x01\x03\xac\x02\x02\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x80\x01m\x03pay",
         b"\x02\x00\x01\xac\x02\x81\x80\x04",
-        b"\x02\x03\x01\xac\x02\x81\x80\x04\xad\x02\x81\x80\x04",
+        b"\x02\x07\x01\xac\x02\x81\x80\x04\xad\x02\x81\x80\x04\x09",
         b"\x03\xad\x02\x81\x80\x04\x07\x02no",
         b"\x00\x02",
         b"\x04\x0d\x01\xac\x02\x81\x80\x04\x01\x05\x01p",
         b"\x05\x01\xac\x02\x81\x80\x04\x02",
+        b"\x00\x04",
+        b"\x0c\x01\xad\x02\x81\x80\x04\x07\x00\xac\x02",
+        b"\x0d\xad\x02\x81\x80\x04\xad\x02",
+        b"\x0e\x01\xae\x02\x02\x05\xa7\x02",
+        b"\x04\x1d\x01\xac\x02\x81\x80\x04\x01\x05\x01p\x08",
         b"\x01b\x07",
         b"\x06\x49\xe8\x07\0\0\0\0\0\0\xf0\x3f\x01",
         b"\x07\x09",
@@ -109,14 +124,16 @@ fn create() -> impl Strategy<Value = Create> {
 
 fn update() -> impl Strategy<Value = Update> {
     let some = proptest::option::of::<BoxedStrategy<Bytes>>;
-    (id(), any::<u32>(), proptest::option::of(number()), some(bytes().boxed()), some(bytes().boxed()), any::<bool>()).prop_map(
-        |(id, expected_version, due_ms, metadata, payload, revive)| Update {
+    let (expected, due) = (any::<u32>(), proptest::option::of(number()));
+    (id(), expected, due, some(bytes().boxed()), some(bytes().boxed()), any::<bool>(), number()).prop_map(
+        |(id, expected_version, due_ms, metadata, payload, revive, fence)| Update {
             id,
             expected_version,
             due_ms,
             metadata,
             payload,
             revive,
+            fence,
         },
     )
 }
@@ -148,9 +165,18 @@ fn before() -> impl Strategy<Value = Before> {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         create().prop_map(Op::Create),
-        (id(), any::<bool>()).prop_map(|(id, rewritten)| Op::Ack { id, key: id.home(), rewritten }),
-        (id(), key(), any::<bool>()).prop_map(|(id, key, rewritten)| Op::Ack { id, key, rewritten }),
-        (key(), number(), bytes()).prop_map(|(key, due_ms, error)| Op::Retry { key, due_ms, error }),
+        (id(), any::<bool>(), number()).prop_map(|(id, rewritten, token)| Op::Ack { id, key: id.home(), rewritten, token }),
+        (id(), key(), any::<bool>(), number()).prop_map(|(id, key, rewritten, token)| Op::Ack { id, key, rewritten, token }),
+        (key(), number(), bytes(), any::<bool>(), number()).prop_map(|(key, due_ms, error, nacked, token)| Op::Retry {
+            key,
+            due_ms,
+            error,
+            of: (token != 0).then_some(Ended { token, nacked })
+        }),
+        (key(), number()).prop_map(|(key, token)| Op::GiveBack { key, token }),
+        (number(), proptest::collection::btree_set(any::<u64>(), 0..9), any::<bool>()).prop_map(|(below, kept, more)| {
+            Op::EndClaims { below, kept: kept.into_iter().collect(), more }
+        }),
         update().prop_map(Op::Update),
         (id(), any::<u32>()).prop_map(|(id, expected_version)| Op::Delete { id, expected_version }),
         patch().prop_map(Op::Configure),
@@ -239,9 +265,9 @@ fn a_count_that_cannot_be_true_allocates_nothing() {
 fn the_unknown_is_refused() {
     for (bad, why) in [
         (&b"\x03\x00\x00"[..], "unknown version"),
-        (b"\x01\x00\x01\x01a\x01\x0c\x00", "unknown operation"),
+        (b"\x01\x00\x01\x01a\x01\x0f\x00", "unknown operation"),
         (b"\x01\x00\x01\x01a\x01\x00\x00", "unknown operation"),
-        (b"\x01\x00\x01\x01a\x01\x02\x04\x01\x01\x01", "unknown flag"),
+        (b"\x01\x00\x01\x01a\x01\x02\x08\x01\x01\x01", "unknown flag"),
         (b"\x01\x00\x01\x01a\x01\x09\x03\x00\x00\x00", "a row must be absent and have a value"),
         (b"\x01\x00\x01\x00\x01\x07\x00", "the first command has no namespace"),
         (b"\x01\x00\x01\x01\n\x01\x07\x00", "a namespace is none"),

@@ -53,6 +53,8 @@ pub enum Op {
         key: TaskKey,
         /// As the record says: the delete must not be a weak one (which cancels one write only).
         rewritten: bool,
+        /// The delivery's token; 0: an older z4 wrote it.
+        token: u64,
     },
     /// A delivery ended without an ack: the attempt counts, and the task is due again at `due_ms`, or dead.
     Retry {
@@ -62,6 +64,25 @@ pub enum Op {
         due_ms: u64,
         /// What the nack said, or why the attempt ended.
         error: Bytes,
+        /// The delivery; `None`: an older z4 wrote it.
+        of: Option<Ended>,
+    },
+    /// A delivery was given back: no attempt counts, and the task is due again as it was. Written before it is delivered again, or a later
+    /// leader could take the old token for the present one.
+    GiveBack {
+        /// The row.
+        key: TaskKey,
+        /// The delivery's token.
+        token: u64,
+    },
+    /// What earlier leaders delivered and nobody has claimed is over, see [`Claimable`](crate::machine::Claimable). Alone in its command.
+    EndClaims {
+        /// Deliveries under smaller tokens are over, but for those that are kept.
+        below: u64,
+        /// Tokens whose deliveries go on, strictly ascending.
+        kept: Vec<u64>,
+        /// Another part with the same `below` follows, and adds to what is kept.
+        more: bool,
     },
     /// Changes a task, which keeps its id.
     Update(Update),
@@ -103,6 +124,15 @@ pub enum Op {
         /// What must hold for the row as it is, or the command is refused.
         before: Before,
     },
+}
+
+/// A delivery that ended without an ack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its token, not 0.
+    pub token: u64,
+    /// Its consumer said so.
+    pub nacked: bool,
 }
 
 /// How far a purge has come.
@@ -165,6 +195,8 @@ pub struct Update {
     pub payload: Option<Bytes>,
     /// Attempts start at 0 again, and a dead task lives.
     pub revive: bool,
+    /// Deliveries of the task under tokens up to this are over; set by the leader that proposes it. 0: an older z4 wrote it.
+    pub fence: u64,
 }
 
 /// A command's answer: one [`OpReply`] per operation, or the reason why nothing happened.
@@ -182,6 +214,10 @@ pub enum OpReply {
         /// The attempts were used up.
         dead: bool,
     },
+    /// The task is due again as it was.
+    GivenBack,
+    /// It is known which earlier deliveries go on.
+    ClaimsEnded,
     /// The task as it is now.
     Updated(TaskRow),
     /// The task is gone.
@@ -238,6 +274,8 @@ impl Tally {
             OpReply::Deleted => self.removed += 1,
             OpReply::Purged { removed } | OpReply::PurgedTo { removed, .. } => self.removed += u64::from(*removed),
             OpReply::Created(_)
+            | OpReply::GivenBack
+            | OpReply::ClaimsEnded
             | OpReply::Updated(_)
             | OpReply::Configured(_)
             | OpReply::LowWater

@@ -9,6 +9,9 @@ pub(crate) struct WireError(pub(crate) &'static str);
 /// The most bytes a varint takes.
 const VARINT_BYTES_MAX: usize = 10;
 
+/// No more room is set aside before the first number was read.
+const ASCENDING_RESERVED_MAX: usize = 4_096;
+
 /// Appends `n`, seven bits a byte, the low ones first; all bytes but the last have their top bit set.
 #[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
@@ -32,6 +35,30 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+/// Appends how many there are, the first number, and how much larger each next one is: `numbers` ascend strictly.
+pub(crate) fn put_ascending(out: &mut Vec<u8>, numbers: &[u64]) {
+    put_varint(out, numbers.len() as u64);
+    let mut before = 0;
+    for n in numbers {
+        put_varint(out, n.wrapping_sub(before));
+        before = *n;
+    }
+}
+
+/// What [`put_ascending`] wrote.
+pub(crate) fn take_ascending(reader: &mut Reader<'_>) -> Result<Vec<u64>, WireError> {
+    let count = reader.count(1)?;
+    let mut numbers: Vec<u64> = Vec::with_capacity(count.min(ASCENDING_RESERVED_MAX));
+    for _ in 0..count {
+        let step = reader.varint()?;
+        numbers.push(match numbers.last() {
+            None => step,
+            Some(before) => before.checked_add(step).filter(|n| n > before).ok_or(WireError("numbers do not ascend"))?,
+        });
+    }
+    Ok(numbers)
 }
 
 /// Reads a buffer from its beginning. Never allocates: byte strings are slices of the buffer.

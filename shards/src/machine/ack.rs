@@ -7,7 +7,7 @@ use crate::command::{OpReply, Refusal};
 use crate::ids::{TaskId, TaskKey};
 
 /// Reads nothing: the leader's lease table vouches for the row.
-pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, id: TaskId, key: TaskKey, rewritten: bool) -> Planned {
+pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, id: TaskId, key: TaskKey, rewritten: bool, token: u64) -> Planned {
     if id.sequence != key.sequence {
         return Err(Refusal::Malformed("an ack's id and key differ in their sequence").into());
     }
@@ -15,5 +15,6 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, id: TaskId, key: TaskKey, rewr
         return Err(p.not_found(id));
     }
     p.remove(id, Place::live(key), rewritten);
+    p.settled(token, key.sequence, true);
     Ok(OpReply::Acked)
 }

@@ -2,16 +2,18 @@
 
 use bytes::Bytes;
 
+use super::claims::Claimable;
 use super::hash::StateHash;
 use super::idempotency::Window;
 use super::meta::Meta;
 use super::namespace::{self, Cache, Touched};
 use super::plan::{At, Draft, Plan, Planned, Stop};
 use super::record::RecordError;
-use super::{Outcome, Store, StoreError, keys};
-use super::{ack, configure, create, delete, drop_namespace, low_water, purge, register, retry, update};
+use super::settled::SettledLately;
+use super::{Effect, Outcome, Store, StoreError, keys};
+use super::{ack, configure, create, delete, drop_namespace, give_back, low_water, purge, register, retry, update};
 use crate::command::wire::WireError;
-use crate::command::{CodecError, Command, Op, Refusal, Reply, decode_entry};
+use crate::command::{CodecError, Command, Op, OpReply, Refusal, Reply, decode_entry};
 use crate::ids::GroupId;
 
 /// The in-memory part of a group's state: what is not worth a read per command. It can always be loaded again from the store.
@@ -21,6 +23,8 @@ pub struct Machine {
     window: Window,
     /// How many namespaces there are.
     namespaces_count: u64,
+    claimable: Claimable,
+    settled: SettledLately,
     namespaces: Cache,
     touched: Touched,
     draft: Draft,
@@ -73,8 +77,9 @@ impl Machine {
         };
         let window = Window::load(store)?;
         let namespaces_count = namespace::count(store)?;
+        let (claimable, settled) = (Claimable::load(store)?, SettledLately::default());
         let (namespaces, touched, draft) = (Cache::default(), Touched::default(), Draft::default());
-        Ok(Machine { group, meta, window, namespaces_count, namespaces, touched, draft })
+        Ok(Machine { group, meta, window, namespaces_count, claimable, settled, namespaces, touched, draft })
     }
 
     /// Applies one entry (the bytes of [`crate::command::encode_entry`]) at `index`, which is greater than that of every entry
@@ -113,6 +118,14 @@ impl Machine {
         if let Err(refusal) = check(self.group, &command) {
             return Ok(Err(refusal));
         }
+        if let [Op::EndClaims { below, kept, more }] = &command.ops[..] {
+            self.claimable.end(*below, kept);
+            self.claimable.write().run(store, &mut self.meta.hash);
+            if !more {
+                outcome.effects.push(Effect::ClaimsEnded { below: *below });
+            }
+            return Ok(Ok(vec![OpReply::ClaimsEnded]));
+        }
         let touched = self.touched.open(&mut self.namespaces, store, &command.namespace)?;
         let before = self.touched.row(touched).clone();
         let at = At { group: self.group, namespace: self.touched.name(touched), index, stamp_ms: self.meta.stamp_ms, now_ms };
@@ -132,6 +145,7 @@ impl Machine {
                 Err(stop) => {
                     self.draft.writes.clear();
                     self.draft.effects.clear();
+                    self.draft.settled.clear();
                     self.window.undo(fresh);
                     return match stop {
                         Stop::Refused(refusal) => Ok(Err(refusal)),
@@ -150,6 +164,9 @@ impl Machine {
             write.run(store, &mut self.meta.hash);
         }
         outcome.effects.append(&mut self.draft.effects);
+        for (token, sequence, acked) in self.draft.settled.drain(..) {
+            self.settled.add(token, sequence, acked);
+        }
         Ok(Ok(replies))
     }
 
@@ -162,6 +179,16 @@ impl Machine {
     pub fn state_hash(&self) -> u64 {
         let StateHash(hash) = self.meta.hash;
         hash
+    }
+
+    /// Which deliveries of earlier leaders may be claimed.
+    pub fn claimable(&self) -> &Claimable {
+        &self.claimable
+    }
+
+    /// What was settled lately.
+    pub fn settled(&self) -> &SettledLately {
+        &self.settled
     }
 
     /// How many namespaces the group has.
@@ -178,8 +205,11 @@ impl Machine {
 fn plan_op<S: Store>(plan: &mut Plan<'_, S>, op: Op) -> Planned {
     match op {
         Op::Create(new) => create::plan(plan, new),
-        Op::Ack { id, key, rewritten } => ack::plan(plan, id, key, rewritten),
-        Op::Retry { key, due_ms, error } => retry::plan(plan, key, due_ms, &error),
+        Op::Ack { id, key, rewritten, token } => ack::plan(plan, id, key, rewritten, token),
+        Op::Retry { key, due_ms, error, of } => retry::plan(plan, key, (due_ms, &error), of),
+        Op::GiveBack { key, token } => give_back::plan(plan, key, token),
+        // It is of no namespace, and stands alone.
+        Op::EndClaims { .. } => Err(Refusal::Malformed(ENDS_CLAIMS_ALONE).into()),
         Op::Update(change) => update::plan(plan, change),
         Op::Delete { id, expected_version } => delete::plan(plan, id, expected_version),
         Op::Configure(patch) => configure::plan(plan, &patch),
@@ -190,6 +220,8 @@ fn plan_op<S: Store>(plan: &mut Plan<'_, S>, op: Op) -> Planned {
         Op::Register { key, value, before } => register::plan(plan, &key, value, &before),
     }
 }
+
+const ENDS_CLAIMS_ALONE: &str = "the end of claims stands alone in its command";
 
 /// What can be said of a command without reading anything.
 fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
@@ -207,10 +239,13 @@ fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
     if ops.contains(&Op::DropNamespace) {
         return Err(Refusal::Malformed("the removal of a namespace stands alone in its command"));
     }
+    if ops.iter().any(|op| matches!(op, Op::EndClaims { .. })) {
+        return Err(Refusal::Malformed(ENDS_CLAIMS_ALONE));
+    }
     // A sequence is one task's alone.
     let sequences = ops.iter().filter_map(|op| match op {
         Op::Create(create) => (create.sequence != 0).then_some(create.sequence),
-        Op::Ack { key, .. } | Op::Retry { key, .. } => Some(key.sequence),
+        Op::Ack { key, .. } | Op::Retry { key, .. } | Op::GiveBack { key, .. } => Some(key.sequence),
         Op::Update(update) => Some(update.id.sequence),
         Op::Delete { id, .. } => Some(id.sequence),
         Op::Configure(_)
@@ -218,6 +253,7 @@ fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
         | Op::Purge { .. }
         | Op::PurgeFrom { .. }
         | Op::DropNamespace
+        | Op::EndClaims { .. }
         | Op::Register { .. } => None,
     });
     let names = ops.iter().filter_map(|op| if let Op::Register { key, .. } = op { Some(key) } else { None });

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `0x01` | [`RAFT`] | nothing: one row, the partition's own |
 //! | `0x02` | [`META`] | nothing: one row, the machine's memory of the group |
+//! | `0x03` | [`CLAIMS`] | nothing: one row, which deliveries of earlier leaders may be claimed |
 //! | `0x10` | [`NAMESPACE`] | the name |
 //! | `0x20` | [`TASK`] | length of the name (u8), the name, due ms (u64), sequence (u64) |
 //! | `0x21` | [`DEAD`] | the same |
@@ -21,6 +22,8 @@ use crate::ids::{Namespace, TaskId, TaskKey};
 pub const RAFT: u8 = 0x01;
 /// The group's row: stamp, state hash, totals.
 pub const META: u8 = 0x02;
+/// Which deliveries of earlier leaders may be claimed.
+pub const CLAIMS: u8 = 0x03;
 /// A namespace: settings and counts.
 pub const NAMESPACE: u8 = 0x10;
 /// A live task.
@@ -54,6 +57,11 @@ pub const fn raft() -> Bytes {
 /// The key of the group's row.
 pub const fn meta() -> Bytes {
     Bytes::from_static(&[META])
+}
+
+/// The key of the row of claims.
+pub const fn claims() -> Bytes {
+    Bytes::from_static(&[CLAIMS])
 }
 
 /// The key of a namespace's row.

@@ -8,10 +8,12 @@
 
 mod ack;
 mod apply;
+mod claims;
 mod configure;
 mod create;
 mod delete;
 mod drop_namespace;
+mod give_back;
 mod hash;
 mod idempotency;
 pub mod incarnation;
@@ -27,6 +29,7 @@ pub mod record;
 mod register;
 pub mod registry;
 mod retry;
+mod settled;
 mod store;
 mod task;
 pub mod testing;
@@ -35,9 +38,11 @@ mod update;
 use bytes::Bytes;
 
 pub use apply::{ApplyError, Machine, Totals};
+pub use claims::Claimable;
 pub use create::{RESERVED_SEQUENCE, SEQUENCES_PER_INDEX};
 pub use idempotency::WINDOW_BYTES_MAX;
 pub use retry::LAST_ERROR_BYTES_MAX;
+pub use settled::SettledLately;
 pub use store::{Store, StoreError};
 pub use task::find_task;
 
@@ -56,8 +61,8 @@ pub struct Outcome {
 /// What the leader's delivery engine does after an entry was applied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// A live row is at `key` now that was not there before (created, rescheduled, revived), or that is due again after a retry, which
-    /// may leave it where it was.
+    /// A live row is at `key` now that was not there before (created, rescheduled, revived), or that is due again after a delivery that
+    /// ended, where it was or elsewhere.
     Added {
         /// Whose.
         namespace: Namespace,
@@ -89,6 +94,11 @@ pub enum Effect {
         namespace: Namespace,
         /// All of them.
         settings: Settings,
+    },
+    /// It is known which deliveries of leaders before go on; the others are over.
+    ClaimsEnded {
+        /// The first token of the leader that says so.
+        below: u64,
     },
     /// A row of the registry was set. Told on every replica: each peer reads the registry again.
     Registered,

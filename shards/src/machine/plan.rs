@@ -80,6 +80,8 @@ pub(super) struct At<'a> {
 pub(super) struct Draft {
     pub(super) writes: Vec<Write>,
     pub(super) effects: Vec<Effect>,
+    /// Deliveries that their consumers settled: token, sequence, and whether it was an ack.
+    pub(super) settled: Vec<(u64, u64, bool)>,
 }
 
 /// A command while its operations are planned, in their order. Reads go to the store and so see earlier commands but not earlier
@@ -102,6 +104,13 @@ impl<S: Store> Plan<'_, S> {
 
     pub(super) fn delete(&mut self, key: Bytes, weak: bool) {
         self.draft.writes.push(Write::Delete(key, weak));
+    }
+
+    /// A consumer settled this delivery; `token` 0: it is not known.
+    pub(super) fn settled(&mut self, token: u64, sequence: u64, acked: bool) {
+        if token != 0 {
+            self.draft.settled.push((token, sequence, acked));
+        }
     }
 
     pub(super) fn not_found(&self, id: TaskId) -> Stop {

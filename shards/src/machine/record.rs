@@ -1,11 +1,11 @@
 //! The value of a task's row: layout, encode, decode.
 //!
 //! ```text
-//! 1 (version, u8)  flags (u8)  attempts  version  id_due_ms  created_ms  {asked_ms}  [last_retry_ms  last_error]  metadata  payload
+//! 1 (version, u8)  flags (u8)  attempts  version  id_due_ms  created_ms  {asked_ms}  (fence)  [last_retry_ms  last_error]  metadata  payload
 //! ```
 //!
 //! Numbers are varints; `last_error` and `metadata` carry their length before them; the payload is all that is left. The part in
-//! brackets is there when flag 2 is set, the part in braces when flag 4 is. Flag 1 is `rewritten`. Once assigned the layout never changes.
+//! brackets is there when flag 2 is set, the one in braces when flag 4 is, the one in parentheses when flag 8 is. Flag 1 is `rewritten`. Once assigned the layout never changes.
 
 use bytes::Bytes;
 
@@ -18,6 +18,7 @@ const VERSION: u8 = 1;
 const REWRITTEN: u8 = 1;
 const RETRIED: u8 = 2;
 const ASKED: u8 = 4;
+const FENCED: u8 = 8;
 
 /// Everything about a task that its key does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct TaskRecord {
     /// The due time that was asked for, when it was past and the row is placed later for that, milliseconds; 0: the row is where it was to
     /// be.
     pub asked_ms: u64,
+    /// Deliveries under tokens up to this are over: who holds one has lost it, whoever leads. 0: none was ever delivered that is known to be.
+    pub fence: u64,
     /// When its last attempt ended without an ack, milliseconds; 0: never.
     pub last_retry_ms: u64,
     /// How many attempts ended without an ack.
@@ -60,9 +63,10 @@ impl TaskRecord {
     /// The row's value.
     pub fn encode(&self) -> Bytes {
         let retried = self.last_retry_ms != 0 || !self.last_error.is_empty();
-        let mut out = Vec::with_capacity(48 + self.last_error.len() + self.metadata.len() + self.payload.len());
+        let mut out = Vec::with_capacity(56 + self.last_error.len() + self.metadata.len() + self.payload.len());
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         let flags = flag(self.rewritten, REWRITTEN) | flag(retried, RETRIED) | flag(self.asked_ms != 0, ASKED);
+        let flags = flags | flag(self.fence != 0, FENCED);
         out.extend_from_slice(&[VERSION, flags]);
         put_varint(&mut out, u64::from(self.attempts));
         put_varint(&mut out, u64::from(self.version));
@@ -70,6 +74,9 @@ impl TaskRecord {
         put_varint(&mut out, self.created_ms);
         if self.asked_ms != 0 {
             put_varint(&mut out, self.asked_ms);
+        }
+        if self.fence != 0 {
+            put_varint(&mut out, self.fence);
         }
         if retried {
             put_varint(&mut out, self.last_retry_ms);
@@ -90,11 +97,13 @@ impl TaskRecord {
         let version = reader.varint_u32()?;
         let (id_due_ms, created_ms) = (reader.varint()?, reader.varint()?);
         let asked_ms = if head.asked { reader.varint()? } else { 0 };
+        let fence = if head.fenced { reader.varint()? } else { 0 };
         let (last_retry_ms, last_error) = if head.retried { (reader.varint()?, reader.bytes()?) } else { (0, Bytes::new()) };
         Ok(TaskRecord {
             id_due_ms,
             created_ms,
             asked_ms,
+            fence,
             last_retry_ms,
             attempts: head.attempts,
             version,
@@ -134,6 +143,7 @@ pub struct Head {
     pub id_due_ms: u64,
     retried: bool,
     asked: bool,
+    fenced: bool,
 }
 
 impl Head {
@@ -154,7 +164,7 @@ impl Head {
             return Err(RecordError("unknown version"));
         }
         let flags = reader.u8()?;
-        if flags & !(REWRITTEN | RETRIED | ASKED) != 0 {
+        if flags & !(REWRITTEN | RETRIED | ASKED | FENCED) != 0 {
             return Err(RecordError("unknown flag"));
         }
         let attempts = reader.varint_u32()?;
@@ -164,6 +174,7 @@ impl Head {
             id_due_ms: 0,
             retried: flags & RETRIED != 0,
             asked: flags & ASKED != 0,
+            fenced: flags & FENCED != 0,
         })
     }
 }
@@ -194,6 +205,8 @@ mod tests {
         assert_eq!(record.encode(), Bytes::from_static(b"\x01\x03\x03\x01\xac\x02\x02\x05\x02no\x05\x01\x01k\x01vhello"));
         record.asked_ms = 7;
         assert_eq!(record.encode(), Bytes::from_static(b"\x01\x07\x03\x01\xac\x02\x02\x07\x05\x02no\x05\x01\x01k\x01vhello"));
+        record.fence = 301;
+        assert_eq!(record.encode(), Bytes::from_static(b"\x01\x0f\x03\x01\xac\x02\x02\x07\xad\x02\x05\x02no\x05\x01\x01k\x01vhello"));
     }
 
     fn bytes() -> impl Strategy<Value = Bytes> {
@@ -203,12 +216,12 @@ mod tests {
     proptest! {
         #[test]
         fn records_round_trip(
-            (id_due_ms, created_ms, asked_ms, last_retry_ms) in any::<(u64, u64, u64, u64)>(),
+            (id_due_ms, created_ms, asked_ms, fence, last_retry_ms) in any::<(u64, u64, u64, u64, u64)>(),
             (attempts, version, rewritten) in any::<(u32, u32, bool)>(),
             (last_error, metadata, payload) in (bytes(), bytes(), bytes()),
         ) {
             let record = TaskRecord {
-                id_due_ms, created_ms, asked_ms, last_retry_ms, attempts, version, rewritten, last_error, metadata, payload,
+                id_due_ms, created_ms, asked_ms, fence, last_retry_ms, attempts, version, rewritten, last_error, metadata, payload,
             };
             let row = record.encode();
             let head = Head::decode(&row).expect("a record");

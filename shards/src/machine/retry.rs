@@ -6,13 +6,13 @@ use super::plan::{Plan, Planned};
 use super::record::TaskRecord;
 use super::task::Place;
 use super::{Effect, Store, keys};
-use crate::command::OpReply;
+use crate::command::{Ended, OpReply};
 use crate::ids::{DUE_MS_MAX, TaskId, TaskKey};
 
 /// So much of a nack's reason is kept, in bytes.
 pub const LAST_ERROR_BYTES_MAX: usize = 1024;
 
-pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, key: TaskKey, due_ms: u64, error: &Bytes) -> Planned {
+pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, key: TaskKey, (due_ms, error): (u64, &Bytes), of: Option<Ended>) -> Planned {
     let at = p.at;
     let Some(row) = p.store.get(&keys::task(at.namespace, key))? else {
         return Err(p.not_found(TaskId { due_ms: key.due_ms, group: at.group, sequence: key.sequence }));
@@ -21,6 +21,12 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, key: TaskKey, due_ms: u64, err
     record.attempts = record.attempts.saturating_add(1);
     record.last_retry_ms = at.now_ms;
     record.last_error = capped(error);
+    if let Some(Ended { token, nacked }) = of {
+        record.fence = record.fence.max(token);
+        if nacked {
+            p.settled(token, key.sequence, false);
+        }
+    }
     let id = record.id(at.group, key);
     let from = Place::live(key);
     if record.attempts >= p.row.settings.max_attempts {

@@ -21,6 +21,7 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, update: Update) -> Planned {
     };
     let to = Place { dead: dead && !update.revive, key: TaskKey { due_ms, sequence: key.sequence } };
     record.version = record.version.saturating_add(1);
+    record.fence = record.fence.max(update.fence);
     if update.due_ms.is_some() || revived {
         record.asked_ms = 0;
     }

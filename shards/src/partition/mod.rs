@@ -50,7 +50,7 @@ pub use viewer::Viewer;
 
 use crate::command::{LogEntry, LogPayload, LogPosition, NamespaceRow, TaskRow};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
-use crate::machine::{Machine, Outcome, Totals, keys};
+use crate::machine::{Claimable, Machine, Outcome, Totals, keys};
 use directory::Directory;
 use error::Place;
 use layout::Applied;
@@ -306,6 +306,16 @@ impl Partition {
     /// How many namespaces the group has.
     pub fn namespaces_count(&self) -> u64 {
         self.machine.namespaces_count()
+    }
+
+    /// Which deliveries of earlier leaders may be claimed.
+    pub fn claimable(&self) -> Claimable {
+        self.machine.claimable().clone()
+    }
+
+    /// The delivery of the row `sequence` under `token` was acked (`true`) or nacked lately; `None`: that is not known.
+    pub fn verdict(&self, token: u64, sequence: u64) -> Option<bool> {
+        self.machine.settled().verdict(token, sequence)
     }
 
     /// The stamp of the last entry, milliseconds; 0 before the first.

@@ -22,7 +22,7 @@ use crate::shard::api::Rejection;
 use crate::shard::delivery::Engine;
 use crate::shard::flight::{Flight, Landed, Landing};
 use crate::shard::queue::{self, Bound, Done, Pending, Queue, Stake};
-use crate::shard::wire;
+use crate::shard::{mint, stake, wire};
 use crate::storage::Storage;
 
 /// Frames of commands that are with the leader and not answered. What arrives meanwhile is the next one.
@@ -314,10 +314,11 @@ impl Batcher {
                 self.metrics.batch_commands.observe(commands.len() as f64);
                 self.metrics.batch_bytes.observe(batch.bytes as f64);
                 let now_ms = Some(self.links.reach().clocks().now_ms());
-                let entry = Entry { stamp_ms: self.stamp_ms(), now_ms, commands };
+                let term = if let Route::Here { term } = route { term } else { 0 };
+                let mut entry = Entry { stamp_ms: self.stamp_ms(), now_ms, commands };
+                fence_updates(&mut entry, mint::tokens_before(term));
                 let bytes = encode_entry(&entry);
                 batch.commands = entry.commands;
-                let term = if let Route::Here { term } = route { term } else { 0 };
                 Departure::Propose { term, flight, entry: bytes }
             }
         };
@@ -341,4 +342,10 @@ impl Batcher {
             batcher.land(flight, landed);
         });
     }
+}
+
+/// An update ends whatever was delivered of its task before: its proposer says so again, for the command may have waited through a change of
+/// leader.
+fn fence_updates(entry: &mut Entry, given: u64) {
+    entry.commands.iter_mut().flat_map(|command| &mut command.ops).for_each(|op| stake::fence(op, given));
 }

@@ -61,8 +61,8 @@ impl Group {
                 return;
             }
         }
-        let seen = self.read(|partition| Ok((partition.last_stamp_ms(), partition.namespaces_count()))).await;
-        let Ok((stamp, namespaces)) = seen else { return };
+        let seen = self.read(|p| Ok((p.last_stamp_ms(), p.namespaces_count(), p.claimable()))).await;
+        let Ok((stamp, namespaces, claimable)) = seen else { return };
         if self.engines.get() != attempt {
             return;
         }
@@ -75,7 +75,7 @@ impl Group {
             Err(error) => return self.exhausted(&error),
         };
         let mut engine = Engine::new(self.id, self.limits, first_token);
-        let inherits = self.inherit(&mut engine, &replica);
+        let inherits = self.inherit(&mut engine, claimable, &replica);
         self.batcher.renew(&mut engine);
         // The credit that was with the leader before comes back first.
         self.rise_all();

@@ -79,7 +79,7 @@ fn a_follower_has_its_leader_do_everything_and_says_who_did() {
             let seen = other.shards.get(name(), id, Consistency::Linearizable).await.expect("read");
             assert_eq!(seen.expect("it is there").state, TaskState::Scheduled);
         }
-        let change = Update { id, expected_version: 1, due_ms: None, metadata: None, payload: None, revive: false };
+        let change = Update { id, expected_version: 1, due_ms: None, metadata: None, payload: None, revive: false, fence: 0 };
         let update = Command { namespace: name(), ops: vec![Op::Update(change)] };
         let Answered { value, by } = other.shards.submit(update.clone()).await.expect("updated");
         assert!(matches!(&value[..], [OpReply::Updated(row)] if row.record.version == 2), "{value:?}");

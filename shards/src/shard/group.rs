@@ -195,8 +195,8 @@ impl Group {
             return done.tell(Err(full));
         }
         self.with_room_for(command, move |group, admitted| match admitted {
-            Ok(command) => {
-                let stake = EngineStake::of(group, &command);
+            Ok(mut command) => {
+                let stake = EngineStake::of(group, &mut command);
                 group.batcher.submit(command, bound, stake, done);
             }
             Err(rejection) => done.tell(Err(rejection)),

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use z4_proto::peer::{self, Done, failure};
 
-use crate::command::TaskRow;
-use crate::ids::PeerNumber;
+use crate::ids::{GroupId, PeerNumber};
 use crate::link::Body;
 use crate::raft::Replica;
 use crate::runtime::clock;
 use crate::shard::api::Rejection;
-use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate};
+use crate::machine::Claimable;
+use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate, Known};
 use crate::shard::group::Group;
 use crate::shard::members::MoveError;
 use crate::shard::message::Held;
@@ -32,6 +32,8 @@ struct Left {
     index: Option<u64>,
     estate: Estate,
     at: Instant,
+    /// By this very replica, for another one that did not take over.
+    own: bool,
 }
 
 /// The estates of one group.
@@ -48,12 +50,17 @@ pub(super) struct Estates {
 impl Group {
     /// Stops to deliver and leaves what it knows of leases to `to`. Must be followed by a transfer, or by [`Group::lead`].
     pub(super) async fn bequeath(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {
-        let estate = self.engine.borrow().as_ref().map(|engine| engine.estate(self.now())).unwrap_or_default();
+        // Who waits for claims does not know the whole truth, and leaves nothing: the next leader waits again.
+        let knows = |engine: &&Engine| !engine.awaits_claims();
+        let estate = self.engine.borrow().as_ref().filter(knows).map(|engine| engine.estate(self.now()));
         let index = replica.status().last_log_index;
-        let parts = wire::put_estate(index.unwrap_or(0), &estate);
         self.step_aside();
+        let parts = match &estate {
+            Some(estate) => wire::put_estate(index.unwrap_or(0), estate),
+            None => vec![wire::no_estate()],
+        };
         // If nothing comes of the transfer, this replica goes on with it.
-        *self.estates.left.borrow_mut() = Some(Left { index, estate, at: clock::monotonic() });
+        *self.estates.left.borrow_mut() = estate.map(|estate| Left { index, estate, at: clock::monotonic(), own: true });
         for part in parts {
             match self.links.ask(to, self.id, Body::Estate(part), PART_MAX).await {
                 Ok(Body::Done(_)) => {}
@@ -90,14 +97,14 @@ impl Group {
         wire::estate(message, estate)?;
         if last {
             let estate = std::mem::take(&mut *coming).1;
-            *self.estates.left.borrow_mut() = Some(Left { index: Some(index), estate, at: clock::monotonic() });
+            *self.estates.left.borrow_mut() = Some(Left { index: Some(index), estate, at: clock::monotonic(), own: false });
         }
         Ok(())
     }
 
     /// Takes over what the leadership before has left, if that is the whole truth: nothing may have been written since but the beginning of
     /// this leadership. Else what is due already waits for claims. Tells whether there was an estate.
-    pub(super) fn inherit(&self, engine: &mut Engine, replica: &Replica) -> bool {
+    pub(super) fn inherit(&self, engine: &mut Engine, claimable: Claimable, replica: &Replica) -> bool {
         let last = replica.status().last_log_index;
         let left = self.estates.left.take().filter(|left| {
             let next = left.index.map_or(0, |index| index + 1);
@@ -105,8 +112,15 @@ impl Group {
         });
         let inherits = left.is_some();
         match left {
-            Some(left) => engine.inherit(left.estate, self.now()),
-            None => engine.await_claims(self.now()),
+            Some(left) => {
+                engine.inherit(left.estate, self.now());
+                if left.own {
+                    engine.void_estate(self.now());
+                }
+            }
+            // The registry has no tasks.
+            None if self.id == GroupId::REGISTRY => {}
+            None => engine.await_claims(claimable, self.now()),
         }
         inherits
     }
@@ -142,18 +156,26 @@ impl Group {
     pub(super) fn claim(self: &Rc<Self>, consumer: ConsumerId, held: Vec<Held>) -> oneshot::Receiver<Option<Vec<Claimed>>> {
         let (tx, rx) = oneshot::channel();
         let (group, id, engine, asked) = (Rc::clone(self), self.id, self.engines.get(), held.clone());
+        // Tokens can be made up: not each is worth a read.
+        let may = |(_, _, token): &Held| self.engine.borrow().as_ref().is_some_and(|engine| engine.may_claim(*token));
+        let may: Vec<bool> = held.iter().map(may).collect();
         self.storage.run(
             move |partitions| {
                 let partition = partitions.get_mut(&id)?;
-                Some(held.iter().map(|(namespace, task, _)| partition.get(namespace, *task)).collect::<Result<Vec<_>, _>>())
+                let known = |((namespace, task, token), may): (Held, bool)| match partition.verdict(token, task.sequence) {
+                    Some(acked) => Ok(Known::Settled(acked)),
+                    None if may => partition.get(&namespace, task).map(Known::Task),
+                    None => Ok(Known::Task(None)),
+                };
+                Some(held.into_iter().zip(may).map(known).collect::<Result<Vec<_>, _>>())
             },
-            move |rows: Option<Result<Vec<Option<TaskRow>>, _>>| {
-                let claimed = match rows {
-                    Some(Ok(rows)) if group.engines.get() == engine => group.with_engine(|engine| {
-                        let claim = |((namespace, task, token), row): (&Held, &Option<TaskRow>)| {
-                            engine.claim(namespace, (*task, *token), row.as_ref(), consumer, group.now())
+            move |known: Option<Result<Vec<Known>, _>>| {
+                let claimed = match known {
+                    Some(Ok(known)) if group.engines.get() == engine => group.with_engine(|engine| {
+                        let claim = |((namespace, task, token), known): (&Held, &Known)| {
+                            engine.claim(namespace, (*task, *token), known, consumer, group.now())
                         };
-                        asked.iter().zip(&rows).map(claim).collect()
+                        asked.iter().zip(&known).map(claim).collect()
                     }),
                     Some(Err(e)) => {
                         group.fail(&e.to_string());

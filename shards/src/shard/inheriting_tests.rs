@@ -240,6 +240,7 @@ fn a_refused_update_takes_nothing_from_its_holder() {
                 metadata: None,
                 payload: Some(Bytes::new()),
                 revive: false,
+                fence: 0,
             };
             let command = Command { namespace: name(), ops: vec![Op::Update(update)] };
             let (updated, acked) =

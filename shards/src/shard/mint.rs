@@ -62,6 +62,11 @@ impl Mint {
     }
 }
 
+/// No token of an earlier term is above this.
+pub(super) fn tokens_before(term: u64) -> u64 {
+    term.min(TERM_MAX) << PER_TERM_BITS
+}
+
 fn first(term: u64) -> Result<u64, MintError> {
     if term > TERM_MAX { Err(MintError::Term { term }) } else { Ok((term << PER_TERM_BITS) | 1) }
 }

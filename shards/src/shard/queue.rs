@@ -319,7 +319,7 @@ pub(super) fn renew<'a>(pending: impl Iterator<Item = &'a Pending>, engine: &mut
 
 /// The operation makes the work less: it ends a delivery, or removes what was done.
 fn ends_delivery(op: &Op) -> bool {
-    matches!(op, Op::Ack { .. } | Op::Retry { .. } | Op::LowWater { .. })
+    matches!(op, Op::Ack { .. } | Op::Retry { .. } | Op::GiveBack { .. } | Op::EndClaims { .. } | Op::LowWater { .. })
 }
 
 /// A command must fit into an entry of its own, on every peer: the log takes no larger one, and more creates have no sequences.

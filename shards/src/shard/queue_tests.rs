@@ -18,7 +18,7 @@ fn creates(namespace: &str, count: usize, payload: usize) -> Command {
 fn ack(namespace: &str) -> Command {
     let key = TaskKey { due_ms: 1, sequence: 1 };
     let id = TaskId { due_ms: 1, group: GroupId(1), sequence: 1 };
-    Command { namespace: Namespace::new(namespace).expect("valid"), ops: vec![Op::Ack { id, key, rewritten: false }] }
+    Command { namespace: Namespace::new(namespace).expect("valid"), ops: vec![Op::Ack { id, key, rewritten: false, token: 0 }] }
 }
 
 /// Hands a command in; the rejection, when it is refused on the spot.

@@ -80,6 +80,15 @@ struct Round {
     unknown: Vec<usize>,
 }
 
+/// It is an ack (`true`), or a nack.
+fn said(verdict: &Verdict) -> Option<bool> {
+    match verdict {
+        Verdict::Ack => Some(true),
+        Verdict::Nack { .. } => Some(false),
+        Verdict::Extend { .. } => None,
+    }
+}
+
 impl Group {
     /// Settles deliveries, wherever the group is led. What was surely not done is said again to the next leader, for as long as a request may
     /// take; what may have been done is not, for it may belong to another consumer by now.
@@ -160,7 +169,6 @@ impl Group {
             };
             match step {
                 Ok(Step::Extended { deadline_ms }) => settled[i] = Ok(deadline_ms),
-                Ok(Step::Done) => settled[i] = Ok(0),
                 Ok(Step::Wait) => round.waiting.push(i),
                 Ok(Step::Unknown) => round.unknown.push(i),
                 Ok(Step::Propose { op, claim }) => {
@@ -192,7 +200,8 @@ impl Group {
         }
     }
 
-    /// Claims deliveries of earlier leaders that are settled by name. Returns those that are to be said again.
+    /// Claims deliveries of earlier leaders that are settled by name, and answers what was said before. Returns those that are to be said
+    /// again.
     async fn claim_unknown(
         self: &Rc<Self>,
         namespace: &Namespace,
@@ -213,8 +222,9 @@ impl Group {
         for (i, claimed) in ask.into_iter().zip(claimed) {
             match claimed {
                 Claimed::Ours => ours.push(i),
+                Claimed::Settled(acked) if said(&settles[i].verdict) == Some(acked) => settled[i] = Ok(0),
                 // Gone: another consumer may have done it since, and of two only one may hear that it did.
-                Claimed::Gone | Claimed::Refused => settled[i] = lost(i),
+                Claimed::Gone | Claimed::Settled(_) | Claimed::Refused => settled[i] = lost(i),
             }
         }
         ours

@@ -40,7 +40,7 @@ impl EngineStake {
     }
 
     /// A command of somebody else: takes the tasks that it touches from their consumers, so that no ack can overtake it.
-    pub(super) fn of(group: &Rc<Group>, command: &Command) -> Option<Box<dyn Stake>> {
+    pub(super) fn of(group: &Rc<Group>, command: &mut Command) -> Option<Box<dyn Stake>> {
         let what = if let [Op::Purge { .. } | Op::PurgeFrom { .. }] = command.ops[..] {
             What::All
         } else {
@@ -50,7 +50,12 @@ impl EngineStake {
             }
             What::Tasks(touched)
         };
-        let held = group.with_engine(|engine| hold(engine, &command.namespace, &what)).is_some();
+        let held = group.with_engine(|engine| {
+            hold(engine, &command.namespace, &what);
+            let given = engine.next_token() - 1;
+            command.ops.iter_mut().for_each(|op| fence(op, given));
+        });
+        let held = held.is_some();
         Some(Self::boxed(group, &command.namespace, what, if held { group.engines.get() } else { 0 }))
     }
 
@@ -85,6 +90,13 @@ fn hold(engine: &mut Engine, namespace: &Namespace, what: &What) {
         What::Claims(_) => {}
         What::Tasks(ids) => ids.iter().for_each(|id| engine.revoke(*id)),
         What::All => engine.revoke_all(namespace),
+    }
+}
+
+/// Deliveries under tokens up to `given` are over once this has happened.
+pub(super) fn fence(op: &mut Op, given: u64) {
+    if let Op::Update(update) = op {
+        update.fence = update.fence.max(given);
     }
 }
 

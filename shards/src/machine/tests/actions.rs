@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::model::{Model, Space};
-use crate::command::{Command, Create, Op, PurgeCursor, SettingsPatch, Update};
+use crate::command::{Command, Create, Ended, Op, PurgeCursor, SettingsPatch, Update};
 use crate::ids::{Namespace, RequestHash, TaskId, TaskKey};
 use crate::machine::RESERVED_SEQUENCE;
 
@@ -99,7 +99,7 @@ impl Writer {
         let ops: Vec<Op> = actions.iter().filter_map(|action| self.op(model, &namespace, &space, action)).collect();
         for op in &ops {
             match op {
-                Op::Ack { key, .. } | Op::Retry { key, .. } => self.leased.remove(&(namespace.clone(), key.sequence)),
+                Op::Ack { key, .. } | Op::Retry { key, .. } | Op::GiveBack { key, .. } => self.leased.remove(&(namespace.clone(), key.sequence)),
                 Op::Update(Update { id, .. }) | Op::Delete { id, .. } => self.leased.remove(&(namespace.clone(), id.sequence)),
                 Op::Purge { .. } | Op::PurgeFrom { .. } => {
                     self.leased.retain(|(name, _)| *name != namespace);
@@ -150,12 +150,18 @@ impl Writer {
                 })
             }
             Action::Ack { pick } => {
-                leased(pick).map(|task| Op::Ack { id: task.id, key: task.key, rewritten: task.record.rewritten })?
+                leased(pick).map(|task| Op::Ack { id: task.id, key: task.key, rewritten: task.record.rewritten, token: 3 })?
             }
             Action::Retry { pick, due, error } => {
                 // Without a lease: a row that is not there.
                 let key = leased(pick).map_or(TaskKey { due_ms: 1, sequence: 1 }, |task| task.key);
-                Op::Retry { key, due_ms: time(due), error: Bytes::from(vec![b'e'; *error]) }
+                match *error % 4 {
+                    0 => Op::GiveBack { key, token: *error as u64 },
+                    of => {
+                        let of = (of > 1).then_some(Ended { token: *error as u64, nacked: of > 2 });
+                        Op::Retry { key, due_ms: time(due), error: Bytes::from(vec![b'e'; *error]), of }
+                    }
+                }
             }
             Action::Update { pick, version, due, metadata, payload, revive } => {
                 let (id, is) = any(pick);
@@ -166,6 +172,7 @@ impl Writer {
                     metadata: metadata.as_ref().map(small),
                     payload: payload.as_ref().map(small),
                     revive: *revive,
+                    fence: u64::from(*revive),
                 })
             }
             Action::Delete { pick, version } => {

@@ -77,7 +77,7 @@ impl Model {
         for op in &command.ops {
             let sequence = match op {
                 Op::Create(create) if create.sequence != 0 => create.sequence,
-                Op::Ack { key, .. } | Op::Retry { key, .. } => key.sequence,
+                Op::Ack { key, .. } | Op::Retry { key, .. } | Op::GiveBack { key, .. } => key.sequence,
                 Op::Update(Update { id, .. }) | Op::Delete { id, .. } => id.sequence,
                 _ => continue,
             };
@@ -97,7 +97,15 @@ impl Model {
                 space.tasks.remove(&id.sequence);
                 Ok(OpReply::Acked)
             }
-            Op::Retry { key, due_ms, error } => {
+            Op::GiveBack { key, token } => {
+                let id = TaskId { due_ms: key.due_ms, group: self.group, sequence: key.sequence };
+                let found = space.tasks.get_mut(&key.sequence).filter(|task| task.key == *key && !task.dead);
+                let task = found.ok_or_else(|| Refusal::NotFound { namespace: name.clone(), id })?;
+                task.record.fence = task.record.fence.max(*token);
+                task.record.rewritten = true;
+                Ok(OpReply::GivenBack)
+            }
+            Op::Retry { key, due_ms, error, of } => {
                 let max_attempts = space.row.settings.max_attempts;
                 let id = TaskId { due_ms: key.due_ms, group: self.group, sequence: key.sequence };
                 let found = space.tasks.get_mut(&key.sequence).filter(|task| task.key == *key && !task.dead);
@@ -106,6 +114,7 @@ impl Model {
                 task.record.last_retry_ms = now;
                 task.record.last_error = error.slice(..error.len().min(1024));
                 task.record.rewritten = true;
+                task.record.fence = task.record.fence.max(of.map_or(0, |of| of.token));
                 if task.record.attempts >= max_attempts {
                     task.dead = true;
                 } else {
@@ -158,6 +167,7 @@ impl Model {
                 space.row = namespace::absent();
                 Ok(OpReply::NamespaceDropped { existed })
             }
+            Op::EndClaims { .. } => Ok(OpReply::ClaimsEnded),
             Op::Register { .. } => Err(Refusal::Malformed("only group 0 holds the registry")),
         }
     }
@@ -217,6 +227,7 @@ impl Model {
         task.record.metadata = update.metadata.clone().unwrap_or(task.record.metadata.clone());
         task.record.payload = update.payload.clone().unwrap_or(task.record.payload.clone());
         task.record.version += 1;
+        task.record.fence = task.record.fence.max(update.fence);
         task.record.rewritten = true;
         if was != (task.dead, task.key) && !task.dead {
             space_row.low_water_ms = space_row.low_water_ms.min(task.key.due_ms);

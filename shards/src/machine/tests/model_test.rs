@@ -26,7 +26,7 @@ struct Watcher(BTreeMap<(Namespace, TaskKey), Bytes>);
 impl Watcher {
     /// Acks and retries took the row from the engine when they were proposed.
     fn settled(&mut self, namespace: &Namespace, op: &Op) {
-        if let Op::Ack { key, .. } | Op::Retry { key, .. } = op {
+        if let Op::Ack { key, .. } | Op::Retry { key, .. } | Op::GiveBack { key, .. } = op {
             assert!(self.0.remove(&(namespace.clone(), *key)).is_some(), "settled what was not known: {op:?}");
         }
     }
@@ -36,7 +36,7 @@ impl Watcher {
             Effect::Added { namespace, key, row } => assert_eq!(self.0.insert((namespace, key), row), None),
             Effect::Replaced { namespace, key, row } => assert!(self.0.insert((namespace, key), row).is_some()),
             Effect::Removed { namespace, key } => assert!(self.0.remove(&(namespace, key)).is_some()),
-            Effect::Configured { .. } | Effect::Registered => {}
+            Effect::Configured { .. } | Effect::ClaimsEnded { .. } | Effect::Registered => {}
         }
     }
 }

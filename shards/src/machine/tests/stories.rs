@@ -69,7 +69,7 @@ fn requested(namespace: &str, id: &str, due_ms: u64) -> Op {
 }
 
 fn change(id: TaskId) -> Update {
-    Update { id, expected_version: 0, due_ms: None, metadata: None, payload: None, revive: false }
+    Update { id, expected_version: 0, due_ms: None, metadata: None, payload: None, revive: false, fence: 0 }
 }
 
 /// An id tells due time, group, log index and position. A due time before the stamp becomes the stamp.
@@ -96,7 +96,7 @@ fn a_clock_that_was_ahead_puts_off_nothing() {
     replica.created(HOUR, create(0, b""));
     let first = replica.created_at((HOUR, 100), requested("a", "x", 0));
     assert_eq!((first.id.due_ms, first.created_ms), (100, 100));
-    let retried = replica.run_at((HOUR, 120), vec![Op::Retry { key: first.id.home(), due_ms: 120, error: Bytes::new() }]);
+    let retried = replica.run_at((HOUR, 120), vec![Op::Retry { key: first.id.home(), due_ms: 120, error: Bytes::new(), of: None }]);
     assert_eq!(retried, Ok(vec![OpReply::Retried { dead: false }]));
     let moved = replica.run_at((HOUR, 130), vec![Op::Update(Update { due_ms: Some(0), ..change(first.id) })]).expect("updated");
     let [OpReply::Updated(row)] = &moved[..] else { panic!("{moved:?}") };
@@ -122,7 +122,7 @@ fn time_never_goes_back() {
 fn reserved_ids_are_kept() {
     let mut replica = Replica::new(GROUP);
     let first = replica.created(100, create(100, b""));
-    replica.run(200, vec![Op::Ack { id: first.id, key: first.id.home(), rewritten: false }]).expect("acked");
+    replica.run(200, vec![Op::Ack { id: first.id, key: first.id.home(), rewritten: false, token: 0 }]).expect("acked");
     replica.run(300, vec![Op::LowWater { due_ms: 1_000 }]).expect("set");
     assert_eq!(replica.low_water_ms(), 300);
     let sequence = RESERVED_SEQUENCE | 7;
@@ -154,7 +154,7 @@ fn a_past_due_time_is_kept_as_it_was_sent() {
     assert_eq!(due(&mut replica, future), (500, 500));
     let old = replica.created(120, past(7, None, 0)).id;
     assert_eq!(due(&mut replica, old), (120, 120));
-    replica.run(130, vec![Op::Retry { key: id.home(), due_ms: 200, error: Bytes::new() }]).expect("tried");
+    replica.run(130, vec![Op::Retry { key: id.home(), due_ms: 200, error: Bytes::new(), of: None }]).expect("tried");
     assert_eq!(due(&mut replica, id), (200, 200));
     replica.run(140, vec![Op::Update(Update { due_ms: Some(0), ..change(reserved) })]).expect("moved");
     assert_eq!(due(&mut replica, reserved), (140, 140));
@@ -223,7 +223,7 @@ fn a_task_dies_and_is_revived() {
     replica.run(50, vec![Op::Configure(SettingsPatch { max_attempts: Some(2), ..Default::default() })]).expect("set");
     let id = replica.created(100, create(0, b"x")).id;
     let name = command("a", vec![]).namespace;
-    let retry = |key| Op::Retry { key, due_ms: 300, error: Bytes::from_static(b"no") };
+    let retry = |key| Op::Retry { key, due_ms: 300, error: Bytes::from_static(b"no"), of: None };
     assert_eq!(replica.run(200, vec![retry(id.home())]), Ok(vec![OpReply::Retried { dead: false }]));
     let moved = TaskKey { due_ms: 300, sequence: id.sequence };
     let row = find_task(&mut replica.store, &name, id).expect("readable").expect("there");
@@ -240,7 +240,7 @@ fn a_task_dies_and_is_revived() {
     let row = find_task(&mut replica.store, &name, id).expect("readable").expect("there");
     assert_eq!((row.key, row.dead, row.record.attempts, row.record.version), (key, false, 0, 2));
 
-    let ack = Op::Ack { id, key, rewritten: row.record.rewritten };
+    let ack = Op::Ack { id, key, rewritten: row.record.rewritten, token: 0 };
     assert_eq!(replica.run(600, vec![ack]), Ok(vec![OpReply::Acked]));
     assert_eq!(replica.store.rows().keys().map(|key| key[0]).collect::<Vec<_>>(), [keys::META, keys::NAMESPACE]);
 }
@@ -275,7 +275,7 @@ fn a_purge_goes_in_steps() {
     let mut replica = Replica::new(GROUP);
     replica.run(50, vec![Op::Configure(SettingsPatch { max_attempts: Some(1), ..Default::default() })]).expect("set");
     let dead = replica.created(100, create(0, b"")).id;
-    replica.run(100, vec![Op::Retry { key: dead.home(), due_ms: 0, error: Bytes::new() }]).expect("dead");
+    replica.run(100, vec![Op::Retry { key: dead.home(), due_ms: 0, error: Bytes::new(), of: None }]).expect("dead");
     replica.run(100, (0..150).map(|i| create(200 + i, b"")).collect()).expect("created");
     let mut purge = |limit| {
         let outcome = replica.entry(300, vec![command("a", vec![Op::Purge { limit }])]);
@@ -297,7 +297,7 @@ fn no_step_of_a_purge_reads_what_earlier_ones_removed() {
     replica.run(50, vec![Op::Configure(SettingsPatch { max_attempts: Some(1), ..Default::default() })]).expect("set");
     let doomed: Vec<_> = (0..400).map(|_| replica.created(100, create(0, b"")).id).collect();
     doomed.iter().for_each(|id| {
-        replica.run(100, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new() }]).expect("dead");
+        replica.run(100, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new(), of: None }]).expect("dead");
     });
     replica.run(160, vec![Op::LowWater { due_ms: 160 }]).expect("set");
     replica.run(160, (0..1_000).map(|i| create(200 + i / 900, b"")).collect()).expect("created");
@@ -337,7 +337,7 @@ fn a_namespace_goes_when_it_is_empty() {
     let namespace = command("a", vec![]).namespace;
     let refused = |live, dead| Err(Refusal::NotEmpty { namespace: namespace.clone(), live, dead });
     assert_eq!(replica.run(100, drop()), refused(1, 0));
-    replica.run(100, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new() }]).expect("dead");
+    replica.run(100, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new(), of: None }]).expect("dead");
     assert_eq!(replica.run(100, drop()), refused(0, 1));
     replica.run(100, vec![Op::Delete { id, expected_version: 0 }]).expect("deleted");
     assert_eq!(replica.run(100, drop()), Ok(vec![OpReply::NamespaceDropped { existed: true }]));
@@ -359,8 +359,8 @@ fn impossible_commands_are_refused() {
     let register = Op::Register { key: Bytes::new(), value: Bytes::new(), before: Before::Any };
     assert_eq!(replica.run(9, vec![Op::Update(change(id))]), not_found(id));
     assert_eq!(replica.run(9, vec![Op::Delete { id: elsewhere, expected_version: 0 }]), not_found(elsewhere));
-    assert_eq!(replica.run(9, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new() }]), not_found(id));
-    assert_eq!(replica.run(9, vec![Op::Ack { id: elsewhere, key: id.home(), rewritten: false }]), not_found(elsewhere));
+    assert_eq!(replica.run(9, vec![Op::Retry { key: id.home(), due_ms: 0, error: Bytes::new(), of: None }]), not_found(id));
+    assert_eq!(replica.run(9, vec![Op::Ack { id: elsewhere, key: id.home(), rewritten: false, token: 0 }]), not_found(elsewhere));
     assert!(matches!(replica.run(9, vec![create(DUE_MS_MAX + 1, b"")]), Err(Refusal::Malformed(_))));
     assert!(matches!(replica.run(9, vec![register]), Err(Refusal::Malformed(_))));
     let patch = SettingsPatch { lease_ms: Some(1), ..Default::default() };
@@ -424,6 +424,6 @@ fn damage_is_fatal() {
 fn an_ack_of_nothing_is_harmless() {
     let mut replica = Replica::new(GROUP);
     let id = TaskId { due_ms: 5, group: GROUP, sequence: 1 };
-    assert_eq!(replica.run(9, vec![Op::Ack { id, key: id.home(), rewritten: true }]), Ok(vec![OpReply::Acked]));
+    assert_eq!(replica.run(9, vec![Op::Ack { id, key: id.home(), rewritten: true, token: 0 }]), Ok(vec![OpReply::Acked]));
     assert_eq!(replica.machine.totals(), Totals::default());
 }

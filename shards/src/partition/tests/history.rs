@@ -37,9 +37,9 @@ fn commands(index: u64, payload_bytes: usize) -> Vec<Command> {
     let Some(old) = index.checked_sub(3).filter(|old| old % 10 != 0) else { return all };
     let key = |n: u64| task(old, n).home();
     // 0 to 5 are acked, 6 is tried once more, 7 dies, 8 goes to a later time, 9 is deleted; 10 and 11 stay as they are.
-    all.extend((0..6).map(|n| one(Op::Ack { id: task(old, n), key: key(n), rewritten: false })));
+    all.extend((0..6).map(|n| one(Op::Ack { id: task(old, n), key: key(n), rewritten: false, token: 0 })));
     let later = |n: u64| TaskKey { due_ms: stamp(index) + 500, ..key(n) };
-    let retry = |key: TaskKey| Op::Retry { key, due_ms: stamp(index) + 500, error: Bytes::from_static(b"no answer") };
+    let retry = |key: TaskKey| Op::Retry { key, due_ms: stamp(index) + 500, error: Bytes::from_static(b"no answer"), of: None };
     all.extend([one(retry(key(6))), one(retry(key(7))), one(retry(later(7)))]);
     let change = Update {
         id: task(old, 8),
@@ -48,6 +48,7 @@ fn commands(index: u64, payload_bytes: usize) -> Vec<Command> {
         metadata: None,
         payload: None,
         revive: false,
+        fence: 0,
     };
     all.extend([one(Op::Update(change)), one(Op::Delete { id: task(old, 9), expected_version: 0 })]);
     all

@@ -204,7 +204,7 @@ fn measure() {
     order.truncate(words.number("acks", tasks / 5) as usize);
     for run in order.chunks((per_entry * entries) as usize) {
         let acks = |keys: &[TaskKey]| {
-            let ops = keys.iter().map(|key| Op::Ack { id: id_of(*key), key: *key, rewritten: false });
+            let ops = keys.iter().map(|key| Op::Ack { id: id_of(*key), key: *key, rewritten: false, token: 0 });
             vec![command("welcome_emails0", ops.collect())]
         };
         let count = run.len() as u64;

@@ -91,13 +91,11 @@ pub enum Step {
         /// Milliseconds since 1970-01-01 UTC.
         deadline_ms: u64,
     },
-    /// Nothing: it was said before, and done.
-    Done,
     /// Somebody's change of the task is under way, or what was said before is: say it again after the next
     /// [`Engine::release`](super::Engine::release) or [`Engine::finished`](super::Engine::finished).
     Wait,
-    /// Nothing is known of this delivery, which an earlier leader made: read the task, call [`Engine::claim`](super::Engine::claim), and say
-    /// it again.
+    /// Nothing is known of this delivery, which is over or which an earlier leader made: look it up as [`Engine::claim`](super::Engine::claim)
+    /// wants it, call that, and say it again.
     Unknown,
     /// Have the operation applied, call [`Engine::finished`](super::Engine::finished) with the claim, then answer.
     Propose {

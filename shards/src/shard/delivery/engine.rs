@@ -12,11 +12,11 @@ use super::lane::{Consumer, Lane};
 use super::lease::{BY_CONSUMER, Leases, List, State, Why};
 use super::limits::Limits;
 use super::now::{Now, Wake};
-use super::settled::SettledLately;
 use super::slab::{NONE, Slab};
 use super::timers::Timers;
 use crate::command::NamespaceRow;
 use crate::ids::{GroupId, Namespace, TaskKey};
+use crate::machine::Claimable;
 
 /// So many consumers of a ring may have gone before they are taken out.
 const RING_GONE_MIN: usize = 16;
@@ -33,6 +33,8 @@ pub struct Engine {
     pub(super) first_token: u64,
     /// What was due before waits for claims.
     pub(super) grace: Option<Grace>,
+    /// Which deliveries of earlier leaders may be claimed.
+    pub(super) claimable: Claimable,
     pub(super) lanes: Slab<Box<Lane>>,
     pub(super) lanes_by_name: HashMap<Namespace, u32>,
     pub(super) consumers: Slab<Consumer>,
@@ -59,8 +61,6 @@ pub struct Engine {
     /// Bytes that windows gained since they were last squeezed.
     pub(super) gained_bytes: usize,
     pub(super) actions: Vec<Action>,
-    /// What was settled lately.
-    pub(super) settled: SettledLately,
     /// Leases (slot, token) from the leader before whose consumers have not come, by their names there.
     pub(super) orphans: HashMap<ConsumerId, Vec<(u32, u64)>>,
 }
@@ -87,6 +87,7 @@ impl Engine {
             next_token: first_token.max(1),
             first_token: first_token.max(1),
             grace: None,
+            claimable: Claimable::nothing_below(u64::MAX),
             lanes: Slab::default(),
             lanes_by_name: HashMap::new(),
             consumers: Slab::default(),
@@ -105,7 +106,6 @@ impl Engine {
             window_bytes: 0,
             gained_bytes: 0,
             actions: Vec::new(),
-            settled: SettledLately::default(),
             orphans: HashMap::new(),
         }
     }
@@ -169,6 +169,7 @@ impl Engine {
         let mut blamed = gone != Gone::Lost;
         while leases.head != NONE {
             let slot = leases.head;
+            let unsent = self.is_unsent(slot);
             self.leases.unlink(BY_CONSUMER, &mut leases, slot);
             let lease = self.leases.at_mut(slot);
             lease.consumer = NONE;
@@ -177,8 +178,10 @@ impl Engine {
                 if !blamed && lease.nth <= sent {
                     blamed = true;
                     self.end(slot, Why::ConsumerLost);
-                } else {
+                } else if unsent {
                     self.undo(slot);
+                } else {
+                    self.end(slot, Why::GivenBack);
                 }
             }
         }
@@ -236,7 +239,7 @@ impl Engine {
         self.end_grace(now.mono_ms);
         self.expire(now.mono_ms);
         self.let_go(now.mono_ms);
-        self.propose_retries(now, random);
+        self.propose_ends(now, random);
         self.dispatch(now);
         self.timers.skip_stale(&self.leases);
         std::mem::take(&mut self.actions)

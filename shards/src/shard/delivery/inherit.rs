@@ -2,7 +2,7 @@
 
 use super::action::{Action, ConsumerId};
 use super::engine::Engine;
-use super::lease::{BY_CONSUMER, Lease, Link, State};
+use super::lease::{BY_CONSUMER, Lease, Link, State, Why};
 use super::now::Now;
 use super::slab::NONE;
 use crate::ids::{Namespace, TaskId, TaskKey};
@@ -30,6 +30,8 @@ pub struct Heirloom {
     pub consumer: ConsumerId,
     /// Which of the consumer's deliveries it was there, from 1; 0: an early one, that it surely has.
     pub nth: u64,
+    /// It is over because it was given back: no attempt counts.
+    pub given_back: bool,
 }
 
 /// Everything that a leadership leaves behind.
@@ -37,8 +39,6 @@ pub struct Heirloom {
 pub struct Estate {
     /// Deliveries that are not over.
     pub leases: Vec<Heirloom>,
-    /// Deliveries that their consumers have settled: token, sequence, and whether it was an ack, the oldest first.
-    pub settled: Vec<(u64, u64, bool)>,
 }
 
 impl Engine {
@@ -59,9 +59,10 @@ impl Engine {
             rewritten: lease.rewritten,
             consumer: lease.owner,
             nth: lease.nth,
+            given_back: lease.state == State::Ended(Why::GivenBack),
         };
         let leases = slots.filter_map(|slot| self.leases.get(slot)).map(heirloom).collect();
-        Estate { leases, settled: self.settled.recent().collect() }
+        Estate { leases }
     }
 
     /// Who holds what: consumers that are known by name, and their deliveries.
@@ -76,14 +77,11 @@ impl Engine {
     /// Takes over what the leader before has left behind; call it before anything else. A consumer gets its leases when it comes, see
     /// [`Engine::resume`]; those of one that does not come last until they lapse.
     pub fn inherit(&mut self, estate: Estate, now: Now) {
-        for (token, sequence, acked) in estate.settled {
-            self.settled.add(token, sequence, acked);
-        }
         for heirloom in estate.leases {
             if self.leases.find(heirloom.key.sequence).is_some() {
                 continue;
             }
-            let Heirloom { namespace, key, id_due_ms, token, left_ms, lease_ms, attempts, rewritten, consumer, nth } = heirloom;
+            let Heirloom { namespace, key, id_due_ms, token, left_ms, lease_ms, attempts, rewritten, consumer, nth, given_back } = heirloom;
             let known = self.lanes_by_name.contains_key(&namespace);
             let l = self.lane(&namespace);
             if !known {
@@ -94,7 +92,11 @@ impl Engine {
             let lease =
                 Lease { id_due_ms, lease_ms, attempts, rewritten, owner: consumer, nth, ..Lease::new(key, token, ends_ms, l) };
             let slot = self.leases.insert(lease, &mut self.lanes[l].leases);
-            self.timers.arm(&mut self.leases, slot, ends_ms);
+            if given_back {
+                self.end(slot, Why::GivenBack);
+            } else {
+                self.timers.arm(&mut self.leases, slot, ends_ms);
+            }
             self.lanes[l].delivered_max = self.lanes[l].delivered_max.max(key);
             if consumer != ConsumerId::NOBODY {
                 self.orphans.entry(consumer).or_default().push((slot, token));

@@ -17,7 +17,7 @@ pub(super) enum State {
         /// Else it is a nack.
         ack: bool,
     },
-    /// It ended without the consumer's word; the retry is being proposed, or waits to be.
+    /// It ended without the consumer's word; that is being proposed, or waits to be.
     Ended(Why),
 }
 
@@ -28,6 +28,8 @@ pub(super) enum Why {
     Expired,
     /// The consumer went away.
     ConsumerLost,
+    /// The consumer has no more to do with it: no attempt counts.
+    GivenBack,
 }
 
 impl Why {
@@ -36,6 +38,7 @@ impl Why {
         match self {
             Why::Expired => "lease expired",
             Why::ConsumerLost => "consumer lost",
+            Why::GivenBack => "given back",
         }
     }
 }

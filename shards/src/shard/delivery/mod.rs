@@ -9,6 +9,8 @@
 //!  run(now): windows × consumers   ──> leases ──> Deliver
 //!  settle(ack, nack, extend)       ──> Propose ──> finished(claim): the lease is over
 //!  run(now): deadlines             ──> Propose(Retry)
+//!  unsubscribe                     ──> Propose(GiveBack)
+//!  run(now): end of the grace      ──> Propose(EndClaims) ──> applied: what waited is delivered
 //! ```
 //!
 //! # What the shell owes
@@ -22,7 +24,7 @@
 //! # What never happens
 //!
 //! A task is never delivered before its due time, nor while another delivery of it is not over; a token is never valid again once the
-//! task was delivered under a newer one; a consumer never gets more than its credit; one that takes nothing costs bounded memory
+//! task was delivered under a newer one, whoever leads; a consumer never gets more than its credit; one that takes nothing costs bounded memory
 //! and holds up nobody else.
 
 mod action;
@@ -40,7 +42,6 @@ mod limits;
 mod now;
 mod refill;
 mod settle;
-mod settled;
 mod slab;
 mod timers;
 mod window;
@@ -61,7 +62,7 @@ mod testing;
 mod window_tests;
 
 pub use action::{Action, Claim, ConsumerId, Finish, Step};
-pub use claims::Claimed;
+pub use claims::{Claimed, Known};
 pub use counts::Counts;
 pub use engine::{Engine, Gone};
 pub use flow::{Flow, QUEUED_BYTES_MAX, Sent, weight};

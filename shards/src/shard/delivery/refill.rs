@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::action::Action;
 use super::engine::Engine;
-use super::lease::{Lease, State};
 use crate::ids::{Namespace, TaskKey};
 use crate::machine::Effect;
 
@@ -34,6 +33,7 @@ impl Engine {
                     }
                 }
                 Effect::Registered => {}
+                Effect::ClaimsEnded { below } => self.claims_ended(below),
                 Effect::Configured { namespace, settings } => {
                     if let Some(l) = self.lanes_by_name.get(&namespace).copied() {
                         self.lanes[l].settings = settings;
@@ -50,10 +50,6 @@ impl Engine {
         if let Some(slot) = self.leases.find(sequence)
             && key.is_none_or(|key| self.leases.at(slot).key == key)
         {
-            // A nack moves its row; an ack has no effect that is told.
-            if let Lease { token, state: State::Settling { ack: false }, .. } = *self.leases.at(slot) {
-                self.settled.add(token, sequence, false);
-            }
             let l = self.remove_lease(slot);
             self.lanes[l].rows_gone += 1;
             self.free_if_idle(l);

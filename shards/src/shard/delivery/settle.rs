@@ -6,7 +6,7 @@ use super::action::{Action, Claim, Finish, Step};
 use super::engine::Engine;
 use super::lease::{State, Why};
 use super::now::Now;
-use crate::command::Op;
+use crate::command::{Ended, Op};
 use crate::ids::{DUE_MS_MAX, Namespace, TaskId};
 use crate::shard::api::{Settle, SettleError, Verdict};
 
@@ -20,9 +20,8 @@ impl Engine {
     /// `LeaseLost` when the deadline has passed, or the token is not that of the task's present delivery.
     pub fn settle(&mut self, namespace: &Namespace, settle: &Settle, now: Now, random: f64) -> Result<Step, SettleError> {
         let sequence = settle.id.sequence;
-        let found = self.leases.find(sequence);
-        let Some(slot) = found.filter(|slot| self.is_delivery(*slot, namespace, settle.token)) else {
-            return self.settle_unknown(settle, found.is_some());
+        let Some(slot) = self.leases.find(sequence).filter(|slot| self.is_delivery(*slot, namespace, settle.token)) else {
+            return Ok(Step::Unknown);
         };
         let lost = || SettleError::LeaseLost { id: settle.id, token: settle.token };
         let lease = self.leases.at(slot);
@@ -45,12 +44,13 @@ impl Engine {
             Verdict::Ack => {
                 // The record's id, not the consumer's: its due time was not compared.
                 let id = TaskId { due_ms: lease.id_due_ms, group: self.group, sequence: lease.key.sequence };
-                Op::Ack { id, key: lease.key, rewritten: lease.rewritten }
+                Op::Ack { id, key: lease.key, rewritten: lease.rewritten, token: lease.token }
             }
             Verdict::Nack { delay_ms, reason } => {
                 let wait_ms = delay_ms.unwrap_or_else(|| lane.settings.backoff_ms(lease.attempts.saturating_add(1), random));
                 let due_ms = now.wall_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
-                Op::Retry { key: lease.key, due_ms, error: reason.clone() }
+                let of = Some(Ended { token: lease.token, nacked: true });
+                Op::Retry { key: lease.key, due_ms, error: reason.clone(), of }
             }
             Verdict::Extend { lease_ms } => {
                 let lease_ms = if *lease_ms == 0 { lease.lease_ms } else { *lease_ms };
@@ -70,21 +70,6 @@ impl Engine {
         lease.token == token && self.lanes[lease.lane].name == *namespace
     }
 
-    /// It is no delivery that is going on: one that was settled before, one of an earlier leader, or none. `elsewhere`: somebody else has
-    /// the task.
-    fn settle_unknown(&self, settle: &Settle, elsewhere: bool) -> Result<Step, SettleError> {
-        let said_before = match settle.verdict {
-            Verdict::Ack => self.settled.knows(settle.token, settle.id.sequence, true),
-            Verdict::Nack { .. } => self.settled.knows(settle.token, settle.id.sequence, false),
-            Verdict::Extend { .. } => false,
-        };
-        match said_before {
-            true => Ok(Step::Done),
-            false if !elsewhere && self.is_older(settle.token) => Ok(Step::Unknown),
-            false => Err(SettleError::LeaseLost { id: settle.id, token: settle.token }),
-        }
-    }
-
     /// A proposal ended. What was not done is tried again: a settled delivery is with its consumer again until the deadline (which
     /// was told that nothing was done), the end of a lease is proposed again a little later.
     pub fn finished(&mut self, claim: Claim, finish: Finish, now: Now) {
@@ -93,9 +78,6 @@ impl Engine {
         let lease = self.leases.at_mut(slot);
         let missing = finish == Finish::Refused && lease.alone;
         if finish == Finish::Applied || missing {
-            if let (Finish::Applied, State::Settling { ack }) = (finish, lease.state) {
-                self.settled.add(claim.token, claim.key.sequence, ack);
-            }
             let l = self.remove_lease(slot);
             self.lanes[l].rows_gone += 1;
             self.move_water(l, now.wall_ms);
@@ -104,7 +86,7 @@ impl Engine {
         }
         match lease.state {
             // Its consumer had done with it, whatever became of that.
-            State::Settling { .. } if lease.lost => self.undo(slot),
+            State::Settling { .. } if lease.lost => self.end(slot, Why::GivenBack),
             State::Settling { .. } if lease.ends_ms <= now.mono_ms => self.end(slot, Why::Expired),
             State::Settling { .. } => {
                 lease.state = State::Leased;
@@ -148,7 +130,7 @@ impl Engine {
         self.free_if_idle(l);
     }
 
-    /// The delivery is over as if it had not been made: no attempt counts, and the row will be delivered again.
+    /// The delivery, which never reached its consumer, is over as if it had not been made: the row will be delivered again.
     pub(super) fn undo(&mut self, slot: u32) {
         let key = self.leases.at(slot).key;
         let l = self.remove_lease(slot);
@@ -164,7 +146,7 @@ impl Engine {
     }
 
     /// The consumer of this delivery is on this peer, and its stream has not sent it.
-    fn is_unsent(&self, slot: u32) -> bool {
+    pub(super) fn is_unsent(&self, slot: u32) -> bool {
         let lease = self.leases.at(slot);
         // What a stream at another peer has sent is not known soon enough to tell.
         self.consumers.get(lease.consumer).is_some_and(|c| !c.flow.is_remote() && lease.nth > c.sent.count())
@@ -184,7 +166,8 @@ impl Engine {
         while let Some(slot) = self.timers.pop_due(&mut self.leases, mono_ms) {
             let lease = self.leases.at(slot);
             match lease.state {
-                State::Leased if self.is_unsent(slot) => self.undo(slot),
+                // Its stream may still send it, late.
+                State::Leased if self.is_unsent(slot) => self.end(slot, Why::GivenBack),
                 State::Leased => self.end(slot, Why::Expired),
                 State::Ended(why) => self.end(slot, why),
                 // The outcome of its proposal decides.
@@ -193,8 +176,8 @@ impl Engine {
         }
     }
 
-    /// Proposes a retry for every lease that ended, those of a namespace together.
-    pub(super) fn propose_retries(&mut self, now: Now, random: &mut dyn FnMut() -> f64) {
+    /// Proposes the end of every lease that ended, those of a namespace together.
+    pub(super) fn propose_ends(&mut self, now: Now, random: &mut dyn FnMut() -> f64) {
         if self.ended.is_empty() {
             return;
         }
@@ -212,7 +195,7 @@ impl Engine {
         }
     }
 
-    /// Proposes the retries of leases of one lane.
+    /// Proposes the ends of leases of one lane.
     fn propose_some(&mut self, ended: &[(u32, u64)], now: Now, random: &mut dyn FnMut() -> f64) {
         let Some(l) = ended.first().map(|(slot, _)| self.leases.at(*slot).lane) else { return };
         let lane = &self.lanes[l];
@@ -227,8 +210,15 @@ impl Engine {
             }
             let wait_ms = lane.settings.backoff_ms(lease.attempts.saturating_add(1), random());
             let due_ms = now.wall_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
-            ops.push(Op::Retry { key, due_ms, error: Bytes::from_static(why.text().as_bytes()) });
-            claims.push(Claim { key, token: *token });
+            let token = *token;
+            ops.push(match why {
+                Why::GivenBack => Op::GiveBack { key, token },
+                Why::Expired | Why::ConsumerLost => {
+                    let (error, of) = (Bytes::from_static(why.text().as_bytes()), Some(Ended { token, nacked: false }));
+                    Op::Retry { key, due_ms, error, of }
+                }
+            });
+            claims.push(Claim { key, token });
         }
         if !ops.is_empty() {
             self.actions.push(Action::Propose { namespace: lane.name.clone(), ops, claims });

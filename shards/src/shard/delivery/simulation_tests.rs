@@ -8,7 +8,7 @@
 use proptest::prelude::*;
 
 use super::testing::{Change, World};
-use super::{Gone, Limits};
+use super::{ConsumerId, Gone, Limits};
 use crate::command::Settings;
 use crate::ids::TaskId;
 use crate::shard::api::{Delivered, Verdict};
@@ -149,7 +149,13 @@ fn shake(w: &mut World, hands: &mut Vec<(u64, Delivered)>, next_client: &mut u64
         }
         _ => {
             if w.dice.below(10) == 0 {
-                w.hand_over(true);
+                let leaves = w.dice.below(2) == 0;
+                w.hand_over(leaves);
+                // Some of the consumers say at once what they have.
+                let held = w.dice.below(3) as usize;
+                for (id, task) in hands.iter().take(held * hands.len() / 2) {
+                    w.claim(task, ConsumerId(*id));
+                }
             } else if w.dice.below(20) == 0 {
                 let n = w.dice.below(NAMESPACES as u64) as usize;
                 w.propose(n, Change::Purge);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Action, Claim, ConsumerId, Engine, Finish, Flow, Gone, Limits, Now, Sent, Step, weight};
-use crate::command::{NamespaceRow, Op, Settings};
+use super::{Action, Claim, Claimed, ConsumerId, Engine, Finish, Flow, Gone, Known, Limits, Now, Sent, Step, weight};
+use crate::command::{Ended, NamespaceRow, Op, Settings, TaskRow};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
-use crate::machine::Effect;
+use crate::machine::{Claimable, Effect, SettledLately};
 use crate::machine::record::TaskRecord;
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 
@@ -17,7 +17,7 @@ pub(super) const GROUP: GroupId = GroupId(1);
 
 /// An answer that is not there yet: somebody else's command decides.
 pub(super) const WAITS: Rejection = Rejection::Stopping;
-/// The same: the row decides.
+/// The same: the row decides, and cannot be read in time.
 pub(super) const UNKNOWN: Rejection = Rejection::Removed;
 
 pub(super) fn name(n: usize) -> Namespace {
@@ -100,6 +100,9 @@ pub(super) struct World {
     answers: VecDeque<Answer>,
     /// The newest token of each task.
     tokens: HashMap<u64, u64>,
+    /// What the state machine knows of deliveries.
+    claimable: Claimable,
+    settled: SettledLately,
     /// Sequences whose ack, delete or purge was applied.
     pub(super) gone: HashSet<u64>,
     pub(super) scans: usize,
@@ -127,6 +130,8 @@ impl World {
             jobs: VecDeque::new(),
             answers: VecDeque::new(),
             tokens: HashMap::new(),
+            claimable: Claimable::default(),
+            settled: SettledLately::default(),
             gone: HashSet::new(),
             scans: 0,
             scanned_rows: 0,
@@ -186,12 +191,13 @@ impl World {
     pub(super) fn hand_over(&mut self, leaves: bool) {
         while self.work() | self.answer() {}
         while self.fail() {}
+        let leaves = leaves && !self.engine.awaits_claims();
         let estate = self.engine.estate(self.now());
         let first_token = self.engine.next_token() + 1_000;
         let before = std::mem::replace(&mut self.engine, Engine::new(GROUP, self.limits, first_token));
         match leaves {
             true => self.engine.inherit(estate, self.now()),
-            false => self.engine.await_claims(self.now()),
+            false => self.engine.await_claims(self.claimable.clone(), self.now()),
         }
         for (id, client) in &mut self.clients {
             client.sent = Arc::default();
@@ -231,15 +237,37 @@ impl World {
         let random = self.dice.unit();
         match self.engine.settle(&task.namespace, &settle, self.now(), random)? {
             Step::Extended { deadline_ms } => Ok(Some(deadline_ms)),
-            Step::Done => Ok(None),
             Step::Wait => Err(SettleError::Rejected(WAITS)),
-            Step::Unknown => Err(SettleError::Rejected(UNKNOWN)),
+            Step::Unknown => match (self.claim(task, ConsumerId::NOBODY), &settle.verdict) {
+                (None, _) => Err(SettleError::Rejected(UNKNOWN)),
+                (Some(Claimed::Ours), _) => self.settle(task, settle.verdict),
+                (Some(Claimed::Settled(true)), Verdict::Ack) | (Some(Claimed::Settled(false)), Verdict::Nack { .. }) => Ok(None),
+                _ => Err(SettleError::LeaseLost { id: settle.id, token: settle.token }),
+            },
             Step::Propose { op, claim } => {
                 let n = self.number(&task.namespace);
                 self.proposals.push_back((n, Change::Claimed { ops: vec![op], claims: vec![claim] }));
                 Ok(None)
             }
         }
+    }
+
+    /// A consumer claims what it got of an earlier leader. `None`: something is on its way from the storage thread, which this read would
+    /// overtake.
+    pub(super) fn claim(&mut self, task: &Delivered, consumer: ConsumerId) -> Option<Claimed> {
+        if !(self.jobs.is_empty() && self.answers.is_empty()) {
+            return None;
+        }
+        let row = || {
+            let found = self.tenants[self.number(&task.namespace)].find(task.id);
+            found.map(|(key, record)| TaskRow { id: task.id, key, dead: false, record })
+        };
+        let known = match self.settled.verdict(task.token, task.id.sequence) {
+            Some(acked) => Known::Settled(acked),
+            None if self.engine.may_claim(task.token) => Known::Task(row()),
+            None => Known::Task(None),
+        };
+        Some(self.engine.claim(&task.namespace, (task.id, task.token), &known, consumer, self.now()))
     }
 
     pub(super) fn ack(&mut self, task: &Delivered) -> Result<Option<u64>, SettleError> {
@@ -344,14 +372,34 @@ impl World {
             Change::Claimed { ops, claims } => {
                 for op in &ops {
                     match op {
-                        Op::Ack { id, key, rewritten } => {
+                        Op::Ack { id, key, rewritten, token } => {
+                            assert_eq!(self.tokens.get(&key.sequence), Some(token), "only the latest delivery can be acked");
+                            self.settled.add(*token, key.sequence, true);
                             let record = &tenant.live[key];
                             assert_eq!((*id, *rewritten), (record.id(GROUP, *key), record.rewritten));
                             assert!(tenant.live.remove(key).is_some(), "an ack must find its row: {key:?}");
                             self.gone.insert(key.sequence);
                         }
-                        Op::Retry { key, due_ms, error } => {
+                        Op::GiveBack { key, token } => {
+                            let mut record = tenant.live.remove(key).expect("what is given back must find its row");
+                            record.rewritten = true;
+                            record.fence = record.fence.max(*token);
+                            add(tenant, &mut effects, *key, record);
+                        }
+                        Op::EndClaims { below, kept, more } => {
+                            self.claimable.end(*below, kept);
+                            if !more {
+                                effects.push(Effect::ClaimsEnded { below: *below });
+                            }
+                        }
+                        Op::Retry { key, due_ms, error, of } => {
                             let mut record = tenant.live.remove(key).expect("a retry must find its row");
+                            let Ended { token, nacked } = of.expect("which delivery");
+                            assert_eq!(self.tokens.get(&key.sequence), Some(&token), "only the latest delivery can end");
+                            record.fence = record.fence.max(token);
+                            if nacked {
+                                self.settled.add(token, key.sequence, false);
+                            }
                             record.attempts += 1;
                             record.rewritten = true;
                             self.errors.push(error.clone());
@@ -376,6 +424,7 @@ impl World {
                 if let Some((key, mut record)) = tenant.find(id) {
                     record.version += 1;
                     record.rewritten = true;
+                    record.fence = record.fence.max(self.engine.next_token() - 1);
                     let moved = TaskKey { due_ms: due_ms.map_or(key.due_ms, |due| due.max(stamp_ms)), sequence: key.sequence };
                     if moved == key {
                         effects.push(Effect::Replaced { namespace: namespace.clone(), key, row: record.encode() });
@@ -426,8 +475,8 @@ impl World {
                 }
                 Action::Propose { namespace, ops, claims } => {
                     assert!(!ops.is_empty() && ops.len() <= self.limits.propose_ops);
-                    assert!(claims.len() == ops.len() || matches!(ops[..], [Op::LowWater { .. }]));
-                    let n = self.number(&namespace);
+                    assert!(claims.len() == ops.len() || matches!(ops[..], [Op::LowWater { .. } | Op::EndClaims { .. }]));
+                    let n = if claims.is_empty() && !namespace.as_str().starts_with("ns-") { 0 } else { self.number(&namespace) };
                     if let [Op::LowWater { due_ms }] = ops[..] {
                         self.waters.push(due_ms);
                     }
@@ -450,9 +499,10 @@ impl World {
             assert_eq!((task.id.sequence, task.id.group), (task.key.sequence, GROUP));
             if let Some(old) = self.tokens.insert(task.id.sequence, task.token) {
                 assert!(task.token > old, "tokens grow");
-                let settle = Settle { id: task.id, token: old, verdict: Verdict::Extend { lease_ms: 0 } };
-                let answer = self.engine.settle(&task.namespace, &settle, self.now(), 0.5);
-                assert!(matches!(answer, Err(SettleError::LeaseLost { .. })), "two valid tokens: {task:?}");
+                let before = (task.id, old);
+                let claimed =
+                    self.engine.claim(&task.namespace, before, &Known::Task(None), ConsumerId::NOBODY, self.now());
+                assert_eq!(claimed, Claimed::Refused, "two valid tokens: {task:?}");
             }
         }
         let client = self.clients.get_mut(&id).expect("deliveries go to connected consumers");

@@ -13,10 +13,6 @@ const LEASES_PER_PART: usize = 2_048;
 /// The parts of an estate, each small enough for a frame; at least one.
 pub fn put_estate(index: u64, estate: &Estate) -> Vec<peer::Estate> {
     let mut parts: Vec<peer::Estate> = estate.leases.chunks(LEASES_PER_PART).map(put_leases).collect();
-    parts.extend(estate.settled.chunks(2 * LEASES_PER_PART).map(|some| {
-        let settled = some.iter().map(|&(token, sequence, acked)| peer::SettledLately { token, sequence, acked });
-        peer::Estate { settled: settled.collect(), ..Default::default() }
-    }));
     if parts.is_empty() {
         parts.push(peer::Estate::default());
     }
@@ -25,6 +21,11 @@ pub fn put_estate(index: u64, estate: &Estate) -> Vec<peer::Estate> {
         (message.index, message.part, message.last) = (index, part as u32, part == last);
     }
     parts
+}
+
+/// What is said instead: nothing is left, and what was left before is void.
+pub fn no_estate() -> peer::Estate {
+    peer::Estate::default()
 }
 
 fn put_leases(leases: &[Heirloom]) -> peer::Estate {
@@ -40,6 +41,7 @@ fn put_leases(leases: &[Heirloom]) -> peer::Estate {
             rewritten: lease.rewritten,
             consumer: lease.consumer.0,
             nth: lease.nth,
+            given_back: lease.given_back,
         };
         let namespace = run.first().map(|lease| lease.namespace.to_string()).unwrap_or_default();
         message.namespaces.push(peer::LeasesOf { namespace, leases: run.iter().map(heirloom).collect() });
@@ -63,10 +65,10 @@ pub fn estate(message: peer::Estate, into: &mut Estate) -> Result<(), WireError>
                 rewritten: lease.rewritten,
                 consumer: ConsumerId(lease.consumer),
                 nth: lease.nth,
+                given_back: lease.given_back,
             });
         }
     }
-    into.settled.extend(message.settled.iter().map(|settled| (settled.token, settled.sequence, settled.acked)));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use z4_proto::peer;
 
 pub use consumers::{deliveries, put_deliveries, put_settle, put_settled, settle, settled};
 pub use failures::{failure, not_leading, put_failure};
-pub use leases::{estate, held, put_estate, put_held, put_seats, seats};
+pub use leases::{estate, held, no_estate, put_estate, put_held, put_seats, seats};
 pub use reads::{
     Namespaces, leased, leased_of, list, listed, namespace_views, namespaces, put_leased, put_leased_of, put_list, put_listed,
     put_namespace_views, put_namespaces,

@@ -59,6 +59,8 @@ fn put_op_reply(reply: &OpReply) -> peer::OpReply {
             left: *left,
         }),
         OpReply::NamespaceDropped { existed } => R::NamespaceDropped(*existed),
+        OpReply::GivenBack => R::GivenBack(true),
+        OpReply::ClaimsEnded => R::ClaimsEnded(true),
     };
     peer::OpReply { reply: Some(reply) }
 }
@@ -83,6 +85,8 @@ fn op_reply(reply: peer::OpReply) -> Result<OpReply, WireError> {
             OpReply::PurgedTo { removed, next, left }
         }
         R::NamespaceDropped(existed) => OpReply::NamespaceDropped { existed },
+        R::GivenBack(_) => OpReply::GivenBack,
+        R::ClaimsEnded(_) => OpReply::ClaimsEnded,
     })
 }
 
