@@ -174,9 +174,8 @@ fn op() -> impl Strategy<Value = Op> {
             of: (token != 0).then_some(Ended { token, nacked })
         }),
         (key(), number()).prop_map(|(key, token)| Op::GiveBack { key, token }),
-        (number(), proptest::collection::btree_set(any::<u64>(), 0..9), any::<bool>()).prop_map(|(below, kept, more)| {
-            Op::EndClaims { below, kept: kept.into_iter().collect(), more }
-        }),
+        (number(), proptest::collection::btree_set(any::<u64>(), 0..9), any::<bool>())
+            .prop_map(|(below, kept, more)| { Op::EndClaims { below, kept: kept.into_iter().collect(), more } }),
         update().prop_map(Op::Update),
         (id(), any::<u32>()).prop_map(|(id, expected_version)| Op::Delete { id, expected_version }),
         patch().prop_map(Op::Configure),

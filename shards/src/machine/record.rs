@@ -206,7 +206,10 @@ mod tests {
         record.asked_ms = 7;
         assert_eq!(record.encode(), Bytes::from_static(b"\x01\x07\x03\x01\xac\x02\x02\x07\x05\x02no\x05\x01\x01k\x01vhello"));
         record.fence = 301;
-        assert_eq!(record.encode(), Bytes::from_static(b"\x01\x0f\x03\x01\xac\x02\x02\x07\xad\x02\x05\x02no\x05\x01\x01k\x01vhello"));
+        assert_eq!(
+            record.encode(),
+            Bytes::from_static(b"\x01\x0f\x03\x01\xac\x02\x02\x07\xad\x02\x05\x02no\x05\x01\x01k\x01vhello")
+        );
     }
 
     fn bytes() -> impl Strategy<Value = Bytes> {

@@ -10,10 +10,10 @@ use z4_proto::peer::{self, Done, failure};
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Body;
+use crate::machine::Claimable;
 use crate::raft::Replica;
 use crate::runtime::clock;
 use crate::shard::api::Rejection;
-use crate::machine::Claimable;
 use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate, Known};
 use crate::shard::group::Group;
 use crate::shard::members::MoveError;

@@ -200,6 +200,7 @@ fn consumers_keep_what_they_hold_when_a_leader_goes_without_a_word() {
         let mut theirs = peers[(at + 2) % 3].shards.consume(vec![name()], LEASE_MS, BYTES).expect("a consumer");
         theirs.add_credit(6);
         let others = take(&mut theirs, 6).await;
+        assert_eq!(ack(&peers[(at + 2) % 3], &others[..2]).await, vec![Ok(0); 2], "and these will be said again");
         let gone = peers.remove(at);
         gone.isolate();
         let at = leader(&peers).await;

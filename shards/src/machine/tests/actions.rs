@@ -99,7 +99,9 @@ impl Writer {
         let ops: Vec<Op> = actions.iter().filter_map(|action| self.op(model, &namespace, &space, action)).collect();
         for op in &ops {
             match op {
-                Op::Ack { key, .. } | Op::Retry { key, .. } | Op::GiveBack { key, .. } => self.leased.remove(&(namespace.clone(), key.sequence)),
+                Op::Ack { key, .. } | Op::Retry { key, .. } | Op::GiveBack { key, .. } => {
+                    self.leased.remove(&(namespace.clone(), key.sequence))
+                }
                 Op::Update(Update { id, .. }) | Op::Delete { id, .. } => self.leased.remove(&(namespace.clone(), id.sequence)),
                 Op::Purge { .. } | Op::PurgeFrom { .. } => {
                     self.leased.retain(|(name, _)| *name != namespace);

@@ -96,7 +96,8 @@ fn a_clock_that_was_ahead_puts_off_nothing() {
     replica.created(HOUR, create(0, b""));
     let first = replica.created_at((HOUR, 100), requested("a", "x", 0));
     assert_eq!((first.id.due_ms, first.created_ms), (100, 100));
-    let retried = replica.run_at((HOUR, 120), vec![Op::Retry { key: first.id.home(), due_ms: 120, error: Bytes::new(), of: None }]);
+    let retried =
+        replica.run_at((HOUR, 120), vec![Op::Retry { key: first.id.home(), due_ms: 120, error: Bytes::new(), of: None }]);
     assert_eq!(retried, Ok(vec![OpReply::Retried { dead: false }]));
     let moved = replica.run_at((HOUR, 130), vec![Op::Update(Update { due_ms: Some(0), ..change(first.id) })]).expect("updated");
     let [OpReply::Updated(row)] = &moved[..] else { panic!("{moved:?}") };

@@ -81,7 +81,8 @@ impl Engine {
             if self.leases.find(heirloom.key.sequence).is_some() {
                 continue;
             }
-            let Heirloom { namespace, key, id_due_ms, token, left_ms, lease_ms, attempts, rewritten, consumer, nth, given_back } = heirloom;
+            let Heirloom { namespace, key, id_due_ms, token, left_ms, lease_ms, attempts, rewritten, consumer, nth, given_back } =
+                heirloom;
             let known = self.lanes_by_name.contains_key(&namespace);
             let l = self.lane(&namespace);
             if !known {

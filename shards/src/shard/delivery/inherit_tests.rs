@@ -149,3 +149,82 @@ fn a_claim_gives_nothing_that_was_not_held() {
     w.pump();
     assert_eq!(w.live(), 2);
 }
+
+/// A consumer got a task under two tokens in turn, or two consumers did, and the leader went without a word. The first delivery had ended
+/// without an attempt (it was given back), with one (it lapsed), or because the task was changed: whichever consumer comes first, only the
+/// later delivery can be claimed or acked.
+#[test]
+fn the_older_of_two_deliveries_is_over_for_every_later_leader() {
+    for ends in 0..3 {
+        for leaders in 1..3 {
+            let (mut w, got) = leased(1);
+            match ends {
+                0 => w.leave(1, Gone::Left),
+                1 => w.pass(1_000),
+                _ => w.propose(0, Change::Update { id: got[0].id, due_ms: None }),
+            }
+            w.connect(2, &[0], 0, 1 << 30);
+            w.credit(2, 1);
+            w.pass(200);
+            let again = w.take(2, 1).into_iter().chain(if w.clients.contains_key(&1) { w.take(1, 1) } else { Vec::new() });
+            let again: Vec<Delivered> = again.collect();
+            assert_eq!(again.len(), 1);
+            (0..leaders).for_each(|_| w.hand_over(false));
+            assert_eq!(claim(&mut w, &got[0], 2), Claimed::Refused);
+            assert!(w.ack(&got[0]).is_err(), "however the first one ended: {ends}");
+            w.ack(&again[0]).expect("the latest");
+            w.pump();
+            assert_eq!(w.live(), 0);
+            w.hand_over(false);
+            w.ack(&again[0]).expect("said again to the next leader");
+            assert!(w.ack(&got[0]).is_err());
+        }
+    }
+}
+
+/// A task waited for claims in vain and went to another consumer, whose leader goes as well. Its first consumer, which was away all the time,
+/// claims it first; one that had claimed another task in time still has that.
+#[test]
+fn what_was_not_claimed_in_time_is_over_for_every_later_leader() {
+    let (mut w, got) = leased(2);
+    w.pass(1);
+    w.leave(1, Gone::Detached);
+    w.hand_over(false);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    assert_eq!(claim(&mut w, &got[0], 2), Claimed::Ours);
+    w.pump();
+    w.now_ms += w.limits.claim_grace_ms - 1_500;
+    w.settle(&got[0], Verdict::Extend { lease_ms: 60_000 }).expect("claimed");
+    w.now_ms += 1_500;
+    w.run();
+    assert!(w.take(2, 10).is_empty(), "nothing goes before it is written what goes on");
+    assert!(w.fail(), "it is not written");
+    w.pass(w.limits.propose_again_ms - 1);
+    assert!(w.take(2, 10).is_empty());
+    w.pass(1);
+    let second = w.take(2, 10);
+    assert_eq!(second.iter().map(|task| task.id).collect::<Vec<_>>(), [got[1].id]);
+    w.hand_over(false);
+    assert_eq!(claim(&mut w, &got[1], 2), Claimed::Refused);
+    assert!(w.ack(&got[1]).is_err());
+    w.ack(&second[0]).expect("the latest");
+    w.ack(&got[0]).expect("it was claimed in time");
+    w.pump();
+    assert_eq!(w.live(), 0);
+}
+
+/// A leader tells another one what it knows, which then does not take over: what it delivers afterwards must not be unknown to that one, should
+/// it lead with what it was told.
+#[test]
+fn an_estate_that_comes_back_is_void_before_anything_is_delivered() {
+    let (mut w, _) = leased(1);
+    w.hand_over(true);
+    w.engine.void_estate(w.now());
+    w.create(0, 0);
+    assert!(w.commit(), "the create");
+    while w.work() | w.answer() | (w.run() > 0) {}
+    assert!(w.take(1, 10).is_empty());
+    w.pump();
+    assert_eq!(w.take(1, 10).len(), 1);
+}

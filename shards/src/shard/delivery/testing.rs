@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::{Action, Claim, Claimed, ConsumerId, Engine, Finish, Flow, Gone, Known, Limits, Now, Sent, Step, weight};
 use crate::command::{Ended, NamespaceRow, Op, Settings, TaskRow};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
-use crate::machine::{Claimable, Effect, SettledLately};
 use crate::machine::record::TaskRecord;
+use crate::machine::{Claimable, Effect, SettledLately};
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 
 pub(super) const GROUP: GroupId = GroupId(1);
@@ -500,8 +500,7 @@ impl World {
             if let Some(old) = self.tokens.insert(task.id.sequence, task.token) {
                 assert!(task.token > old, "tokens grow");
                 let before = (task.id, old);
-                let claimed =
-                    self.engine.claim(&task.namespace, before, &Known::Task(None), ConsumerId::NOBODY, self.now());
+                let claimed = self.engine.claim(&task.namespace, before, &Known::Task(None), ConsumerId::NOBODY, self.now());
                 assert_eq!(claimed, Claimed::Refused, "two valid tokens: {task:?}");
             }
         }
