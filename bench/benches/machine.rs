@@ -63,7 +63,7 @@ fn entries() -> [(&'static str, Entry); 4] {
     let key = |i| TaskKey { due_ms: STAMP_MS + i, sequence: 1_000_000 << 16 | i };
     let ack = |i| {
         let TaskKey { due_ms, sequence } = key(i);
-        Op::Ack { id: TaskId { due_ms, group: GROUP, sequence }, key: key(i), rewritten: false }
+        Op::Ack { id: TaskId { due_ms, group: GROUP, sequence }, key: key(i), rewritten: false, token: 0 }
     };
     [
         ("create/batch", batch((0..TASKS).map(|i| create(i, false)))),
@@ -116,7 +116,7 @@ fn apply(c: &mut Criterion) {
     let acks = |outcome: Outcome| {
         let replies = outcome.replies.into_iter().flatten().flatten();
         let ids = replies.filter_map(|reply| if let OpReply::Created(created) = reply { Some(created.id) } else { None });
-        encode_entry(&batch(ids.map(|id| Op::Ack { id, key: id.home(), rewritten: false })))
+        encode_entry(&batch(ids.map(|id| Op::Ack { id, key: id.home(), rewritten: false, token: 0 })))
     };
     group.bench_function("memory/ack/batch", |b| {
         b.iter_batched(
