@@ -272,7 +272,8 @@ options! {
         /// fewer when every peer has them. Between two purges up to three times as much is added, at most 192 MiB.
         log_retained_bytes: u64 = 64 * MIB, Range(MIB, 64 * GIB), Unit::Bytes;
         /// Log entries that a leader keeps at most for a peer that is there and catches up, per group; one that is further behind
-        /// gets a snapshot.
+        /// gets a snapshot. For one that gets a snapshot it is eight times as much, or as much as is free on the disk; when three quarters of
+        /// that are kept, creates are refused until it has caught up.
         log_held_bytes_max: u64 = GIB, Range(MIB, 1024 * GIB), Unit::Bytes;
         /// Tasks that are due (or soon), read ahead from disk for consumers, per group.
         window_bytes: usize = 32 * MIB as usize, Range(MIB, 4 * GIB), Unit::Bytes;

@@ -40,6 +40,7 @@ impl Watch {
     fn look(&self) {
         let Some(free) = self.free() else { return };
         self.metrics.free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+        self.space.set_free_bytes(free);
         let was_short = self.space.short_of().is_some();
         let short = is_short(free, self.reserve_bytes, was_short);
         if short == was_short {

@@ -15,7 +15,7 @@ use openraft::{Raft, ServerState};
 use super::config;
 use super::log_store::LogStore;
 use super::network::Network;
-use super::retention::{Follower, Outrun, Purge, Retention, SNAPSHOT_HOLDS, Sending, Standing};
+use super::retention::{Follower, Outrun, Purge, Retention, Sending, Standing, brake_bytes};
 use super::snapshot_receive::SnapshotReceiver;
 use super::standing::{Followers, Progress};
 use super::state_machine::{GroupStateMachine, OnApplied};
@@ -224,11 +224,13 @@ impl Replica {
         }
         let retained_from = self.log.first_within(applied, retention.retained_bytes).await;
         let held_from = self.log.first_within(applied, retention.held_bytes_max).await;
-        let snapshot_bytes_max = retention.held_bytes_max.saturating_mul(SNAPSHOT_HOLDS);
+        let snapshot_bytes_max = retention.snapshot_bytes_max(self.receiver.links.reach().space().free_bytes());
         let snapshot_from = self.log.first_within(applied, snapshot_bytes_max).await;
+        let brake_from = self.log.first_within(applied, brake_bytes(snapshot_bytes_max)).await;
         // From here on nothing waits: what followers need is what they need when the request is made.
         let purged = self.log.state().purged.map(|at| at.index);
-        let (standing, followers) = (Standing { applied, purged, retained_from, held_from, snapshot_from }, self.followers());
+        let standing = Standing { applied, purged, retained_from, held_from, snapshot_from, brake_from };
+        let followers = self.followers();
         self.sending.caught_up(followers.as_deref().unwrap_or_default(), held_from);
         let purge = standing.purge(followers.as_deref());
         if let Some(upto) = purge.upto {

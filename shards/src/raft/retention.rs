@@ -21,13 +21,26 @@ pub struct Retention {
     /// Behind the last applied entry, for followers that were away. A leader keeps less when every replica has it already.
     pub retained_bytes: u64,
     /// What a leader keeps at most for a follower that is there and catches up; who is further behind gets a snapshot. For one that is
-    /// at that it keeps `SNAPSHOT_HOLDS` times as much.
+    /// at that it keeps [more](Retention::snapshot_bytes_max).
     pub held_bytes_max: u64,
 }
 
-/// While a follower gets a snapshot, and until it has caught up from there, so many times more of the log is kept: else a transfer that
-/// takes longer than writers need to fill the bound would be in vain, and so would be the next one.
-pub(super) const SNAPSHOT_HOLDS: u64 = 8;
+/// While a follower gets a snapshot, and until it has caught up from there, at least so many times more of the log is kept: else a
+/// transfer that takes longer than writers need to fill the bound would be in vain, and so would be the next one.
+const SNAPSHOT_HOLDS: u64 = 8;
+
+impl Retention {
+    /// What is kept for a follower that gets a snapshot, and until it has caught up from there, bytes. With `free_bytes` left on the disk the
+    /// log may take as much again.
+    pub(super) fn snapshot_bytes_max(&self, free_bytes: u64) -> u64 {
+        self.held_bytes_max.saturating_mul(SNAPSHOT_HOLDS).max(free_bytes)
+    }
+}
+
+/// From so much of that on writers have to wait: what they still write has room until the follower is there.
+pub(super) fn brake_bytes(snapshot_bytes_max: u64) -> u64 {
+    snapshot_bytes_max / 4 * 3
+}
 
 /// What a leader knows of a follower, voter or learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +65,10 @@ pub(super) struct Standing {
     pub(super) retained_from: u64,
     /// From this entry on they take at most [`Retention::held_bytes_max`].
     pub(super) held_from: u64,
-    /// From this entry on they take at most `SNAPSHOT_HOLDS` times as much.
+    /// From this entry on they take at most [`Retention::snapshot_bytes_max`].
     pub(super) snapshot_from: u64,
+    /// From this entry on they take at most [`brake_bytes`] of that.
+    pub(super) brake_from: u64,
 }
 
 /// What a trim may do.
@@ -65,6 +80,8 @@ pub struct Purge {
     pub held: bool,
     /// Snapshots on their way whose followers will not find what comes next in the log.
     pub in_vain: usize,
+    /// A follower that gets a snapshot, or catches up from one, will soon be behind what may be kept: writers have to wait for it.
+    pub brakes: bool,
 }
 
 fn after(index: Option<u64>) -> u64 {
@@ -91,6 +108,12 @@ impl Standing {
         followers.iter().filter(move |follower| follower.is_outrun(self, upto)).map(|follower| follower.peer)
     }
 
+    /// Writers are about to outrun its snapshot, which is not lost yet.
+    fn is_slow(&self, follower: &Follower, keep_from: u64) -> bool {
+        let next = after(follower.sending.or(follower.matched));
+        follower.answers && (follower.sending.is_some() || follower.catches_up) && next >= keep_from && next < self.brake_from
+    }
+
     /// What may go. `followers`: of the leader; nobody else knows any.
     pub(super) fn purge(&self, followers: Option<&[Follower]>) -> Purge {
         let margin_from = (self.applied + 1).saturating_sub(MARGIN_ENTRIES);
@@ -114,7 +137,8 @@ impl Standing {
             follower.answers && follower.sending.is_some_and(|upto| upto + 1 >= first && upto + 1 < keep_from)
         };
         let in_vain = followers.map_or(0, |followers| followers.iter().filter(lost).count());
-        Purge { upto: (keep_from > first).then(|| keep_from - 1), held, in_vain }
+        let brakes = followers.is_some_and(|followers| followers.iter().any(|follower| self.is_slow(follower, keep_from)));
+        Purge { upto: (keep_from > first).then(|| keep_from - 1), held, in_vain, brakes }
     }
 }
 
@@ -222,7 +246,7 @@ mod tests {
 
     /// The log holds 101 to 1000; the bounds allow what is behind 900 and behind 500.
     const STANDING: Standing =
-        Standing { applied: 1000, purged: Some(100), retained_from: 901, held_from: 501, snapshot_from: 201 };
+        Standing { applied: 1000, purged: Some(100), retained_from: 901, held_from: 501, snapshot_from: 201, brake_from: 401 };
 
     fn follower(matched: u64) -> Follower {
         Follower { peer: 2, matched: Some(matched), answers: true, sending: None, catches_up: false }
@@ -233,7 +257,7 @@ mod tests {
     }
 
     fn gone(upto: u64, held: bool) -> Purge {
-        Purge { upto: Some(upto), held, in_vain: 0 }
+        Purge { upto: Some(upto), held, ..Purge::default() }
     }
 
     #[test]
@@ -248,7 +272,7 @@ mod tests {
         let large = Standing { retained_from: 1000, ..STANDING };
         assert_eq!(large.purge(None), gone(984, false));
         assert_eq!(large.purge(Some(&[])), gone(984, false));
-        let young = Standing { applied: 3, purged: None, retained_from: 3, held_from: 0, snapshot_from: 0 };
+        let young = Standing { applied: 3, purged: None, retained_from: 3, held_from: 0, snapshot_from: 0, brake_from: 0 };
         assert_eq!(young.purge(Some(&[])), Purge::default());
     }
 
@@ -265,7 +289,7 @@ mod tests {
         assert_eq!(purge(&[follower(300)]), gone(500, true));
         let fresh = Standing { purged: None, held_from: 0, ..STANDING };
         let learner = Follower { matched: None, ..follower(0) };
-        assert_eq!(fresh.purge(Some(&[learner])), Purge { upto: None, held: true, in_vain: 0 });
+        assert_eq!(fresh.purge(Some(&[learner])), Purge { held: true, ..Purge::default() });
     }
 
     /// openraft purges nothing while it sends entries of it to anybody: for that bound to hold the sending has to end.
@@ -300,11 +324,11 @@ mod tests {
     #[test]
     fn a_snapshot_that_takes_longer_than_the_bound_is_not_in_vain() {
         let receiving = |index| Follower { sending: Some(index), ..follower(50) };
-        assert_eq!(purge(&[receiving(300)]), gone(300, true));
-        let catches_up = Follower { catches_up: true, ..follower(300) };
-        assert_eq!(purge(&[catches_up]), gone(300, true));
+        assert_eq!(purge(&[receiving(450)]), gone(450, true));
+        let catches_up = Follower { catches_up: true, ..follower(450) };
+        assert_eq!(purge(&[catches_up]), gone(450, true));
         assert_eq!(STANDING.outrun(&[catches_up], purge(&[catches_up])).count(), 0);
-        assert_eq!(purge(&[receiving(150)]), Purge { upto: Some(200), held: true, in_vain: 1 });
+        assert_eq!(purge(&[receiving(150)]), Purge { upto: Some(200), held: true, in_vain: 1, brakes: false });
 
         let sending = Sending::default();
         sending.begin(2, 300, 1).installed();
@@ -313,6 +337,21 @@ mod tests {
         assert!(sending.catches_up(2), "it lacks more than the bound");
         sending.caught_up(&[follower(500)], 501);
         assert!(!sending.catches_up(2));
+    }
+
+    /// Before the bound is reached writers wait: then the transfer ends in time however long it takes. Not for one that is lost already, or
+    /// gone, or needs no snapshot.
+    #[test]
+    fn writers_wait_for_a_snapshot_that_they_would_outrun() {
+        let receiving = |index| Follower { sending: Some(index), ..follower(50) };
+        let catches_up = Follower { catches_up: true, ..follower(300) };
+        assert_eq!(purge(&[receiving(300)]), Purge { brakes: true, ..gone(300, true) });
+        assert_eq!(purge(&[catches_up]), Purge { brakes: true, ..gone(300, true) });
+        for free in [receiving(400), receiving(150), follower(300), Follower { answers: false, ..receiving(300) }] {
+            assert!(!purge(&[free]).brakes, "{free:?}");
+        }
+        let retention = Retention { retained_bytes: 1, held_bytes_max: 100 };
+        assert_eq!([0, 700, 5_000].map(|free| retention.snapshot_bytes_max(free)), [800, 800, 5_000]);
     }
 
     /// The hold lasts from the begin of a transfer until the follower is known to have gone on, and ends with a failure at once; the

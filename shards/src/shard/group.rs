@@ -95,6 +95,10 @@ pub struct Group {
     pub(super) seconds_since_trim: Cell<u64>,
     /// A majority of the voters is short of so many bytes of disk.
     pub(super) crowded: Cell<Option<u64>>,
+    /// Writers wait for a peer that gets a snapshot.
+    pub(super) brakes: Cell<bool>,
+    /// See `log_held_bytes_max`.
+    pub(super) held_bytes_max: usize,
     /// Damage in the partition.
     pub(super) damage: Damage,
     /// Something is being done about it.
@@ -153,6 +157,8 @@ impl Group {
             applied_since_trim: Cell::new(0),
             seconds_since_trim: Cell::new(0),
             crowded: Cell::new(None),
+            brakes: Cell::new(false),
+            held_bytes_max: usize::try_from(options.retention.held_bytes_max).unwrap_or(usize::MAX),
             damage: Damage::default(),
             rebuilds: Cell::new(false),
             trims: Cell::new(false),

@@ -13,6 +13,9 @@ use crate::shard::group::Group;
 pub(super) const LEADERS: &str = "the disk of the group's leader has";
 pub(super) const MAJORITYS: &str = "the disks of most of the group's peers have";
 
+/// What is full while writers wait for a peer that gets a snapshot, or catches up from one.
+pub(super) const HELD: &str = "the raft log that is kept for a peer that gets a snapshot (log_held_bytes_max)";
+
 /// The command makes the group larger, as far as one can tell from it.
 fn grows(command: &Command) -> bool {
     command.ops.iter().any(|op| match op {
@@ -36,6 +39,7 @@ impl Group {
         let short = match (self.links.reach().space().short_of(), self.crowded.get()) {
             (Some(reserve_bytes), _) => Rejection::DiskFull { whose: LEADERS, reserve_bytes },
             (None, Some(reserve_bytes)) => Rejection::DiskFull { whose: MAJORITYS, reserve_bytes },
+            (None, None) if self.brakes.get() => Rejection::Overloaded { what: HELD, limit: self.held_bytes_max },
             (None, None) => return Ok(()),
         };
         if grows(command) { Err(short) } else { Ok(()) }

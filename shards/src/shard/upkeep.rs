@@ -98,7 +98,9 @@ impl Group {
         let applied = self.applied_since_trim.get();
         let waited = self.seconds_since_trim.get() + 1;
         self.seconds_since_trim.set(waited);
-        if self.trims.get() || self.damage.is_found() || applied == 0 || (applied < bytes && waited < TRIM_SECONDS_MAX) {
+        // While writers wait it is looked every second whether they still have to.
+        let is_due = applied >= bytes || waited >= TRIM_SECONDS_MAX || self.brakes.get();
+        if self.trims.get() || self.damage.is_found() || applied == 0 || !is_due {
             return;
         }
         let Some(replica) = self.replica() else { return };
@@ -120,13 +122,22 @@ impl Group {
 
     fn trimmed(&self, purge: Purge) {
         self.metrics.last_fsm_snapshot.set(clock::wall_ms() as f64 / 1e3);
+        if self.brakes.replace(purge.brakes) != purge.brakes {
+            match purge.brakes {
+                true => {
+                    tracing::warn!(group = %self.id, "a peer gets a snapshot, or catches up from one, and the log that is kept for it has nearly \
+                    reached its bound: creates are refused until it is there")
+                }
+                false => tracing::info!(group = %self.id, "creates are taken again"),
+            }
+        }
         if purge.in_vain > 0 {
             self.metrics.snapshots_in_vain.inc_by(purge.in_vain as u64);
-            tracing::error!(group = %self.id, "a peer takes longer for a snapshot than writers need to fill log_held_bytes_max \
-                eight times: it starts over; raise the option, or slow the writers down");
+            tracing::error!(group = %self.id, "a peer takes longer for a snapshot than writers need to fill what is kept of \
+                the log for it: it starts over; raise log_held_bytes_max, or give the disk more space");
         }
-        if purge.held {
-            // What a follower held must go once it has caught up, also when nothing more is applied.
+        if purge.held || purge.brakes {
+            // What a follower held must go once it has caught up, and writers go on, also when nothing more is applied.
             self.applied_since_trim.set(self.applied_since_trim.get().max(1));
         }
     }

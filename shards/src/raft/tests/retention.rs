@@ -170,3 +170,45 @@ fn nothing_is_purged_before_the_partition_is_durable() {
         peer.stop().await;
     });
 }
+
+/// Story: writers fill the log faster than a snapshot arrives. Before the log must go that the follower will need next, they are told to
+/// wait; then one transfer is enough, however slow it is.
+#[test]
+fn a_snapshot_slower_than_the_writers_arrives_in_one_go() {
+    let dir = temp();
+    run(async {
+        let leader = Peer::lead(dir.path()).await;
+        leader.write(60).await;
+        leader.trim(NOTHING).await;
+        until("the log is purged", async || leader.purged()).await;
+        let learner = Peer::start(2, dir.path()).await;
+        connect(&leader, &learner);
+        learner.door.watch(|body| match body {
+            Body::SnapshotChunk(chunk) if chunk.number >= 1 => Fate::Hold,
+            _ => Fate::Pass,
+        });
+        leader.add_learner(2).await;
+        until("a chunk is held", async || (!learner.door.held.borrow().is_empty()).then_some(())).await;
+        let little = Retention { retained_bytes: 100 << 10, held_bytes_max: 100 << 10 };
+        let mut written = 0;
+        loop {
+            let purge = leader.replica.trim(little).await.expect("durable");
+            assert_eq!(purge.in_vain, 0, "the log went that the follower needs, after {written} entries");
+            if purge.brakes {
+                break;
+            }
+            leader.write(1).await;
+            written += 1;
+        }
+        learner.door.release();
+        until_equal(&leader, &learner).await;
+        assert_eq!(learner.door.begins.get(), 1);
+        until("writers go on", async || {
+            let purge = leader.replica.trim(little).await.expect("durable");
+            (!purge.brakes).then_some(())
+        })
+        .await;
+        learner.stop().await;
+        leader.stop().await;
+    });
+}

@@ -27,13 +27,14 @@ const MALFORMED: [&str; 10] = [
 ];
 
 /// Bounds of the other peer, by the names of their options.
-const BOUNDS: [&str; 8] = [
+const BOUNDS: [&str; 9] = [
     QUEUED_COMMANDS[0],
     QUEUED_COMMANDS[1],
     QUEUED_BYTES[0],
     QUEUED_BYTES[1],
     LISTS,
     NAMESPACES,
+    room::HELD,
     "a shard's mailbox (mailbox_messages_max)",
     "a queue of the group's leader",
 ];
