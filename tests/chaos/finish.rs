@@ -13,7 +13,12 @@ impl Injector<'_> {
         self.cluster.network.heal();
         self.until_settled().await;
         self.load.wild.set(false);
-        until("every create with a request id is answered", async || (self.load.unanswered() == 0).then_some(())).await;
+        // There may be hundreds.
+        let mut left = self.load.unanswered();
+        while left > 0 {
+            let what = format!("one more of {left} creates with a request id is answered");
+            left = until(&what, async || Some(self.load.unanswered()).filter(|now| *now < left)).await;
+        }
         let client = self.cluster.members[0].client.clone();
         for namespace in CONSUMED {
             until(&format!("{namespace} is empty"), async || {

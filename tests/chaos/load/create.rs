@@ -30,7 +30,9 @@ impl Load {
             } else {
                 self.create(self.target(), number, &request).await;
             }
-            self.pause(30).await;
+            if self.wild.get() {
+                self.pause(30).await;
+            }
         }
     }
 
