@@ -1,14 +1,19 @@
 //! One account of the memory that a peer holds for its callers: connections, calls, bytes that came and were not used up, answers that
 //! wait to be sent. It is charged before the memory is taken; all threads share one atomic counter, nobody waits.
 //!
-//! A part of what is *free* is the most that one holder (a connection, mostly) may have. So many greedy holders get ever less each and
-//! never take everything: with `n` of them `1 / (1 + n / parts)` of the account stays free for those who want little.
+//! A part of what is *free* is the most that one holder (a connection, mostly) may have, so many greedy holders get ever less each. A
+//! reserve stays for those that want little, however many greedy ones came before them, and for links to other peers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A client's connection may hold up to this part of what is free.
 pub const CLIENT_PARTS: usize = 4;
+/// This part of the account is for clients that hold little each, and for peers.
+const RESERVE_PARTS: usize = 4;
+/// Who has this part of the account at most holds little: 128 KiB of 256 MiB, some calls.
+const LITTLE_PARTS: usize = 2_048;
+
 /// A link to another peer may hold up to this part: work of the cluster goes before work of clients.
 pub const PEER_PARTS: usize = 2;
 
@@ -39,6 +44,13 @@ pub struct Full {
     pub bytes_max: usize,
 }
 
+impl Full {
+    /// Nobody but those that hold little would get so much: the rest is the reserve.
+    pub fn is_used_up(&self) -> bool {
+        self.used.saturating_add(self.wanted) > self.bytes_max - self.bytes_max / RESERVE_PARTS
+    }
+}
+
 impl Account {
     /// An account of so many bytes, unused.
     pub fn new(bytes_max: usize) -> Self {
@@ -50,7 +62,8 @@ impl Account {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Somebody who may hold up to `1 / parts` of what is free.
+    /// Somebody who may hold up to `1 / parts` of what is free; from [`CLIENT_PARTS`] on, of what is free beyond the reserve, unless it is
+    /// little.
     pub fn holder(&self, parts: usize) -> Holder {
         Holder(Arc::new(Held { account: self.clone(), parts: parts.max(1), bytes: AtomicUsize::new(0) }))
     }
@@ -99,13 +112,27 @@ impl Holder {
         self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// It has no more than its part.
+    pub fn has_room(&self) -> bool {
+        self.may_hold(self.held(), self.0.account.used())
+    }
+
+    fn may_hold(&self, held: usize, used: usize) -> bool {
+        let bytes_max = self.0.account.0.bytes_max;
+        let free = bytes_max.saturating_sub(used);
+        let is_client = self.0.parts >= CLIENT_PARTS;
+        let reserve = if is_client { bytes_max / RESERVE_PARTS } else { 0 };
+        let is_little = is_client && used <= bytes_max && held <= bytes_max / LITTLE_PARTS;
+        is_little || held <= free.saturating_sub(reserve) / self.0.parts
+    }
+
     fn try_add(&self, bytes: usize) -> Result<(), Full> {
         let bytes_max = self.0.account.0.bytes_max;
         if bytes > bytes_max {
             return Err(Full { wanted: bytes, held: self.held(), used: self.0.account.used(), bytes_max });
         }
         let (used, held) = self.add(bytes);
-        if held <= bytes_max.saturating_sub(used) / self.0.parts {
+        if self.may_hold(held, used) {
             return Ok(());
         }
         self.subtract(bytes);
@@ -181,18 +208,25 @@ mod tests {
     #[test]
     fn greedy_holders_leave_room_for_a_modest_one() {
         let account = Account::new(256 << 20);
-        let greedy: Vec<Holder> = (0..1_000).map(|_| account.holder(CLIENT_PARTS)).collect();
-        let mut taken = Vec::new();
-        // Each asks for 16 KiB again and again until nobody gets any.
-        loop {
-            let before = taken.len();
-            taken.extend(greedy.iter().filter_map(|holder| holder.take(16 << 10).ok()));
-            if taken.len() == before {
-                break;
+        let greedy: Vec<Holder> = (0..200).map(|_| account.holder(CLIENT_PARTS)).collect();
+        // Each asks for 16 KiB again and again: all of them in turn, or one after the other, which gives the first ones the most.
+        for calls_at_once in [1, usize::MAX] {
+            let mut taken = Vec::new();
+            loop {
+                let before = taken.len();
+                for holder in &greedy {
+                    taken.extend(std::iter::from_fn(|| holder.take(16 << 10).ok()).take(calls_at_once));
+                }
+                if taken.len() == before {
+                    break;
+                }
             }
+            assert!(account.used() > 180 << 20, "the account is of use: {}", account.used());
+            let modest = account.holder(CLIENT_PARTS);
+            let calls: Vec<Share> = (0..8).map(|_| modest.take(16 << 10).expect("a modest client gets what it needs")).collect();
+            let link = account.holder(PEER_PARTS);
+            let frame = link.take(8 << 20).expect("and so does a link to another peer");
+            drop((calls, frame));
         }
-        assert!(account.used() > 250 << 20, "the account is of use: {}", account.used());
-        let modest = account.holder(CLIENT_PARTS);
-        let _calls: Vec<Share> = (0..8).map(|_| modest.take(16 << 10).expect("a modest client gets what it needs")).collect();
     }
 }

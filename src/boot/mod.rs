@@ -149,7 +149,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
     let (listener, metrics_port) = bind("metrics_port", config.bind_address, config.metrics_port)?;
     let account = Account::new(config.request_memory_bytes_max);
-    let endpoint = Endpoint { metrics: metrics.clone(), health: health.clone() };
+    let endpoint = Endpoint { metrics: metrics.clone(), health: health.clone(), account: account.clone() };
     side_thread::start(listener, endpoint, stopper.clone()).map_err(BootError::SideThread)?;
     let (peer_listener, peer_port) = bind("peer_port", config.bind_address, config.peer_port)?;
     let sql = sql::Sql::bind(&config)?;

@@ -52,7 +52,7 @@ impl Sql {
         (shards, metrics): (&Shards, &Metrics),
         view: Arc<dyn ClusterView>,
     ) -> Result<Server, BootError> {
-        let connections = Connections::new(metrics.sql.clone());
+        let connections = Connections::charged_to(shards.reach().account().cloned(), metrics.sql.clone());
         let data = Arc::new(PeerData::new(shards.clone(), view));
         let options = sqlite::Options {
             queries_max: config.sql_queries_max,

@@ -211,9 +211,9 @@ options! {
         page_items_max: usize = 1000, Range(1, 100_000), Unit::None;
     }
     "Limits of connections" {
-        /// Memory that the peer holds for its callers, on all ports: connections, open calls, what they sent and was not used up, answers
-        /// that wait to be read. A call for which there is none is refused with RESOURCE_EXHAUSTED; one connection gets a quarter of what is
-        /// free at most.
+        /// Memory that the peer holds for its callers, on all ports: connections, open calls, what they sent and was not used up, answers and
+        /// deliveries that wait to be read, what links are to send. A call for which there is none is refused with RESOURCE_EXHAUSTED, a stream
+        /// waits, a consumer that does not read is ended; one connection gets a quarter of what is free at most.
         request_memory_bytes_max: usize = 256 * MIB as usize, Range(16 * MIB, 1024 * GIB), Unit::Bytes;
         /// Connections of gRPC clients at a time.
         connections_max: usize = 10_000, Range(1, 1_000_000), Unit::None;

@@ -23,6 +23,9 @@ use super::services::Services;
 /// What an open call costs before it says anything: h2's stream, its task, the buffers of decoder and encoder. Bytes.
 pub(super) const CALL_BYTES: usize = 16 << 10;
 
+/// A status' message in a header, bytes: clients bound the headers that they take, and a name that was sent may stand in it.
+const MESSAGE_BYTES_MAX: usize = 2 << 10;
+
 /// What HTTP/2 counts for each header beside its name and value, bytes.
 const HEADER_OVERHEAD_BYTES: usize = 32;
 
@@ -50,6 +53,8 @@ impl Buf for Chunk {
 pub(super) struct Call<K> {
     inlet: Rc<Inlet>,
     holder: Holder,
+    /// It waits where others are refused.
+    waits: bool,
     respond: SendResponse<Chunk>,
     step: Step,
     _memory: Memory,
@@ -102,6 +107,7 @@ impl<K> Call<K> {
             "/z4.Collection/CreateTaskStream" | "/z4.Collection/CreateTaskStreamAsync" => Bad::LeftOut(LeftOut::default()),
             _ => Bad::Ends,
         };
+        let waits = matches!(bad, Bad::LeftOut(_));
         let inlet = Inlet::new(stream, path, bad.clone(), services.context().clone(), share);
         if let Bad::LeftOut(left_out) = bad {
             head.extensions.insert(left_out);
@@ -109,14 +115,16 @@ impl<K> Call<K> {
         let memory = Memory::new(holder);
         head.extensions.insert(memory.clone());
         let answer = services.call(Request::from_parts(head, RequestBody::new(inlet.clone())));
-        Some(Self { inlet, holder: holder.clone(), respond, step: Step::Handling(answer), _memory: memory, _kept: kept })
+        let (holder, step) = (holder.clone(), Step::Handling(answer));
+        Some(Self { inlet, holder, waits, respond, step, _memory: memory, _kept: kept })
     }
 
     fn poll_step(&mut self, cx: &mut Poller<'_>) -> Poll<Result<(), Gone>> {
         while let Step::Handling(answer) = &mut self.step {
             match answer.as_mut().poll(cx) {
                 Poll::Ready(Ok(response)) => {
-                    let (head, body) = response.into_parts();
+                    let (mut head, body) = response.into_parts();
+                    shorten(&mut head.headers);
                     let last = body.is_end_stream();
                     let stream = self.respond.send_response(Response::from_parts(head, ()), last)?;
                     if last {
@@ -157,7 +165,8 @@ impl<K> Call<K> {
                 Some(Err(status)) => return Poll::Ready(Ok(stream.send_trailers(trailers(&status))?)),
             };
             match frame.into_data() {
-                Ok(bytes) => match self.holder.take(bytes.len()) {
+                // Answers to a stream of creates are small, there is one at a time, and what was done must be told.
+                Ok(bytes) => match if self.waits { Ok(self.holder.count(bytes.len())) } else { self.holder.take(bytes.len()) } {
                     Ok(share) => {
                         // One byte asks for capacity; h2 raises it to what `send_data` brings. All of it at once would keep it from
                         // other streams meanwhile.
@@ -170,7 +179,8 @@ impl<K> Call<K> {
                     }
                 },
                 Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let mut trailers = frame.into_trailers().unwrap_or_default();
+                    shorten(&mut trailers);
                     stream.reserve_capacity(0);
                     return Poll::Ready(Ok(stream.send_trailers(trailers)?));
                 }
@@ -197,7 +207,19 @@ fn trailers(status: &Status) -> HeaderMap {
     if status.add_header(&mut trailers).is_err() {
         trailers.insert(Status::GRPC_STATUS, http::HeaderValue::from(status.code() as u16));
     }
+    shorten(&mut trailers);
     trailers
+}
+
+/// Cuts a status' message that is too long for a header.
+fn shorten(headers: &mut HeaderMap) {
+    let Some(message) = headers.get(Status::GRPC_MESSAGE).filter(|message| message.len() > MESSAGE_BYTES_MAX) else { return };
+    let bytes = &message.as_bytes()[..MESSAGE_BYTES_MAX];
+    // Not within the three characters that stand for one.
+    let end = bytes.iter().rposition(|byte| *byte == b'%').filter(|at| at + 3 > bytes.len()).unwrap_or(bytes.len());
+    if let Ok(cut) = http::HeaderValue::from_bytes(&[&bytes[..end], b"..."].concat()) {
+        headers.insert(Status::GRPC_MESSAGE, cut);
+    }
 }
 
 /// Checks the size of the headers.
@@ -219,5 +241,28 @@ impl<K: Unpin> Future for Call<K> {
         this.inlet.fill(cx);
         // What went wrong, the client knows.
         this.poll_step(cx).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients bound the headers that they take: an answer with a longer one is no answer to them.
+    #[test]
+    fn a_status_whose_message_quotes_too_much_is_cut() {
+        for filling in ["x", "\u{fc}", "a\u{fc}\u{1f525}"] {
+            let status = Status::invalid_argument(filling.repeat(1 << 20));
+            let headers = trailers(&status);
+            let message = headers.get(Status::GRPC_MESSAGE).expect("a message").as_bytes();
+            assert!(message.len() <= MESSAGE_BYTES_MAX + 3 && message.ends_with(b"..."), "{}", message.len());
+            let percents = message.iter().enumerate().filter(|(_, byte)| **byte == b'%');
+            for (at, _) in percents {
+                assert!(message[at + 1..at + 3].iter().all(u8::is_ascii_hexdigit), "a whole character");
+            }
+            assert_eq!(headers.get(Status::GRPC_STATUS).expect("a status"), "3");
+        }
+        let short = Status::not_found("no such task");
+        assert_eq!(trailers(&short).get(Status::GRPC_MESSAGE).expect("a message"), "no%20such%20task");
     }
 }

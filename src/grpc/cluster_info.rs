@@ -2,12 +2,14 @@
 
 use std::pin::Pin;
 
+use prost::Message;
 use z4_proto as proto;
 use z4_shards::ids::{GroupId, PeerNumber};
 use z4_shards::link::{Clocks, Reachability};
 use z4_shards::roster::{Member, Roster};
 use z4_shards::shard::api::{GroupInfo, ReplicaInfo};
 
+use super::reply;
 use crate::links::Found;
 
 /// The peer that answers.
@@ -60,6 +62,9 @@ pub(super) fn membership(me: &Me, roster: &Roster) -> proto::Membership {
     if removed { proto::Membership::Removed } else { proto::Membership::Member }
 }
 
+/// So much of why a peer cannot be reached.
+const ERROR_CHARS_MAX: usize = 1_000;
+
 /// A leader that was not heard for so long is none: a follower campaigns long before.
 const SILENT_MS_MAX: u64 = 5_000;
 
@@ -83,16 +88,25 @@ pub(super) fn cluster_info(me: Me, mut seen: Seen<'_>) -> proto::ClusterInfo {
     }
     let leader = seen.groups.iter().find(|g| g.group == GroupId::REGISTRY).and_then(|g| g.leader);
     let leader = leader.and_then(|number| roster.member(number));
-    proto::ClusterInfo {
+    let mut groups: Vec<_> = seen.groups.into_iter().map(|info| group(roster, info)).collect();
+    let mut info = proto::ClusterInfo {
         leader_address: leader.map(|member| member.address.clone()).unwrap_or_default(),
         members: roster.present().map(|member| server(&me, member, (seen.reach)(member.number), seen.clocks)).collect(),
-        groups: seen.groups.into_iter().map(|info| group(roster, info)).collect(),
+        groups: Vec::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         membership: membership(&me, roster).into(),
         server_id: me.id,
         cluster_id: me.cluster_id,
         clock_outside_ms: seen.clocks.outside_ms(),
-    }
+    };
+    reply::fit(&mut groups, info.encoded_len());
+    info.groups = groups;
+    info
+}
+
+/// An error may quote what a stranger said at the address.
+fn cut(error: &str) -> String {
+    error.chars().take(ERROR_CHARS_MAX).collect()
 }
 
 fn server(me: &Me, member: &Member, reach: Option<Reachability>, clocks: &Clocks) -> proto::Server {
@@ -108,7 +122,7 @@ fn server(me: &Me, member: &Member, reach: Option<Reachability>, clocks: &Clocks
         address,
         number,
         connected: reach.links > 0,
-        connection_error: if reach.links > 0 { String::new() } else { reach.error },
+        connection_error: if reach.links > 0 { String::new() } else { cut(&reach.error) },
         service_address: reach.service_address,
         clock_skew_ms: reach.skew_ms,
         clock_outside_ms: reach.clock.map_or(0.0, |reading| clocks.outside_of(reading)),

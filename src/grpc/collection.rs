@@ -12,7 +12,7 @@ use z4_shards::command::Command;
 use z4_shards::ids::Namespace;
 use z4_shards::shard::api::Settle;
 
-use super::create::{Acknowledge, create, submit_one};
+use super::create::{Acknowledge, Earlier, create, submit_one};
 use super::create_stream::{CreateStream, Crowd, until_there_is_room};
 use super::inlet::LeftOut;
 use super::memory::Memory;
@@ -43,13 +43,14 @@ impl Collection {
         let shards = self.context.shards.clone();
         let crowd = Crowd::default();
         let waiting = crowd.clone();
-        let send = move |command: Command, content: bool| {
+        let send = move |command: Command| {
             let (shards, crowd) = (shards.clone(), waiting.clone());
-            async move { until_there_is_room(crowd, || submit_one(&shards, command.clone(), acknowledge, content)).await }
+            async move { until_there_is_room(crowd, || submit_one(&shards, command.clone(), acknowledge)).await }
         };
+        let earlier = Earlier(self.context.shards.clone());
         let left_out = request.extensions().get::<LeftOut>().cloned().unwrap_or_default();
         let requests = (request.into_inner(), left_out);
-        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, (send, crowd))))
+        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, (send, crowd), earlier)))
     }
 
     /// Settles deliveries, as a function that owns what it needs.
@@ -141,9 +142,10 @@ impl proto::collection_server::Collection for Collection {
         &self,
         request: Request<proto::StreamTasksRequest>,
     ) -> Result<Response<Self::GetTaskStreamStream>, Status> {
+        let memory = Memory::of(&request).map(|memory| memory.holder());
         let namespace = self.context.namespace(&request.into_inner().namespace)?;
-        let consumer =
-            self.context.shards.consume(vec![namespace.clone()], 0, self.context.limits.consumer_buffer_bytes).map_err(status)?;
+        let bounds = (0, self.context.limits.consumer_buffer_bytes);
+        let consumer = self.context.shards.consume_on(vec![namespace.clone()], bounds, (Vec::new(), memory)).map_err(status)?;
         let stream = task_stream::task_stream(self.context.clone(), namespace, consumer, self.settler());
         Ok(Response::new(Box::pin(SendWrapper::new(stream))))
     }
@@ -167,6 +169,7 @@ impl proto::collection_server::Collection for Collection {
     type ConsumeStream = Responses<proto::ConsumeResponse>;
 
     async fn consume(&self, request: Request<Streaming<proto::ConsumeRequest>>) -> Result<Response<Self::ConsumeStream>, Status> {
+        let memory = Memory::of(&request).map(|memory| memory.holder());
         let mut requests = request.into_inner();
         let settler = self.settler();
         let context = self.context.clone();
@@ -178,7 +181,7 @@ impl proto::collection_server::Collection for Collection {
             };
             let consume::Opened { namespaces, lease_ms, held } = consume::open(&first, &context.limits)?;
             let (shards, buffer_bytes) = (&context.shards, context.limits.consumer_buffer_bytes);
-            let consumer = shards.consume_on(namespaces, (lease_ms, buffer_bytes), held).map_err(status)?;
+            let consumer = shards.consume_on(namespaces, (lease_ms, buffer_bytes), (held, memory)).map_err(status)?;
             consume::consume(context, first, consumer, requests, settler)
         };
         let responses = futures_util::stream::once(stream).flat_map(|opened| match opened {
@@ -193,7 +196,8 @@ impl proto::collection_server::Collection for Collection {
         request: Request<proto::LeaseTasksRequest>,
     ) -> Result<Response<proto::LeaseTasksResponse>, Status> {
         let memory = Memory::of(&request);
-        run!(listed(memory, &self.context, lease::lease_tasks(&self.context, request.into_inner())))
+        let holder = memory.as_ref().map(Memory::holder);
+        run!(listed(memory, &self.context, lease::lease_tasks(&self.context, request.into_inner(), holder)))
     }
 
     async fn ack_tasks(&self, request: Request<proto::AckTasksRequest>) -> Result<Response<proto::SettleResponse>, Status> {

@@ -21,7 +21,7 @@ use z4_shards::shard::handle::Consumer;
 use super::observe::{Runs, Streamed};
 use super::services::Context;
 use super::settle::{Said, plan};
-use super::{Invalid, Limits, convert};
+use super::{Invalid, Limits, convert, reply};
 
 const METHOD: &str = "Consume";
 
@@ -41,6 +41,16 @@ pub(super) trait Source {
 
     /// Nothing broke: what is held is given back, and counts no attempt.
     fn leave(&mut self);
+
+    /// There is no next delivery because there is no memory for any.
+    fn refused(&self) -> Option<Status> {
+        None
+    }
+
+    /// Why there is no next delivery.
+    fn over(&self) -> Status {
+        self.refused().unwrap_or_else(|| Status::unavailable("the peer is stopping; consume from another one"))
+    }
 
     /// The peer stops: how long acks that are on their way are waited for.
     fn farewell(&self) -> Farewell;
@@ -66,6 +76,10 @@ impl Source for Consumer {
 
     fn leave(&mut self) {
         Consumer::leave(self);
+    }
+
+    fn refused(&self) -> Option<Status> {
+        self.cut().map(|full| Status::resource_exhausted(format!("what is delivered cannot be kept until it is taken: {full}")))
     }
 
     fn farewell(&self) -> Farewell {
@@ -237,7 +251,7 @@ where
             }
             Some(None) => {
                 self.farewell = Some(self.source.farewell());
-                self.end.get_or_insert_with(|| Status::unavailable("the peer is stopping; consume from another one"));
+                self.end.get_or_insert(self.source.over());
             }
             None => {}
         }
@@ -252,14 +266,14 @@ where
     /// Everything that waits to be sent, up to `response_bytes_max` of deliveries and [`RESULTS_BYTES_MAX`] of answers.
     fn response(&mut self) -> Result<proto::ConsumeResponse, Status> {
         let results = take_results(&mut self.results);
-        let (deliveries, _) = take_deliveries(&mut self.deliveries, &self.context, METHOD)?;
+        let deliveries = take_deliveries(&mut self.deliveries, &self.context)?;
         self.source.sent(deliveries.len());
         Ok(proto::ConsumeResponse { deliveries, results })
     }
 }
 
 /// Answers until one response has enough of them.
-fn take_results(from: &mut VecDeque<proto::SettleResult>) -> Vec<proto::SettleResult> {
+pub(super) fn take_results(from: &mut VecDeque<proto::SettleResult>) -> Vec<proto::SettleResult> {
     let mut bytes = 0;
     let fits = |result: &&proto::SettleResult| {
         let before = bytes;
@@ -270,23 +284,20 @@ fn take_results(from: &mut VecDeque<proto::SettleResult>) -> Vec<proto::SettleRe
     from.drain(..count).collect()
 }
 
-/// Makes messages of deliveries until one response is full; returns them and their bytes.
-pub(super) fn take_deliveries(
-    from: &mut VecDeque<Delivered>,
-    context: &Context,
-    method: &'static str,
-) -> Result<(Vec<proto::Delivery>, usize), Status> {
+/// Makes messages of deliveries until one response is full.
+pub(super) fn take_deliveries(from: &mut VecDeque<Delivered>, context: &Context) -> Result<Vec<proto::Delivery>, Status> {
     let mut deliveries = Vec::with_capacity(from.len());
     let mut bytes = 0;
-    let mut runs = Runs::new(Streamed::new(context.observer.clone(), method));
+    let mut runs = Runs::new(Streamed::new(context.observer.clone(), METHOD));
     while bytes < context.limits.response_bytes_max
         && let Some(delivered) = from.pop_front()
     {
-        bytes += delivered.row.len();
         runs.count(&delivered.namespace);
-        deliveries.push(convert::delivery(delivered)?);
+        let delivery = convert::delivery(delivered)?;
+        bytes += reply::framed(&delivery);
+        deliveries.push(delivery);
     }
-    Ok((deliveries, bytes))
+    Ok(deliveries)
 }
 
 /// The half of a consume stream that listens to the client.

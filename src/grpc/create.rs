@@ -1,5 +1,7 @@
 //! Creating tasks: the command's way to the shard and back, and the single create.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use tonic::Status;
 use z4_proto::{CreateTaskRequest, CreateTaskResponse, DONE_TRAILER, NOT_DONE, TaskStreamResponse};
@@ -10,6 +12,7 @@ use z4_shards::shard::api::{Answered, Consistency, Rejection, TaskView};
 use z4_shards::shard::handle::Shards;
 
 use super::convert::{self, Echo};
+use super::create_stream::{LookBack, Run};
 use super::services::Context;
 use super::status::{code, not_done, status};
 
@@ -41,15 +44,8 @@ fn address(shards: &Shards, by: Option<PeerNumber>) -> String {
     shards.roster().member(number).map_or_else(|| format!("peer {number}"), |member| member.address.clone())
 }
 
-/// Sends a command of creates; one outcome for each, in their order. The earlier task of a duplicate keeps metadata and payload when
-/// `content` says so of its place and their bytes.
-pub(super) async fn submit(
-    shards: &Shards,
-    command: Command,
-    acknowledge: Acknowledge,
-    content: impl Fn(usize, usize) -> bool,
-) -> Result<Vec<Outcome>, Rejection> {
-    let namespace = command.namespace.clone();
+/// Sends a command of creates; one outcome for each, in their order, without what is known of earlier tasks.
+async fn send(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Result<Vec<Outcome>, Rejection> {
     let mut outcomes = Vec::with_capacity(command.ops.len());
     match acknowledge {
         Acknowledge::Queued => {
@@ -70,34 +66,74 @@ pub(super) async fn submit(
             }
         }
     }
-    // Once for all: a batch that is sent again is a thousand duplicates, often of few tasks.
-    let mut ids: Vec<_> = outcomes.iter().filter(|one| one.created.duplicate).map(|one| one.created.id).collect();
-    if !ids.is_empty() {
-        ids.sort_unstable();
-        ids.dedup();
-        let found = shards.get_many(namespace, ids.clone(), Consistency::Linearizable, EARLIER_BYTES_MAX).await?;
-        for (place, outcome) in outcomes.iter_mut().enumerate().filter(|(_, one)| one.created.duplicate) {
-            let at = ids.binary_search(&outcome.created.id).ok();
-            outcome.earlier = at.and_then(|at| found.get(at)).cloned().flatten();
-            if let Some(view) = &mut outcome.earlier {
-                let record = &mut view.row.record;
-                if !content(place, record.payload.len() + record.metadata.len()) {
-                    (record.payload, record.metadata) = (Bytes::new(), pack_metadata(std::iter::empty()));
-                }
-            }
-        }
-    }
     Ok(outcomes)
 }
 
-/// Sends a command of one create; with `content`, an earlier task has metadata and payload.
-pub(super) async fn submit_one(
+/// Reads the earlier tasks of duplicates, with one look for all: a batch that is sent again is a thousand duplicates, often of few tasks.
+/// One keeps metadata and payload when `content` says so of its place and their bytes.
+pub(super) async fn look_back<'a>(
+    shards: &Shards,
+    namespace: Namespace,
+    outcomes: impl IntoIterator<Item = &'a mut Outcome>,
+    content: impl Fn(usize, usize) -> bool,
+) -> Result<(), Rejection> {
+    let mut duplicates: Vec<_> = outcomes.into_iter().enumerate().filter(|(_, one)| one.created.duplicate).collect();
+    if duplicates.is_empty() {
+        return Ok(());
+    }
+    let mut ids: Vec<_> = duplicates.iter().map(|(_, one)| one.created.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let found = shards.get_many(namespace, ids.clone(), Consistency::Linearizable, EARLIER_BYTES_MAX).await?;
+    for (place, outcome) in &mut duplicates {
+        let at = ids.binary_search(&outcome.created.id).ok();
+        outcome.earlier = at.and_then(|at| found.get(at)).cloned().flatten();
+        if let Some(view) = &mut outcome.earlier {
+            let record = &mut view.row.record;
+            if !content(*place, record.payload.len() + record.metadata.len()) {
+                (record.payload, record.metadata) = (Bytes::new(), pack_metadata(std::iter::empty()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads what was made before for streams.
+pub(super) struct Earlier(pub(super) Shards);
+
+impl LookBack for Earlier {
+    fn look_back(
+        &self,
+        namespace: Namespace,
+        mut run: Run,
+        content: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Run, Rejection>>>> {
+        let Earlier(shards) = self;
+        let shards = shards.clone();
+        Box::pin(async move {
+            look_back(&shards, namespace, &mut run, |_, _| content).await?;
+            Ok(run)
+        })
+    }
+}
+
+/// Sends a command of creates; one outcome for each, in their order. The earlier task of a duplicate keeps metadata and payload when
+/// `content` says so of its place and their bytes.
+pub(super) async fn submit(
     shards: &Shards,
     command: Command,
     acknowledge: Acknowledge,
-    content: bool,
-) -> Result<Outcome, Rejection> {
-    let mut outcomes = submit(shards, command, acknowledge, |_, _| content).await?;
+    content: impl Fn(usize, usize) -> bool,
+) -> Result<Vec<Outcome>, Rejection> {
+    let namespace = command.namespace.clone();
+    let mut outcomes = send(shards, command, acknowledge).await?;
+    look_back(shards, namespace, &mut outcomes, content).await?;
+    Ok(outcomes)
+}
+
+/// Sends a command of one create; nothing is known of the earlier task of a duplicate.
+pub(super) async fn submit_one(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Result<Outcome, Rejection> {
+    let mut outcomes = send(shards, command, acknowledge).await?;
     outcomes.pop().ok_or_else(|| Refusal::Malformed("a create was not answered").into())
 }
 
@@ -144,6 +180,7 @@ pub(super) async fn create(
     context.observer.creates_requested(method, &namespace, 1);
     let (create, echo) = convert::create(request, &namespace, &context.limits, &*context.now_ms)?;
     let command = Command { namespace: namespace.clone(), ops: vec![Op::Create(create)] };
-    let outcome = submit_one(&context.shards, command, acknowledge, true).await.map_err(status)?;
+    let mut outcome = submit_one(&context.shards, command, acknowledge).await.map_err(status)?;
+    look_back(&context.shards, namespace.clone(), [&mut outcome], |_, _| true).await.map_err(status)?;
     answer(&namespace, echo, outcome)
 }

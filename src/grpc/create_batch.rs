@@ -13,7 +13,7 @@ use super::convert::{self, Echo};
 use super::create::{Acknowledge, refused, stream_answer, submit};
 use super::limits::{at_most, metadata_bytes};
 use super::services::Context;
-use super::{Invalid, Limits};
+use super::{Invalid, Limits, reply};
 
 const METHOD: &str = "CreateTasks";
 
@@ -60,6 +60,7 @@ pub(super) async fn create_tasks(context: &Context, requests: Vec<CreateTaskRequ
     for (position, result) in join_all(sent).await.into_iter().flatten() {
         results[position] = result;
     }
+    reply::fit(&mut results, 0);
     Ok(CreateTasksResponse { results })
 }
 

@@ -4,14 +4,15 @@
 //!
 //! No task, timer or lock per message: the stream of answers polls the stream of requests, starts each create, and then waits for
 //! the oldest one alone, because answers leave in order. A create therefore does all it can when it is first polled; what it does
-//! later waits until it is the oldest.
+//! later waits until it is the oldest. When that turns out to have been made before, those behind it are looked at, too: the tasks of a run
+//! of creates that are said again are read together.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context as Poller, Poll};
+use std::task::{Context as Poller, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -86,12 +87,33 @@ enum InFlight<F> {
     Answered(Box<TaskStreamResponse>),
     /// With the shards.
     Sent { future: Pin<Box<F>>, namespace: Namespace, echo: Echo, bytes: usize },
+    /// Made before; the earlier task is to be read.
+    Replayed { outcome: Box<Outcome>, namespace: Namespace, echo: Echo },
+}
+
+/// Creates that are said again, of one namespace, one behind the other; at most so many.
+pub(super) type Run = Vec<Outcome>;
+const RUN_MAX: usize = 256;
+
+/// What reads the earlier tasks of a run: all of one namespace, and whether they are to have payloads.
+pub(super) trait LookBack {
+    /// The same outcomes, with their earlier tasks.
+    fn look_back(&self, namespace: Namespace, run: Run, content: bool) -> Pin<Box<dyn Future<Output = Result<Run, Rejection>>>>;
+}
+
+/// A run while its earlier tasks are read; nothing leaves meanwhile, so places stay.
+struct Looking {
+    reading: Pin<Box<dyn Future<Output = Result<Run, Rejection>>>>,
+    /// What the answers need, in order: their places in flight, whose they are, and their echoes.
+    places: Vec<(usize, Namespace, Echo)>,
 }
 
 /// The answers to a stream of creates.
-pub(super) struct CreateStream<R, S, F> {
+pub(super) struct CreateStream<R, S, F, L> {
     requests: R,
     send: S,
+    earlier: L,
+    looking: Option<Looking>,
     in_flight: VecDeque<InFlight<F>>,
     /// Payload and metadata of what is in flight.
     in_flight_bytes: usize,
@@ -129,23 +151,27 @@ impl Intake {
     }
 }
 
-impl<R, S, F> CreateStream<R, S, F>
+impl<R, S, F, L> CreateStream<R, S, F, L>
 where
     R: Stream<Item = Result<CreateTaskRequest, Status>> + Unpin,
-    S: Fn(Command, bool) -> F,
+    S: Fn(Command) -> F,
     F: Future<Output = Result<Outcome, Rejection>>,
+    L: LookBack,
 {
-    /// `send` has a command of one create applied, and is told whether its answer has content; its future starts when it is first polled.
+    /// `send` has a command of one create applied; its future starts when it is first polled. `earlier` reads what was made before.
     pub(super) fn new(
         context: Arc<Context>,
         method: &'static str,
         (requests, left_out): (R, LeftOut),
         (send, crowd): (S, Crowd),
+        earlier: L,
     ) -> Self {
         let runs = Runs::new(Requested::new(context.observer.clone(), method));
         Self {
             requests,
             send,
+            earlier,
+            looking: None,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             intake: Intake { context, runs, namespace: None },
@@ -192,9 +218,9 @@ where
             Err(status) => return InFlight::Answered(Box::new(refused(&status))),
         };
         let namespace = command.namespace.clone();
-        let mut future = Box::pin((self.send)(command, echo.content));
+        let mut future = Box::pin((self.send)(command));
         match future.as_mut().poll(cx) {
-            Poll::Ready(outcome) => InFlight::Answered(Box::new(stream_answer(&namespace, echo, outcome))),
+            Poll::Ready(outcome) => done(namespace, echo, outcome),
             Poll::Pending => {
                 self.in_flight_bytes += bytes;
                 InFlight::Sent { future, namespace, echo, bytes }
@@ -204,30 +230,95 @@ where
 
     /// The answer to the oldest request.
     fn poll_oldest(&mut self, cx: &mut Poller<'_>) -> Poll<TaskStreamResponse> {
-        let outcome = match self.in_flight.front_mut() {
-            None => return Poll::Pending,
-            Some(InFlight::Answered(_)) => None,
-            Some(InFlight::Sent { future, .. }) => match future.as_mut().poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(outcome) => Some(outcome),
-            },
-        };
-        match (self.in_flight.pop_front(), outcome) {
-            (Some(InFlight::Answered(answer)), _) => Poll::Ready(*answer),
-            (Some(InFlight::Sent { namespace, echo, bytes, .. }), Some(outcome)) => {
-                self.in_flight_bytes -= bytes;
-                Poll::Ready(stream_answer(&namespace, echo, outcome))
+        loop {
+            if self.looking.is_some() {
+                ready!(self.poll_looking(cx));
             }
-            _ => Poll::Pending,
+            match self.in_flight.front_mut() {
+                None => return Poll::Pending,
+                Some(InFlight::Answered(_)) => {
+                    if let Some(InFlight::Answered(answer)) = self.in_flight.pop_front() {
+                        return Poll::Ready(*answer);
+                    }
+                }
+                Some(InFlight::Replayed { .. }) => self.begin_run(cx),
+                Some(InFlight::Sent { .. }) => ready!(self.poll_sent(0, cx)),
+            }
         }
+    }
+
+    /// Ready: the create at this place is not on its way any more.
+    fn poll_sent(&mut self, place: usize, cx: &mut Poller<'_>) -> Poll<()> {
+        if let Some(create @ InFlight::Sent { .. }) = self.in_flight.get_mut(place)
+            && let InFlight::Sent { future, .. } = create
+        {
+            let outcome = ready!(future.as_mut().poll(cx));
+            let placeholder = InFlight::Answered(Box::default());
+            if let InFlight::Sent { namespace, echo, bytes, .. } = std::mem::replace(create, placeholder) {
+                self.in_flight_bytes -= bytes;
+                *create = done(namespace, echo, outcome);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// The oldest one was made before: reads its earlier task, and those of the ones behind it that are as far.
+    fn begin_run(&mut self, cx: &mut Poller<'_>) {
+        let (mut run, mut places, mut creates) = (Vec::new(), Vec::new(), 0);
+        let mut of: Option<(Namespace, bool)> = None;
+        while creates < self.in_flight.len() && run.len() < RUN_MAX && self.poll_sent(creates, cx).is_ready() {
+            let create = &mut self.in_flight[creates];
+            if let InFlight::Replayed { namespace, echo, .. } = create {
+                // Payloads are read for one at a time: each may be as large as an answer.
+                if of.as_ref().is_some_and(|(first, content)| *content || echo.content || first != namespace) {
+                    break;
+                }
+                of = Some((namespace.clone(), echo.content));
+                if let InFlight::Replayed { outcome, namespace, echo } =
+                    std::mem::replace(create, InFlight::Answered(Box::default()))
+                {
+                    run.push(*outcome);
+                    places.push((creates, namespace, echo));
+                }
+            }
+            creates += 1;
+        }
+        if let Some((namespace, content)) = of {
+            self.looking = Some(Looking { reading: self.earlier.look_back(namespace, run, content), places });
+        }
+    }
+
+    fn poll_looking(&mut self, cx: &mut Poller<'_>) -> Poll<()> {
+        let Some(looking) = &mut self.looking else { return Poll::Ready(()) };
+        let read = ready!(looking.reading.as_mut().poll(cx));
+        let Some(Looking { places, .. }) = self.looking.take() else { return Poll::Ready(()) };
+        let outcomes: Vec<_> = match read {
+            Ok(run) => run.into_iter().map(Ok).collect(),
+            Err(rejection) => places.iter().map(|_| Err(rejection.clone())).collect(),
+        };
+        for ((place, namespace, echo), outcome) in places.into_iter().zip(outcomes) {
+            if let Some(create) = self.in_flight.get_mut(place) {
+                *create = InFlight::Answered(Box::new(stream_answer(&namespace, echo, outcome)));
+            }
+        }
+        Poll::Ready(())
     }
 }
 
-impl<R, S, F> Stream for CreateStream<R, S, F>
+/// What a create is once its outcome is known.
+fn done<F>(namespace: Namespace, echo: Echo, outcome: Result<Outcome, Rejection>) -> InFlight<F> {
+    match outcome {
+        Ok(outcome) if outcome.created.duplicate => InFlight::Replayed { outcome: Box::new(outcome), namespace, echo },
+        outcome => InFlight::Answered(Box::new(stream_answer(&namespace, echo, outcome))),
+    }
+}
+
+impl<R, S, F, L> Stream for CreateStream<R, S, F, L>
 where
     R: Stream<Item = Result<CreateTaskRequest, Status>> + Unpin,
-    S: Fn(Command, bool) -> F + Unpin,
+    S: Fn(Command) -> F + Unpin,
     F: Future<Output = Result<Outcome, Rejection>>,
+    L: LookBack + Unpin,
 {
     type Item = Result<TaskStreamResponse, Status>;
 
@@ -253,123 +344,5 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    //! Answers leave in the order of the requests whatever the order of the commits; nothing is sent twice or forgotten.
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    use futures_channel::{mpsc, oneshot};
-    use futures_util::{FutureExt, StreamExt};
-    use z4_shards::command::Created;
-
-    use super::*;
-    use crate::grpc::Limits;
-    use crate::grpc::fakes::{context, id};
-
-    type Answer = oneshot::Sender<Result<Outcome, Rejection>>;
-    type Answers = Pin<Box<dyn Stream<Item = Result<TaskStreamResponse, Status>>>>;
-
-    /// A stream whose commits the test plays.
-    struct Stage {
-        requests: mpsc::UnboundedSender<Result<CreateTaskRequest, Status>>,
-        sent: Rc<RefCell<Vec<Option<Answer>>>>,
-        answers: Answers,
-    }
-
-    impl Stage {
-        fn new(limits: Limits) -> Self {
-            let (requests, received) = mpsc::unbounded();
-            let sent = Rc::<RefCell<Vec<Option<Answer>>>>::default();
-            let log = sent.clone();
-            let send = move |_, _| {
-                let (answer, answered) = oneshot::channel();
-                log.borrow_mut().push(Some(answer));
-                async move { answered.await.unwrap_or(Err(Rejection::Stopping)) }
-            };
-            let crowd = Crowd::default();
-            let answers = CreateStream::new(context(limits), "test", (received, LeftOut::default()), (Box::new(send), crowd));
-            Self { requests, sent, answers: Box::pin(answers) }
-        }
-
-        fn ask(&self, payload: usize) {
-            let payload = vec![0; payload].into();
-            let request = CreateTaskRequest { namespace: "a".into(), payload, ..Default::default() };
-            self.requests.unbounded_send(Ok(request)).expect("the stream is open");
-        }
-
-        /// Commits the `n`th command that was sent.
-        fn commit(&self, n: usize) {
-            let created = Created { id: id(n as u64), created_ms: 9, duplicate: false };
-            let answer = self.sent.borrow_mut()[n].take().expect("committed once");
-            assert!(answer.send(Ok(Outcome { created, earlier: None, forwarded_to: String::new() })).is_ok());
-        }
-
-        /// Asks once for the next answer: its task's sequence, or its status.
-        fn poll(&mut self) -> Option<Result<String, u32>> {
-            let answer = self.answers.next().now_or_never()?.expect("not over").expect("no error");
-            Some(if answer.status == 0 { Ok(answer.task.expect("a task").id) } else { Err(answer.status) })
-        }
-    }
-
-    #[test]
-    fn answers_keep_the_order_of_the_requests() {
-        let mut stage = Stage::new(Limits { payload_bytes_max: 1, ..Limits::default() });
-        for payload in [0, 1, 2, 1] {
-            stage.ask(payload);
-        }
-        assert_eq!(stage.poll(), None);
-        assert_eq!(stage.sent.borrow().len(), 3, "the bad one is not sent");
-        stage.commit(2);
-        stage.commit(1);
-        assert_eq!(stage.poll(), None, "the oldest is not committed");
-        stage.commit(0);
-        assert_eq!(stage.poll(), Some(Ok(id(0).to_string())));
-        assert_eq!(stage.poll(), Some(Ok(id(1).to_string())));
-        assert_eq!(stage.poll(), Some(Err(3)), "in its place");
-        assert_eq!(stage.poll(), Some(Ok(id(2).to_string())));
-        stage.requests.close_channel();
-        assert!(matches!(stage.answers.next().now_or_never(), Some(None)));
-    }
-
-    #[test]
-    fn what_is_in_flight_is_bounded_by_count_and_by_bytes() {
-        let bounds = [(2, usize::MAX), (usize::MAX, 150)];
-        for (in_flight_max, in_flight_bytes_max) in bounds {
-            let mut stage = Stage::new(Limits { in_flight_max, in_flight_bytes_max, ..Limits::default() });
-            (0..5).for_each(|_| stage.ask(100));
-            assert_eq!(stage.poll(), None);
-            for n in 0..5 {
-                assert_eq!(stage.sent.borrow().len(), (n + 2).min(5), "the rest is not even read");
-                stage.commit(n);
-                assert_eq!(stage.poll(), Some(Ok(id(n as u64).to_string())));
-                assert_eq!(stage.poll(), None);
-            }
-        }
-    }
-
-    #[test]
-    fn a_broken_request_stream_ends_after_its_answers() {
-        let mut stage = Stage::new(Limits::default());
-        stage.ask(0);
-        stage.requests.unbounded_send(Err(Status::out_of_range("too long"))).expect("open");
-        assert_eq!(stage.poll(), None);
-        stage.commit(0);
-        assert_eq!(stage.poll(), Some(Ok(id(0).to_string())));
-        let end = stage.answers.next().now_or_never().expect("ready").expect("an error");
-        assert_eq!(end.expect_err("an error").message(), "too long");
-        assert!(matches!(stage.answers.next().now_or_never(), Some(None)));
-    }
-
-    #[test]
-    fn many_ready_answers_do_not_starve_the_requests() {
-        let mut stage = Stage::new(Limits::default());
-        (0..500).for_each(|_| stage.ask(0));
-        assert_eq!(stage.poll(), None);
-        (0..500).for_each(|n| stage.commit(n));
-        (0..10).for_each(|_| stage.ask(0));
-        for _ in 0..2 * ANSWERS_PER_LOOK {
-            stage.poll().expect("ready").expect("committed");
-        }
-        assert_eq!(stage.sent.borrow().len(), 510);
-    }
-}
+#[path = "create_stream_tests.rs"]
+mod tests;

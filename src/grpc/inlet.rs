@@ -4,7 +4,7 @@
 //! has too many of them. So a call takes its frames at once, whatever its handler does, and keeps their bytes here. What holds the
 //! client back is the window: it is given back when the *handler* has used bytes up, or waits for the rest of a message. So what lies
 //! here is bounded by the stream's and the connection's window and one message, and charged to the account by the length that a
-//! message announces, before it comes.
+//! message announces, before it comes. A stream for whose next message there is no memory waits; a call with one request is refused.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Poller, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -19,6 +20,7 @@ use http_body::{Body, Frame, SizeHint};
 use send_wrapper::SendWrapper;
 use tonic::Status;
 use z4_shards::account::Share;
+use z4_shards::runtime::net::Sleep;
 
 use super::services::Context;
 use super::shape::Shape;
@@ -29,6 +31,10 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// A message starts with a flag (compressed or not) and its length.
 const HEAD_BYTES: usize = 5;
+
+/// A stream without memory for its next message looks again after this, the first time; each wait is twice as long.
+const LOOK_MIN: Duration = Duration::from_millis(5);
+const LOOK_MAX: Duration = Duration::from_millis(160);
 
 /// Messages of a stream that were left out, by their place from 0: the handler gets an empty message in their place.
 #[derive(Clone)]
@@ -67,12 +73,14 @@ pub(super) enum Bad {
 pub(super) struct Inlet {
     stream: RefCell<RecvStream>,
     state: RefCell<State>,
+    /// Until memory is looked for again, and how long that is.
+    look: RefCell<Option<(Sleep, Duration)>>,
 }
 
 impl Inlet {
     pub(super) fn new(stream: RecvStream, path: &str, bad: Bad, context: Arc<Context>, share: Share) -> Rc<Self> {
         let state = State::new(Shape::of(path), bad, context, share);
-        Rc::new(Self { stream: RefCell::new(stream), state: RefCell::new(state) })
+        Rc::new(Self { stream: RefCell::new(stream), state: RefCell::new(state), look: RefCell::default() })
     }
 
     /// Takes everything that has come. Called at the beginning of each turn of the call's task, so that whoever waits for bytes is
@@ -80,11 +88,8 @@ impl Inlet {
     pub(super) fn fill(&self, cx: &mut Poller<'_>) {
         let mut stream = self.stream.borrow_mut();
         let mut state = self.state.borrow_mut();
-        if state.over.as_ref().is_some_and(|end| end.is_ok()) {
-            return;
-        }
-        let mut news = false;
-        loop {
+        let mut news = self.look_for_memory(&mut state, &mut stream, cx);
+        while !state.over.as_ref().is_some_and(|end| end.is_ok()) {
             match stream.poll_data(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
                     release(&mut stream, state.arrived(&bytes));
@@ -111,6 +116,30 @@ impl Inlet {
         }
     }
 
+    /// A message for which there was no memory is looked after; `true`: there is now, and what came behind it was taken in.
+    fn look_for_memory(&self, state: &mut State, stream: &mut RecvStream, cx: &mut Poller<'_>) -> bool {
+        let mut look = self.look.borrow_mut();
+        let mut found = false;
+        while state.short {
+            let (sleep, wait) = look.get_or_insert_with(|| (Sleep::new(LOOK_MIN), LOOK_MIN));
+            if Pin::new(sleep).poll(cx).is_pending() {
+                return found;
+            }
+            match state.look_again() {
+                Some(released) => {
+                    release(stream, released);
+                    found = true;
+                    *look = None;
+                }
+                None => {
+                    let wait = (*wait * 2).min(LOOK_MAX);
+                    *look = Some((Sleep::new(wait), wait));
+                }
+            }
+        }
+        found
+    }
+
     fn poll_piece(&self, cx: &mut Poller<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         let mut state = self.state.borrow_mut();
         let (released, piece) = state.hand_out();
@@ -119,6 +148,10 @@ impl Inlet {
             return Poll::Ready(Some(Ok(piece)));
         }
         match state.over.clone() {
+            None | Some(Ok(())) if state.short => {
+                state.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
             None => {
                 state.waker = Some(cx.waker().clone());
                 Poll::Pending
@@ -150,6 +183,9 @@ struct State {
     early: usize,
     /// The handler waits for the message that is coming.
     starving: bool,
+    /// There is no memory for the message whose head is in the buffer. What came behind it lies here; the window bounds it.
+    short: bool,
+    behind: BytesMut,
     /// The end of the bytes, or what ended the call.
     over: Option<Result<(), Status>>,
     waker: Option<Waker>,
@@ -172,7 +208,18 @@ struct Framing {
 impl State {
     fn new(shape: Shape, bad: Bad, context: Arc<Context>, share: Share) -> Self {
         let framing = Framing { shape, bad, context, share, messages: 0, missing: 0, skip: 0 };
-        State { framing, buffer: BytesMut::new(), whole: 0, given: 0, early: 0, starving: false, over: None, waker: None }
+        State {
+            framing,
+            buffer: BytesMut::new(),
+            whole: 0,
+            given: 0,
+            early: 0,
+            starving: false,
+            short: false,
+            behind: BytesMut::new(),
+            over: None,
+            waker: None,
+        }
     }
 
     /// Takes bytes in; returns for how many the client gets new window at once.
@@ -181,6 +228,11 @@ impl State {
         while !bytes.is_empty() {
             if matches!(self.over, Some(Err(_))) {
                 return released + bytes.len();
+            }
+            if self.short {
+                self.framing.share.count(bytes.len());
+                self.behind.extend_from_slice(bytes);
+                return released;
             }
             let skipped = self.framing.skip.min(bytes.len());
             self.framing.skip -= skipped;
@@ -218,13 +270,35 @@ impl State {
             return self.refuse(invalid);
         }
         if let Err(full) = self.framing.share.grow(HEAD_BYTES + length) {
+            if self.framing.is_stream() {
+                self.short = true;
+                return 0;
+            }
             return self.end(Status::resource_exhausted(full.to_string()));
         }
+        self.admitted(length)
+    }
+
+    /// There is memory for the message whose head is there. Returns how much became useless.
+    fn admitted(&mut self, length: usize) -> usize {
         self.framing.missing = length;
         if length == 0 {
             return self.completed();
         }
         0
+    }
+
+    /// Whether there is memory now for the message that waits for it. `Some`: what came behind it was taken in, and for so many bytes the
+    /// client gets new window.
+    fn look_again(&mut self) -> Option<usize> {
+        let head = &self.buffer[self.whole..];
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        self.framing.share.grow(HEAD_BYTES + length).ok()?;
+        self.short = false;
+        let behind = std::mem::take(&mut self.behind);
+        self.framing.share.shrink(behind.len());
+        let released = self.admitted(length);
+        Some(released + self.arrived(&behind))
     }
 
     /// A message is whole. Returns how much became useless.
@@ -312,9 +386,14 @@ impl State {
 impl Framing {
     /// The handler has used bytes up. A call with a single request keeps them charged to its end: what was made of them lives on.
     fn used_up(&mut self, bytes: usize) {
-        if matches!(self.bad, Bad::LeftOut(_)) || self.shape == Shape::Consume {
+        if self.is_stream() {
             self.share.shrink(bytes);
         }
+    }
+
+    /// Messages come one after the other, and the handler goes on with each.
+    fn is_stream(&self) -> bool {
+        matches!(self.bad, Bad::LeftOut(_)) || self.shape == Shape::Consume
     }
 }
 
@@ -360,9 +439,12 @@ mod tests {
 
     fn state(account: &Account) -> (State, LeftOut) {
         let left_out = LeftOut::default();
+        (with(account, Bad::LeftOut(left_out.clone())), left_out)
+    }
+
+    fn with(account: &Account, bad: Bad) -> State {
         let limits = Limits { message_bytes_max: LIMIT, ..Limits::default() };
-        let share = account.holder(1).take(0).expect("nothing");
-        (State::new(Shape::Create, Bad::LeftOut(left_out.clone()), context(limits), share), left_out)
+        State::new(Shape::Create, bad, context(limits), account.holder(1).take(0).expect("nothing"))
     }
 
     fn framed(payload: usize) -> Vec<u8> {
@@ -428,15 +510,49 @@ mod tests {
     #[test]
     fn a_message_is_charged_by_the_length_that_it_announces() {
         let account = Account::new(150_000);
-        let (mut first, _) = state(&account);
+        let mut first = with(&account, Bad::Ends);
         assert_eq!(first.arrived(&framed(60_000)[..9]), 0);
         assert!(account.used() > 60_000, "before it comes");
-        let (mut second, _) = state(&account);
+        let mut second = with(&account, Bad::Ends);
         let late = framed(90_000);
         second.arrived(&late[..9]);
         let refused = second.over.clone().expect("it is over").expect_err("refused");
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
         assert!(refused.message().contains("request_memory_bytes_max"), "{refused}");
         assert_eq!(second.arrived(&late[9..]), late.len() - 9, "the rest is not kept");
+    }
+
+    /// Story: one message of a stream finds no memory. Nothing is refused; what comes behind it is kept and gives the client no window, so it
+    /// stops; when there is memory again all of it arrives, and the account is as it was.
+    #[test]
+    fn a_stream_waits_for_memory() {
+        let account = Account::new(300_000);
+        let (mut state, left_out) = state(&account);
+        let greedy = account.holder(1);
+        let taken = greedy.count(250_000);
+        let sent: Vec<Vec<u8>> = vec![framed(60_000), framed(10), framed(0)];
+        let all = sent.concat();
+        let mut released = 0;
+        for piece in all.chunks(7_000) {
+            released += state.arrived(piece);
+        }
+        assert!(state.short && state.over.is_none(), "it waits");
+        assert_eq!((released, state.hand_out().1, state.look_again()), (0, None, None));
+        assert!(account.used() > 310_000, "what waits is counted");
+        drop(taken);
+        released = state.look_again().expect("there is memory") + 5;
+        let mut arrived = Vec::new();
+        loop {
+            let (more, piece) = state.hand_out();
+            released += more;
+            match piece {
+                Some(piece) => arrived.extend_from_slice(&piece),
+                None => break,
+            }
+        }
+        assert!(arrived == all && left_out.reason(0).is_none());
+        assert_eq!(released, all.len(), "every byte of window comes back");
+        drop(state);
+        assert_eq!(account.used(), 0);
     }
 }

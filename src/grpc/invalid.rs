@@ -22,6 +22,20 @@ pub enum Invalid {
         /// The option that sets the limit.
         option: &'static str,
     },
+    /// A field is so much larger than its limit that it was not counted to its end.
+    #[error("{field} has more than {above} {unit}; the limit is {limit} ({option})")]
+    TooMany {
+        /// Which field.
+        field: &'static str,
+        /// So far it was counted.
+        above: usize,
+        /// What is counted.
+        unit: &'static str,
+        /// The most that is taken.
+        limit: usize,
+        /// The option that sets the limit.
+        option: &'static str,
+    },
     /// A number is outside its range.
     #[error("{field} is {found}; it takes {range}")]
     OutOfRange {

@@ -9,9 +9,11 @@ use tonic::{Request, Status};
 use z4_shards::account::{Holder, Share};
 use z4_shards::runtime::net::sleep;
 
-/// A list waits so long for its memory, with a look each time that [`LOOK`] has passed: a burst of them is worked off, not refused.
+/// A list waits so long for its memory: a burst of them is worked off, not refused.
 const WAIT: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(10);
+/// It looks again after this, the first time, and each wait is twice as long: thousands of them may wait.
+const LOOK_MIN: Duration = Duration::from_millis(10);
+const LOOK_MAX: Duration = Duration::from_millis(250);
 
 /// What a call may take, on behalf of its connection. What it took is given back when the call is over: its answer was sent by then.
 #[derive(Clone)]
@@ -30,12 +32,17 @@ impl Memory {
         request.extensions().get::<Self>().cloned()
     }
 
+    /// Who is charged.
+    pub(super) fn holder(&self) -> Holder {
+        self.holder.clone()
+    }
+
     /// Takes memory, after a wait if need be.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED: there is none.
     pub(super) async fn take(&self, bytes: usize) -> Result<(), Status> {
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut look) = (Duration::ZERO, LOOK_MIN);
         loop {
             match self.holder.take(bytes) {
                 Ok(share) => {
@@ -43,9 +50,10 @@ impl Memory {
                     return Ok(());
                 }
                 Err(full) if waited >= WAIT => return Err(Status::resource_exhausted(full.to_string())),
-                Err(_) => sleep(LOOK).await,
+                Err(_) => sleep(look).await,
             }
-            waited += LOOK;
+            waited += look;
+            look = (look * 2).min(LOOK_MAX);
         }
     }
 

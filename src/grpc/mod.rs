@@ -33,6 +33,7 @@ pub mod observe;
 mod pace;
 mod page_token;
 mod reflection;
+mod reply;
 pub mod server;
 pub mod services;
 mod settle;

@@ -3,10 +3,11 @@
 use tonic::Status;
 use z4_proto as proto;
 use z4_shards::command::{Op, OpReply};
+use z4_shards::shard::api::NamespaceView;
 
 use super::services::Context;
 use super::status::{internal, status};
-use super::{Invalid, convert, tasks};
+use super::{Invalid, convert, reply, tasks};
 
 /// GetNamespace.
 pub(super) async fn get(context: &Context, request: proto::GetNamespaceRequest) -> Result<proto::Namespace, Status> {
@@ -34,17 +35,30 @@ pub(super) async fn list(
     context: &Context,
     request: proto::ListNamespacesRequest,
 ) -> Result<proto::ListNamespacesResponse, Status> {
-    let limit = context.limits.page_size(request.page_size)?;
+    let bytes_max = context.limits.response_bytes_max;
+    let limit = reply::parts(context.limits.page_size(request.page_size)?, bytes_max);
     let token = &request.page_token;
     let after = (!token.is_empty()).then(|| context.namespace(token)).transpose();
     let after = after.map_err(|_| Invalid::PageToken(token.chars().take(100).collect()))?;
     let views = context.shards.namespaces(after, limit).await.map_err(status)?;
-    let full = views.len() >= limit;
-    let last = views.last().map(|view| view.name.to_string());
-    Ok(proto::ListNamespacesResponse {
-        namespaces: views.into_iter().map(convert::namespace).collect(),
-        next_page_token: last.filter(|_| full).unwrap_or_default(),
-    })
+    Ok(list_response(views, limit, bytes_max))
+}
+
+/// A page of at most `limit` namespaces; it is cut short when it has `bytes_max`.
+pub(super) fn list_response(views: Vec<NamespaceView>, limit: usize, bytes_max: usize) -> proto::ListNamespacesResponse {
+    let (found, mut bytes) = (views.len(), 0);
+    let mut namespaces = Vec::with_capacity(found);
+    for view in views {
+        if bytes >= bytes_max {
+            break;
+        }
+        let namespace = convert::namespace(view);
+        bytes += reply::framed(&namespace);
+        namespaces.push(namespace);
+    }
+    let more = found >= limit || namespaces.len() < found;
+    let next_page_token = namespaces.last().filter(|_| more).map(|last| last.name.clone()).unwrap_or_default();
+    proto::ListNamespacesResponse { namespaces, next_page_token }
 }
 
 /// PurgeNamespace.

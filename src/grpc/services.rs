@@ -26,6 +26,9 @@ use super::observe::Observer;
 use super::reflection::{Descriptors, Reflection};
 use super::{Invalid, Limits};
 
+/// A question by name is not longer, bytes.
+const NAME_BYTES_MAX: usize = 64 << 10;
+
 /// What every handler needs.
 pub struct Context {
     /// The way to the tasks.
@@ -72,9 +75,10 @@ impl Services {
         Ok(Self {
             collection: CollectionServer::new(Collection::new(context.clone())).max_decoding_message_size(message_bytes_max),
             admin: AdminServer::new(Admin::new(context.clone())).max_decoding_message_size(message_bytes_max),
-            health: HealthServer::new(HealthService::new(context.clone())),
-            reflection: ReflectionV1::new(reflection.clone()),
-            reflection_alpha: ReflectionV1Alpha::new(reflection),
+            health: HealthServer::new(HealthService::new(context.clone())).max_decoding_message_size(NAME_BYTES_MAX),
+            // They send back what they are asked.
+            reflection: ReflectionV1::new(reflection.clone()).max_decoding_message_size(NAME_BYTES_MAX),
+            reflection_alpha: ReflectionV1Alpha::new(reflection).max_decoding_message_size(NAME_BYTES_MAX),
             context,
         })
     }

@@ -10,10 +10,14 @@ use z4_shards::ids::Namespace;
 use z4_shards::shard::api::{Settle, Settled, Verdict};
 
 use super::limits::at_most;
+use super::reply;
 use super::services::Context;
 use super::status::settle_code;
 use super::timestamp::timestamp;
 use super::{Invalid, Limits, convert};
+
+/// So much of an id is sent back with what became of it; a task's has 26 characters.
+const ECHO_CHARS_MAX: usize = 64;
 
 /// One thing that a consumer says, not yet checked.
 pub(super) enum Said {
@@ -52,7 +56,8 @@ pub(super) fn plan(said: impl ExactSizeIterator<Item = Said>, limits: &Limits) -
             Said::Nack(n) => (&n.namespace, &n.task_id, n.token),
             Said::Extend(e) => (&e.namespace, &e.task_id, e.token),
         };
-        let (echo, id) = (task_id.clone(), convert::task_id(task_id));
+        // What is no id is not sent back at any length.
+        let (echo, id) = (task_id.chars().take(ECHO_CHARS_MAX).collect(), convert::task_id(task_id));
         let place = match plan.groups.last() {
             Some(last) if last.namespace.as_bytes() == namespace.as_bytes() => Ok(plan.groups.len() - 1),
             _ => place(namespace, &mut plan.groups, &mut places),
@@ -138,6 +143,7 @@ pub(super) async fn settle(
     for (position, result) in plan.refused.into_iter().chain(settled.into_iter().flatten()) {
         results[position] = result;
     }
+    reply::fit(&mut results, 0);
     Ok(proto::SettleResponse { results })
 }
 

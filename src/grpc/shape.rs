@@ -4,7 +4,6 @@
 //! elements are counted first. Only what a method knows as repeated is looked into; bytes that are no protobuf are left to the
 //! decoder, which says what is wrong with them.
 
-use super::limits::at_most;
 use super::{Invalid, Limits};
 
 /// Requests that repeat nothing may still not be made of a million fields, each of which costs the decoder time.
@@ -57,43 +56,61 @@ impl Shape {
             Shape::Create => metadata(message, 3, limits),
             Shape::Update => metadata(message, 7, limits),
             Shape::Creates => {
-                at_most("tasks", count(message, 1), "tasks", limits.batch_tasks_max, "batch_tasks_max")?;
+                let tasks = count(message, 1, limits.batch_tasks_max)?;
+                at_most("tasks", tasks, "tasks", limits.batch_tasks_max, "batch_tasks_max")?;
                 for (position, (_, task)) in fields(message).filter(|(number, _)| *number == 1).enumerate() {
                     metadata(task, 3, limits).map_err(|invalid| invalid.at("tasks", position))?;
                 }
                 Ok(())
             }
-            Shape::Consume => {
-                let (mut settles, mut namespaces, mut others) = (0, 0, 0);
-                for (number, field) in fields(message) {
-                    match number {
-                        1 => {
-                            let within = count(field, 1);
-                            namespaces += within;
-                            others += fields(field).count() - within;
-                        }
-                        3..=5 => settles += 1,
-                        _ => others += 1,
-                    }
-                }
-                at_most("acks, nacks and extensions", settles, "entries", limits.settles_max, "settles_max")?;
-                entries_of_namespaces(namespaces, limits)?;
-                // What a consumer claims again is at most what it may hold.
-                others_at_most(others, FIELDS_MAX + limits.credit_max as usize)
+            Shape::Consume => consume(message, limits),
+            Shape::Lease => entries_of_namespaces(count(message, 1, limits.consumer_namespaces_max)?, limits),
+            Shape::Settles(name) => {
+                at_most(name, count(message, 1, limits.settles_max)?, "entries", limits.settles_max, "settles_max")
             }
-            Shape::Lease => entries_of_namespaces(count(message, 1), limits),
-            Shape::Settles(name) => at_most(name, count(message, 1), "entries", limits.settles_max, "settles_max"),
-            Shape::Plain => others_at_most(fields(message).count(), FIELDS_MAX),
+            Shape::Plain => others_at_most(fields(message).take(FIELDS_MAX + 1).count(), FIELDS_MAX),
         }
     }
 }
 
+fn consume(message: &[u8], limits: &Limits) -> Result<(), Invalid> {
+    // What a consumer claims again is at most what it may hold.
+    let others_max = FIELDS_MAX + limits.credit_max as usize;
+    let (mut settles, mut namespaces, mut others) = (0, 0, 0);
+    for (number, field) in fields(message) {
+        match number {
+            1 => {
+                for (within, _) in fields(field).take(others_max + limits.consumer_namespaces_max + 2) {
+                    if within == 1 { namespaces += 1 } else { others += 1 }
+                }
+            }
+            3..=5 => settles += 1,
+            _ => others += 1,
+        }
+        if settles > counted_max(limits.settles_max) || others > others_max {
+            break;
+        }
+    }
+    at_most("acks, nacks and extensions", settles, "entries", limits.settles_max, "settles_max")?;
+    entries_of_namespaces(namespaces, limits)?;
+    others_at_most(others, others_max)
+}
+
 fn metadata(task: &[u8], field: u64, limits: &Limits) -> Result<(), Invalid> {
-    at_most("metadata", count(task, field), "entries", limits.metadata_entries_max, "metadata_entries_max")
+    let entries = count(task, field, limits.metadata_entries_max)?;
+    at_most("metadata", entries, "entries", limits.metadata_entries_max, "metadata_entries_max")
 }
 
 fn entries_of_namespaces(namespaces: usize, limits: &Limits) -> Result<(), Invalid> {
     at_most("namespaces", namespaces, "entries", limits.consumer_namespaces_max, "consumer_namespaces_max")
+}
+
+/// Refuses a count above its limit, as one that was not counted to its end.
+fn at_most(field: &'static str, found: usize, unit: &'static str, limit: usize, option: &'static str) -> Result<(), Invalid> {
+    if found > counted_max(limit) {
+        return Err(Invalid::TooMany { field, above: counted_max(limit), unit, limit, option });
+    }
+    super::limits::at_most(field, found, unit, limit, option)
 }
 
 fn others_at_most(found: usize, limit: usize) -> Result<(), Invalid> {
@@ -103,8 +120,28 @@ fn others_at_most(found: usize, limit: usize) -> Result<(), Invalid> {
     }
 }
 
-fn count(message: &[u8], field: u64) -> usize {
-    fields(message).filter(|(number, _)| *number == field).count()
+/// What is beyond its limit is counted so far: who sends millions holds nobody up.
+fn counted_max(limit: usize) -> usize {
+    limit.saturating_mul(2).max(64)
+}
+
+/// How often a field is there, as far as it is counted.
+///
+/// # Errors
+/// There are too many other fields.
+fn count(message: &[u8], field: u64, limit: usize) -> Result<usize, Invalid> {
+    let (mut found, mut others) = (0, 0);
+    for (number, _) in fields(message) {
+        if number == field {
+            found += 1
+        } else {
+            others += 1
+        }
+        if found > counted_max(limit) || others > FIELDS_MAX {
+            break;
+        }
+    }
+    others_at_most(others, FIELDS_MAX).map(|()| found)
 }
 
 /// The fields of a message in their order: number, and content where it has a length. Ends where the bytes are no protobuf.
@@ -220,7 +257,10 @@ mod tests {
     #[test]
     fn millions_of_empty_elements_are_refused_unbuilt() {
         let empties = [0x0a, 0].repeat(4 << 20);
+        let many = Shape::Creates.check(&empties, &Limits::default()).expect_err("too many").to_string();
+        assert_eq!(many, "tasks has more than 2000 tasks; the limit is 1000 (batch_tasks_max)");
         for shape in [Shape::Creates, Shape::Settles("acks"), Shape::Lease, Shape::Plain] {
+            assert!(shape.check(&[0x7a, 0].repeat(4 << 20), &Limits::default()).is_err(), "of no use to {shape:?}");
             assert!(shape.check(&empties, &Limits::default()).is_err(), "{shape:?}");
         }
         for key in [0x1a, 0x12] {

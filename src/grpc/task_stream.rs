@@ -96,7 +96,7 @@ where
             }
             self.runs.flush();
             self.acknowledge();
-            let taken = self.next_batch().await?;
+            let Some(taken) = self.next_batch().await else { return self.source.refused().map(Err) };
             let (now, now_ms) = (clock::monotonic(), (self.context.now_ms)());
             let left = |d: &Delivered| Duration::from_millis(d.deadline_ms.saturating_sub(now_ms)).min(LEFT_MAX);
             let lease_ends = |d: &Delivered| now + left(d);

@@ -9,7 +9,7 @@ use z4_shards::shard::api::{ListCursor, ListQuery, Rejection, TaskPage, TaskView
 use super::services::Context;
 use super::status::{internal, status};
 use super::timestamp::milliseconds;
-use super::{Invalid, convert, page_token};
+use super::{Invalid, convert, page_token, reply};
 
 /// GetTask.
 pub(super) async fn get(context: &Context, request: proto::GetTaskRequest) -> Result<proto::Task, Status> {
@@ -42,7 +42,7 @@ pub(super) async fn delete(context: &Context, request: proto::DeleteTaskRequest)
     Ok(proto::DeleteTaskResponse {})
 }
 
-/// ListTasks. A page is cut short when it has `response_bytes_max` of content; its token continues there.
+/// ListTasks. A page is cut short when it has `response_bytes_max`; its token continues there.
 pub(super) async fn list(context: &Context, request: proto::ListTasksRequest) -> Result<proto::ListTasksResponse, Status> {
     let query = query(context, &request)?;
     let namespace = query.namespace.clone();
@@ -50,7 +50,7 @@ pub(super) async fn list(context: &Context, request: proto::ListTasksRequest) ->
     list_response(&namespace, page, context.limits.response_bytes_max)
 }
 
-fn list_response(namespace: &Namespace, page: TaskPage, bytes_max: usize) -> Result<proto::ListTasksResponse, Status> {
+pub(super) fn list_response(namespace: &Namespace, page: TaskPage, bytes_max: usize) -> Result<proto::ListTasksResponse, Status> {
     let mut tasks = Vec::with_capacity(page.tasks.len());
     let (mut next, mut last, mut bytes) = (page.next, None, 0);
     for view in page.tasks {
@@ -58,9 +58,11 @@ fn list_response(namespace: &Namespace, page: TaskPage, bytes_max: usize) -> Res
             next = last;
             break;
         }
-        bytes += view.row.record.payload.len() + view.row.record.metadata.len();
-        last = Some(ListCursor { dead: view.row.dead, key: view.row.key });
-        tasks.push(convert::task(namespace, view)?);
+        let cursor = ListCursor { dead: view.row.dead, key: view.row.key };
+        let task = convert::task(namespace, view)?;
+        bytes += reply::framed(&task);
+        last = Some(cursor);
+        tasks.push(task);
     }
     let next_page_token = next.map(|cursor| page_token::encode(namespace, cursor)).unwrap_or_default();
     Ok(proto::ListTasksResponse { tasks, next_page_token })
@@ -100,7 +102,7 @@ fn query(context: &Context, request: &proto::ListTasksRequest) -> Result<ListQue
         due_from_ms: due_from.unwrap_or(0),
         due_until_ms: due_until.unwrap_or(u64::MAX),
         state: convert::state_filter(request.state)?,
-        limit: context.limits.page_size(request.page_size)?,
+        limit: reply::parts(context.limits.page_size(request.page_size)?, context.limits.response_bytes_max),
         bytes_max: context.limits.response_bytes_max,
         omit_payload: request.omit_payload,
         consistency: convert::consistency(request.consistency)?,
@@ -134,7 +136,7 @@ mod tests {
         let page = TaskPage { tasks: views.collect(), next: Some(cursor(4)) };
         let whole = list_response(&namespace, page.clone(), 10_000).expect("readable");
         assert_eq!((whole.tasks.len(), whole.next_page_token), (4, page_token::encode(&namespace, cursor(4))));
-        let cut = list_response(&namespace, page, 150).expect("readable");
+        let cut = list_response(&namespace, page, 250).expect("readable");
         assert_eq!((cut.tasks.len(), cut.next_page_token), (2, page_token::encode(&namespace, cursor(2))));
     }
 }

@@ -1,39 +1,57 @@
 //! The peer port.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{Hello, Welcome};
+use z4_shards::account::PEER_PARTS;
 use z4_shards::link::Reading;
 use z4_shards::roster::Registry;
 
 use super::hello::{self, Answer, Knows};
 use super::{Identity, State, VERSION, words};
 
-/// Connections that have not said who they are, at a time; more wait in the listener's backlog.
+/// Connections that have not said who they are, at a time.
 const STRANGERS_MAX: usize = 64;
 
 /// After an error of accept (descriptors used up, most likely) this long passes before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A caller that has not said who it is.
+struct Stranger {
+    task: AbortHandle,
+    /// It has: it is none any more.
+    known: Rc<Cell<bool>>,
+}
+
 impl State {
-    /// Takes calls. Never ends.
+    /// Takes calls. Never ends. One stranger more than there may be ends the oldest: those who keep quiet keep no peer out.
     pub(super) async fn accept(self: Rc<Self>, listener: TcpListener) {
-        let strangers = std::sync::Arc::new(tokio::sync::Semaphore::new(STRANGERS_MAX));
-        while let Ok(place) = strangers.clone().acquire_owned().await {
+        let mut strangers = VecDeque::<Stranger>::new();
+        loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
-                    let state = Rc::clone(&self);
-                    tokio::task::spawn_local(async move {
-                        if let Err(error) = state.answer(stream, address).await {
+                    strangers.retain(|stranger| !stranger.known.get() && !stranger.task.is_finished());
+                    if strangers.len() >= STRANGERS_MAX
+                        && let Some(oldest) = strangers.pop_front()
+                    {
+                        oldest.task.abort();
+                    }
+                    let (state, known) = (Rc::clone(&self), Rc::<Cell<bool>>::default());
+                    let heard = Rc::clone(&known);
+                    let task = tokio::task::spawn_local(async move {
+                        if let Err(error) = state.answer(stream, address, &heard).await {
                             tracing::debug!(%address, %error, "a call on the peer port came to nothing");
                         }
-                        drop(place);
                     });
+                    strangers.push_back(Stranger { task: task.abort_handle(), known });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the peer port cannot accept a connection");
@@ -43,8 +61,12 @@ impl State {
         }
     }
 
-    async fn answer(self: &Rc<Self>, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+    async fn answer(self: &Rc<Self>, mut stream: TcpStream, address: SocketAddr, heard: &Cell<bool>) -> io::Result<()> {
+        // Counted, so that clients take less meanwhile, and never refused: a peer must come in also when they have taken everything.
+        let charge = self.links.shards.reach().account().map(|account| account.holder(PEER_PARTS).count(words::BYTES_MAX));
         let hello: Hello = words::hear(&mut stream).await?;
+        heard.set(true);
+        drop(charge);
         let reading = Reading::before_now(hello.clock_ms);
         let identity = self.links.standing.identity();
         let roster = self.links.shards.roster();

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The first words are short: a slot table and a few names.
-const BYTES_MAX: usize = 64 << 10;
+pub const BYTES_MAX: usize = 64 << 10;
 
 /// Sends a message.
 pub async fn say(stream: &mut TcpStream, message: &impl Message) -> io::Result<()> {

@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use z4_shards::account::{Account, CLIENT_PARTS};
 use z4_shards::metrics::Metrics;
 
 use super::health::Health;
@@ -27,6 +28,8 @@ use super::proc;
 const CONNECTIONS_MAX: usize = 64;
 /// A request's headers together, bytes.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// What a connection may hold: its headers and its answer. Bytes.
+const CONNECTION_BYTES: usize = 64 * 1024;
 /// A client that has not sent its headers by then is gone. Longer in the tests, whose silent clients stay.
 const HEADER_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 5_000 });
 /// A connection that is not done by then is cut: a client that does not read would hold it for ever.
@@ -44,6 +47,8 @@ pub struct Endpoint {
     pub metrics: Metrics,
     /// Behind `/healthz` (does the peer serve) and `/livez` (should the process live).
     pub health: Health,
+    /// Counts what connections hold. Nobody is refused: they are few, and a probe must be answered.
+    pub account: Account,
 }
 
 impl Endpoint {
@@ -68,6 +73,8 @@ impl Endpoint {
                         oldest.abort();
                     }
                     connections.push_back(tokio::spawn(self.clone().converse(stream)));
+                    // It has its turn before the next one comes and may end it: what has been asked by then is answered.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -80,6 +87,7 @@ impl Endpoint {
     }
 
     async fn converse(self, stream: TcpStream) {
+        let _charge = self.account.holder(CLIENT_PARTS).count(CONNECTION_BYTES);
         let answer = service_fn(|request: Request<hyper::body::Incoming>| {
             let response = self.answer(request.method(), request.uri().path());
             async move { Ok::<_, Infallible>(response) }
@@ -169,7 +177,7 @@ mod tests {
     }
 
     fn endpoint() -> Endpoint {
-        Endpoint { metrics: Metrics::new("1").expect("registers"), health: Health::default() }
+        Endpoint { metrics: Metrics::new("1").expect("registers"), health: Health::default(), account: Account::new(64 << 20) }
     }
 
     /// Over a real socket, as Prometheus does it.

@@ -11,6 +11,7 @@ mod damage;
 mod emptied;
 mod failover;
 mod forming;
+mod leasing;
 mod network;
 mod outdated;
 mod quorum;

@@ -20,6 +20,7 @@ use super::error::LinkError;
 use super::outgoing::{Incoming, Outgoing, is_urgent};
 use super::unread::Unread;
 use super::{Links, frame};
+use crate::account::{PEER_PARTS, Share};
 use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::net::{Socket, SocketCloser};
 use crate::runtime::notify::Notify;
@@ -67,6 +68,8 @@ pub struct Connection {
     closer: SocketCloser,
     links: Links,
     out: RefCell<Outgoing>,
+    /// The charge for what waits to be sent. It is counted and never refused: the work of the cluster goes on, and clients wait for it.
+    charge: RefCell<Option<Share>>,
     /// Something waits to be sent, or the connection was closed.
     more: Notify,
     /// Wakers of those who wait for room.
@@ -91,6 +94,7 @@ impl Connection {
             closer,
             links: links.clone(),
             out: RefCell::default(),
+            charge: RefCell::new(links.reach().account().map(|account| account.holder(PEER_PARTS).count(0))),
             more: Notify::default(),
             crowded: RefCell::default(),
             next_id: Cell::new(1),
@@ -187,7 +191,15 @@ impl Connection {
     /// What is said of the log is said after it: whatever the body answers is durable up to there.
     fn put(&self, id: u64, answer: bool, group: u32, body: Body) {
         let log_end = self.links.log_end();
-        self.out.borrow_mut().put(&Frame { id, answer, group, log_end, body: Some(body) });
+        let more = {
+            let mut out = self.out.borrow_mut();
+            let before = out.bytes();
+            out.put(&Frame { id, answer, group, log_end, body: Some(body) });
+            out.bytes() - before
+        };
+        if let Some(charge) = &mut *self.charge.borrow_mut() {
+            charge.count(more);
+        }
         self.more.call();
     }
 
@@ -208,6 +220,9 @@ impl Connection {
                 let Some(batch) = self.out.borrow_mut().next() else { break };
                 if let Err(error) = socket.write_all(&batch).await {
                     return self.end(&format!("writing: {error}"));
+                }
+                if let Some(charge) = &mut *self.charge.borrow_mut() {
+                    charge.shrink(batch.len());
                 }
                 if self.out.borrow().bytes() <= QUEUE_BYTES_MAX / 2 {
                     self.crowded.take();

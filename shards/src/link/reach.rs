@@ -70,14 +70,14 @@ impl Reach {
         &self.1
     }
 
-    /// Charges what links have received and not made use of to an account; the first one that is named counts.
+    /// Charges what links have received and not made use of, and what they are to send, to an account; the first one that is named counts.
     pub fn charge_to(&self, account: Account) {
         // An account that is there stays.
         let _ = self.2.set(account);
     }
 
     /// The account of the links.
-    pub(super) fn account(&self) -> Option<&Account> {
+    pub fn account(&self) -> Option<&Account> {
         self.2.get()
     }
 

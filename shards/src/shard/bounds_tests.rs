@@ -8,12 +8,14 @@ use futures_util::StreamExt;
 use super::forward_tests::{LATER, create, created, name};
 use super::lists_tests::alone;
 use super::testing::{GROUP, Peer, leader, three, three_with, until};
+use crate::account::{Account, CLIENT_PARTS};
 use crate::command::{Command, Create, Op, SettingsPatch};
 use crate::ids::Namespace;
 use crate::runtime::executor;
 use crate::runtime::testing::run;
 use crate::shard::BatchLimits;
 use crate::shard::api::{Consistency, Rejection, Settle, Verdict};
+use crate::shard::waiting::READS_MAX;
 
 fn dir() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("dir")
@@ -180,6 +182,132 @@ fn many_nacks_with_long_reasons_are_settled() {
         }
         let settled = peer.shards.settle(name(), settles).await;
         assert_eq!(settled.iter().filter(|one| one.is_err()).count(), 0, "{:?}", settled.iter().find(|one| one.is_err()));
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// Story: consumers that take nothing, by themselves and through another peer, while large tasks are due. What waits for them is charged; when
+/// the account is used up they are ended, what they had not taken comes to others, and no attempt counts.
+#[test]
+fn what_waits_for_consumers_is_in_the_account() {
+    const BYTES: usize = 200_000;
+    let dir = dir();
+    run(async {
+        let peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        for _ in 0..40 {
+            let payload = Bytes::from(vec![0; BYTES]);
+            let create =
+                Create { request: None, due_ms: 0, asked_ms: None, sequence: 0, metadata: Bytes::from_static(&[0]), payload };
+            peers[at].shards.submit(Command { namespace: name(), ops: vec![Op::Create(create)] }).await.expect("created");
+        }
+        for peer in [&peers[at], &peers[(at + 1) % 3]] {
+            let account = Account::new(4 << 20);
+            let consume = |memory| {
+                let bounds = (600_000, 1 << 20);
+                let consumer = peer.shards.consume_on(vec![name()], bounds, (Vec::new(), memory)).expect("taken");
+                consumer.add_credit(100);
+                consumer
+            };
+            let idle: Vec<_> = (0..20).map(|_| consume(Some(account.holder(CLIENT_PARTS)))).collect();
+            until("what is delivered is charged", async || (account.used() > 2 << 20).then_some(())).await;
+            let mut before = Vec::new();
+            for _ in 0..100 {
+                executor::sleep(Duration::from_millis(100)).await;
+                let now = (peer.shards.namespace(name()).await.expect("read").leased, account.used());
+                before.push(now);
+                if before.len() > 5 && before[before.len() - 5..].iter().all(|earlier| *earlier == now) {
+                    break;
+                }
+            }
+            assert!(account.used() <= 3 << 20, "{} bytes; the reserve is for others", account.used());
+            let mut taken = Vec::new();
+            let mut ended = 0;
+            for mut consumer in idle {
+                while let Some(tasks) = consumer.try_next() {
+                    taken.extend(tasks);
+                }
+                ended += usize::from(consumer.cut().is_some());
+                drop(consumer);
+            }
+            assert!(ended > 0 && taken.len() * BYTES <= 3 << 20, "{ended} of 20 were ended, {} tasks waited", taken.len());
+            assert_eq!(account.used(), 0, "what was taken is not charged here any more");
+            let mut consumer = consume(None);
+            let mut came = std::collections::BTreeSet::new();
+            until("all of them come", async || {
+                let tasks = consumer.try_next().unwrap_or_default();
+                assert!(tasks.iter().all(|task| task.attempt == 1), "nobody is blamed");
+                came.extend(tasks.iter().map(|task| task.id));
+                (came.len() == 40).then_some(())
+            })
+            .await;
+            consumer.leave();
+            until("all of them are given back", async || {
+                (peer.shards.namespace(name()).await.expect("read").leased == 0).then_some(())
+            })
+            .await;
+        }
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// While nobody leads, reads wait for a leader, each as a task of the executor, for as long as a request may take: one more than the bound is
+/// told so, and when they are over others come in.
+#[test]
+fn reads_that_wait_are_bounded() {
+    let dir = dir();
+    run(async {
+        let limits = BatchLimits { forward_timeout: Duration::from_secs(5), ..BatchLimits::default() };
+        let peers = three_with(dir.path(), limits).await;
+        let at = leader(&peers).await;
+        let id = created(&peers[at].shards.submit(create(LATER, None)).await.expect("done").value).id;
+        peers.iter().for_each(Peer::isolate);
+        let alone = &peers[(at + 1) % 3];
+        let group = alone.shard.group(GROUP).expect("open");
+        for n in 0..READS_MAX {
+            if n % 500 == 0 {
+                // A mailbox has a bound, too.
+                executor::sleep(Duration::from_millis(20)).await;
+            }
+            let shards = alone.shards.clone();
+            executor::spawn(async move {
+                shards.get(name(), id, Consistency::Linearizable).await.expect_err("nobody leads");
+            });
+        }
+        until("all of them wait", async || (group.reads.count() == READS_MAX).then_some(())).await;
+        let refused = alone.shards.get(name(), id, Consistency::Linearizable).await.expect_err("one too many");
+        assert!(matches!(refused, Rejection::Overloaded { limit: READS_MAX, .. }), "{refused}");
+        assert!(refused.to_string().contains("reads that wait"), "{refused}");
+        until("all have given up", async || (group.reads.count() == 0).then_some(())).await;
+        alone.shards.get(name(), id, Consistency::Stale).await.expect("there is room again").expect("there");
+        drop(group);
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// A purge whose client went in the middle of it left half of the namespace.
+#[test]
+fn a_purge_goes_on_when_its_client_goes() {
+    let dir = dir();
+    run(async {
+        let peers = alone(dir.path()).await;
+        let peer = &peers[0];
+        for _ in 0..10 {
+            let ops = (0..1_000).map(|_| create(LATER, None).ops.remove(0)).collect();
+            peer.shards.submit(Command { namespace: name(), ops }).await.expect("created");
+        }
+        let mut purge = Box::pin(peer.shards.purge(name()));
+        let live = async || peer.shards.namespace(name()).await.expect("read").row.live;
+        assert!(futures_util::poll!(&mut purge).is_pending());
+        until("it has begun", async || (live().await < 10_000).then_some(())).await;
+        drop(purge);
+        until("everything is gone", async || (live().await == 0).then_some(())).await;
         for peer in peers {
             peer.stop().await;
         }

@@ -10,7 +10,7 @@ use crate::command::{Command, Create, Created, Op, OpReply};
 use crate::ids::{Namespace, TaskId};
 use crate::roster::{Member, Roster};
 use crate::runtime::testing::run;
-use crate::shard::api::{Consistency, TaskState};
+use crate::shard::api::{Consistency, Settle, TaskState, Verdict};
 use crate::shard::handle::Consumer;
 
 const MINUTE: u64 = 60_000;
@@ -210,6 +210,28 @@ fn a_lone_peer_follows_its_clock_both_ways() {
         drop(consumer);
         let waiting = create(&peer, 0).await.id;
         assert_eq!(state(&peer, waiting, Consistency::Linearizable).await, TaskState::Ready);
+        peer.stop().await;
+    });
+}
+
+/// Story: deliveries wait for a reader that is slow, and the clock is set meanwhile. What is told of their leases' ends is right by the clock
+/// as it is when they are taken: else the older stream drops tasks whose leases go on, or sends tasks that others have by then.
+#[test]
+fn leases_of_deliveries_that_wait_are_told_by_the_clock_as_it_is() {
+    let dir = dir();
+    run(async {
+        let peer = start_alone(dir.path()).await;
+        for by_ms in [HOUR, -HOUR] {
+            let mut consumer = consume(&peer);
+            let id = create(&peer, 0).await.id;
+            until("it is leased", async || (state(&peer, id, Consistency::Stale).await == TaskState::Leased).then_some(())).await;
+            step(&peer, by_ms);
+            let task = consumer.next().await.expect("delivered").remove(0);
+            let left_ms = task.deadline_ms as i64 - now_ms(&peer) as i64;
+            assert!((0..=60_000).contains(&left_ms), "{left_ms} ms are left of a lease of 60,000, the clock was set by {by_ms}");
+            let settle = Settle { id: task.id, token: task.token, verdict: Verdict::Ack };
+            peer.shards.settle(name(), vec![settle]).await.remove(0).expect("its lease goes on");
+        }
         peer.stop().await;
     });
 }

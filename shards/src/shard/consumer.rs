@@ -1,19 +1,27 @@
 //! A consumer, on the thread of its stream: takes deliveries from every group that has one of its namespaces.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_channel::{mpsc, oneshot};
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use futures_util::{FutureExt, StreamExt};
 
+use crate::account::{Full, Holder};
 use crate::ids::{GroupId, Namespace};
+use crate::runtime::executor;
 use crate::shard::api::{Delivered, Rejection};
 use crate::shard::delivery::{ConsumerId, Flow, Gone};
+use crate::shard::gate::Gate;
 use crate::shard::handle::Shards;
 use crate::shard::message::{Held, Message, Parcel, Subscription};
 use crate::shard::relay::Taken;
+
+/// A consumer whose gate is closed looks whether it may open so often.
+const GATE_LOOK: Duration = Duration::from_millis(20);
 
 /// The groups of a consumer, on any thread.
 pub struct Kicker {
@@ -71,8 +79,18 @@ pub struct Consumer {
     flow: Arc<Flow>,
     kicker: Arc<Kicker>,
     deliveries: mpsc::UnboundedReceiver<Parcel>,
-    /// Deliveries that were taken and not sent to the client yet, in their order: how many, and whose they are.
-    unsent: VecDeque<(u64, Arc<Taken>)>,
+    /// Deliveries that were taken and not sent to the client yet, in their order.
+    unsent: VecDeque<Unsent>,
+    gate: Arc<Gate>,
+    /// It was ended because there is no memory for what it is given.
+    cut: Option<Full>,
+}
+
+/// So many deliveries of a group.
+struct Unsent {
+    tasks: u64,
+    group: Option<GroupId>,
+    taken: Arc<Taken>,
 }
 
 impl Consumer {
@@ -81,7 +99,7 @@ impl Consumer {
         id: ConsumerId,
         namespaces: Vec<Namespace>,
         (lease_ms, queued_bytes_max): (u32, usize),
-        held: Vec<Held>,
+        (held, memory): (Vec<Held>, Option<Holder>),
     ) -> Result<Self, Rejection> {
         // What waits in this channel is bounded by the flow: tasks by credit, bytes by its room.
         let (deliveries, receiver) = mpsc::unbounded();
@@ -94,17 +112,38 @@ impl Consumer {
             held_by_group.entry(shards.route(&delivery.0)?).or_default().push(delivery);
         }
         let flow = Arc::new(Flow::new(queued_bytes_max));
+        let gate = Arc::new(Gate::new(memory, &flow));
         let kicker = Arc::new(Kicker::new(shards.clone(), id, by_group.keys().copied()));
         let on_demand = by_group.len() > 1;
-        let mut consumer =
-            Consumer { shards, id, groups: Vec::new(), flow, kicker, deliveries: receiver, unsent: VecDeque::new() };
+        let mut consumer = Consumer {
+            shards,
+            id,
+            groups: Vec::new(),
+            flow,
+            kicker,
+            deliveries: receiver,
+            unsent: VecDeque::new(),
+            gate,
+            cut: None,
+        };
         for (group, namespaces) in by_group {
             let (flow, kicker) = (Arc::clone(&consumer.flow), Some(Arc::clone(&consumer.kicker)));
             let deliveries = deliveries.clone();
             let held = held_by_group.remove(&group).unwrap_or_default();
             let (taken, seats) = (Arc::default(), Vec::new());
-            let subscription =
-                Subscription { consumer: id, namespaces, lease_ms, flow, on_demand, deliveries, kicker, taken, seats, held };
+            let subscription = Subscription {
+                consumer: id,
+                namespaces,
+                lease_ms,
+                flow,
+                on_demand,
+                deliveries,
+                kicker,
+                taken,
+                seats,
+                held,
+                gate: Arc::clone(&consumer.gate),
+            };
             // On an error the drop of `consumer` takes back what was subscribed before.
             consumer
                 .shards
@@ -127,14 +166,25 @@ impl Consumer {
         self.flow.is_relayed()
     }
 
-    /// The next deliveries, at least one. `None`: the peer stops. Taking them tells the delivery engine that there is room again:
+    /// The next deliveries, at least one. `None`: the peer stops, or there is no memory for more, see [`Consumer::cut`]. Taking them tells the delivery engine that there is room again:
     /// what a consumer has not taken is bounded in bytes.
     pub async fn next(&mut self) -> Option<Vec<Delivered>> {
         loop {
-            let Parcel::Tasks(tasks, taken) = self.deliveries.next().await? else { continue };
-            let room = self.flow.took(&tasks);
+            let (mut tasks, taken, arrival) = match self.next_parcel().await? {
+                // Given back when it was ended.
+                Parcel::Tasks(..) if self.gate.is_cut() => continue,
+                Parcel::Tasks(tasks, taken, arrival, _) => (tasks, taken, arrival),
+                Parcel::Cut(full) => {
+                    self.cut = Some(full);
+                    return None;
+                }
+                Parcel::Word(_) => continue,
+            };
+            arrival.tell_again(&mut tasks, self.shards.reach().clocks());
+            let room = self.flow.took(&tasks) | self.gate.open(&self.flow);
             let tell = taken.add(&tasks, self.flow.queued_bytes_max());
-            self.unsent.push_back((tasks.len() as u64, taken));
+            let group = tasks.first().map(|task| task.id.group);
+            self.unsent.push_back(Unsent { tasks: tasks.len() as u64, group, taken });
             if room || tell {
                 self.kicker.kick();
             }
@@ -142,23 +192,61 @@ impl Consumer {
         }
     }
 
+    /// While the gate is closed and nothing comes, whether it may be opened is looked at now and then: others may have what is missing.
+    async fn next_parcel(&mut self) -> Option<Parcel> {
+        loop {
+            if !self.gate.is_closed() {
+                return self.deliveries.next().await;
+            }
+            match select(self.deliveries.next(), pin!(executor::sleep(GATE_LOOK))).await {
+                Either::Left((parcel, _)) => return parcel,
+                Either::Right(_) => {
+                    if self.gate.open(&self.flow) {
+                        self.kicker.kick();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why there are no more deliveries: `Some`, there is no memory for them. What was sent to the client stays leased then.
+    pub fn cut(&self) -> Option<Full> {
+        self.cut
+    }
+
     /// So many more of the deliveries that were taken, in their order, have been sent to the client. What was not sent when the consumer
     /// goes counts no attempt.
     pub fn sent(&mut self, mut tasks: u64) {
         while tasks > 0
-            && let Some((left, taken)) = self.unsent.front_mut()
+            && let Some(oldest) = self.unsent.front_mut()
         {
-            let some = tasks.min(*left);
-            taken.sent.add(some);
-            (*left, tasks) = (*left - some, tasks - some);
-            if *left == 0 {
+            let some = tasks.min(oldest.tasks);
+            oldest.taken.sent.add(some);
+            (oldest.tasks, tasks) = (oldest.tasks - some, tasks - some);
+            if oldest.tasks == 0 {
                 self.unsent.pop_front();
+            }
+        }
+    }
+
+    /// One more of a group's deliveries, in their order, has been sent to the client, whatever others were taken before.
+    pub fn sent_of(&mut self, group: GroupId) {
+        let oldest = self.unsent.iter().position(|unsent| unsent.group == Some(group));
+        if let Some(place) = oldest {
+            let unsent = &mut self.unsent[place];
+            unsent.taken.sent.add(1);
+            unsent.tasks -= 1;
+            if unsent.tasks == 0 {
+                self.unsent.remove(place);
             }
         }
     }
 
     /// Ends the consumer as one that says good-bye: what it holds is given back, and counts no attempt.
     pub fn leave(&mut self) {
+        if self.cut.is_some() {
+            return self.leave_what_was_sent();
+        }
         for group in self.groups.drain(..) {
             leave(&self.shards, group, self.id, Gone::Left, None);
         }
@@ -169,26 +257,47 @@ impl Consumer {
         self.next().now_or_never().flatten()
     }
 
-    /// Ends the consumer but not its leases: they last until they are settled or lapse. Returns the deliveries that were on their way,
-    /// which are leased like those that were taken.
-    pub async fn detach(mut self) -> Vec<Delivered> {
-        let mut gone = Vec::new();
-        for group in self.groups.drain(..) {
+    /// Ends the consumer at up to `groups` of its groups, but not its leases there: they last until they are settled or lapse. Returns which
+    /// groups that were, and the deliveries of any group that were on their way, which are leased like those that were taken.
+    pub async fn detach_from(&mut self, groups: usize) -> (Vec<GroupId>, Vec<Delivered>) {
+        let mut waiting = Vec::new();
+        let done: Vec<GroupId> = self.groups.drain(..groups.min(self.groups.len())).collect();
+        for group in &done {
             let (tx, rx) = oneshot::channel();
-            leave(&self.shards, group, self.id, Gone::Detached, Some(tx));
-            gone.push(rx);
+            leave(&self.shards, *group, self.id, Gone::Detached, Some(tx));
+            waiting.push(rx);
         }
-        join_all(gone).await;
+        join_all(waiting).await;
         let mut rest = Vec::new();
         while let Some(deliveries) = self.try_next() {
             rest.extend(deliveries);
         }
-        rest
+        (done, rest)
+    }
+
+    /// The same at all of its groups.
+    pub async fn detach(mut self) -> Vec<Delivered> {
+        self.detach_from(usize::MAX).await.1
+    }
+
+    /// Ends the consumer: deliveries that were sent to the client stay leased, until they are settled or lapse; the others are given back,
+    /// and count no attempt.
+    pub fn keep_sent(mut self) {
+        self.leave_what_was_sent();
+    }
+
+    fn leave_what_was_sent(&mut self) {
+        for group in self.groups.drain(..) {
+            self.shards.post_surely(group, Message::KeepSent(group, self.id));
+        }
     }
 }
 
 impl Drop for Consumer {
     fn drop(&mut self) {
+        if self.cut.is_some() {
+            return self.leave_what_was_sent();
+        }
         for group in self.groups.drain(..) {
             leave(&self.shards, group, self.id, Gone::Lost, None);
         }

@@ -15,12 +15,14 @@ use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::{AppliedRun, ProposeError};
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Delivered, Rejection};
+use crate::shard::arrival::Arrival;
 use crate::shard::batcher::Route;
 use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Gone, Now, Wake};
 use crate::shard::group::Group;
 use crate::shard::message::{Parcel, Subscription};
 use crate::shard::mint::MintError;
 use crate::shard::queue::{Bound, Done};
+use crate::shard::relay::Taken;
 use crate::shard::stake::EngineStake;
 use crate::storage::Pace;
 
@@ -224,9 +226,27 @@ impl Group {
         for task in tasks.iter().filter(|task| task.attempt == 1) {
             lateness.observe(now_ms.saturating_sub(task.key.due_ms) as f64 / 1e3);
         }
-        if let Some(subscription) = self.subscriptions.borrow().get(&consumer) {
-            // A stream that has just gone: its unsubscription is on the way and ends these leases.
-            let _ = subscription.deliveries.unbounded_send(Parcel::Tasks(tasks, Arc::clone(&subscription.taken)));
+        drop(lateness);
+        // A stream that has just gone: its unsubscription is on the way and ends these leases.
+        let subscription = self.subscriptions.borrow().get(&consumer).cloned();
+        if let Some(subscription) = subscription {
+            let taken = Arc::clone(&subscription.taken);
+            self.hand(&subscription, tasks, taken);
+        }
+    }
+
+    /// Hands deliveries to a consumer's stream. One for whose deliveries there is no memory is ended.
+    pub(super) fn hand(&self, to: &Subscription, tasks: Vec<Delivered>, taken: Arc<Taken>) {
+        match to.gate.charge(&tasks, &to.flow) {
+            Ok(share) => {
+                let arrival = Arrival::now(self.links.reach().clocks());
+                let _ = to.deliveries.unbounded_send(Parcel::Tasks(tasks, taken, arrival, share));
+            }
+            Err(full) => {
+                tracing::debug!(group = %self.id, %full, "a consumer is ended");
+                self.end_but_for_what_was_sent(to.consumer);
+                let _ = to.deliveries.unbounded_send(Parcel::Cut(full));
+            }
         }
     }
 

@@ -32,6 +32,7 @@ use crate::shard::settling::Outcomes;
 use crate::shard::stake::EngineStake;
 use crate::shard::steering::Steering;
 use crate::shard::upkeep::DueCount;
+use crate::shard::waiting::Reads;
 use crate::shard::worker::ShardOptions;
 use crate::storage::{Pace, Storage};
 
@@ -76,6 +77,8 @@ pub struct Group {
     pub(super) namespaces: NamespaceCount,
     /// Who reads pages of tasks.
     pub(super) lists: Lists,
+    /// Who waits for other reads.
+    pub(super) reads: Reads,
     /// Consumers: those of this peer, and while it leads those of others.
     pub(super) subscriptions: RefCell<HashMap<ConsumerId, Subscription>>,
     /// Consumers of this peer, at the leader.
@@ -147,6 +150,7 @@ impl Group {
             limits: options.delivery,
             namespaces: NamespaceCount::default(),
             lists: Lists::default(),
+            reads: Reads::default(),
             subscriptions: RefCell::default(),
             relays: Relays::default(),
             remotes: Remotes::default(),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
 
+use crate::account::Holder;
 use crate::command::{Before, Command, Created, Op, OpReply};
 use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
@@ -301,19 +302,20 @@ impl Shards {
     /// Starts to consume, with no credit yet. `lease_ms` 0: each namespace's setting. `queued_bytes_max` bounds what is delivered and
     /// not yet taken with [`Consumer::next`].
     pub fn consume(&self, namespaces: Vec<Namespace>, lease_ms: u32, queued_bytes_max: usize) -> Result<Consumer, Rejection> {
-        self.consume_on(namespaces, (lease_ms, queued_bytes_max), Vec::new())
+        self.consume_on(namespaces, (lease_ms, queued_bytes_max), (Vec::new(), None))
     }
 
-    /// The same for one that still holds deliveries: those that nobody else has got since are its own again, under their tokens.
+    /// The same for one that still holds deliveries: those that nobody else has got since are its own again, under their tokens. With the
+    /// memory that deliveries are charged to, until they are taken; `None`: to nobody's.
     pub fn consume_on(
         &self,
         namespaces: Vec<Namespace>,
         (lease_ms, queued_bytes_max): (u32, usize),
-        held: Vec<Held>,
+        held_and_memory: (Vec<Held>, Option<Holder>),
     ) -> Result<Consumer, Rejection> {
         let n = self.0.consumers.fetch_add(1, Ordering::Relaxed);
         let id = ConsumerId::new(self.0.me.load(Ordering::Relaxed), n);
-        Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max), held)
+        Consumer::start(self.clone(), id, namespaces, (lease_ms, queued_bytes_max), held_and_memory)
     }
 
     pub(super) fn overloaded(&self, e: &SendError<Message>) -> Rejection {

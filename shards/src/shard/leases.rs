@@ -41,6 +41,7 @@ impl Shards {
 impl Group {
     /// What is leased of these namespaces, wherever the group is led.
     pub(super) async fn leased(self: Rc<Self>, namespaces: Vec<Namespace>) -> Result<Leased, Rejection> {
+        let _waiting = self.reads.enter()?;
         let asked = || Body::ListLeases(wire::put_leased_of(&namespaces));
         match self.at_leader(asked, Repeat::Always, clock::monotonic() + ANSWER_MAX).await? {
             At::Here => self.leased_here(&namespaces).await,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_channel::{mpsc, oneshot};
 
+use crate::account::{Full, Share};
 use crate::command::{Command, Created, Reply};
 use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
 use crate::link::Body;
@@ -15,8 +16,10 @@ use crate::roster::{Registry, Roster};
 use crate::shard::api::{
     Answered, Consistency, Delivered, GroupInfo, Leased, ListQuery, NamespaceView, Rejection, Settle, Settled, TaskPage, TaskView,
 };
+use crate::shard::arrival::Arrival;
 use crate::shard::consumer::{Kick, Kicker};
 use crate::shard::delivery::{ConsumerId, Flow, Gone};
+use crate::shard::gate::Gate;
 use crate::shard::members::MoveError;
 use crate::shard::relay::Taken;
 
@@ -51,6 +54,8 @@ pub enum Message {
     Subscribe(GroupId, Box<Subscription>),
     /// A consumer goes; the sender is told when nothing more comes. Arrives surely.
     Unsubscribe(GroupId, ConsumerId, Gone, Option<oneshot::Sender<()>>),
+    /// A consumer goes and keeps what was sent to its client; the rest is given back. Arrives surely.
+    KeepSent(GroupId, ConsumerId),
     /// A consumer that was out of credit or room has some again. Arrives surely; there is one for each consumer and group at a time.
     Kick(Arc<Kick>),
     /// The peer is about to stop: consumers' streams end, so that nobody waits for tasks that will not come. Arrives surely.
@@ -91,8 +96,10 @@ pub type Held = (Namespace, TaskId, u64);
 
 /// What goes down to a consumer.
 pub enum Parcel {
-    /// Deliveries, and where to say that they were taken and sent.
-    Tasks(Vec<Delivered>, Arc<Taken>),
+    /// Deliveries, where to say that they were taken and sent, when they came, and the charge for them until they are taken.
+    Tasks(Vec<Delivered>, Arc<Taken>, Arrival, Option<Share>),
+    /// There is no memory for deliveries: the consumer's last word.
+    Cut(Full),
     /// For a consumer at another peer alone: a message to that peer, after the deliveries before it.
     Word(Body),
 }
@@ -114,6 +121,8 @@ pub struct Subscription {
     pub deliveries: mpsc::UnboundedSender<Parcel>,
     /// Tells all of its groups of credit that came back; `None`: it is at another peer.
     pub kicker: Option<Arc<Kicker>>,
+    /// What lets deliveries through to it.
+    pub gate: Arc<Gate>,
     /// What its stream has taken and sent of what this group's engine delivered.
     pub taken: Arc<Taken>,
     /// The names that it had at leaders before, and how many deliveries it received under each.

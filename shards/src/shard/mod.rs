@@ -2,6 +2,7 @@
 //! through which the rest of the peer reaches all of it.
 
 pub mod api;
+mod arrival;
 mod balance;
 mod batcher;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod flight_tests;
 mod forward;
 #[cfg(test)]
 mod forward_tests;
+mod gate;
 mod group;
 mod hand_over;
 pub mod handle;
@@ -77,6 +79,7 @@ mod upkeep;
 mod views;
 #[cfg(test)]
 mod views_tests;
+mod waiting;
 mod wire;
 mod worker;
 

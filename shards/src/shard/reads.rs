@@ -44,6 +44,7 @@ impl Group {
         (namespace, ids, bytes_max): (Namespace, Vec<TaskId>, usize),
         consistency: Consistency,
     ) -> Result<Vec<Option<TaskView>>, Rejection> {
+        let _waiting = self.reads.enter()?;
         let heard = match consistency {
             Consistency::Linearizable => self.catch_up(&ids).await?,
             Consistency::Stale => Heard::Leads,
@@ -60,6 +61,7 @@ impl Group {
 
     /// Returns when this replica has applied everything that was committed before the call.
     pub(super) async fn barrier(self: Rc<Self>) -> Result<(), Rejection> {
+        let _waiting = self.reads.enter()?;
         self.catch_up(&[]).await.map(|_| ())
     }
 
@@ -140,6 +142,7 @@ impl Group {
     }
 
     async fn namespace_views(self: &Rc<Self>, asked: Namespaces) -> Result<Vec<NamespaceView>, Rejection> {
+        let _waiting = self.reads.enter()?;
         let body = || Body::ListNamespaces(wire::put_namespaces(&asked));
         match self.at_leader(body, Repeat::Always, self.until()).await? {
             At::Here => match asked {
@@ -170,8 +173,9 @@ impl Group {
         Ok(rows.into_iter().map(|(name, row)| self.namespace_view(name, row)).collect())
     }
 
-    /// Removes every task of a namespace, step by step. What is created, or moved to an earlier time, while it goes on may stay.
+    /// Removes every task of a namespace, step by step, to the end, whether its answer is waited for or not. What is created, or moved to an earlier time, while it goes on may stay.
     pub(super) async fn purge(self: Rc<Self>, namespace: Namespace) -> Result<u64, Rejection> {
+        let _waiting = self.reads.enter()?;
         let (mut total, mut from, mut passes) = (0, PurgeCursor::START, 0);
         loop {
             let (tx, rx) = oneshot::channel();

@@ -17,7 +17,6 @@ use crate::shard::batcher::{Route, TICK};
 use crate::shard::delivery::{ConsumerId, Gone};
 use crate::shard::group::Group;
 use crate::shard::holdings::Holdings;
-use crate::shard::message::Parcel;
 use crate::shard::relay::{Grant, Relay};
 use crate::shard::wire;
 
@@ -237,6 +236,31 @@ impl Group {
         }
     }
 
+    /// A consumer goes: what was sent to its client stays leased, what was not is given back.
+    pub(super) fn keep_sent(self: &Rc<Self>, consumer: ConsumerId) {
+        self.end_but_for_what_was_sent(consumer);
+        self.drive();
+    }
+
+    /// The same; what the engine makes of it is done in its turn.
+    pub(super) fn end_but_for_what_was_sent(&self, consumer: ConsumerId) {
+        let relay = self.relays.accounts.borrow_mut().remove(&consumer);
+        if let Some((Some(seat), _)) = relay.map(|mut relay| relay.rise()) {
+            let (id, leader, sent) = (seat.id, seat.leader, seat.sent());
+            self.relays.seats.borrow_mut().remove(&id);
+            // One that does not hear it hears that nobody takes its deliveries.
+            let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, Gone::Detached, sent, Some(sent))));
+        }
+        self.relays.holdings.borrow_mut().forget(consumer);
+        let subscription = self.subscriptions.borrow_mut().remove(&consumer);
+        if let (Some(subscription), Some(engine)) = (subscription, self.engine.borrow_mut().as_mut()) {
+            // In one go with its end: nothing may be delivered to it in between.
+            engine.not_received(consumer, subscription.taken.sent.count());
+            engine.unsubscribe(consumer, Gone::Detached);
+        }
+        self.tick.call();
+    }
+
     /// The leader says something about a consumer.
     pub(super) fn told_by_leader(self: &Rc<Self>, leader: PeerNumber, body: Body) {
         match body {
@@ -285,9 +309,10 @@ impl Group {
         };
         let held = tasks.iter().map(|task| (task.namespace.clone(), task.id, task.token));
         self.relays.holdings.borrow_mut().add(consumer, held, clock::monotonic_us() / 1_000);
-        if let Some(subscription) = self.subscriptions.borrow().get(&consumer) {
-            // A stream that has just gone: its unsubscription is on the way and ends these leases.
-            let _ = subscription.deliveries.unbounded_send(Parcel::Tasks(tasks, taken));
+        // A stream that has just gone: its unsubscription is on the way and ends these leases.
+        let subscription = self.subscriptions.borrow().get(&consumer).cloned();
+        if let Some(subscription) = subscription {
+            self.hand(&subscription, tasks, taken);
         }
     }
 

@@ -59,8 +59,19 @@ impl Group {
         self.remotes.0.borrow_mut().insert(consumer, remote);
         executor::spawn(Rc::clone(self).send_down((from, consumer), parcels, answer));
         let (on_demand, lease_ms, seats) = (message.on_demand, message.lease_ms, wire::seats(&message.seats));
-        let subscription =
-            Subscription { consumer, namespaces, lease_ms, flow, on_demand, deliveries: down, kicker: None, taken, seats, held };
+        let subscription = Subscription {
+            consumer,
+            namespaces,
+            lease_ms,
+            flow,
+            on_demand,
+            deliveries: down,
+            kicker: None,
+            taken,
+            seats,
+            held,
+            gate: Arc::default(),
+        };
         self.subscribe(subscription);
     }
 
@@ -72,11 +83,16 @@ impl Group {
         answer: oneshot::Sender<Body>,
     ) {
         while let Some(parcel) = parcels.next().await {
-            let body = match parcel {
-                Parcel::Tasks(tasks, _) => Body::Deliver(wire::put_deliveries(consumer, tasks)),
-                Parcel::Word(body) => body,
-            };
             self.links.room(to).await;
+            let body = match parcel {
+                Parcel::Tasks(mut tasks, _, arrival, _) => {
+                    arrival.tell_again(&mut tasks, self.links.reach().clocks());
+                    Body::Deliver(wire::put_deliveries(consumer, tasks))
+                }
+                Parcel::Word(body) => body,
+                // Of one whose deliveries are charged elsewhere there is none.
+                Parcel::Cut(_) => continue,
+            };
             if let Err(error) = self.links.tell(to, self.id, body) {
                 tracing::info!(group = %self.id, peer = to, %error, "a consumer of another peer is lost");
                 self.end_remote(consumer, Gone::Lost);

@@ -243,6 +243,43 @@ fn one_stream_consumes_from_groups_with_different_leaders() {
     });
 }
 
+/// An answer that has no room for all that was delivered must not cost the rest its leases: what was sent stays with the one who got it, the
+/// rest comes to the next one, and nobody is blamed.
+#[test]
+fn what_was_not_sent_is_given_back_by_near_and_far_leaders() {
+    let dir = dir();
+    run(async {
+        let (peers, names) = two_groups(dir.path()).await;
+        for (at, peer) in peers.iter().enumerate() {
+            for name in &names {
+                make(peer, name, 10).await;
+            }
+            let mut consumer = peer.shards.consume(names.to_vec(), 0, BYTES).expect("consumes");
+            consumer.add_credit(20);
+            let taken = take(&mut consumer, 20).await;
+            let (first, second): (Vec<_>, Vec<_>) = taken.into_iter().partition(|task| task.namespace == names[0]);
+            let kept: Vec<_> = second[..3].iter().chain(&first[..5]).cloned().collect();
+            kept.iter().for_each(|task| consumer.sent_of(task.id.group));
+            consumer.keep_sent();
+            let other = &peers[(at + 1) % 3];
+            let mut consumer = other.shards.consume(names.to_vec(), 0, BYTES).expect("consumes");
+            consumer.add_credit(20);
+            let mut again = take(&mut consumer, 12).await;
+            again.extend(next(&mut consumer).await);
+            let ids = |tasks: &[Delivered]| tasks.iter().map(|task| task.id).collect::<BTreeSet<_>>();
+            assert_eq!(ids(&again), ids(&[&first[5..], &second[3..]].concat()), "what was not sent, and nothing else");
+            assert!(again.iter().all(|task| task.attempt == 1), "it counts no attempt");
+            for task in kept.iter().chain(&again) {
+                let acked = ack(peer, &task.namespace, std::slice::from_ref(task)).await;
+                assert!(acked[0].is_ok(), "{acked:?}");
+            }
+        }
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
 /// Story: consumers at two followers take and acknowledge while the leader is cut off. Their streams go on at the next leader; every task is
 /// acknowledged in the end, and their credit is what it was.
 #[test]

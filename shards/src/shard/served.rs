@@ -42,6 +42,14 @@ impl Group {
             Body::Submit(message) => self.take_commands(&message, answer),
             Body::Reserve(message) => self.take_reserve(&message, answer),
             body => executor::spawn(async move {
+                let is_read = matches!(body, Body::ReadIndex(_) | Body::ListLeases(_) | Body::ListNamespaces(_));
+                let waiting = match is_read.then(|| group.reads.enter()).transpose() {
+                    Ok(waiting) => waiting,
+                    Err(full) => {
+                        let _ = answer.send(Body::Failure(wire::put_failure(&full)));
+                        return;
+                    }
+                };
                 let body = match body {
                     Body::ReadIndex(message) => group.tell_index(&message).await,
                     Body::ListLeases(message) => group.tell_leases(&message).await,
@@ -50,6 +58,7 @@ impl Group {
                     Body::Settle(message) => group.take_settles(message).await,
                     _ => Err(unreadable(WireError("no request to a leader"))),
                 };
+                drop(waiting);
                 let _ = answer.send(body.unwrap_or_else(Body::Failure));
             }),
         }

@@ -170,7 +170,7 @@ impl Shard {
                 self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.leased(namespaces)));
             }
             Message::Purge(id, namespace, answer) => {
-                self.with_group(id, answer, |group, answer| reply_if_wanted(answer, group.purge(namespace)));
+                self.with_group(id, answer, |group, answer| reply(answer, group.purge(namespace)));
             }
             Message::Register(id, key, answer) => self.with_group(id, answer, |group, answer| {
                 reply(answer, async move { group.read(move |partition| partition.registered(&key)).await });
@@ -201,6 +201,10 @@ impl Shard {
             Message::Unsubscribe(id, consumer, leases, gone) => match self.group(id) {
                 Some(group) => group.unsubscribe(consumer, leases, gone),
                 None => self.early.remove(id, consumer, gone),
+            },
+            Message::KeepSent(id, consumer) => match self.group(id) {
+                Some(group) => group.keep_sent(consumer),
+                None => self.early.remove(id, consumer, None),
             },
             Message::Kick(kick) => {
                 let consumer = kick.arrived();

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::time::sleep;
+use z4_shards::account::{Account, CLIENT_PARTS, Holder, Share};
 use z4_shards::metrics::SqlMetrics;
 use z4_shards::runtime::clock;
 
@@ -17,6 +19,10 @@ use crate::sql::error::SqlError;
 
 /// A statement that took longer is counted as slow: MySQL's default of `long_query_time`.
 const SLOW: Duration = Duration::from_secs(10);
+/// What an open connection costs before it says anything: its buffers and its two tasks. Bytes.
+const CONNECTION_BYTES: usize = 32 << 10;
+/// A packet for which there is no memory waits, with a look each time that this has passed.
+const LOOK: Duration = Duration::from_millis(20);
 /// So much of a statement is kept for SHOW PROCESSLIST.
 const STATEMENT_BYTES_MAX: usize = 16 << 10;
 
@@ -59,6 +65,7 @@ pub struct Connections {
     entries: Mutex<Entries>,
     pub(super) counters: Counters,
     pub(super) metrics: SqlMetrics,
+    account: Option<Account>,
     started: Instant,
 }
 
@@ -76,6 +83,8 @@ pub(super) struct Entry {
     pub(super) peer: SocketAddr,
     activity: Mutex<Activity>,
     interrupt: watch::Sender<Interrupt>,
+    /// Who is charged for what it sends, and the charge for being there; `None`: nobody counts.
+    memory: Option<(Holder, Share)>,
 }
 
 #[derive(Debug)]
@@ -100,13 +109,24 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Connections {
-    /// No connection yet.
+    /// No connection yet, and no account of memory.
     pub fn new(metrics: SqlMetrics) -> Arc<Connections> {
-        Arc::new(Connections { entries: Mutex::default(), counters: Counters::default(), metrics, started: clock::monotonic() })
+        Self::charged_to(None, metrics)
     }
 
-    /// Adds a connection; `None`: there are `max` already, or the server stops.
+    /// No connection yet. What they hold is charged to the account.
+    pub fn charged_to(account: Option<Account>, metrics: SqlMetrics) -> Arc<Connections> {
+        let (entries, counters, started) = (Mutex::default(), Counters::default(), clock::monotonic());
+        Arc::new(Connections { entries, counters, metrics, account, started })
+    }
+
+    /// Adds a connection; `None`: there are `max` already, there is no memory for one more, or the server stops.
     pub(super) fn enter(self: &Arc<Self>, peer: SocketAddr, max: usize) -> Option<Presence> {
+        let memory = self.account.as_ref().map(|account| {
+            let holder = account.holder(CLIENT_PARTS);
+            holder.take(CONNECTION_BYTES).map(|charge| (holder, charge))
+        });
+        let memory = memory.transpose().ok()?;
         let mut entries = locked(&self.entries);
         if entries.by_id.len() >= max || entries.stopping {
             return None;
@@ -124,7 +144,7 @@ impl Connections {
             statement: None,
             running: false,
         };
-        let entry = Arc::new(Entry { id, peer, activity: Mutex::new(activity), interrupt: watch::Sender::default() });
+        let entry = Arc::new(Entry { id, peer, activity: Mutex::new(activity), interrupt: watch::Sender::default(), memory });
         entries.by_id.insert(id, entry.clone());
         self.counters.accepted.fetch_add(1, Relaxed);
         self.metrics.connections.inc();
@@ -225,6 +245,17 @@ impl Entry {
     /// Asks it to stop; what asks for more stays.
     pub(super) fn interrupt(&self, why: Interrupt) {
         self.interrupt.send_if_modified(|now| why > *now && std::mem::replace(now, why) != why);
+    }
+
+    /// Memory for a packet, before it is read, as soon as there is some; `None`: nobody counts.
+    pub(super) async fn take(&self, bytes: usize) -> Option<Share> {
+        let (holder, _) = self.memory.as_ref()?;
+        loop {
+            if let Ok(share) = holder.take(bytes) {
+                return Some(share);
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// Hears of interrupts.

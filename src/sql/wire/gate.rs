@@ -17,6 +17,7 @@ use super::connections::Interrupt;
 use super::handshake::Response;
 use super::inlet::Inbound;
 use super::line::Line;
+use super::service::PacketShare;
 use crate::sql::error::SqlError;
 
 /// `COM_QUERY` of two letters, whatever the client sent.
@@ -82,15 +83,15 @@ impl Gate {
 
     fn take(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Payload(payload, sequence, share) => {
+            Inbound::Payload(payload, sequence, shares) => {
                 self.line.outgoing().answers(sequence);
                 match self.stage {
                     Stage::Response => self.response(&payload),
                     Stage::Switched => self.give(sequence, &payload),
-                    _ => self.command(Command::parse(payload), share),
+                    _ => self.command(Command::parse(payload), shares),
                 }
             }
-            Inbound::Broken(error) if self.stage == Stage::Commands => self.command(Command::Broken(error), None),
+            Inbound::Broken(error) if self.stage == Stage::Commands => self.command(Command::Broken(error), Vec::new()),
             Inbound::Broken(error) => self.refuse(&error),
         }
     }
@@ -110,14 +111,14 @@ impl Gate {
         self.give(1, &rewritten);
     }
 
-    fn command(&mut self, command: Command, share: Option<tokio::sync::OwnedSemaphorePermit>) {
+    fn command(&mut self, command: Command, shares: Vec<PacketShare>) {
         self.waits = false;
         if command == Command::Quit {
             self.stage = Stage::Over;
             return;
         }
         self.line.service.connections.counters.commands.fetch_add(1, Relaxed);
-        self.line.put(command, share);
+        self.line.put(command, shares);
         self.ready.extend_from_slice(QUERY);
     }
 

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::connections::Interrupt;
 use super::line::Line;
 use super::outgoing::PART_BYTES;
+use super::service::PacketShare;
 use crate::sql::error::SqlError;
 
 /// A packet's payload before the login is done.
@@ -27,8 +28,8 @@ const DROPPED_BYTES_MAX: u64 = 64 << 20;
 
 /// What came.
 pub(super) enum Inbound {
-    /// A payload, the sequence number of its last packet, and its share of the server's memory.
-    Payload(Vec<u8>, u8, Option<OwnedSemaphorePermit>),
+    /// A payload, the sequence number of its last packet, and the memory that its packets were given.
+    Payload(Vec<u8>, u8, Vec<PacketShare>),
     /// Something that ends the connection.
     Broken(SqlError),
 }
@@ -109,22 +110,20 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
         let max = if logged_in { self.line.service.options.packet_bytes_max } else { LOGIN_BYTES_MAX };
         let (mut length, mut sequence) = (first, sequence);
         let mut payload = Vec::new();
-        let mut share: Option<OwnedSemaphorePermit> = None;
+        let mut shares = Vec::new();
         loop {
             if payload.len() + length > max {
                 let text = format!("Got a packet bigger than 'max_allowed_packet' bytes ({max})");
                 return Err(Stop::Broken(SqlError::new(1153, "08S01", text)));
             }
             if payload.len() + length > SMALL_BYTES {
-                let more = self.line.service.packets.take(length).await.ok_or(Stop::Gone)?;
-                match &mut share {
-                    Some(share) => share.merge(more),
-                    None => share = Some(more),
-                }
+                let charge = self.line.entry.take(length).await;
+                let permit = self.line.service.packets.take(length).await.ok_or(Stop::Gone)?;
+                shares.push(PacketShare { _permit: permit, _charge: charge });
             }
             self.append(&mut payload, length).await?;
             if length < PART_BYTES {
-                return Ok(Inbound::Payload(payload, sequence, share));
+                return Ok(Inbound::Payload(payload, sequence, shares));
             }
             let (next, number) = self.header().await?;
             if number != sequence.wrapping_add(1) {

@@ -8,13 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::command::Command;
 use super::connections::Entry;
 use super::handshake::Response;
 use super::outgoing::Outgoing;
-use super::service::Service;
+use super::service::{PacketShare, Service};
 use crate::sql::error::SqlError;
 
 /// One connection.
@@ -34,7 +32,7 @@ pub(super) struct Line {
 struct State {
     response: Response,
     plugin: &'static str,
-    command: Option<(Command, Option<OwnedSemaphorePermit>)>,
+    command: Option<(Command, Vec<PacketShare>)>,
 }
 
 impl Line {
@@ -94,13 +92,13 @@ impl Line {
         self.idle_ms.store(seconds.saturating_mul(1_000), Relaxed);
     }
 
-    /// The next command, and the share of the server's memory that it holds.
-    pub(super) fn put(&self, command: Command, share: Option<OwnedSemaphorePermit>) {
-        self.state().command = Some((command, share));
+    /// The next command, and the memory that it holds.
+    pub(super) fn put(&self, command: Command, shares: Vec<PacketShare>) {
+        self.state().command = Some((command, shares));
     }
 
     /// Takes it.
-    pub(super) fn take(&self) -> Option<(Command, Option<OwnedSemaphorePermit>)> {
+    pub(super) fn take(&self) -> Option<(Command, Vec<PacketShare>)> {
         self.state().command.take()
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use z4_shards::account::Share;
+
 use super::connections::Connections;
 use super::options::Options;
 use super::users::Users;
@@ -55,6 +57,12 @@ impl Service {
         let budget = || Budget::new(options.packets_bytes_max.max(2 * options.packet_bytes_max));
         Arc::new(Service { backend, users, connections, options, packets: budget(), kept: budget() })
     }
+}
+
+/// A packet's share of what large packets may take together, and of the peer's memory.
+pub(super) struct PacketShare {
+    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _charge: Option<Share>,
 }
 
 /// Bytes that all connections may hold together, in pieces of a KiB.

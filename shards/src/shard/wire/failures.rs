@@ -11,6 +11,7 @@ use crate::shard::lists::LISTS;
 use crate::shard::namespaces::NAMESPACES;
 use crate::shard::queue::{ENTRY_BYTES, ENTRY_OPS, QUEUED_BYTES, QUEUED_COMMANDS};
 use crate::shard::room;
+use crate::shard::waiting::READS;
 
 /// What a malformed command can be, as the machine says it. Another text was written by a newer peer.
 const MALFORMED: [&str; 10] = [
@@ -27,12 +28,13 @@ const MALFORMED: [&str; 10] = [
 ];
 
 /// Bounds of the other peer, by the names of their options.
-const BOUNDS: [&str; 9] = [
+const BOUNDS: [&str; 10] = [
     QUEUED_COMMANDS[0],
     QUEUED_COMMANDS[1],
     QUEUED_BYTES[0],
     QUEUED_BYTES[1],
     LISTS,
+    READS,
     NAMESPACES,
     room::HELD,
     "a shard's mailbox (mailbox_messages_max)",

@@ -1,0 +1,183 @@
+//! Answers leave in the order of the requests whatever the order of the commits; nothing is sent twice or forgotten.
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::{FutureExt, StreamExt};
+use z4_shards::command::Created;
+
+use super::*;
+use crate::grpc::Limits;
+use crate::grpc::fakes::{context, id};
+
+type Answer = oneshot::Sender<Result<Outcome, Rejection>>;
+type Answers = Pin<Box<dyn Stream<Item = Result<TaskStreamResponse, Status>>>>;
+
+/// A stream whose commits the test plays.
+struct Stage {
+    requests: mpsc::UnboundedSender<Result<CreateTaskRequest, Status>>,
+    sent: Rc<RefCell<Vec<Option<Answer>>>>,
+    answers: Answers,
+    earlier: Earlier,
+}
+
+/// Runs of which the earlier tasks were asked for: how many creates, and whether with payloads.
+#[derive(Clone, Default)]
+struct Earlier(Rc<RefCell<Vec<(usize, bool)>>>);
+
+impl LookBack for Earlier {
+    fn look_back(&self, _: Namespace, run: Run, content: bool) -> Pin<Box<dyn Future<Output = Result<Run, Rejection>>>> {
+        self.0.borrow_mut().push((run.len(), content));
+        let mut later = true;
+        // The second time that it is asked.
+        let ready = move |cx: &mut Poller<'_>| match std::mem::replace(&mut later, false) {
+            true => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            false => Poll::Ready(()),
+        };
+        Box::pin(async move {
+            std::future::poll_fn(ready).await;
+            Ok(run)
+        })
+    }
+}
+
+impl Stage {
+    fn new(limits: Limits) -> Self {
+        let (requests, received) = mpsc::unbounded();
+        let sent = Rc::<RefCell<Vec<Option<Answer>>>>::default();
+        let log = sent.clone();
+        let send = move |_| {
+            let (answer, answered) = oneshot::channel();
+            log.borrow_mut().push(Some(answer));
+            async move { answered.await.unwrap_or(Err(Rejection::Stopping)) }
+        };
+        let (ways, earlier) = ((Box::new(send), Crowd::default()), Earlier::default());
+        let answers = CreateStream::new(context(limits), "test", (received, LeftOut::default()), ways, earlier.clone());
+        Self { requests, sent, answers: Box::pin(answers), earlier }
+    }
+
+    fn ask(&self, payload: usize) {
+        let payload = vec![0; payload].into();
+        let request = CreateTaskRequest { namespace: "a".into(), payload, ..Default::default() };
+        self.requests.unbounded_send(Ok(request)).expect("the stream is open");
+    }
+
+    fn ask_with_echo(&self) {
+        let request = CreateTaskRequest { namespace: "a".into(), echo: true, ..Default::default() };
+        self.requests.unbounded_send(Ok(request)).expect("the stream is open");
+    }
+
+    /// Commits the `n`th command that was sent.
+    fn commit(&self, n: usize) {
+        self.commit_as(n, false);
+    }
+
+    fn commit_as(&self, n: usize, duplicate: bool) {
+        let created = Created { id: id(n as u64), created_ms: 9, duplicate };
+        let answer = self.sent.borrow_mut()[n].take().expect("committed once");
+        assert!(answer.send(Ok(Outcome { created, earlier: None, forwarded_to: String::new() })).is_ok());
+    }
+
+    /// Asks once for the next answer: its task's sequence, or its status.
+    fn poll(&mut self) -> Option<Result<String, u32>> {
+        let answer = self.answers.next().now_or_never()?.expect("not over").expect("no error");
+        Some(if answer.status == 0 { Ok(answer.task.expect("a task").id) } else { Err(answer.status) })
+    }
+}
+
+#[test]
+fn answers_keep_the_order_of_the_requests() {
+    let mut stage = Stage::new(Limits { payload_bytes_max: 1, ..Limits::default() });
+    for payload in [0, 1, 2, 1] {
+        stage.ask(payload);
+    }
+    assert_eq!(stage.poll(), None);
+    assert_eq!(stage.sent.borrow().len(), 3, "the bad one is not sent");
+    stage.commit(2);
+    stage.commit(1);
+    assert_eq!(stage.poll(), None, "the oldest is not committed");
+    stage.commit(0);
+    assert_eq!(stage.poll(), Some(Ok(id(0).to_string())));
+    assert_eq!(stage.poll(), Some(Ok(id(1).to_string())));
+    assert_eq!(stage.poll(), Some(Err(3)), "in its place");
+    assert_eq!(stage.poll(), Some(Ok(id(2).to_string())));
+    stage.requests.close_channel();
+    assert!(matches!(stage.answers.next().now_or_never(), Some(None)));
+}
+
+#[test]
+fn what_is_in_flight_is_bounded_by_count_and_by_bytes() {
+    let bounds = [(2, usize::MAX), (usize::MAX, 150)];
+    for (in_flight_max, in_flight_bytes_max) in bounds {
+        let mut stage = Stage::new(Limits { in_flight_max, in_flight_bytes_max, ..Limits::default() });
+        (0..5).for_each(|_| stage.ask(100));
+        assert_eq!(stage.poll(), None);
+        for n in 0..5 {
+            assert_eq!(stage.sent.borrow().len(), (n + 2).min(5), "the rest is not even read");
+            stage.commit(n);
+            assert_eq!(stage.poll(), Some(Ok(id(n as u64).to_string())));
+            assert_eq!(stage.poll(), None);
+        }
+    }
+}
+
+#[test]
+fn a_broken_request_stream_ends_after_its_answers() {
+    let mut stage = Stage::new(Limits::default());
+    stage.ask(0);
+    stage.requests.unbounded_send(Err(Status::out_of_range("too long"))).expect("open");
+    assert_eq!(stage.poll(), None);
+    stage.commit(0);
+    assert_eq!(stage.poll(), Some(Ok(id(0).to_string())));
+    let end = stage.answers.next().now_or_never().expect("ready").expect("an error");
+    assert_eq!(end.expect_err("an error").message(), "too long");
+    assert!(matches!(stage.answers.next().now_or_never(), Some(None)));
+}
+
+#[test]
+fn many_ready_answers_do_not_starve_the_requests() {
+    let mut stage = Stage::new(Limits::default());
+    (0..500).for_each(|_| stage.ask(0));
+    assert_eq!(stage.poll(), None);
+    (0..500).for_each(|n| stage.commit(n));
+    (0..10).for_each(|_| stage.ask(0));
+    for _ in 0..2 * ANSWERS_PER_LOOK {
+        stage.poll().expect("ready").expect("committed");
+    }
+    assert_eq!(stage.sent.borrow().len(), 510);
+}
+
+/// A client that sends everything again got its answers one look at the leader's quorum after the other.
+#[test]
+fn a_run_of_creates_that_are_said_again_is_looked_up_together() {
+    let mut stage = Stage::new(Limits::default());
+    (0..300).for_each(|_| stage.ask(0));
+    stage.ask_with_echo();
+    stage.ask_with_echo();
+    (0..5).for_each(|_| stage.ask(0));
+    assert_eq!(stage.poll(), None);
+    // One in the middle is new, and the last one is not there yet.
+    (0..306).for_each(|n| stage.commit_as(n, n != 100));
+    let mut answered = 0;
+    let mut answer = |stage: &mut Stage, more: u64| {
+        let until = answered + more;
+        for _ in 0..10_000 {
+            match stage.poll() {
+                Some(got) => {
+                    assert_eq!(got, Ok(id(answered).to_string()), "in the order of the requests");
+                    answered += 1;
+                }
+                None if answered == until => return,
+                None => {}
+            }
+        }
+        panic!("{answered} answers");
+    };
+    answer(&mut stage, 306);
+    stage.commit(306);
+    answer(&mut stage, 1);
+    assert_eq!(*stage.earlier.0.borrow(), [(256, false), (43, false), (1, true), (1, true), (4, false)]);
+}
