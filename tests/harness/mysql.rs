@@ -35,6 +35,11 @@ impl Sql {
         sql.packet().await.map(|_| sql)
     }
 
+    /// The connection, for what no client would say.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Asks, and reads all rows.
     pub async fn ask(&mut self, query: &str) -> Result<Rows, SqlError> {
         within("the answer to a query", self.asked(query)).await

@@ -32,6 +32,8 @@ pub struct Peer {
     child: Option<Child>,
     ports: Option<Ports>,
     starts: u32,
+    /// The most files that the process may have open; `None`: as many as this one.
+    descriptors_max: Option<u32>,
 }
 
 impl Peer {
@@ -48,9 +50,18 @@ impl Peer {
 
     /// The same, with its directories below this one.
     pub async fn start_below(parent: &Path, options: &[(&str, &str)]) -> Peer {
+        Self::start_as(parent, None, options).await
+    }
+
+    /// A peer whose process may have so many files open, sockets included.
+    pub async fn start_with_descriptors(max: u32, options: &[(&str, &str)]) -> Peer {
+        Self::start_as(env!("CARGO_TARGET_TMPDIR").as_ref(), Some(max), options).await
+    }
+
+    async fn start_as(parent: &Path, descriptors_max: Option<u32>, options: &[(&str, &str)]) -> Peer {
         let dir = tempfile::Builder::new().prefix("peer-").tempdir_in(parent).expect("a temporary directory");
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut peer = Peer { dir, options, child: None, ports: None, starts: 0 };
+        let mut peer = Peer { dir, options, child: None, ports: None, starts: 0, descriptors_max };
         peer.restart().await;
         peer
     }
@@ -163,7 +174,7 @@ impl Peer {
     pub fn copy(&self) -> Peer {
         let is_own = |(name, _): &&(String, String)| !matches!(&**name, "Z4_SERVICE_PORT" | "Z4_METRICS_PORT");
         let options = self.options.iter().filter(is_own).cloned().collect();
-        Peer { dir: self.back_up(), options, child: None, ports: None, starts: 0 }
+        Peer { dir: self.back_up(), options, child: None, ports: None, starts: 0, descriptors_max: self.descriptors_max }
     }
 
     /// Sets an option for the next start.
@@ -237,7 +248,14 @@ impl Peer {
 
     fn command(&self, log: &Path) -> Command {
         let log = File::create(log).expect("a log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_z4"));
+        let mut command = match self.descriptors_max {
+            None => Command::new(env!("CARGO_BIN_EXE_z4")),
+            Some(max) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("ulimit -n {max}; exec \"$0\""), env!("CARGO_BIN_EXE_z4")]);
+                command
+            }
+        };
         // What the developer's shell sets is not what the test means.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("Z4_")) {
             command.env_remove(name);
