@@ -31,6 +31,9 @@ const SEND_BYTES_MAX: usize = 256 << 10;
 /// Larger frames mean fewer of them: tonic's clients send up to 32 KiB at once.
 const FRAME_BYTES_MAX: u32 = 64 << 10;
 
+/// Calls that one turn of a connection starts. A request has few bytes and starts a handler; the bytes of a turn could be a thousand.
+const CALLS_PER_TURN: usize = 32;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
@@ -166,7 +169,8 @@ impl Drop for Open {
 pub(super) async fn serve(stream: net::Stream, services: Services, shared: Rc<Shared>, holder: Holder) {
     let (stream, pace) = Paced::new(stream);
     let state = State::Greeting(builder(services.limits()).handshake(stream));
-    let serving = Serving { state, pace, pause: None, services, shared, holder, told: false, leaving: false, calm: false };
+    let serving =
+        Serving { state, pace, pause: None, services, shared, holder, calls_left: 0, told: false, leaving: false, calm: false };
     if let Err(error) = serving.await {
         tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
     }
@@ -202,6 +206,8 @@ struct Serving {
     services: Services,
     shared: Rc<Shared>,
     holder: Holder,
+    /// Calls that this turn may still start.
+    calls_left: usize,
     /// It is to be told, or was told, to go.
     leaving: bool,
     told: bool,
@@ -219,6 +225,7 @@ impl Serving {
             self.pause = None;
         }
         self.pace.begin_turn();
+        self.calls_left = CALLS_PER_TURN;
     }
 
     /// Until there is nothing more to do.
@@ -247,7 +254,12 @@ impl Serving {
                         tracing::debug!("a connection is told to go: it floods with control frames");
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
+                    if self.calls_left == 0 {
+                        self.pace.use_up();
+                        return connection.poll_closed(cx);
+                    }
                     let Some(accepted) = ready!(connection.poll_accept(cx)) else { return Poll::Ready(Ok(())) };
+                    self.calls_left -= 1;
                     let (request, respond) = accepted?;
                     let open = Open::new(&self.shared);
                     if let Some(call) = Call::new(request, respond, &self.services, &self.holder, open) {

@@ -65,6 +65,11 @@ impl Pace {
         self.used_up.set(false);
     }
 
+    /// The turn is over, whatever is left to be read.
+    pub(super) fn use_up(&self) {
+        self.used_up.set(true);
+    }
+
     /// Something is left to be read in another turn; nobody wakes for it.
     pub(super) fn is_used_up(&self) -> bool {
         self.used_up.get()
