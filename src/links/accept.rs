@@ -75,7 +75,9 @@ impl State {
         let knows = Knows { identity, peer_id, disk, roster: &roster, named: &named };
         let answer = hello::answer(&hello, &knows);
         let met = match answer {
-            Answer::Accept | Answer::Tell => self.meet_caller(&hello, identity, &roster),
+            Answer::Accept | Answer::Tell => {
+                self.check_own(&hello, identity).and_then(|()| self.meet_caller(&hello, identity, &roster))
+            }
             _ => Ok(None),
         };
         let (verdict, reason) = match (answer, &met) {

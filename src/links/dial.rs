@@ -127,6 +127,7 @@ impl State {
             from_id: me.peer_id.clone(),
             from_incarnation: self.links.disk.to_string(),
             from_disk: Some(self.own_disk()),
+            to_disk: self.seen_of(member, disk),
             shard: shard as u32,
             to: member.number,
             to_id: member.id.clone(),

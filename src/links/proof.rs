@@ -114,11 +114,33 @@ fn state(told: &peer::DiskState) -> DiskState {
     DiskState { life, key: told.key, log_ends: told.log_ends.clone() }
 }
 
+fn put_state(state: DiskState) -> peer::DiskState {
+    let DiskState { life: Life { start, process }, key, log_ends } = state;
+    peer::DiskState { start, process, log_ends, key }
+}
+
 impl State {
     /// What this peer says of its own disk.
     pub(super) fn own_disk(&self) -> peer::DiskState {
-        let DiskState { life: Life { start, process }, key, log_ends } = self.links.shards.reach().disks().own();
-        peer::DiskState { start, process, log_ends, key }
+        put_state(self.links.shards.reach().disks().own())
+    }
+
+    /// What this peer has seen of the disk of a peer that it calls.
+    pub(super) fn seen_of(&self, member: &Member, disk: Option<Incarnation>) -> Option<peer::DiskState> {
+        self.links.shards.reach().disks().seen_of(member.number, disk?).map(put_state)
+    }
+
+    /// The caller may have seen more of this peer's disk than there is: then this peer ends. Who does not know the disk's key is not heard.
+    pub(super) fn check_own(&self, hello: &Hello, me: Option<&Identity>) -> Result<(), (Verdict, String)> {
+        let (Some(seen), Some(me)) = (&hello.to_disk, me) else { return Ok(()) };
+        match self.links.shards.reach().disks().check_own(state(seen)) {
+            Ok(()) | Err(Outdated::Stranger) => Ok(()),
+            Err(outdated) => {
+                let (_, reason) = refusal(&me.peer_id, me.peer_number, &outdated);
+                (self.links.fail)(format!("peer {} says: {reason}", hello.from_id));
+                Err((Verdict::Later, "this peer's disk is outdated, and it ends".to_owned()))
+            }
+        }
     }
 
     /// Whether the caller's disk may go on; what is known of it, if the registry has it.

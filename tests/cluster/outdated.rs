@@ -5,6 +5,7 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::members::add_as;
+use crate::harness::network::{Passage, Way};
 use crate::harness::wait::until;
 use crate::harness::{create, due_at, now_ms};
 
@@ -92,6 +93,28 @@ async fn an_outdated_disk_ends_when_somebody_returns_who_knows() {
     let log = cluster.member("peer-3").peer.log();
     assert!(log.contains("peer-2 says") && log.contains("is outdated"), "{log}");
     cluster.member("peer-3").peer.ended();
+}
+
+/// Nothing of it arrives at those whom it could ask, and what they say arrives: they tell it with their calls.
+#[tokio::test]
+async fn an_outdated_disk_hears_it_from_those_who_call() {
+    let mut cluster = Cluster::of_three(&[]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    assert_eq!(cluster.member("peer-3").peer.terminate().await.code(), Some(0));
+    let backup = cluster.member("peer-3").peer.back_up();
+    cluster.restart("peer-3").await;
+    until("a task is taken", async || cluster.client("peer-3").create(create(&namespace, "x")).await.ok()).await;
+    cluster.until_equal().await;
+    cluster.member("peer-3").peer.kill().await;
+    cluster.member("peer-3").peer.put_back(&backup);
+    for other in ["peer-1", "peer-2"] {
+        cluster.network.set("peer-3", other, Way::with(Passage::Held));
+    }
+    let address = cluster.member("peer-3").peer.peer_address();
+    let port = address.rsplit_once(':').expect("a port").1;
+    let attempt = cluster.member("peer-3").peer.attempt_with(&[("Z4_PEER_PORT", port)]).await;
+    assert_eq!(attempt.status.code(), STORAGE, "{}", attempt.log);
+    assert!(attempt.log.contains("says: the disk of peer peer-3 (number 3) is outdated"), "{}", attempt.log);
 }
 
 /// A copy of a peer's directories is started while the original runs: the copy ends, by name, and nobody notices it. A peer that is

@@ -173,6 +173,20 @@ impl Disks {
         DiskState { life, key, log_ends }
     }
 
+    /// What was seen of a peer's disk.
+    pub fn seen_of(&self, peer: PeerNumber, incarnation: Incarnation) -> Option<DiskState> {
+        let others = locked(&self.0.others);
+        others.get(&peer).filter(|seen| seen.incarnation == incarnation).map(|seen| seen.state())
+    }
+
+    /// Compares this peer's own disk with what another one has seen of it.
+    ///
+    /// # Errors
+    /// More was seen of it; or it was another disk.
+    pub fn check_own(&self, seen: DiskState) -> Result<(), Outdated> {
+        Seen::new(Incarnation::new(0), seen).judge(&self.own())
+    }
+
     /// A peer, which is this disk in the registry, says how far it is. From now on its earlier lives are over.
     ///
     /// # Errors
@@ -264,6 +278,23 @@ mod tests {
         disks.meet(3, DISK, state(5, 11, &[5])).expect("a copy that has forgotten nothing");
         assert!(original.is_over());
         assert_eq!(disks.meet(3, DISK, state(5, 12, &[5])).expect_err("a second"), Outdated::Twice { start: 5 });
+    }
+
+    /// A peer that can be called but does not reach who calls it hears that it is outdated from the call.
+    #[test]
+    fn who_is_called_hears_what_was_seen_of_it() {
+        let (caller, called) = (Disks::default(), Disks::default());
+        called.watch(0, Arc::new(AtomicU64::new(5)));
+        called.live(Life { start: 2, process: 11 }, 3);
+        let seen = |start, process, log_ends: &[u64]| {
+            let _ = caller.meet(3, DISK, state(start, process, log_ends)).expect("later than before");
+            called.check_own(caller.seen_of(3, DISK).expect("it was seen"))
+        };
+        assert_eq!(seen(1, 10, &[5]), Ok(()));
+        assert_eq!(seen(2, 11, &[9]), Ok(()), "of this process, so it is there");
+        assert_eq!(seen(3, 12, &[9]), Err(Outdated::Log { shard: 0, told: 5, seen: 9 }));
+        assert_eq!(called.check_own(DiskState { key: 4, ..state(9, 1, &[9]) }), Err(Outdated::Stranger));
+        assert_eq!(caller.seen_of(3, Incarnation::new(8)), None);
     }
 
     /// Somebody knows a peer's names, and says that he is a later start of its disk.
