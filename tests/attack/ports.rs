@@ -58,6 +58,12 @@ fn framed(message: &impl Message) -> Vec<u8> {
     [&(body.len() as u32).to_be_bytes(), &body[..]].concat()
 }
 
+/// After the first words, frames have a checksum.
+fn checked(frame: &Frame) -> Vec<u8> {
+    let body = frame.encode_to_vec();
+    [&(body.len() as u32).to_be_bytes()[..], &crc32c::crc32c(&body).to_be_bytes(), &body].concat()
+}
+
 /// A link as the member that is not there.
 async fn link(target: &Target, shard: u32) -> TcpStream {
     let client = Client::connect(&target.service).await.expect("the service");
@@ -108,7 +114,7 @@ pub async fn half_sent_after_hello(target: &Target) {
 pub async fn unread_answers_after_hello(target: &Target) {
     let ask = |id: u64| {
         let body = Body::ListNamespaces(ListNamespaces { limit: 1_000, ..Default::default() });
-        framed(&Frame { id, group: 1 + (id % 3) as u32, body: Some(body), ..Frame::default() })
+        checked(&Frame { id, group: 1 + (id % 3) as u32, body: Some(body), ..Frame::default() })
     };
     let frames: Vec<u8> = (1..2_000).flat_map(ask).collect();
     loop {
