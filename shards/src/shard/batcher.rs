@@ -22,7 +22,7 @@ use crate::shard::api::Rejection;
 use crate::shard::delivery::Engine;
 use crate::shard::flight::{Flight, Landed, Landing};
 use crate::shard::queue::{self, Bound, Done, Pending, Queue, Stake};
-use crate::shard::{mint, stake, wire};
+use crate::shard::{stake, wire};
 use crate::storage::Storage;
 
 /// Frames of commands that are with the leader and not answered. What arrives meanwhile is the next one.
@@ -105,6 +105,8 @@ pub struct Batcher {
     closed: Cell<bool>,
     /// A stamp, and the monotonic time that belongs to it, milliseconds.
     stamped: Cell<(u64, u64)>,
+    /// The last token that may have been given out before this leadership.
+    given: Cell<u64>,
     held: Cell<bool>,
     pub(super) more: Notify,
 }
@@ -135,14 +137,16 @@ impl Batcher {
             work: Notify::default(),
             closed: Cell::new(false),
             stamped: Cell::default(),
+            given: Cell::default(),
             held: Cell::new(false),
             more: Notify::default(),
         })
     }
 
     /// A leadership begins: stamps go on from the last one that was applied, or from the time, which is later unless nobody led
-    /// for a moment or a clock was set back.
-    pub fn stamp_from(&self, last_stamp_ms: u64) {
+    /// for a moment or a clock was set back. Its tokens begin with `first_token`.
+    pub fn begin(&self, last_stamp_ms: u64, first_token: u64) {
+        self.given.set(first_token - 1);
         let now_ms = self.links.reach().clocks().now_ms();
         self.stamped.set((last_stamp_ms.max(now_ms), clock::monotonic_us() / 1_000));
     }
@@ -316,7 +320,7 @@ impl Batcher {
                 let now_ms = Some(self.links.reach().clocks().now_ms());
                 let term = if let Route::Here { term } = route { term } else { 0 };
                 let mut entry = Entry { stamp_ms: self.stamp_ms(), now_ms, commands };
-                fence_updates(&mut entry, mint::tokens_before(term));
+                fence_updates(&mut entry, self.given.get());
                 let bytes = encode_entry(&entry);
                 batch.commands = entry.commands;
                 Departure::Propose { term, flight, entry: bytes }

@@ -68,7 +68,6 @@ impl Group {
         if self.engines.get() != attempt {
             return;
         }
-        self.batcher.stamp_from(stamp);
         self.namespaces.set(namespaces);
         self.engines.set(attempt + 1);
         self.becoming.set(false);
@@ -76,6 +75,7 @@ impl Group {
             Ok(token) => token,
             Err(error) => return self.exhausted(&error),
         };
+        self.batcher.begin(stamp, first_token);
         let mut engine = Engine::new(self.id, self.limits, first_token);
         let inherits = self.inherit(&mut engine, claimable, &replica);
         self.batcher.renew(&mut engine);

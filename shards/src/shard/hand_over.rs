@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ids::PeerNumber;
 use crate::raft::Replica;
 use crate::runtime::{clock, executor, pace};
+use crate::shard::delivery::Engine;
 use crate::shard::group::Group;
 use crate::shard::members::MoveError;
 
@@ -34,12 +35,21 @@ impl Group {
         if self.steering.busy.replace(true) {
             return Err(MoveError::Unfit(format!("group {} is changing its members or its leader; try again", self.id)));
         }
+        self.until_claims_end().await;
         self.batcher.hold(true);
         self.steering.moved.set(Some(clock::monotonic()));
         let moved = self.move_to(&replica, to).await;
         self.batcher.hold(false);
         self.steering.busy.set(false);
         moved
+    }
+
+    /// A leader that waits for claims itself has not the whole truth to leave: its heir would wait all over again. It ends soon by itself.
+    async fn until_claims_end(&self) {
+        let until = clock::monotonic() + Duration::from_millis(self.limits.claim_grace_ms) + CATCH_UP_MAX;
+        while self.engine.borrow().as_ref().is_some_and(Engine::awaits_claims) && clock::monotonic() < until {
+            executor::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn move_to(self: &Rc<Self>, replica: &Replica, to: PeerNumber) -> Result<(), MoveError> {

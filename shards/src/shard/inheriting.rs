@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use z4_proto::peer::{self, Done, failure};
 
+use crate::command::TaskRow;
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Body;
 use crate::machine::Claimable;
@@ -20,12 +21,16 @@ use crate::shard::members::MoveError;
 use crate::shard::message::Held;
 use crate::shard::served::unreadable;
 use crate::shard::wire::{self, WireError};
+use crate::storage::Pace;
 
 /// An estate that was not taken over within this is void: the leader that left it may have gone on.
 const ESTATE_MAX: Duration = Duration::from_secs(10);
 
 /// How long the next leader may take to answer a part of an estate.
 const PART_MAX: Duration = Duration::from_secs(2);
+
+/// So many claims are looked up in one job of the storage thread.
+const CLAIMS_PER_READ: usize = 500;
 
 /// What a leadership has left behind, and where the log ended then.
 struct Left {
@@ -114,11 +119,11 @@ impl Group {
         match left {
             Some(left) => {
                 engine.inherit(left.estate, self.now());
-                if left.own {
+                // The registry has no tasks.
+                if left.own && self.id != GroupId::REGISTRY {
                     engine.void_estate(self.now());
                 }
             }
-            // The registry has no tasks.
             None if self.id == GroupId::REGISTRY => {}
             None => engine.await_claims(claimable, self.now()),
         }
@@ -153,18 +158,34 @@ impl Group {
 
     /// Claims deliveries of earlier leaders, for a consumer or for nobody. The answers are in the order of `held`; `None`: the leadership
     /// ended meanwhile. The claims are made also when nobody waits for the answer.
-    pub(super) fn claim(self: &Rc<Self>, consumer: ConsumerId, held: Vec<Held>) -> oneshot::Receiver<Option<Vec<Claimed>>> {
+    pub(super) fn claim(
+        self: &Rc<Self>,
+        consumer: ConsumerId,
+        held: Vec<Held>,
+    ) -> impl Future<Output = Option<Vec<Claimed>>> + use<> {
+        let parts: Vec<_> = held.chunks(CLAIMS_PER_READ).map(|part| self.claim_part(consumer, part.to_vec())).collect();
+        async move {
+            let mut claimed = Vec::new();
+            for part in parts {
+                claimed.extend(part.await.ok().flatten()?);
+            }
+            Some(claimed)
+        }
+    }
+
+    fn claim_part(self: &Rc<Self>, consumer: ConsumerId, held: Vec<Held>) -> oneshot::Receiver<Option<Vec<Claimed>>> {
         let (tx, rx) = oneshot::channel();
         let (group, id, engine, asked) = (Rc::clone(self), self.id, self.engines.get(), held.clone());
         // Tokens can be made up: not each is worth a read.
         let may = |(_, _, token): &Held| self.engine.borrow().as_ref().is_some_and(|engine| engine.may_claim(*token));
         let may: Vec<bool> = held.iter().map(may).collect();
-        self.storage.run(
+        self.storage.run_paced(
+            Pace::Scan,
             move |partitions| {
                 let partition = partitions.get_mut(&id)?;
                 let known = |((namespace, task, token), may): (Held, bool)| match partition.verdict(token, task.sequence) {
                     Some(acked) => Ok(Known::Settled(acked)),
-                    None if may => partition.get(&namespace, task).map(Known::Task),
+                    None if may => partition.get(&namespace, task).map(without_payload),
                     None => Ok(Known::Task(None)),
                 };
                 Some(held.into_iter().zip(may).map(known).collect::<Result<Vec<_>, _>>())
@@ -178,7 +199,7 @@ impl Group {
                         asked.iter().zip(&known).map(claim).collect()
                     }),
                     Some(Err(e)) => {
-                        group.fail(&e.to_string());
+                        group.read_failed(&e);
                         None
                     }
                     _ => None,
@@ -188,4 +209,12 @@ impl Group {
         );
         rx
     }
+}
+
+/// The payload does not matter to a claim, and many are read at a time.
+fn without_payload(mut row: Option<TaskRow>) -> Known {
+    if let Some(row) = &mut row {
+        row.record.drop_payload();
+    }
+    Known::Task(row)
 }

@@ -38,12 +38,13 @@ pub struct Mint {
 }
 
 impl Mint {
-    /// The first token of a leadership: above every one before. The delivery engine counts on from it.
+    /// The first token of a leadership: above every one before, and no other leadership's, also when none was given out. The delivery engine
+    /// counts on from it.
     ///
     /// # Errors
     /// There is none: a number that wraps around would be one that was given out before.
     pub fn first_token(&mut self, term: u64) -> Result<u64, MintError> {
-        self.next_token = within(term, self.next_token.max(first(term)?))?;
+        self.next_token = within(term, (self.next_token + 1).max(first(term)?))?;
         Ok(self.next_token)
     }
 
@@ -60,11 +61,6 @@ impl Mint {
         self.last_sequence = within(term, (self.last_sequence + 1).max(first(term)?))?;
         Ok(RESERVED | self.last_sequence)
     }
-}
-
-/// No token of an earlier term is above this.
-pub(super) fn tokens_before(term: u64) -> u64 {
-    term.min(TERM_MAX) << PER_TERM_BITS
 }
 
 fn first(term: u64) -> Result<u64, MintError> {
@@ -93,7 +89,9 @@ mod tests {
         let token = |mint: &mut Mint, term| mint.first_token(term).expect("there are some left");
         let first = token(&mut a, 3);
         a.tokens_used(first + 1_000);
-        assert_eq!(token(&mut a, 3), first + 1_000, "the same term again");
+        let again = token(&mut a, 3);
+        assert_eq!(again, first + 1_001, "the same term again");
+        assert!(token(&mut a, 3) > again, "a leadership that gave out nothing had a number as well");
         assert!(token(&mut b, 4) > token(&mut a, 3), "the next leader, whatever its clock says");
         b.tokens_used(b.next_token + 10);
         assert!(token(&mut a, 5) > b.next_token);

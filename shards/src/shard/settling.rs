@@ -217,7 +217,7 @@ impl Group {
             return ask;
         }
         let held = ask.iter().map(|i| (namespace.clone(), settles[*i].id, settles[*i].token)).collect();
-        let Ok(Some(claimed)) = self.claim(ConsumerId::NOBODY, held).await else { return Vec::new() };
+        let Some(claimed) = self.claim(ConsumerId::NOBODY, held).await else { return Vec::new() };
         let mut ours = Vec::new();
         for (i, claimed) in ask.into_iter().zip(claimed) {
             match claimed {
