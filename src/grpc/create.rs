@@ -70,21 +70,27 @@ async fn send(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Re
 }
 
 /// Reads the earlier tasks of duplicates, with one look for all: a batch that is sent again is a thousand duplicates, often of few tasks.
-/// One keeps metadata and payload when `content` says so of its place and their bytes.
+/// One keeps metadata and payload when `content` says so of its place and their bytes. What cannot be read now is left away: the creates are
+/// done, and must not be answered as if they were not.
 pub(super) async fn look_back<'a>(
     shards: &Shards,
     namespace: Namespace,
     outcomes: impl IntoIterator<Item = &'a mut Outcome>,
     content: impl Fn(usize, usize) -> bool,
-) -> Result<(), Rejection> {
+) {
     let mut duplicates: Vec<_> = outcomes.into_iter().enumerate().filter(|(_, one)| one.created.duplicate).collect();
     if duplicates.is_empty() {
-        return Ok(());
+        return;
     }
     let mut ids: Vec<_> = duplicates.iter().map(|(_, one)| one.created.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let found = shards.get_many(namespace, ids.clone(), Consistency::Linearizable, EARLIER_BYTES_MAX).await?;
+    let found = match shards.get_many(namespace.clone(), ids.clone(), Consistency::Linearizable, EARLIER_BYTES_MAX).await {
+        Ok(found) => found,
+        Err(error) => {
+            return tracing::debug!(%namespace, %error, "creates that were said again are answered without the earlier tasks");
+        }
+    };
     for (place, outcome) in &mut duplicates {
         let at = ids.binary_search(&outcome.created.id).ok();
         outcome.earlier = at.and_then(|at| found.get(at)).cloned().flatten();
@@ -95,24 +101,18 @@ pub(super) async fn look_back<'a>(
             }
         }
     }
-    Ok(())
 }
 
 /// Reads what was made before for streams.
 pub(super) struct Earlier(pub(super) Shards);
 
 impl LookBack for Earlier {
-    fn look_back(
-        &self,
-        namespace: Namespace,
-        mut run: Run,
-        content: bool,
-    ) -> Pin<Box<dyn Future<Output = Result<Run, Rejection>>>> {
+    fn look_back(&self, namespace: Namespace, mut run: Run, content: bool) -> Pin<Box<dyn Future<Output = Run>>> {
         let Earlier(shards) = self;
         let shards = shards.clone();
         Box::pin(async move {
-            look_back(&shards, namespace, &mut run, |_, _| content).await?;
-            Ok(run)
+            look_back(&shards, namespace, &mut run, |_, _| content).await;
+            run
         })
     }
 }
@@ -127,7 +127,7 @@ pub(super) async fn submit(
 ) -> Result<Vec<Outcome>, Rejection> {
     let namespace = command.namespace.clone();
     let mut outcomes = send(shards, command, acknowledge).await?;
-    look_back(shards, namespace, &mut outcomes, content).await?;
+    look_back(shards, namespace, &mut outcomes, content).await;
     Ok(outcomes)
 }
 
@@ -137,8 +137,8 @@ pub(super) async fn submit_one(shards: &Shards, command: Command, acknowledge: A
     outcomes.pop().ok_or_else(|| Refusal::Malformed("a create was not answered").into())
 }
 
-/// The answer to a create. A duplicate shows the task as it is stored, or, when that is gone, the request's content under the
-/// earlier id.
+/// The answer to a create. A duplicate shows the task as it is stored, or, when that is gone or cannot be read now, the request's content
+/// under the earlier id.
 pub(super) fn answer(namespace: &Namespace, echo: Echo, outcome: Outcome) -> Result<CreateTaskResponse, Status> {
     let task = match outcome.earlier {
         Some(view) => convert::task(namespace, view)?,
@@ -181,6 +181,6 @@ pub(super) async fn create(
     let (create, echo) = convert::create(request, &namespace, &context.limits, &*context.now_ms)?;
     let command = Command { namespace: namespace.clone(), ops: vec![Op::Create(create)] };
     let mut outcome = submit_one(&context.shards, command, acknowledge).await.map_err(status)?;
-    look_back(&context.shards, namespace.clone(), [&mut outcome], |_, _| true).await.map_err(status)?;
+    look_back(&context.shards, namespace.clone(), [&mut outcome], |_, _| true).await;
     answer(&namespace, echo, outcome)
 }

@@ -61,7 +61,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Tries until there is room. The answer to the first try is looked at when the create is the oldest of its stream: room may have come
+/// Tries until there is room, if it may come by itself. The answer to the first try is looked at when the create is the oldest of its stream: room may have come
 /// since, so the second one is at once.
 pub(super) async fn until_there_is_room<F>(crowd: Crowd, attempt: impl Fn() -> F) -> Result<Outcome, Rejection>
 where
@@ -70,7 +70,7 @@ where
     let mut outcome = attempt().await;
     let mut wait = Duration::ZERO;
     let mut waiting = None;
-    while let Err(Rejection::Overloaded { .. }) = outcome {
+    while outcome.as_ref().is_err_and(Rejection::passes) {
         waiting.get_or_insert_with(|| crowd.join());
         if !wait.is_zero() {
             sleep(wait).await;
@@ -98,12 +98,12 @@ const RUN_MAX: usize = 256;
 /// What reads the earlier tasks of a run: all of one namespace, and whether they are to have payloads.
 pub(super) trait LookBack {
     /// The same outcomes, with their earlier tasks.
-    fn look_back(&self, namespace: Namespace, run: Run, content: bool) -> Pin<Box<dyn Future<Output = Result<Run, Rejection>>>>;
+    fn look_back(&self, namespace: Namespace, run: Run, content: bool) -> Pin<Box<dyn Future<Output = Run>>>;
 }
 
 /// A run while its earlier tasks are read; nothing leaves meanwhile, so places stay.
 struct Looking {
-    reading: Pin<Box<dyn Future<Output = Result<Run, Rejection>>>>,
+    reading: Pin<Box<dyn Future<Output = Run>>>,
     /// What the answers need, in order: their places in flight, whose they are, and their echoes.
     places: Vec<(usize, Namespace, Echo)>,
 }
@@ -290,15 +290,11 @@ where
 
     fn poll_looking(&mut self, cx: &mut Poller<'_>) -> Poll<()> {
         let Some(looking) = &mut self.looking else { return Poll::Ready(()) };
-        let read = ready!(looking.reading.as_mut().poll(cx));
+        let run = ready!(looking.reading.as_mut().poll(cx));
         let Some(Looking { places, .. }) = self.looking.take() else { return Poll::Ready(()) };
-        let outcomes: Vec<_> = match read {
-            Ok(run) => run.into_iter().map(Ok).collect(),
-            Err(rejection) => places.iter().map(|_| Err(rejection.clone())).collect(),
-        };
-        for ((place, namespace, echo), outcome) in places.into_iter().zip(outcomes) {
+        for ((place, namespace, echo), outcome) in places.into_iter().zip(run) {
             if let Some(create) = self.in_flight.get_mut(place) {
-                *create = InFlight::Answered(Box::new(stream_answer(&namespace, echo, outcome)));
+                *create = InFlight::Answered(Box::new(stream_answer(&namespace, echo, Ok(outcome))));
             }
         }
         Poll::Ready(())

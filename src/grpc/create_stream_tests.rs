@@ -26,7 +26,7 @@ struct Stage {
 struct Earlier(Rc<RefCell<Vec<(usize, bool)>>>);
 
 impl LookBack for Earlier {
-    fn look_back(&self, _: Namespace, run: Run, content: bool) -> Pin<Box<dyn Future<Output = Result<Run, Rejection>>>> {
+    fn look_back(&self, _: Namespace, run: Run, content: bool) -> Pin<Box<dyn Future<Output = Run>>> {
         self.0.borrow_mut().push((run.len(), content));
         let mut later = true;
         // The second time that it is asked.
@@ -39,7 +39,7 @@ impl LookBack for Earlier {
         };
         Box::pin(async move {
             std::future::poll_fn(ready).await;
-            Ok(run)
+            run
         })
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::command::{NamespaceRow, Refusal, TaskRow};
 use crate::ids::{GroupId, Namespace, PeerNumber, TaskId, TaskKey};
+use crate::shard::namespaces::NAMESPACES;
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +76,13 @@ pub enum Rejection {
     /// The disk failed under the request; the process is about to end.
     #[error("storage failed: {0}")]
     Storage(Arc<str>),
+}
+
+impl Rejection {
+    /// It is a bound of what is under way, and so passes by itself.
+    pub fn passes(&self) -> bool {
+        matches!(self, Rejection::Overloaded { what, .. } if *what != NAMESPACES)
+    }
 }
 
 /// A task's state as its group's leader sees it.

@@ -136,6 +136,7 @@ fn namespaces_are_bounded_and_one_that_goes_makes_room() {
             let full = |rejection: Rejection| {
                 assert!(matches!(rejection, Rejection::Overloaded { limit: 3, .. }), "{rejection}");
                 assert!(rejection.to_string().contains("namespaces_max"), "{rejection}");
+                assert!(!rejection.passes(), "a stream that waited for it would wait for ever");
             };
             full(peer.shards.submit(of("d", task())).await.expect_err("one too many"));
             full(peer.shards.submit(of("d", configure())).await.expect_err("one too many"));
