@@ -160,7 +160,10 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let mut disk = disk::examine(&config)?;
     let count = shard_count(&config, disk.identity.as_ref());
     let (life, key) = starts::count(&config.peer_data_dir)?;
-    let seen = links::seen::read(&config.peer_data_dir)?;
+    let seen = links::seen::read(&config.peer_data_dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what was seen of other peers' disks is forgotten");
+        Vec::new()
+    });
     let is_new = disk.identity.is_none();
     let standing = Arc::new(Standing::default());
     let (shards, threads) = start_shards(&config, (count, disk.identity.is_some()), &metrics, &stopper)?;
@@ -260,7 +263,10 @@ pub fn run(config: Config) -> Result<(), BootError> {
         thread.join().map_err(BootError::Executor)?;
     }
     stopped.map_err(|what| BootError::Failed { what, exit: Exit::Storage })?;
-    links::seen::write(&config.peer_data_dir, &shards.reach().disks().seen())?;
+    if let Err(error) = links::seen::write(&config.peer_data_dir, &shards.reach().disks().seen()) {
+        // It is no part of the disk.
+        tracing::warn!(%error, "what was seen of other peers' disks is not kept");
+    }
     withdrawn
 }
 

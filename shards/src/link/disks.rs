@@ -137,11 +137,20 @@ impl Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Disks(Arc<Inner>);
 
+/// Where the log of a shard ends.
+#[derive(Debug, Default)]
+struct OwnLog {
+    /// The number of its last durable frame.
+    end: Arc<AtomicU64>,
+    /// What that was when it was opened.
+    opened_at: u64,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     /// This process, and its disk's key.
     life: Mutex<(Life, u64)>,
-    own: Mutex<BTreeMap<usize, Arc<AtomicU64>>>,
+    own: Mutex<BTreeMap<usize, OwnLog>>,
     others: Mutex<BTreeMap<PeerNumber, Arc<Seen>>>,
 }
 
@@ -156,19 +165,21 @@ impl Disks {
         *locked(&self.0.life) = (life, key);
     }
 
-    /// Says where a shard's log is, which keeps the number of its last durable frame there.
+    /// Says where a shard's log is, which keeps the number of its last durable frame there. It has just been opened.
     pub(crate) fn watch(&self, shard: usize, log_end: Arc<AtomicU64>) {
-        locked(&self.0.own).insert(shard, log_end);
+        let opened_at = log_end.load(Ordering::Acquire);
+        locked(&self.0.own).insert(shard, OwnLog { end: log_end, opened_at });
     }
 
     /// Where a shard's log keeps the number of its last durable frame.
     pub(crate) fn log_end(&self, shard: usize) -> Arc<AtomicU64> {
-        Arc::clone(locked(&self.0.own).entry(shard).or_default())
+        Arc::clone(&locked(&self.0.own).entry(shard).or_default().end)
     }
 
-    /// What this peer says of its own disk.
+    /// What this peer says of its own disk: how far it was when this process found it. What was written since proves nothing: votes alone
+    /// would let a disk that lacks entries grow past what it once was.
     pub fn own(&self) -> DiskState {
-        let log_ends = locked(&self.0.own).values().map(|end| end.load(Ordering::Acquire)).collect();
+        let log_ends = locked(&self.0.own).values().map(|log| log.opened_at).collect();
         let (life, key) = *locked(&self.0.life);
         DiskState { life, key, log_ends }
     }
@@ -293,6 +304,8 @@ mod tests {
         assert_eq!(seen(1, 10, &[5]), Ok(()));
         assert_eq!(seen(2, 11, &[9]), Ok(()), "of this process, so it is there");
         assert_eq!(seen(3, 12, &[9]), Err(Outdated::Log { shard: 0, told: 5, seen: 9 }));
+        called.log_end(0).store(20, Ordering::Release);
+        assert_eq!(seen(4, 13, &[9]), Err(Outdated::Log { shard: 0, told: 5, seen: 9 }), "what it wrote since is no proof");
         assert_eq!(called.check_own(DiskState { key: 4, ..state(9, 1, &[9]) }), Err(Outdated::Stranger));
         assert_eq!(caller.seen_of(3, Incarnation::new(8)), None);
     }

@@ -21,7 +21,7 @@ pub struct Retention {
     /// Behind the last applied entry, for followers that were away. A leader keeps less when every replica has it already.
     pub retained_bytes: u64,
     /// What a leader keeps at most for a follower that is there and catches up; who is further behind gets a snapshot. For one that is
-    /// at that it keeps [more](Retention::snapshot_bytes_max).
+    /// at that it keeps more, see `Retention::snapshot_bytes_max`.
     pub held_bytes_max: u64,
 }
 
