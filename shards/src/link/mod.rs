@@ -64,7 +64,8 @@ struct Inner {
     /// The number of the last durable frame of this shard's raft log.
     log_end: Arc<AtomicU64>,
     inbound: RefCell<Option<Weak<dyn Inbound>>>,
-    /// The newest last: that one is used.
+    /// The oldest first: that one is used. A peer with several shards has a link to each; were another one taken while requests are under
+    /// way, later ones would arrive before them.
     peers: RefCell<HashMap<PeerNumber, Vec<Rc<Connection>>>>,
 }
 
@@ -196,8 +197,8 @@ impl Links {
     }
 
     fn connection(&self, to: PeerNumber) -> Result<Rc<Connection>, LinkError> {
-        let newest = self.0.peers.borrow().get(&to).and_then(|links| links.last().cloned());
-        newest.ok_or_else(|| {
+        let oldest = self.0.peers.borrow().get(&to).and_then(|links| links.first().cloned());
+        oldest.ok_or_else(|| {
             let reason = self.0.reach.table().get(&to).map(|reach| reach.error.clone()).unwrap_or_default();
             LinkError::Down { peer: to, reason }
         })
