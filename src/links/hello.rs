@@ -11,8 +11,9 @@ use z4_shards::roster::{Registry, Roster};
 
 use super::Identity;
 
-/// The version of the peer protocol.
-pub const VERSION: u32 = 1;
+/// The version of the peer protocol, and of what the raft log may hold: an entry that a peer cannot read would end it. 2: deliveries end in
+/// the log by their tokens.
+pub const VERSION: u32 = 2;
 
 /// Numbers are given one after the other: a higher one is nobody's.
 const NUMBER_MAX: PeerNumber = u32::MAX as PeerNumber;

@@ -71,7 +71,7 @@ fn only_members_of_the_same_cluster_are_let_in() {
     let me = me();
     assert_eq!(asked(&hello(), Some(&me), ""), Answer::Accept);
     for (hello, says) in [
-        (Hello { version: 2, ..hello() }, "version 2"),
+        (Hello { version: VERSION - 1, ..hello() }, "version 1"),
         (Hello { cluster_id: "c2".into(), ..hello() }, "to c2"),
         (Hello { to: 3, ..hello() }, "number 3"),
         (Hello { to_id: "c".into(), ..hello() }, "not c"),
@@ -150,5 +150,5 @@ fn a_probe_is_told_who_is_here() {
     let probe = Hello { version: VERSION, probe: true, ..Hello::default() };
     assert_eq!(asked(&probe, None, ""), Answer::Tell);
     assert_eq!(asked(&probe, Some(&me()), ""), Answer::Tell);
-    refused(asked(&Hello { version: 2, ..probe }, None, ""), Verdict::Mismatch, "version 2");
+    refused(asked(&Hello { version: VERSION - 1, ..probe }, None, ""), Verdict::Mismatch, "version 1");
 }
