@@ -17,6 +17,9 @@ pub(super) const LAG_MAX: u64 = 256;
 /// How long the group takes no commands while the voter gets the rest of the log. Then it goes on as before.
 const CATCH_UP_MAX: Duration = Duration::from_millis(1_000);
 
+/// How long a hand-over waits for the end of claims: longer than the usual grace, and shorter than whoever stops this peer is patient.
+const CLAIMS_MAX: Duration = Duration::from_secs(3);
+
 /// How long a peer that is about to stop looks for somebody who leads in its place, and how often.
 const RETIRE_MAX: Duration = Duration::from_secs(2);
 const RETIRE_AGAIN: Duration = Duration::from_millis(50);
@@ -44,9 +47,9 @@ impl Group {
         moved
     }
 
-    /// A leader that waits for claims itself has not the whole truth to leave: its heir would wait all over again. It ends soon by itself.
+    /// A leader that waits for claims itself has not the whole truth to leave: its heir would wait all over again. Mostly that ends soon.
     async fn until_claims_end(&self) {
-        let until = clock::monotonic() + Duration::from_millis(self.limits.claim_grace_ms) + CATCH_UP_MAX;
+        let until = clock::monotonic() + CLAIMS_MAX;
         while self.engine.borrow().as_ref().is_some_and(Engine::awaits_claims) && clock::monotonic() < until {
             executor::sleep(Duration::from_millis(10)).await;
         }

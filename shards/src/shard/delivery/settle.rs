@@ -208,12 +208,12 @@ impl Engine {
                 self.timers.arm(&mut self.leases, *slot, now.mono_ms.saturating_add(HELD_AGAIN_MS));
                 continue;
             }
-            let wait_ms = lane.settings.backoff_ms(lease.attempts.saturating_add(1), random());
-            let due_ms = now.wall_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
             let token = *token;
             ops.push(match why {
                 Why::GivenBack => Op::GiveBack { key, token },
                 Why::Expired | Why::ConsumerLost => {
+                    let wait_ms = lane.settings.backoff_ms(lease.attempts.saturating_add(1), random());
+                    let due_ms = now.wall_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
                     let (error, of) = (Bytes::from_static(why.text().as_bytes()), Some(Ended { token, nacked: false }));
                     Op::Retry { key, due_ms, error, of }
                 }
