@@ -1,10 +1,11 @@
-//! The task beside the writer: it has the next segment's file ready before the present one is full, and frees segments that no
-//! group needs.
+//! The task beside the writer: it has the next segment's file ready before the present one is full, frees segments that no group needs, and
+//! writes down how long leases are.
 
 use std::io;
 use std::rc::Rc;
 
 use super::error::describe;
+use super::leases;
 use super::newest::{self, Newest};
 use super::segments::{EmptyFile, UNFINISHED, segment_name, spare_name};
 use super::state::Shared;
@@ -12,6 +13,10 @@ use super::state::Shared;
 /// Does what there is to do whenever it is called, until the log is closed or has stopped.
 pub(crate) async fn run(log: Rc<Shared>) {
     while is_open(&log) {
+        if let Err(error) = leases::write(&log).await {
+            // Nothing longer is told until it is there; the next frame tries again.
+            tracing::warn!(error = %describe(&error), "cannot write down how long leases are");
+        }
         if let Err(error) = free(&log).await {
             // Nothing is lost but space, and the next call tries again.
             tracing::warn!(error = %describe(&error), "cannot free a segment of the raft log");

@@ -34,7 +34,9 @@ mod group;
 mod group_log;
 mod housekeeping;
 mod index;
+mod leases;
 mod newest;
+mod note;
 mod options;
 mod read;
 mod record;
@@ -49,7 +51,7 @@ mod tests;
 mod weigh;
 mod writer;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
@@ -67,6 +69,7 @@ pub use state::Done;
 
 use crate::ids::GroupId;
 use crate::runtime::files::{Directory, spawn};
+use crate::runtime::pace;
 use recovery::Recovered;
 use segments::Segment;
 use signal::Signal;
@@ -94,9 +97,12 @@ impl Log {
         if is_new && must_exist {
             return Err(LogError::Missing { directory });
         }
+        let leases = leases::read(&opened)?;
+        pace::remember(leases);
         let shared = Rc::new(Shared {
             directory: opened,
             options,
+            leases: Cell::new(leases),
             state: RefCell::new(state(recovered)),
             work: Signal::default(),
             chores: Signal::default(),

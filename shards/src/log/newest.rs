@@ -9,12 +9,12 @@
 use std::io;
 
 use super::error::LogError;
+use super::note;
 use super::options::LogOptions;
 use super::segments::SegmentNumber;
-use crate::runtime::files::{BLOCK_BYTES, Directory};
+use crate::runtime::files::Directory;
 
 const NAME: &str = "newest";
-const DRAFT: &str = "newest.new";
 const TITLE: &str = "z4 raft log, segments up to ";
 const FRAMES: &str = "frames up to ";
 
@@ -34,8 +34,7 @@ impl Newest {
             0 => format!("{TITLE}{segment}\n"),
             _ => format!("{TITLE}{segment}\n{FRAMES}{frame}\n"),
         };
-        let crc = crc32c::crc32c(lines.as_bytes());
-        format!("{lines}crc32c {crc:08x}\n")
+        note::sealed(&lines)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -48,40 +47,10 @@ impl Newest {
 
 /// What must be there; `None` when nobody said. Blocks for one small read.
 pub(crate) fn read(directory: &Directory) -> Result<Option<Newest>, LogError> {
-    let file = directory.path().join(NAME);
-    let found = match std::fs::read(&file) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(LogError::Io { directory: directory.path().to_owned(), source }),
-    };
-    let found = String::from_utf8_lossy(&found);
-    match Newest::parse(found.trim_end_matches('\0')) {
-        Some(newest) => Ok(Some(newest)),
-        None => Err(LogError::Damaged { file, offset: 0, reason: "it is not what was written there".to_owned() }),
-    }
+    note::read(directory, NAME, Newest::parse)
 }
 
 /// Says so, durably.
 pub(crate) async fn write(directory: &Directory, options: &LogOptions, newest: Newest) -> io::Result<()> {
-    let path = directory.path().join(DRAFT);
-    let file = match options.disk.open(&path, true).await {
-        // Left over from a try that failed.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            directory.remove(DRAFT).await?;
-            options.disk.open(&path, true).await?
-        }
-        opened => opened?,
-    };
-    let written = async {
-        let mut block = file.buffer(BLOCK_BYTES);
-        block.as_bytes_mut().fill(0);
-        let text = newest.text();
-        block.as_bytes_mut()[..text.len()].copy_from_slice(text.as_bytes());
-        file.write_at(block, 0).await?;
-        file.fdatasync().await?;
-        directory.rename(&file, NAME).await
-    };
-    let written = written.await;
-    file.close().await?;
-    written
+    note::write(directory, options, NAME, &newest.text()).await
 }

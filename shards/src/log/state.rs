@@ -1,6 +1,6 @@
 //! What a log knows, and the tasks' way to it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -162,6 +162,8 @@ impl State {
 pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) options: LogOptions,
+    /// What is written down of leases, see [`leases`](super::leases).
+    pub(crate) leases: Cell<u32>,
     pub(crate) state: RefCell<State>,
     /// The writer has something to do.
     pub(crate) work: Signal,

@@ -59,7 +59,7 @@ async fn write(log: &Rc<Shared>, batch: Batch) -> Result<(), (io::Error, Vec<Don
         for moved in moved {
             moved.apply(state, segment, &mut released);
         }
-        let chores = !released.is_empty() || offset == 0;
+        let chores = !released.is_empty() || offset == 0 || pace::to_assure(log.leases.get()).is_some();
         released.apply(&mut state.segments);
         state.checkpointed = segment;
         // Before anybody hears that it is durable, and can tell others.

@@ -129,7 +129,7 @@ impl Replica {
         let network = Network { group, links, sending: ways.0, outrun: ways.1, followers: ways.2 };
         // Who never voted has granted nothing.
         let granted = log.state().vote.is_some();
-        let votes_from = granted.then(|| clock::monotonic() + pace::stretch(config::LEASE));
+        let votes_from = granted.then(|| pace::over_at(config::LEASE));
         let store = LogStore(log.clone());
         let raft = Raft::new(me, config, network, store, machine.clone()).await.map_err(|e| failed(e.to_string()))?;
         // Until now nobody could have brought any.

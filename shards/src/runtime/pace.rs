@@ -6,7 +6,8 @@
 //!
 //! A lease that a follower granted must last at least as long as it said, or a leader would deliver while another one was elected. So
 //! what is *told* follows a disk that became quicker at once, and the clock only after everything that was granted before has
-//! run out.
+//! run out. A process that starts anew on the same log must wait for it as well, so nothing is told that is not *assured*: written down, as a
+//! whole number of times, where the next process looks.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -48,6 +49,10 @@ struct Pace {
     since: (Instant, Duration),
     /// What the longest lease of openraft is, by its own clock.
     lease: Duration,
+    /// What is written down: no lease that is told counts on more.
+    assured: f64,
+    /// When this process began, and what was written down before.
+    before: (Instant, f64),
 }
 
 impl Pace {
@@ -62,6 +67,8 @@ impl Pace {
             // openraft looks back from its present.
             since: (now, Duration::from_secs(86_400)),
             lease: Duration::ZERO,
+            assured: 1.0,
+            before: (now, 1.0),
         }
     }
 
@@ -111,6 +118,24 @@ impl Pace {
         self.factor = factor;
     }
 
+    /// What a lease granted now can count on.
+    fn told(&self) -> f64 {
+        self.told.min(self.assured)
+    }
+
+    /// When all that an earlier process granted is over.
+    fn over_at(&self, lease: Duration) -> Instant {
+        self.before.0 + lease.mul_f64(self.before.1)
+    }
+
+    /// What should be written down instead of `written`. Less only after a while, or a disk that is now quick and now slow would write it again
+    /// and again; and not before what was granted is over.
+    fn to_assure(&self, now: Instant, written: f64) -> Option<f64> {
+        let level = self.factor.log2().ceil().exp2().min(FACTOR_MAX);
+        let calm = now.saturating_duration_since(self.since.0) >= FORGOTTEN_AFTER && now >= self.over_at(self.lease);
+        (level > written || (level < written && calm)).then_some(level)
+    }
+
     /// What openraft's clock shows.
     fn shown(&self, now: Instant) -> Duration {
         self.since.1 + now.saturating_duration_since(self.since.0).div_f64(self.factor)
@@ -146,7 +171,31 @@ pub fn stretch(time: Duration) -> Duration {
 
 /// A lease of this length by openraft's clock, granted now, lasts at least so long.
 pub fn granted(lease: Duration) -> Duration {
-    with(|pace, _| lease.mul_f64(pace.told))
+    with(|pace, _| lease.mul_f64(pace.told()))
+}
+
+/// A process that starts: what was written down, in times of what a lease is on a quick disk.
+pub fn remember(times: u32) {
+    with(|pace, now| {
+        let times = f64::from(times);
+        pace.assured = pace.assured.max(times);
+        pace.before = (now, pace.before.1.max(times));
+    });
+}
+
+/// When leases of this length by openraft's clock are over that a process before, or this one until now, may have granted.
+pub fn over_at(lease: Duration) -> Instant {
+    with(|pace, now| pace.over_at(lease).max(now + lease.mul_f64(pace.factor)))
+}
+
+/// `written` times is what is written down; something else should be. From then on [`assure`] holds.
+pub fn to_assure(written: u32) -> Option<u32> {
+    with(|pace, now| pace.to_assure(now, f64::from(written)).map(|level| level as u32))
+}
+
+/// So many times is what the next process will read, or less.
+pub fn assure(times: u32) {
+    with(|pace, _| pace.assured = f64::from(times));
 }
 
 /// The disk is about as quick as openraft's timeouts want it: elections take no longer than twice what they should.
@@ -253,7 +302,7 @@ mod tests {
 
     fn pace() -> (Pace, Instant) {
         let start = clock::monotonic();
-        (Pace { lease: LEASE, ..Pace::new(start) }, start)
+        (Pace { lease: LEASE, assured: FACTOR_MAX, ..Pace::new(start) }, start)
     }
 
     fn ms(ms: u64) -> Duration {
@@ -294,6 +343,41 @@ mod tests {
         assert!(pace.factor < 1.1);
         pace.measure(start + ms(41_000), ms(300));
         assert!(pace.factor > 3.9, "one more slow write says that it is slow still");
+    }
+
+    /// A process that starts on the same log reads what is written down: a lease that was told and is longer could be broken by it.
+    #[test]
+    fn nothing_is_told_that_the_next_process_would_not_wait_for() {
+        let (mut pace, start) = pace();
+        pace.assured = 1.0;
+        assert_eq!(pace.to_assure(start, 1.0), None, "a quick disk writes nothing");
+        pace.measure(start, ms(450));
+        assert!(
+            pace.factor > 5.9 && (pace.told() - 1.0).abs() < f64::EPSILON,
+            "the clock is slow at once, and nothing more is told"
+        );
+        assert_eq!(pace.to_assure(start, 1.0), Some(8.0));
+        pace.assured = 8.0;
+        assert!(pace.told() > 5.9);
+        assert_eq!(pace.to_assure(start + ms(60_000), 8.0), None, "it is as slow as ever");
+        (0..5).for_each(|n| pace.measure(start + ms(60_000 + n), ms(1)));
+        pace.settle(start + ms(70_000));
+        assert!(pace.factor < 1.1, "all leases are over");
+        assert_eq!((pace.to_assure(start + ms(99_000), 8.0), pace.to_assure(start + ms(100_100), 8.0)), (None, Some(1.0)));
+        (0..5).for_each(|n| pace.measure(start + ms(101_000 + n), ms(60_000)));
+        assert_eq!(pace.to_assure(start + ms(101_010), 8.0), Some(40.0), "no more than the longest");
+    }
+
+    /// A process that starts on a disk that is quick by now: the leases of the one before are as long as that said.
+    #[test]
+    fn what_an_earlier_process_granted_is_waited_for() {
+        let (mut pace, start) = pace();
+        assert_eq!(pace.over_at(LEASE), start + LEASE);
+        (pace.assured, pace.before) = (40.0, (start, 40.0));
+        assert!(pace.over_at(LEASE) >= start + ms(28_000) && (pace.told() - 1.0).abs() < f64::EPSILON);
+        pace.lease = ms(2_000);
+        assert_eq!(pace.to_assure(start + ms(79_000), 40.0), None, "the longest of the process before may not be over");
+        assert_eq!(pace.to_assure(start + ms(80_000), 40.0), Some(1.0));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Replicas of one group in one process, on one executor: real logs, partitions and TCP connections, and a door at which a test sees,
 //! changes, holds or loses what comes over the links.
 
+mod leases;
 mod measure;
 mod rebuild;
 mod retention;
@@ -27,6 +28,7 @@ use crate::log::{Log, LogOptions};
 use crate::machine::testing::{command, create, entry};
 use crate::partition::{Partition, PartitionOptions};
 use crate::runtime::executor;
+use crate::runtime::files::Disk;
 pub(super) use crate::runtime::testing::run;
 use crate::storage::Storage;
 
@@ -123,8 +125,13 @@ type State = (Option<u64>, u64, u64);
 
 impl Peer {
     async fn start(number: PeerNumber, dir: &Path) -> Peer {
+        Peer::start_on(number, dir, Disk::default()).await
+    }
+
+    /// The same with its log on another disk.
+    async fn start_on(number: PeerNumber, dir: &Path, disk: Disk) -> Peer {
         let dir = dir.join(format!("peer-{number}"));
-        let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
+        let options = LogOptions { segment_bytes: 1 << 20, disk, ..LogOptions::default() };
         let log = Log::open(dir.join("log"), options).await.expect("log");
         let storage = Storage::start("test-store").expect("storage thread");
         let base = dir.join("group");
@@ -146,10 +153,14 @@ impl Peer {
     /// The first voter of a new group, leading.
     async fn lead(dir: &Path) -> Peer {
         let peer = Peer::start(1, dir).await;
-        peer.replica.initialize(&[(1, "peer-1:1".to_owned())]).await.expect("initialized");
-        peer.replica.elect_if_alone().await;
-        until("it leads", async || peer.replica.status().leads.then_some(())).await;
+        peer.become_leader().await;
         peer
+    }
+
+    async fn become_leader(&self) {
+        self.replica.initialize(&[(1, "peer-1:1".to_owned())]).await.expect("initialized");
+        self.replica.elect_if_alone().await;
+        until("it leads", async || self.replica.status().leads.then_some(())).await;
     }
 
     async fn stop(self) {

@@ -2,24 +2,39 @@
 
 use super::*;
 
+/// A leader and its learner.
+async fn pair(dir: &Path) -> (Peer, Peer) {
+    let leader = Peer::lead(dir).await;
+    let learner = Peer::start(2, dir).await;
+    connect(&leader, &learner);
+    leader.add_learner(2).await;
+    (leader, learner)
+}
+
+/// A leader whose log is purged, and its learner, which gets a snapshot: of that some is held at the learner's door.
+async fn pair_with_snapshot_on_its_way(dir: &Path) -> (Peer, Peer) {
+    let leader = Peer::lead(dir).await;
+    leader.write(60).await;
+    leader.trim(NOTHING).await;
+    until("the log is purged", async || leader.purged()).await;
+    let learner = Peer::start(2, dir).await;
+    connect(&leader, &learner);
+    learner.door.watch(|body| match body {
+        Body::SnapshotChunk(chunk) if chunk.number >= 1 => Fate::Hold,
+        _ => Fate::Pass,
+    });
+    leader.add_learner(2).await;
+    until("chunks are held", async || (!learner.door.held.borrow().is_empty()).then_some(())).await;
+    (leader, learner)
+}
+
 /// Story: while a snapshot is on its way its leader goes on writing and trims again and again. The follower installs it and finds every
 /// entry that comes after it, so no second snapshot is needed.
 #[test]
 fn entries_after_a_snapshot_on_its_way_are_kept() {
     let dir = temp();
     run(async {
-        let leader = Peer::lead(dir.path()).await;
-        leader.write(60).await;
-        leader.trim(NOTHING).await;
-        until("the log is purged", async || leader.purged()).await;
-        let learner = Peer::start(2, dir.path()).await;
-        connect(&leader, &learner);
-        learner.door.watch(|body| match body {
-            Body::SnapshotChunk(chunk) if chunk.number >= 1 => Fate::Hold,
-            _ => Fate::Pass,
-        });
-        leader.add_learner(2).await;
-        until("chunks are held", async || (!learner.door.held.borrow().is_empty()).then_some(())).await;
+        let (leader, learner) = pair_with_snapshot_on_its_way(dir.path()).await;
         for _ in 0..4 {
             leader.write(20).await;
             assert!(leader.trim(NOTHING).await, "the follower holds the log");
@@ -43,10 +58,7 @@ fn entries_after_a_snapshot_on_its_way_are_kept() {
 fn a_follower_that_is_gone_does_not_keep_the_log() {
     let dir = temp();
     run(async {
-        let leader = Peer::lead(dir.path()).await;
-        let learner = Peer::start(2, dir.path()).await;
-        connect(&leader, &learner);
-        leader.add_learner(2).await;
+        let (leader, learner) = pair(dir.path()).await;
         leader.write(5).await;
         until_equal(&leader, &learner).await;
         leader.links.close();
@@ -71,10 +83,7 @@ fn a_follower_that_is_gone_does_not_keep_the_log() {
 fn a_short_absence_needs_no_snapshot() {
     let dir = temp();
     run(async {
-        let leader = Peer::lead(dir.path()).await;
-        let learner = Peer::start(2, dir.path()).await;
-        connect(&leader, &learner);
-        leader.add_learner(2).await;
+        let (leader, learner) = pair(dir.path()).await;
         leader.write(60).await;
         until_equal(&leader, &learner).await;
         leader.links.close();
@@ -96,10 +105,7 @@ fn a_short_absence_needs_no_snapshot() {
 fn a_follower_that_is_too_slow_does_not_keep_the_log() {
     let dir = temp();
     run(async {
-        let leader = Peer::lead(dir.path()).await;
-        let learner = Peer::start(2, dir.path()).await;
-        connect(&leader, &learner);
-        leader.add_learner(2).await;
+        let (leader, learner) = pair(dir.path()).await;
         leader.write(5).await;
         until_equal(&leader, &learner).await;
         let log = learner.log.group(GROUP);
@@ -177,18 +183,7 @@ fn nothing_is_purged_before_the_partition_is_durable() {
 fn a_snapshot_slower_than_the_writers_arrives_in_one_go() {
     let dir = temp();
     run(async {
-        let leader = Peer::lead(dir.path()).await;
-        leader.write(60).await;
-        leader.trim(NOTHING).await;
-        until("the log is purged", async || leader.purged()).await;
-        let learner = Peer::start(2, dir.path()).await;
-        connect(&leader, &learner);
-        learner.door.watch(|body| match body {
-            Body::SnapshotChunk(chunk) if chunk.number >= 1 => Fate::Hold,
-            _ => Fate::Pass,
-        });
-        leader.add_learner(2).await;
-        until("a chunk is held", async || (!learner.door.held.borrow().is_empty()).then_some(())).await;
+        let (leader, learner) = pair_with_snapshot_on_its_way(dir.path()).await;
         let little = Retention { retained_bytes: 100 << 10, held_bytes_max: 100 << 10 };
         let mut written = 0;
         loop {
