@@ -163,6 +163,12 @@ impl Clocks {
         self.0.limit_us.store(us(ms), Ordering::Relaxed);
     }
 
+    /// The times by which two members go differ by no more than this, milliseconds: each is within the limit of what a majority's clocks say, as
+    /// well as it can be measured. That holds while clocks of a majority go on; who sets those, or a lone peer's, moves time itself.
+    pub fn differ_ms(&self) -> u64 {
+        2 * (self.limit_us() + GOOD_US).unsigned_abs() / 1_000
+    }
+
     /// What is known of the clocks of the members of the cluster, of which the own one is one.
     pub(super) fn set_others(&self, members: usize, others: impl Iterator<Item = Reading>) {
         let bounds = Bounds::new(members, &others.collect::<Vec<_>>());

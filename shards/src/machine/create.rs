@@ -12,6 +12,11 @@ pub const RESERVED_SEQUENCE: u64 = 1 << 63;
 /// How many sequences one log index has: an entry creates no more tasks than these.
 pub const SEQUENCES_PER_INDEX: u64 = 1 << 16;
 
+/// The first sequence that the entry at this index assigns.
+pub fn first_sequence(index: u64) -> u64 {
+    (index * SEQUENCES_PER_INDEX) & !RESERVED_SEQUENCE
+}
+
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
     let at = p.at;
     if let Some(known) = create.request.and_then(|request| p.window.find(request, at.stamp_ms)) {
@@ -57,7 +62,7 @@ fn place<S>(p: &mut Plan<'_, S>, create: &Create) -> Result<TaskKey, Stop> {
     if p.assigned == SEQUENCES_PER_INDEX {
         return malformed("an entry creates at most 65536 tasks");
     }
-    let sequence = (p.at.index << 16 | p.assigned) & !RESERVED_SEQUENCE;
+    let sequence = first_sequence(p.at.index) | p.assigned;
     p.assigned += 1;
     Ok(TaskKey { due_ms: create.due_ms.max(p.at.now_ms), sequence })
 }

@@ -39,7 +39,7 @@ use bytes::Bytes;
 
 pub use apply::{ApplyError, Machine, Totals};
 pub use claims::Claimable;
-pub use create::{RESERVED_SEQUENCE, SEQUENCES_PER_INDEX};
+pub use create::{RESERVED_SEQUENCE, SEQUENCES_PER_INDEX, first_sequence};
 pub use idempotency::WINDOW_BYTES_MAX;
 pub use retry::LAST_ERROR_BYTES_MAX;
 pub use settled::SettledLately;

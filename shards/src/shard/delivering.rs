@@ -9,6 +9,7 @@ use futures_util::future::{Either, select};
 
 use crate::command::{Command, Op, Reply, Tally};
 use crate::ids::{Namespace, TaskKey};
+use crate::machine::first_sequence;
 use crate::machine::namespace::absent;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionError, Window};
@@ -17,7 +18,7 @@ use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Delivered, Rejection};
 use crate::shard::arrival::Arrival;
 use crate::shard::batcher::Route;
-use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Gone, Now, Wake};
+use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Gone, Made, Now, Wake};
 use crate::shard::group::Group;
 use crate::shard::message::{Parcel, Subscription};
 use crate::shard::mint::MintError;
@@ -63,21 +64,27 @@ impl Group {
                 return;
             }
         }
-        let seen = self.read(|p| Ok((p.last_stamp_ms(), p.namespaces_count(), p.claimable()))).await;
-        let Ok((stamp, namespaces, claimable)) = seen else { return };
+        let seen = self.read(|p| Ok((p.last_stamp_ms(), p.namespaces_count(), p.claimable(), p.applied()))).await;
+        let Ok((stamp, namespaces, claimable, applied)) = seen else { return };
         if self.engines.get() != attempt {
             return;
         }
         self.namespaces.set(namespaces);
         self.engines.set(attempt + 1);
         self.becoming.set(false);
-        let first_token = match self.mint.borrow_mut().first_token(term) {
-            Ok(token) => token,
+        let first = {
+            let mut mint = self.mint.borrow_mut();
+            mint.first_token(term).and_then(|token| Ok((token, mint.first_sequence(term)?)))
+        };
+        let (first_token, reserved) = match first {
+            Ok(first) => first,
             Err(error) => return self.exhausted(&error),
         };
+        // Whatever was proposed before is applied.
+        let made = Made { assigned: first_sequence(applied.map_or(0, |at| at.index + 1)), reserved };
         self.batcher.begin(stamp, first_token);
         let mut engine = Engine::new(self.id, self.limits, first_token);
-        let inherits = self.inherit(&mut engine, claimable, &replica);
+        let inherits = self.inherit(&mut engine, (claimable, made), &replica);
         self.batcher.renew(&mut engine);
         // The credit that was with the leader before comes back first.
         self.rise_all();

@@ -124,6 +124,7 @@ impl Group {
         options: &ShardOptions,
     ) -> Rc<Self> {
         let metrics = options.metrics.clone();
+        let clocks_differ_ms = links.reach().clocks().differ_ms();
         Rc::new(Group {
             id,
             shard,
@@ -147,7 +148,7 @@ impl Group {
             led_at: Cell::new(None),
             trouble: RefCell::default(),
             route_watch: RouteWatch::default(),
-            limits: options.delivery,
+            limits: delivery::Limits { clocks_differ_ms, ..options.delivery },
             namespaces: NamespaceCount::default(),
             lists: Lists::default(),
             reads: Reads::default(),

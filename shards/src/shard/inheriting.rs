@@ -15,7 +15,7 @@ use crate::machine::Claimable;
 use crate::raft::Replica;
 use crate::runtime::clock;
 use crate::shard::api::Rejection;
-use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate, Known};
+use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate, Known, Made};
 use crate::shard::group::Group;
 use crate::shard::members::MoveError;
 use crate::shard::message::Held;
@@ -109,7 +109,7 @@ impl Group {
 
     /// Takes over what the leadership before has left, if that is the whole truth: nothing may have been written since but the beginning of
     /// this leadership. Else what is due already waits for claims. Tells whether there was an estate.
-    pub(super) fn inherit(&self, engine: &mut Engine, claimable: Claimable, replica: &Replica) -> bool {
+    pub(super) fn inherit(&self, engine: &mut Engine, (claimable, made): (Claimable, Made), replica: &Replica) -> bool {
         let last = replica.status().last_log_index;
         let left = self.estates.left.take().filter(|left| {
             let next = left.index.map_or(0, |index| index + 1);
@@ -125,7 +125,7 @@ impl Group {
                 }
             }
             None if self.id == GroupId::REGISTRY => {}
-            None => engine.await_claims(claimable, self.now()),
+            None => engine.await_claims(claimable, made, self.now()),
         }
         inherits
     }

@@ -259,3 +259,39 @@ fn a_refused_update_takes_nothing_from_its_holder() {
         }
     });
 }
+
+/// Story: the leader's clock is ahead of the others', within what is allowed, and it goes without a word. By the clock of the next leader the
+/// tasks that are held are not due yet. Their consumer keeps them all the same: none is delivered again, every ack is taken.
+#[test]
+fn consumers_keep_what_a_leader_with_a_clock_ahead_delivered() {
+    let dir = dir();
+    run(async {
+        let mut peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        make(&peers[at], 6).await;
+        let mut mine = peers[(at + 1) % 3].shards.consume(vec![name()], LEASE_MS, BYTES).expect("a consumer");
+        mine.add_credit(6);
+        let held = take(&mut mine, 6).await;
+        mine.add_credit(20);
+        let gone = peers.remove(at);
+        gone.isolate();
+        for peer in &peers {
+            let clocks = peer.shards.reach().clocks().clone();
+            clocks.own().step(-clocks.differ_ms().cast_signed() + 100);
+        }
+        let at = leader(&peers).await;
+        assert_eq!(ack(&peers[at], &held[..3]).await, vec![Ok(0); 3]);
+        // Made since: it need not wait for what may be held.
+        let new = make(&peers[at], 1).await;
+        let came = take(&mut mine, 1).await;
+        assert_eq!(ids(&came), new);
+        assert_eq!(ack(&peers[1 - at], &held[3..]).await, vec![Ok(0); 3]);
+        assert_eq!(ack(&peers[1 - at], &came).await, [Ok(0)]);
+        let left = peers[at].shards.namespace(name()).await.expect("read").row.live;
+        assert_eq!(left, 0);
+        gone.stop().await;
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}

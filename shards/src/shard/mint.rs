@@ -53,13 +53,22 @@ impl Mint {
         self.next_token = self.next_token.max(next);
     }
 
+    /// No sequence that was reserved before is as high, and every one that this leadership will reserve is.
+    ///
+    /// # Errors
+    /// As [`Mint::first_token`].
+    pub fn first_sequence(&self, term: u64) -> Result<u64, MintError> {
+        within(term, (self.last_sequence + 1).max(first(term)?)).map(|sequence| RESERVED | sequence)
+    }
+
     /// A sequence that no leader gives out again.
     ///
     /// # Errors
     /// As [`Mint::first_token`].
     pub fn sequence(&mut self, term: u64) -> Result<u64, MintError> {
-        self.last_sequence = within(term, (self.last_sequence + 1).max(first(term)?))?;
-        Ok(RESERVED | self.last_sequence)
+        let sequence = self.first_sequence(term)?;
+        self.last_sequence = sequence & !RESERVED;
+        Ok(sequence)
     }
 }
 
@@ -97,6 +106,7 @@ mod tests {
         assert!(token(&mut a, 5) > b.next_token);
         let sequence = |mint: &mut Mint, term| mint.sequence(term).expect("there are some left");
         let sequences = [sequence(&mut a, 5), sequence(&mut a, 5), sequence(&mut b, 6), sequence(&mut a, 7)];
+        assert!(a.first_sequence(7).is_ok_and(|first| first > sequences[3]), "a leadership knows what is its own");
         assert!(sequences.windows(2).all(|w| w[0] < w[1]), "{sequences:?}");
         assert!(sequences.iter().all(|s| s & RESERVED != 0));
     }

@@ -4,6 +4,12 @@
 //! they wait for a while, and consumers claim what they hold: by naming it when they open a stream, or with an ack, a nack or an
 //! extension. What has become due since cannot have been delivered, and does not wait.
 //!
+//! What was due is a matter of two leaders' clocks. They differ by no more than [`clocks_differ_ms`](super::Limits::clocks_differ_ms), so
+//! a task that is due within it may be with a consumer: it can be claimed, and waits for that, unless it was made since. Beyond that bound (the
+//! clocks of a majority, or of a lone peer, were set back between two leaderships) a task that is out is delivered once more when it is due, and
+//! the older token is refused from then on. Should that happen within the grace, and the leader go without a word before the grace is over, then
+//! whichever of the two is claimed first at the next leader goes on, and the other one is refused.
+//!
 //! At most one delivery of a task can be claimed, the latest one, however many leaders made some: the end of each that a consumer may know
 //! of is in the log before the next one is made, in the row (its fence), or for all that nobody claimed ([`Op::EndClaims`]).
 
@@ -13,7 +19,7 @@ use super::lease::{BY_CONSUMER, Lease, State};
 use super::now::Now;
 use crate::command::{Op, TaskRow};
 use crate::ids::{Namespace, TaskId, TaskKey};
-use crate::machine::{Claimable, registry};
+use crate::machine::{Claimable, RESERVED_SEQUENCE, registry};
 
 /// Tokens in one part of the end of claims: some 50 KiB.
 const KEPT_PER_PART: usize = 16_384;
@@ -43,30 +49,82 @@ pub enum Known {
     Task(Option<TaskRow>),
 }
 
+/// Where the sequences of what is made in a leadership begin, of both kinds (see [`RESERVED_SEQUENCE`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// Those that are assigned when a create is applied.
+    pub assigned: u64,
+    /// Those that a leader reserves.
+    pub reserved: u64,
+}
+
+/// Which rows wait for claims. What an earlier leader may have delivered does.
+#[derive(Clone, Copy)]
+pub(super) struct Floor {
+    /// Rows before this one wait.
+    due: TaskKey,
+    /// Those before this one as well, but for what was made since: it cannot have been delivered, whatever the clocks say.
+    nearly_due: TaskKey,
+    made: Made,
+}
+
+impl Floor {
+    /// Nothing waits.
+    const NONE: Floor = Floor::at(TaskKey::MIN);
+
+    /// Every row before this one waits.
+    const fn at(key: TaskKey) -> Self {
+        Floor { due: key, nearly_due: key, made: Made { assigned: u64::MAX, reserved: u64::MAX } }
+    }
+
+    /// No row before this one is let through.
+    pub(super) fn first(&self) -> TaskKey {
+        self.due
+    }
+
+    /// No row from this one on waits.
+    pub(super) fn end(&self) -> TaskKey {
+        self.nearly_due
+    }
+
+    /// The row does not wait.
+    pub(super) fn lets(&self, key: TaskKey) -> bool {
+        key >= self.nearly_due || (key >= self.due && self.made.has(key.sequence))
+    }
+}
+
+impl Made {
+    fn has(&self, sequence: u64) -> bool {
+        sequence >= if sequence & RESERVED_SEQUENCE == 0 { self.assigned } else { self.reserved }
+    }
+}
+
 /// What was due before waits.
 #[derive(Clone, Copy)]
 pub(super) struct Grace {
     /// By the monotonic clock, milliseconds.
     pub(super) ends_ms: u64,
-    floor: TaskKey,
+    floor: Floor,
 }
 
 impl Engine {
-    /// Nothing is known of the leases of the leader before: what is due already waits for claims, of deliveries that are `claimable`.
-    pub fn await_claims(&mut self, claimable: Claimable, now: Now) {
+    /// Nothing is known of the leases of the leader before: what is due already, or nearly, waits for claims, of deliveries that are
+    /// `claimable`.
+    pub fn await_claims(&mut self, claimable: Claimable, made: Made, now: Now) {
         self.claimable = claimable;
         let ends_ms = now.mono_ms.saturating_add(self.limits.claim_grace_ms);
-        self.grace = Some(Grace { ends_ms, floor: TaskKey::at(now.wall_ms) });
+        let nearly_due = TaskKey::at(now.wall_ms.saturating_add(self.limits.clocks_differ_ms));
+        self.grace = Some(Grace { ends_ms, floor: Floor { due: TaskKey::at(now.wall_ms), nearly_due, made } });
     }
 
     /// Another replica has an estate that is this leadership's again: nothing is delivered before the log has gone past it.
     pub fn void_estate(&mut self, now: Now) {
-        self.grace = Some(Grace { ends_ms: now.mono_ms, floor: TaskKey::MAX });
+        self.grace = Some(Grace { ends_ms: now.mono_ms, floor: Floor::at(TaskKey::MAX) });
     }
 
-    /// Rows before this one wait.
-    pub(super) fn floor(&self) -> TaskKey {
-        self.grace.map_or(TaskKey::MIN, |grace| grace.floor)
+    /// Which rows wait.
+    pub(super) fn floor(&self) -> Floor {
+        self.grace.map_or(Floor::NONE, |grace| grace.floor)
     }
 
     /// What was due before this leadership waits for claims.
@@ -144,7 +202,9 @@ impl Engine {
         }
         let Some(TaskRow { key, dead, record, .. }) = row else { return Claimed::Gone };
         let key = *key;
-        if token <= record.fence || *dead || key.due_ms > now.wall_ms {
+        // It was due by the clock of whoever delivered it, which may have been ahead.
+        let due_at_most_ms = now.wall_ms.saturating_add(self.limits.clocks_differ_ms);
+        if token <= record.fence || *dead || key.due_ms > due_at_most_ms {
             return Claimed::Refused;
         }
         let known = self.lanes_by_name.contains_key(namespace);

@@ -8,7 +8,11 @@ use crate::shard::api::{Delivered, Verdict};
 
 /// Tasks with consumer 1, for a second.
 fn leased(tasks: usize) -> (World, Vec<Delivered>) {
-    let mut w = World::new(1, Limits::default(), 1);
+    leased_with(Limits::default(), tasks)
+}
+
+fn leased_with(limits: Limits, tasks: usize) -> (World, Vec<Delivered>) {
+    let mut w = World::new(1, limits, 1);
     w.propose(
         0,
         Change::Configure(Settings { lease_ms: 1_000, backoff_first_ms: 100, backoff_jitter: 0.0, ..Settings::default() }),
@@ -227,4 +231,87 @@ fn an_estate_that_comes_back_is_void_before_anything_is_delivered() {
     assert!(w.take(1, 10).is_empty());
     w.pump();
     assert_eq!(w.take(1, 10).len(), 1);
+}
+
+/// The clock of the leader before was ahead, and its consumers hold tasks that are not due yet by the next one's. They can be claimed, by name
+/// and with an ack, up to the clocks' difference; what nobody claims is delivered when it is due.
+#[test]
+fn what_a_clock_that_was_ahead_delivered_can_be_claimed() {
+    let limits = Limits { clocks_differ_ms: 4_000, ..Limits::default() };
+    let (mut w, got) = leased_with(limits, 3);
+    w.leave(1, Gone::Detached);
+    w.hand_over_at(false, w.now_ms - 4_000);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    assert_eq!(claim(&mut w, &got[0], 2), Claimed::Ours);
+    w.settle(&got[0], Verdict::Extend { lease_ms: 60_000 }).expect("claimed");
+    w.ack(&got[1]).expect("claimed with the ack");
+    w.pass(3_999);
+    assert_eq!(w.take(2, 10), [], "the grace is over, and it is not due");
+    w.pass(1);
+    let again: Vec<_> = w.take(2, 10).iter().map(|task| (task.id, task.attempt)).collect();
+    assert_eq!(again, [(got[2].id, 1)]);
+    assert!(w.ack(&got[2]).is_err(), "somebody else has it");
+    w.ack(&got[0]).expect("it went on");
+    w.pump();
+    assert_eq!(w.live(), 1);
+    let (mut w, got) = leased_with(limits, 1);
+    w.hand_over_at(false, w.now_ms - 4_001);
+    assert_eq!(claim(&mut w, &got[0], 1), Claimed::Refused, "no leader's clock was ahead by so much");
+}
+
+/// What is nearly due may be with a consumer of a leader whose clock was ahead: it waits for claims, or two consumers have it and the next
+/// leader would take the older one's word. What was made since waits for nobody, whatever the clocks say.
+#[test]
+fn what_is_nearly_due_waits_and_what_is_new_does_not() {
+    for leaders in 0..2 {
+        let (mut w, got) = leased_with(Limits { clocks_differ_ms: 4_000, ..Limits::default() }, 1);
+        w.leave(1, Gone::Detached);
+        w.hand_over_at(false, w.now_ms - 500);
+        w.connect(2, &[0], 0, 1 << 30);
+        w.credit(2, 10);
+        w.create(0, 0);
+        w.create(0, w.now_ms + 700);
+        w.pass(900);
+        let new = w.take(2, 10);
+        assert_eq!(new.len(), 2, "{new:?}");
+        assert!(new.iter().all(|task| task.id != got[0].id), "it may be with a consumer");
+        new.iter().for_each(|task| assert!(w.ack(task).is_ok()));
+        w.pump();
+        if leaders == 1 {
+            w.hand_over(false);
+            w.ack(&got[0]).expect("nobody else got it");
+        } else {
+            w.pass(1_100);
+            let again = w.take(2, 10);
+            assert_eq!(again.iter().map(|task| task.id).collect::<Vec<_>>(), [got[0].id]);
+            w.hand_over(false);
+            assert!(w.ack(&got[0]).is_err(), "over for every later leader");
+            w.ack(&again[0]).expect("the latest");
+        }
+        w.pump();
+        assert_eq!(w.live(), 0);
+    }
+}
+
+/// Beyond the bound: somebody set the clocks of all peers back, by more than they may differ, between two leaderships. What is out comes once
+/// more when it is due, during the grace even; only the later delivery can be acked here.
+#[test]
+fn clocks_that_were_set_back_too_far_cost_a_second_delivery() {
+    let limits = Limits { clocks_differ_ms: 4_000, claim_grace_ms: 60_000, ..Limits::default() };
+    let (mut w, got) = leased_with(limits, 1);
+    w.leave(1, Gone::Detached);
+    w.hand_over_at(false, w.now_ms - 10_000);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    w.pass(9_999);
+    assert_eq!(w.take(2, 10), []);
+    w.pass(1);
+    let again = w.take(2, 10);
+    assert_eq!(again.iter().map(|task| (task.id, task.attempt)).collect::<Vec<_>>(), [(got[0].id, 1)]);
+    assert!(w.ack(&got[0]).is_err());
+    w.ack(&again[0]).expect("the latest");
+    w.pump();
+    assert!(w.ack(&got[0]).is_err());
+    assert_eq!(w.live(), 0);
 }

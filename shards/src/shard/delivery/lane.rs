@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::action::ConsumerId;
+use super::claims::Floor;
 use super::flow::{Flow, Sent};
 use super::lease::List;
 use super::window::Window;
@@ -78,8 +79,8 @@ impl Lane {
         self.loaded && !self.settings.paused && self.purges == 0
     }
 
-    /// The first row of the window that may be delivered, at or after `floor`, is due.
-    pub(super) fn is_due(&self, floor: TaskKey, now_ms: u64) -> bool {
+    /// The first row of the window that does not wait is due.
+    pub(super) fn is_due(&self, floor: Floor, now_ms: u64) -> bool {
         self.window.first_from(floor).is_some_and(|key| key.due_ms <= now_ms)
     }
 

@@ -37,6 +37,9 @@ pub struct Limits {
     /// After a change of leader that told nothing of leases, what was due before waits so long for consumers that still hold it,
     /// milliseconds.
     pub claim_grace_ms: u64,
+    /// The times of two leaders differ by no more than this, milliseconds. Default 0: the shell knows, see
+    /// [`Clocks::differ_ms`](crate::link::Clocks::differ_ms).
+    pub clocks_differ_ms: u64,
     /// The low-water mark moves after so many rows went.
     pub water_rows: u32,
     /// It also moves after a hundredth of them, when it has so far to go, milliseconds.
@@ -62,6 +65,7 @@ impl Default for Limits {
             propose_again_ms: 1_000,
             hold_wait_ms: 10_000,
             claim_grace_ms: 2_000,
+            clocks_differ_ms: 0,
             water_rows: 10_000,
             water_step_ms: 10_000,
         }

@@ -62,7 +62,7 @@ mod testing;
 mod window_tests;
 
 pub use action::{Action, Claim, ConsumerId, Finish, Step};
-pub use claims::{Claimed, Known};
+pub use claims::{Claimed, Known, Made};
 pub use counts::Counts;
 pub use engine::{Engine, Gone};
 pub use flow::{Flow, QUEUED_BYTES_MAX, Sent, weight};

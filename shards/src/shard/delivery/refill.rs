@@ -155,7 +155,7 @@ impl Engine {
     pub(super) fn refill(&mut self, l: u32, now_ms: u64) {
         let (share, floor) = (self.share(), self.floor());
         // What waits for claims takes nobody's place.
-        let waiting = if floor > TaskKey::MIN { self.lanes[l].window.len_before(floor) } else { 0 };
+        let waiting = self.lanes[l].window.waiting(floor);
         let rows_max = (self.rows_wanted(l) + waiting).min(self.limits.window_rows_max);
         let lane = &mut self.lanes[l];
         let mut alarm_ms = u64::MAX;

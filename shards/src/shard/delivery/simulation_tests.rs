@@ -33,6 +33,7 @@ fn limits() -> Limits {
         propose_again_ms: 50,
         hold_wait_ms: 300,
         claim_grace_ms: 200,
+        clocks_differ_ms: 150,
         water_rows: 20,
         water_step_ms: 500,
     }
@@ -150,7 +151,10 @@ fn shake(w: &mut World, hands: &mut Vec<(u64, Delivered)>, next_client: &mut u64
         _ => {
             if w.dice.below(10) == 0 {
                 let leaves = w.dice.below(2) == 0;
-                w.hand_over(leaves);
+                // The next leader goes by another clock.
+                let differs_ms = w.dice.below(2 * limits().clocks_differ_ms + 1);
+                let wall_ms = w.now_ms + differs_ms;
+                w.hand_over_at(leaves, wall_ms - limits().clocks_differ_ms);
                 // Some of the consumers say at once what they have.
                 let held = w.dice.below(3) as usize;
                 for (id, task) in hands.iter().take(held * hands.len() / 2) {

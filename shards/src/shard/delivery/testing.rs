@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Action, Claim, Claimed, ConsumerId, Engine, Finish, Flow, Gone, Known, Limits, Now, Sent, Step, weight};
+use super::{Action, Claim, Claimed, ConsumerId, Engine, Finish, Flow, Gone, Known, Limits, Made, Now, Sent, Step, weight};
 use crate::command::{Ended, NamespaceRow, Op, Settings, TaskRow};
 use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
 use crate::machine::record::TaskRecord;
@@ -189,15 +189,24 @@ impl World {
     /// Another engine takes over, with what the one before leaves, or without: nothing is on its way then, and what was proposed and not
     /// committed never will be. Its consumers come at once.
     pub(super) fn hand_over(&mut self, leaves: bool) {
+        self.hand_over_at(leaves, self.now_ms);
+    }
+
+    /// The same, to one by whose clock it is `wall_ms`.
+    pub(super) fn hand_over_at(&mut self, leaves: bool, wall_ms: u64) {
         while self.work() | self.answer() {}
         while self.fail() {}
         let leaves = leaves && !self.engine.awaits_claims();
         let estate = self.engine.estate(self.now());
+        self.set_wall_ms(wall_ms);
         let first_token = self.engine.next_token() + 1_000;
         let before = std::mem::replace(&mut self.engine, Engine::new(GROUP, self.limits, first_token));
         match leaves {
             true => self.engine.inherit(estate, self.now()),
-            false => self.engine.await_claims(self.claimable.clone(), self.now()),
+            false => {
+                let made = Made { assigned: self.sequence + 1, reserved: u64::MAX };
+                self.engine.await_claims(self.claimable.clone(), made, self.now());
+            }
         }
         for (id, client) in &mut self.clients {
             client.sent = Arc::default();

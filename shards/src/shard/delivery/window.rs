@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::claims::Floor;
 use super::flow::weight;
 use crate::ids::TaskKey;
 
@@ -41,19 +42,19 @@ impl Window {
         self.rows.first_key_value().map(|(key, _)| *key)
     }
 
-    /// The first row at or after `floor`.
-    pub(super) fn first_from(&self, floor: TaskKey) -> Option<TaskKey> {
-        self.rows.range(floor..).next().map(|(key, _)| *key)
+    /// The first row that does not wait.
+    pub(super) fn first_from(&self, floor: Floor) -> Option<TaskKey> {
+        self.iter_from(floor).next().map(|(key, _)| *key)
     }
 
-    /// How many rows are before `floor`. Counts them.
-    pub(super) fn len_before(&self, floor: TaskKey) -> usize {
-        self.rows.range(..floor).count()
+    /// How many rows wait. Counts them.
+    pub(super) fn waiting(&self, floor: Floor) -> usize {
+        self.rows.range(..floor.end()).filter(|(key, _)| !floor.lets(**key)).count()
     }
 
-    /// The rows at or after `floor`.
-    pub(super) fn iter_from(&self, floor: TaskKey) -> impl Iterator<Item = (&TaskKey, &Bytes)> {
-        self.rows.range(floor..)
+    /// The rows that do not wait.
+    pub(super) fn iter_from(&self, floor: Floor) -> impl Iterator<Item = (&TaskKey, &Bytes)> {
+        self.rows.range(floor.first()..).filter(move |(key, _)| floor.lets(**key))
     }
 
     pub(super) fn insert(&mut self, key: TaskKey, row: Bytes) {
@@ -69,14 +70,13 @@ impl Window {
         Some(row)
     }
 
-    /// Takes the first row at or after `floor` out.
-    pub(super) fn pop_first_from(&mut self, floor: TaskKey) -> Option<(TaskKey, Bytes)> {
-        let (key, row) = match floor {
-            TaskKey::MIN => self.rows.pop_first()?,
-            floor => {
-                let key = self.first_from(floor)?;
-                (key, self.rows.remove(&key)?)
-            }
+    /// Takes the first row that does not wait out.
+    pub(super) fn pop_first_from(&mut self, floor: Floor) -> Option<(TaskKey, Bytes)> {
+        let (key, row) = if floor.end() == TaskKey::MIN {
+            self.rows.pop_first()?
+        } else {
+            let key = self.first_from(floor)?;
+            (key, self.rows.remove(&key)?)
         };
         self.bytes -= weight(&row);
         Some((key, row))
