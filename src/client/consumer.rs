@@ -51,7 +51,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Leases are as long as this, milliseconds, 0: as the namespace's setting says, and are not extended.
+    /// Leases are as long as this, milliseconds, 0: as the namespace's setting says, and are not extended. They begin anew when another stream
+    /// claims them.
     pub fn fixed_lease_ms(mut self, lease_ms: u32) -> Self {
         (self.lease, self.lease_ms) = (None, lease_ms);
         self
@@ -59,7 +60,6 @@ impl ConsumerBuilder {
 
     /// The consumer, which begins at once.
     pub fn open(self) -> Consumer {
-        let keeps_leases = self.lease.is_some();
         let ledger = Ledger::new(self.credit, self.limit, self.lease);
         let open = ConsumeOpen { namespaces: self.namespaces, lease_ms: self.lease_ms, held: Vec::new() };
         let stream = Arc::new(AtomicU64::new(0));
@@ -67,14 +67,15 @@ impl ConsumerBuilder {
         let (orders, ordered) = mpsc::unbounded_channel();
         let consuming = Consuming::new(self.client, open, ledger, stream.clone(), deliveries, orders.downgrade(), ordered);
         tokio::spawn(consuming.run());
-        Consumer { incoming, stream, ended: None, keeps_leases, doubtful: VecDeque::new(), _orders: orders }
+        Consumer { incoming, stream, ended: None, doubtful: VecDeque::new(), _orders: orders }
     }
 }
 
 /// Tasks that are due, as they come.
 ///
-/// When its stream ends it opens another one, to another peer if need be, and claims the deliveries that are held: those that no other
-/// consumer has got since stay its own, of the others [`Delivery::is_lost`] tells after a moment. Acks without an answer are said again.
+/// When its stream ends it opens another one, to another peer if need be, and claims the deliveries that are held, and the latest of those
+/// that were left: what no other consumer has got since stays its own, of the others [`Delivery::is_lost`] tells after a moment. Acks without an
+/// answer are said again.
 ///
 /// Dropped, it takes no more tasks; deliveries that are still held can be settled, and then its stream ends.
 #[derive(Debug)]
@@ -83,8 +84,6 @@ pub struct Consumer {
     /// The number of the present stream.
     stream: Arc<AtomicU64>,
     ended: Option<Error>,
-    /// Leases are extended, and claimed when a stream ends.
-    keeps_leases: bool,
     /// Deliveries of earlier streams whose claims have no answer yet.
     doubtful: VecDeque<Delivery>,
     /// Keeps the background task: it ends with the last one who may give orders.
@@ -128,12 +127,9 @@ impl Consumer {
             let Some(next) = next else { break };
             match next {
                 Ok(delivery) if delivery.is_lost() => delivery.discard(),
-                Ok(delivery) if delivery.stream != self.stream.load(Ordering::Acquire) => match self.keeps_leases {
-                    true if delivery.is_doubtful() => self.doubtful.push_back(delivery),
-                    true => return Ok(delivery),
-                    // Its stream is gone, its lease with it, and nobody has worked on it: it comes again.
-                    false => delivery.discard(),
-                },
+                Ok(delivery) if delivery.stream != self.stream.load(Ordering::Acquire) && delivery.is_doubtful() => {
+                    self.doubtful.push_back(delivery);
+                }
                 Ok(delivery) => return Ok(delivery),
                 Err(error) => {
                     self.ended = Some(error.clone());

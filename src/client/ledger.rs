@@ -20,6 +20,9 @@ use super::tasks::passes;
 /// A message says at most so much about deliveries; peers have a bound of their own.
 const SETTLES_MAX: usize = 1_000;
 
+/// A claim of a lease that is not kept up, if it was refused for the moment, is made again after this.
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
+
 /// Names a delivery. Tokens are unique within a group only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
@@ -56,6 +59,12 @@ struct Entry {
     /// Its row in `extensions`.
     extends_at: Option<Instant>,
     standing: Arc<Standing>,
+}
+
+impl Entry {
+    fn names(&self, key: &Key) -> HeldDelivery {
+        HeldDelivery { namespace: self.namespace.to_string(), task_id: key.task_id.to_string(), token: key.token }
+    }
 }
 
 /// Whether a lease is still ours, for the delivery's holder.
@@ -103,6 +112,8 @@ pub(super) struct Ledger {
     extensions: BTreeSet<(Instant, Key)>,
     /// What the next messages say.
     to_say: VecDeque<(Key, Said)>,
+    /// The latest deliveries that the user has said nothing about: they are leased until their leases end, under whichever leader.
+    left_alone: VecDeque<HeldDelivery>,
 }
 
 enum Said {
@@ -111,7 +122,7 @@ enum Said {
 }
 
 impl Ledger {
-    /// `lease` `None`: nothing is extended.
+    /// `lease` `None`: nothing is extended, but once when another stream is opened.
     pub(super) fn new(credit_max: u32, limit: u64, lease: Option<Duration>) -> Self {
         Ledger {
             credit_max,
@@ -122,6 +133,7 @@ impl Ledger {
             entries: HashMap::new(),
             extensions: BTreeSet::new(),
             to_say: VecDeque::new(),
+            left_alone: VecDeque::new(),
         }
     }
 
@@ -140,18 +152,19 @@ impl Ledger {
         self.entries.values().any(|entry| !matches!(entry.stage, Stage::Held))
     }
 
-    /// What a new stream claims: everything that the ones before delivered and that is not settled, as far as leases are kept up.
+    /// What a new stream claims: what the ones before delivered and what is not settled, as many as a peer surely takes. Those that are said
+    /// anyway come after those that would go without a word, and then those that were left alone, the latest. A lease that is over is claimed
+    /// in vain.
     pub(super) fn claims(&self) -> Vec<HeldDelivery> {
-        let claim = |(key, entry): (&Key, &Entry)| HeldDelivery {
-            namespace: entry.namespace.to_string(),
-            task_id: key.task_id.to_string(),
-            token: key.token,
+        let names = |settled: bool| {
+            let of = move |(_, entry): &(&Key, &Entry)| matches!(entry.stage, Stage::Settling(_)) == settled;
+            self.entries.iter().filter(of).map(|(key, entry)| entry.names(key))
         };
-        if self.lease.is_some() { self.entries.iter().map(claim).collect() } else { Vec::new() }
+        names(false).chain(names(true)).chain(self.left_alone.iter().rev().cloned()).take(self.credit_max as usize).collect()
     }
 
     /// A new stream begins: it has no credit, and what the one before left unanswered is said again. What is held is extended at once,
-    /// to learn whether it is still ours.
+    /// to learn whether it is still ours; also where leases are not kept up, for one that is claimed begins anew in any case.
     pub(super) fn reopen(&mut self, now: Instant) {
         self.granted = 0;
         self.to_say.clear();
@@ -164,8 +177,8 @@ impl Ledger {
                 }
                 Stage::Extending { then: None } | Stage::Held => {
                     entry.standing.doubt();
-                    entry.extends_at = self.lease.map(|_| now);
-                    self.extensions.extend(entry.extends_at.map(|at| (at, key.clone())));
+                    entry.extends_at = Some(now);
+                    self.extensions.insert((now, key.clone()));
                     Stage::Held
                 }
             };
@@ -228,6 +241,12 @@ impl Ledger {
             }
             self.held = self.held.saturating_sub(1);
             self.left = self.left.saturating_add(unused.into());
+            if !unused {
+                self.left_alone.push_back(entry.names(key));
+                if self.left_alone.len() > self.credit_max as usize {
+                    self.left_alone.pop_front();
+                }
+            }
         }
     }
 
@@ -251,18 +270,23 @@ impl Ledger {
                 } else if result.status == 0 {
                     entry.standing.confirm();
                 }
-                match (then, self.lease) {
+                // What was refused for the moment is asked for again before the lease is over.
+                let again = match self.lease {
+                    _ if entry.standing.is_lost() => None,
+                    Some(lease) => Some(if result.status == 0 { lease / 2 } else { lease / 8 }),
+                    None => (result.status != 0).then_some(CLAIM_AGAIN),
+                };
+                match (then, again) {
                     (Some(settle), _) => {
                         entry.stage = Stage::Settling(settle);
                         self.to_say.push_back((key, Said::Settle));
                     }
-                    (None, Some(lease)) if !entry.standing.is_lost() => {
-                        // What was refused for the moment is asked for again before the lease is over.
-                        let at = now + if result.status == 0 { lease / 2 } else { lease / 8 };
+                    (None, Some(again)) => {
+                        let at = now + again;
                         entry.extends_at = Some(at);
                         self.extensions.insert((at, key));
                     }
-                    _ => {}
+                    (None, None) => {}
                 }
                 None
             }
@@ -436,6 +460,40 @@ mod tests {
         assert_eq!(ledger.next_extension(), None);
         let _answer = acked(&mut ledger, 1);
         assert_eq!(tokens(&ledger.message().expect("its user may try")).0, [1]);
+    }
+
+    /// Leases that are not kept up are claimed all the same, also of deliveries that were left alone, and asked for once; as many as a peer takes
+    /// that takes the credit.
+    #[test]
+    fn another_stream_claims_leases_of_a_fixed_length() {
+        let (mut ledger, now) = (Ledger::new(3, u64::MAX, None), Instant::now());
+        for token in 1..=2 {
+            ledger.delivered(&delivery(token), now);
+            ledger.leave(&key(token), false);
+        }
+        let standing = ledger.delivered(&delivery(3), now);
+        ledger.delivered(&delivery(4), now);
+        ledger.leave(&key(4), true);
+        ledger.message();
+        assert_eq!(ledger.next_extension(), None, "they are not kept up");
+        ledger.reopen(now);
+        let claimed: Vec<_> = ledger.claims().into_iter().map(|held| held.token).collect();
+        assert_eq!(claimed, [3, 2, 1], "4 was never shown");
+        assert!(standing.is_doubtful());
+        ledger.extend(now);
+        assert_eq!(tokens(&ledger.message().expect("an extension")).1, [3]);
+        ledger.answered(result(3, Code::Unavailable), "p:1", now);
+        let again = ledger.next_extension().expect("asked again");
+        ledger.extend(again);
+        assert_eq!(tokens(&ledger.message().expect("an extension")).1, [3]);
+        ledger.answered(result(3, Code::Ok), "p:1", again);
+        assert!(!standing.is_doubtful() && !standing.is_lost());
+        assert_eq!(ledger.next_extension(), None, "once");
+        let _answer = acked(&mut ledger, 3);
+        ledger.delivered(&delivery(5), now);
+        ledger.reopen(now);
+        let claimed: Vec<_> = ledger.claims().into_iter().map(|held| held.token).collect();
+        assert_eq!(claimed, [5, 3, 2], "what is said anyway after what is not, and no more than the credit");
     }
 
     /// After a broken stream, acks without an answer are said again. If the second one is refused, the first may have been done.

@@ -145,6 +145,37 @@ async fn another_peer_takes_over() {
     within("the late ack's answer", late).await.expect_err("the lease went with the peer");
 }
 
+/// The same with leases of a fixed length, as z4t takes them: what was shown and what was not is claimed, and shown once.
+#[tokio::test]
+async fn leases_of_a_fixed_length_are_claimed_from_another_peer() {
+    let (mut a, mut b) = (Fake::start(&Tasks::default()).await, Fake::start(&Tasks::default()).await);
+    let client = Client::connect([a.address(), b.address()]).expect("addresses");
+    let mut consumer = client.consumer(["a"]).credit(3).fixed_lease_ms(60_000).open();
+    let mut stream = a.consumer().await;
+    stream.next().await;
+    stream.say(deliveries(&[1, 2, 3])).await;
+    next(&mut consumer).await.leave();
+    a.kill();
+
+    let mut stream = b.consumer().await;
+    let first = stream.next().await;
+    let mut claimed: Vec<u64> = first.open.iter().flat_map(|open| &open.held).map(|held| held.token).collect();
+    claimed.sort_unstable();
+    assert_eq!(claimed, [1, 2, 3]);
+    let mut asked = Vec::new();
+    while asked.len() < 2 {
+        let extensions = stream.next().await.extensions;
+        asked.extend(extensions.iter().map(|extension| (extension.token, extension.lease_ms)));
+    }
+    asked.sort_unstable();
+    assert_eq!(asked, [(2, 0), (3, 0)], "whether they are still its own");
+    stream.say(answer(2, Code::Ok)).await;
+    stream.say(answer(3, Code::FailedPrecondition)).await;
+    assert_eq!(next(&mut consumer).await.token(), 2);
+    stream.say(deliveries(&[30])).await;
+    assert_eq!(next(&mut consumer).await.token(), 30, "somebody else has 3");
+}
+
 /// A peer that ends the stream cleanly because it stops is left; a refusal for good ends the consumer, which goes on saying so.
 #[tokio::test]
 async fn streams_end_in_several_ways() {
