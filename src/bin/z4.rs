@@ -57,12 +57,12 @@ fn main() -> ExitCode {
 
 /// Runs the peer. Errors come with the exit status that tells them.
 fn serve(mut config: Config) -> Result<(), (Exit, String)> {
+    #[cfg(debug_assertions)]
+    z4::process::test_hooks::follow(&config.peer_id);
     if clock::is_before_1970() {
         let text = "this machine's clock is set to a time before 1970: nothing can be due by it; set it and start again";
         return Err((Exit::Unavailable, text.to_owned()));
     }
-    #[cfg(debug_assertions)]
-    z4::process::test_hooks::follow(&config.peer_id);
     let unavailable = |error: &dyn Error| (Exit::Unavailable, chain(error));
     let _directories = Directories::lock(&config.db_data_dir, &config.peer_data_dir).map_err(|e| unavailable(&e))?;
     config.connections_max = limits::raise(config.connections_max, config.sql_connections_max);

@@ -129,9 +129,58 @@ fn refuse_all(positions: &[usize], bad: usize, invalid: Invalid) -> Vec<(usize, 
 #[cfg(test)]
 mod tests {
     //! A batch is all or nothing per namespace: a bad request must never leave half of its namespace behind.
+    use std::cell::RefCell;
+    use std::pin::pin;
+
     use bytes::Bytes;
+    use futures_util::future::{Either, select};
+    use z4_shards::command::{Created, OpReply};
+    use z4_shards::ids::{GroupId, SLOTS};
+    use z4_shards::runtime::{mailbox, net};
+    use z4_shards::shard::Message;
+    use z4_shards::shard::api::{Answered, Consistency};
+    use z4_shards::shard::handle::Shards;
 
     use super::*;
+    use crate::grpc::fakes::{context_of, id};
+
+    /// Every create was made before; writes down each look at the earlier tasks: how many, and how fresh.
+    async fn say_it_was_made(mut inbox: mailbox::Receiver<Message>, looks: &RefCell<Vec<(usize, Consistency)>>) {
+        let mut messages = Vec::new();
+        while inbox.receive(&mut messages, 16).await {
+            for message in messages.drain(..) {
+                match message {
+                    Message::Submit(_, command, answer) => {
+                        let made = |n| OpReply::Created(Created { id: id(n as u64), created_ms: 1, duplicate: true });
+                        let value = Ok((0..command.ops.len()).map(made).collect());
+                        assert!(answer.send(Ok(Answered { value, by: None })).is_ok());
+                    }
+                    Message::Get(_, (_, ids, _), consistency, answer) => {
+                        looks.borrow_mut().push((ids.len(), consistency));
+                        assert!(answer.send(Ok(ids.iter().map(|_| None).collect())).is_ok());
+                    }
+                    _ => panic!("a batch asks for nothing else"),
+                }
+            }
+        }
+    }
+
+    /// A batch that is said again is one look at the leader's quorum for each of its namespaces, however many tasks there are.
+    #[test]
+    fn a_batch_that_is_said_again_is_looked_up_once() {
+        net::run(async {
+            let (shards, mut inboxes) = Shards::new(1, 16);
+            shards.set_slots(&vec![GroupId(1); usize::from(SLOTS)]);
+            let (looks, context) = (RefCell::default(), context_of(shards, Limits::default()));
+            let requests = (0..1_000).map(|n| request(if n < 700 { "a" } else { "b" }, 8)).collect();
+            let answers = pin!(create_tasks(&context, requests));
+            let serving = pin!(say_it_was_made(inboxes.remove(0), &looks));
+            let Either::Left((answers, _)) = select(answers, serving).await else { panic!("the shard ended") };
+            assert!(answers.expect("answered").results.iter().all(|result| result.status == 0 && result.duplicate));
+            assert_eq!(*looks.borrow(), [(700, Consistency::Linearizable), (300, Consistency::Linearizable)]);
+        })
+        .expect("io_uring");
+    }
 
     fn request(namespace: &str, payload: usize) -> CreateTaskRequest {
         CreateTaskRequest { namespace: namespace.into(), payload: Bytes::from(vec![0; payload]), ..Default::default() }

@@ -26,9 +26,14 @@ impl ClusterView for Nobody {
 
 /// A context whose clock stands at 1,000 seconds and whose shards must not be asked.
 pub(super) fn context(limits: Limits) -> Arc<Context> {
+    context_of(Shards::disconnected(), limits)
+}
+
+/// The same over shards that the test plays.
+pub(super) fn context_of(shards: Shards, limits: Limits) -> Arc<Context> {
     let observer = Arc::new(NoObserver);
     Arc::new(Context {
-        shards: Shards::disconnected(),
+        shards,
         limits,
         account: Account::new(64 << 20),
         now_ms: Arc::new(|| 1_000_000),

@@ -12,6 +12,7 @@ mod consumers;
 mod damage;
 mod directories;
 mod full_disk;
+mod health;
 mod history;
 mod idempotency;
 mod kill;

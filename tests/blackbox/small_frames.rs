@@ -45,7 +45,10 @@ async fn create(raw: &Raw, method: &str, namespace: String, tasks: usize) {
 
 /// `streams` streams of one connection create `messages()` tasks together.
 async fn creates(method: &str, streams: usize) {
-    let peer = Peer::start().await;
+    creates_on(Peer::start().await, method, streams).await;
+}
+
+async fn creates_on(peer: Peer, method: &str, streams: usize) {
     let raw = Raw::connect(&peer.address()).await.expect("the peer listens");
     let each = messages() / streams;
     let all = (0..streams).map(|stream| create(&raw, method, format!("ns-{stream}"), each));
@@ -78,8 +81,17 @@ async fn asynchronous_creates_on_eight_streams_keep_their_connection() {
     creates("CreateTaskStreamAsync", 8).await;
 }
 
-/// Consumes with the largest credit, an ack in a message of its own for each delivery.
-async fn consume(raw: &Raw, namespace: String, tasks: usize) {
+/// The smallest queue that can be configured, which is full all the time: asynchronous streams wait, and nothing is refused.
+#[tokio::test]
+async fn asynchronous_creates_wait_for_a_small_queue() {
+    for streams in [1, 8] {
+        let peer = Peer::start_with(&[("Z4_QUEUED_COMMANDS_MAX", "64")]).await;
+        creates_on(peer, "CreateTaskStreamAsync", streams).await;
+    }
+}
+
+/// Consumes with the largest credit, an ack in a message of its own for each delivery. Returns how many were held at a time.
+async fn consume(raw: &Raw, namespace: String, tasks: usize) -> usize {
     let (mut sending, mut answers) = raw.call("Consume").await.expect("a stream");
     #[allow(clippy::needless_update, reason = "a message gets fields")]
     let open = proto::ConsumeOpen { namespaces: vec![namespace.clone()], lease_ms: 600_000, ..Default::default() };
@@ -94,7 +106,7 @@ async fn consume(raw: &Raw, namespace: String, tasks: usize) {
         sending
     });
     let mut held = VecDeque::new();
-    let (mut delivered, mut settled) = (0, 0);
+    let (mut delivered, mut settled, mut held_max) = (0, 0, 0);
     while settled < tasks {
         let response: proto::ConsumeResponse = next(&mut answers).await.expect("the stream goes on");
         for result in response.results {
@@ -103,6 +115,7 @@ async fn consume(raw: &Raw, namespace: String, tasks: usize) {
         }
         delivered += response.deliveries.len();
         held.extend(response.deliveries);
+        held_max = held_max.max(held.len());
         // As many as the credit allows are held first, so that their acks come all at once.
         if delivered == tasks || held.len() >= CREDIT_MAX as usize {
             for delivery in held.drain(..) {
@@ -116,16 +129,17 @@ async fn consume(raw: &Raw, namespace: String, tasks: usize) {
     let mut sending = acked.await.expect("everything was sent");
     sending.end().expect("the stream is open");
     assert!(next::<proto::ConsumeResponse>(&mut answers).await.is_none());
+    held_max
 }
 
-/// The same on `streams` consumers of one connection, each with a namespace of its own.
-async fn acks(streams: usize) {
+/// The same on `streams` consumers of one connection, each with `each` tasks in a namespace of its own.
+async fn acks(streams: usize, each: usize) {
     let peer = Peer::start().await;
     let raw = Raw::connect(&peer.address()).await.expect("the peer listens");
-    let each = messages() / streams;
     let creates = (0..streams).map(|stream| create(&raw, "CreateTaskStream", format!("ns-{stream}"), each));
     futures_util::future::join_all(creates).await;
-    futures_util::future::join_all((0..streams).map(|stream| consume(&raw, format!("ns-{stream}"), each))).await;
+    let held = futures_util::future::join_all((0..streams).map(|stream| consume(&raw, format!("ns-{stream}"), each))).await;
+    assert!(held.iter().all(|held| *held == each.min(CREDIT_MAX as usize)), "all that the credit allows is held: {held:?}");
     raw.close().await;
     let client = peer.client().await;
     for stream in 0..streams {
@@ -135,10 +149,10 @@ async fn acks(streams: usize) {
 
 #[tokio::test]
 async fn acks_one_by_one_at_the_largest_credit_keep_their_connection() {
-    acks(1).await;
+    acks(1, messages().max(CREDIT_MAX as usize)).await;
 }
 
 #[tokio::test]
 async fn acks_of_eight_consumers_of_one_connection_keep_it() {
-    acks(8).await;
+    acks(8, messages() / 8).await;
 }

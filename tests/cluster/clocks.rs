@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use z4_proto::TaskState;
+use z4_proto::{CreateTaskRequest, TaskState};
 
 use crate::harness::cluster::Cluster;
 use crate::harness::dial::Dial;
@@ -72,6 +72,55 @@ async fn a_leader_an_hour_ahead_makes_nothing_early_and_leads_no_more() {
 #[tokio::test]
 async fn a_leader_an_hour_behind_makes_nothing_late_and_leads_no_more() {
     the_leaders_clock_is_set_wrong(-HOUR).await;
+}
+
+/// Story: creates with request ids, and the clock is set hours forward, back, and forward again, beyond the time for which ids are remembered;
+/// the peer is started again while it is behind. An id that is said again makes no second task, whatever the clock says.
+#[tokio::test]
+async fn request_ids_outlive_steps_of_the_clock() {
+    let clocks = Dial::new();
+    let mut cluster = Cluster::of_one(&[("TEST_Z4_CLOCK_DIR", &clocks.dir())]).await;
+    let client = cluster.client("peer-1");
+    let far_ms = now_ms() + 365 * 24 * 60 * MINUTE;
+    let request = |id: &str| CreateTaskRequest { request_id: id.to_owned(), ..due_at("a", id, far_ms) };
+    let mut made: Vec<(String, String)> = Vec::new();
+    for (place, hours) in [0, 5, -7, 3, 0].into_iter().enumerate() {
+        clocks.set("peer-1", hours * HOUR);
+        until("the clock is followed", async || {
+            let probe = client.created(create("probe", "now")).await;
+            let is_ms = now_ms().saturating_add_signed(hours * HOUR);
+            (due_ms(&probe).abs_diff(is_ms) < MINUTE).then_some(())
+        })
+        .await;
+        for (id, first) in &made {
+            let again = client.create(request(id)).await.expect("taken");
+            assert_eq!((again.duplicate, &again.task.expect("the earlier one").id), (true, first), "{id}, {hours} hours off");
+        }
+        let id = format!("request-{place}");
+        let first = client.create(request(&id)).await.expect("taken");
+        assert!(!first.duplicate);
+        made.push((id, first.task.expect("made").id));
+        // A lone peer that starts while its clock is ahead cannot tell that from hours in which it was off.
+        if hours < 0 {
+            cluster.member("peer-1").peer.kill().await;
+            cluster.restart("peer-1").await;
+            until("it leads again", async || client.try_namespace("a").await.ok()).await;
+        }
+    }
+    assert_eq!(client.namespace("a").await.live, made.len() as u64);
+}
+
+/// A peer does not start with a clock that it cannot count with, and says what to do.
+#[tokio::test]
+async fn a_clock_before_1970_is_refused_at_the_start() {
+    let clocks = Dial::new();
+    let mut cluster = Cluster::of_one(&[("TEST_Z4_CLOCK_DIR", &clocks.dir())]).await;
+    let peer = &mut cluster.member("peer-1").peer;
+    peer.kill().await;
+    clocks.set("peer-1", -(now_ms() + 60 * MINUTE).cast_signed());
+    let attempt = peer.attempt().await;
+    assert_eq!(attempt.status.code(), Some(69), "{}", attempt.log);
+    assert!(attempt.log.contains("before 1970"), "{}", attempt.log);
 }
 
 /// How many tasks `z4t repair-clock` says that it has moved.

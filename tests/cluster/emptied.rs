@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tonic::Code;
 use z4_proto::Membership;
 
@@ -165,6 +167,37 @@ async fn a_peer_that_is_killed_while_it_joins_starts_again() {
         cluster.member("peer-1").peer.signal("CONT");
     }
     cluster.until_voters(&["peer-1", "peer-2", "peer-3", "peer-4"]).await;
+}
+
+/// A peer that joins is killed at random moments, again and again, from before anybody calls it until after it votes. It starts each time, and
+/// becomes a member with all the tasks. `Z4_TEST_SEED` repeats a run.
+#[tokio::test]
+async fn a_peer_that_is_killed_at_any_moment_of_its_joining_joins() {
+    let seed = std::env::var("Z4_TEST_SEED").ok().map_or_else(rand::random, |seed| seed.parse().expect("a number"));
+    println!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut cluster = Cluster::of_one(&[]).await;
+    let namespaces = [cluster.namespace_of(1, "mail").await, cluster.namespace_of(2, "mail").await];
+    acknowledge(&cluster, "peer-1", &namespaces).await;
+    for _ in 0..2 {
+        let id = cluster.start().await;
+        cluster.ask_to_add(&id, 0).await;
+        for _ in 0..6 {
+            // Joining takes some hundred milliseconds; most of what can be interrupted happens early.
+            let within_us = rng.random_range(1_000..800_000);
+            let moment = Duration::from_micros(rng.random_range(0..within_us));
+            println!("{id} is killed after {moment:?}");
+            tokio::time::sleep(moment).await;
+            cluster.member(&id).peer.kill().await;
+            cluster.restart(&id).await;
+        }
+        let voters: Vec<String> = cluster.ids();
+        cluster.until_voters(&voters.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    cluster.until_equal().await;
+    for id in cluster.ids() {
+        assert_eq!(count(&cluster, &id, &namespaces).await, TASKS, "{id}");
+    }
 }
 
 /// A peer that is started elsewhere is still that peer: the registry follows, so that the others can call it.

@@ -9,6 +9,7 @@ use super::testing::{Peer, leader, start_alone, three, until};
 use crate::command::{Command, Create, Created, Op, OpReply};
 use crate::ids::{Namespace, TaskId};
 use crate::roster::{Member, Roster};
+use crate::runtime::clock;
 use crate::runtime::testing::run;
 use crate::shard::api::{Consistency, Settle, TaskState, Verdict};
 use crate::shard::handle::Consumer;
@@ -132,6 +133,42 @@ fn a_leader_whose_clock_jumps_forward_delivers_nothing_early_and_hands_over() {
 #[test]
 fn a_leader_whose_clock_jumps_back_delivers_nothing_late_and_hands_over() {
     the_leaders_clock_goes_wrong(-HOUR);
+}
+
+/// The clock of a machine whose battery is empty.
+#[test]
+fn a_leader_whose_clock_is_before_1970_delivers_nothing_late_and_hands_over() {
+    the_leaders_clock_goes_wrong(-(clock::wall_ms() + 1_000).cast_signed());
+}
+
+/// Story: a lone peer's clock is set to a time before 1970, where it reads as 0, while the peer serves. What is due now comes and is acked, what
+/// is due in the future waits; when the clock is right again so is everything.
+#[test]
+fn a_lone_peer_goes_on_with_a_clock_before_1970() {
+    let dir = dir();
+    run(async {
+        let peer = start_alone(dir.path()).await;
+        let mut consumer = consume(&peer);
+        let later = create(&peer, now_ms(&peer) + 20 * MINUTE).await;
+        let by_ms = (clock::wall_ms() + 60 * MINUTE).cast_signed();
+        step(&peer, -by_ms);
+        assert_eq!(now_ms(&peer), 0);
+        for _ in 0..2 {
+            let made = create(&peer, 0).await;
+            assert_eq!((made.id.due_ms, made.created_ms), (0, 0));
+            let task = consumer.next().await.expect("delivered").remove(0);
+            assert_eq!(task.id, made.id);
+            let settle = Settle { id: task.id, token: task.token, verdict: Verdict::Ack };
+            peer.shards.settle(name(), vec![settle]).await.remove(0).expect("it was delivered");
+        }
+        assert_eq!(state(&peer, later.id, Consistency::Linearizable).await, TaskState::Scheduled);
+        step(&peer, by_ms);
+        let right = create(&peer, 0).await;
+        assert!(right.id.due_ms.abs_diff(now_ms(&peer)) < MINUTE, "{right:?}");
+        assert_eq!(next(&mut consumer).await, [right.id]);
+        drop(consumer);
+        peer.stop().await;
+    });
 }
 
 /// Story: a follower's clock is wrong, forward or back. The group does not notice; the follower tells states by the others' clocks.
