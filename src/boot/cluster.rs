@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use z4_shards::command::Refusal;
 use z4_shards::ids::{GroupId, PeerNumber, SLOTS};
 use z4_shards::machine::peer_row::PeerRow;
 use z4_shards::machine::registry;
@@ -29,7 +30,7 @@ pub async fn open(shards: &Shards, identity: &Identity, address: &str, config: &
     check_cluster(shards, identity, config).await?;
     let slots = match shards.registry_get(registry::SLOTS_TABLE).await? {
         Some(slots) => slots,
-        None if identity.peer_number == 1 => bootstrap(shards, identity, address, options::groups(config)).await?,
+        None if identity.peer_number == 1 => bootstrap(shards, identity, address, config).await?,
         // It joined, and its registry has not arrived yet: that will bring the slot table.
         None => return open_groups(shards, (1..=identity.groups).map(GroupId)).await,
     };
@@ -63,8 +64,10 @@ async fn check_cluster(shards: &Shards, identity: &Identity, config: &Config) ->
     }
 }
 
-/// Writes the registry's first rows; a crash before leaves none of them, so the next start does it again.
-async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: u16) -> Result<Bytes, BootError> {
+/// Writes the registry's first rows; a crash before leaves none of them, so the next start does it again. A crash right after may leave
+/// them in the log alone, which is applied only when there is a leader: then they are found.
+async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, config: &Config) -> Result<Bytes, BootError> {
+    let groups = options::groups(config);
     let table: Vec<GroupId> = (0..SLOTS).map(|slot| GroupId(1 + slot % groups)).collect();
     let slots = registry::encode_slots(&table);
     let rows = || {
@@ -83,10 +86,14 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, groups: 
     loop {
         match shards.registry_create(rows()).await {
             Ok(()) => return Ok(slots),
-            Err(Rejection::NoLeader { .. }) if tokio::time::Instant::now() < until => {
+            Err(Rejection::NoLeader { .. } | Rejection::Refused(Refusal::Exists)) if tokio::time::Instant::now() < until => {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             Err(e) => return Err(e.into()),
+        }
+        check_cluster(shards, identity, config).await?;
+        if let Some(found) = shards.registry_get(registry::SLOTS_TABLE).await? {
+            return Ok(found);
         }
     }
 }

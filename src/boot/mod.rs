@@ -185,6 +185,11 @@ pub fn run(config: Config) -> Result<(), BootError> {
         disk.identity = Some(bootstrap(&config, count, disk.incarnation)?);
     }
     let disk::Disk { incarnation, identity } = disk;
+    // Before anybody can ask: a member that is taken for nobody, be it for a moment, is how a second cluster begins.
+    if let Some(identity) = &identity {
+        standing.become_member(identity.clone());
+        shards.identify(identity.peer_number, &identity.cluster_id);
+    }
 
     let (prober, questions) = links::prober();
     let starting = Serving::start(&config, (&standing, prober, &address, &health), (&shards, &metrics, &account), serve);
@@ -202,10 +207,6 @@ pub fn run(config: Config) -> Result<(), BootError> {
         join: join::join(&config, (count, incarnation), (&shards, &standing), &stopper),
         fail: join::failing(&stopper),
     };
-    if let Some(identity) = &identity {
-        standing.become_member(identity.clone());
-        shards.identify(identity.peer_number, &identity.cluster_id);
-    }
     links.start(peer_listener, questions).map_err(BootError::SideThread)?;
     match &identity {
         Some(identity) => {

@@ -118,3 +118,16 @@ async fn a_killed_peer_comes_back_under_its_port_at_once() {
     assert_eq!(attempt.status.code(), Some(69), "{}", attempt.log);
     assert!(attempt.log.contains(&format!("service_port {port}")), "{}", attempt.log);
 }
+
+/// Killed as soon as it serves for the first time: what it wrote into its registry is in the log and not in the partition yet. It must find
+/// it there, and not end because it is there already.
+#[tokio::test]
+async fn a_peer_that_is_killed_right_after_its_first_start_comes_back() {
+    for _ in 0..3 {
+        let mut peer = Peer::start_with(&[("Z4_SHARDS", "8")]).await;
+        peer.kill().await;
+        peer.restart().await;
+        let client = peer.client().await;
+        until("the peer serves", async || client.healthy().await.then_some(())).await;
+    }
+}
