@@ -31,8 +31,12 @@ impl Progress {
     pub fn of(goal: Goal, id: &str, told: &[ClusterInfo]) -> Self {
         let outside = [Membership::NotYet, Membership::Removed];
         // A peer that is not, or not long, a member does not know the groups; one that is removed may be the last to hear of it.
-        let told = told.iter().filter(|info| !outside.contains(&info.membership()) && info.server_id != id);
-        let told: Vec<&ClusterInfo> = told.collect();
+        let members = told.iter().filter(|info| !outside.contains(&info.membership()));
+        let (own, mut told): (Vec<&ClusterInfo>, Vec<&ClusterInfo>) = members.partition(|info| info.server_id == id);
+        if told.is_empty() && goal == Goal::Added {
+            // Unless it is the whole cluster: nobody else could tell.
+            told.extend(own.into_iter().filter(|info| info.members.len() == 1 && info.members[0].id == id));
+        }
         // Who has not heard that another disk has the id now speaks of the one before.
         let number = |info: &ClusterInfo| info.members.iter().filter(|member| member.id == id).map(|member| member.number).max();
         let newest = told.iter().filter_map(|info| number(info)).max();
@@ -173,6 +177,16 @@ mod tests {
         a.members = vec![Server { id: "c".into(), connection_error: error, ..Server::default() }];
         let progress = Progress::of(Goal::Added, "c", &[alone, a]);
         assert_eq!(progress.line(Goal::Added, "c"), "c: 0 of 1 groups have it as a voter, not connected: 127.0.0.1:1: refused");
+    }
+
+    /// A script that adds every peer, the first one too, would wait for ever.
+    #[test]
+    fn the_only_member_speaks_for_itself() {
+        let mut only = info("a", vec![group(0, 3, "a", &[("a", Some(0))])]);
+        only.members = vec![Server { id: "a".into(), ..Server::default() }];
+        assert!(Progress::of(Goal::Added, "a", &[only.clone()]).is_done());
+        only.members.push(Server { id: "b".into(), ..Server::default() });
+        assert!(!Progress::of(Goal::Added, "a", &[only]).is_done(), "b knows better");
     }
 
     #[test]
