@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The cluster of deploy/docker-compose.yaml as a whole.
 #
-#     deploy/compose.sh up       # build the image, start three peers, wait until they serve, add peer2 and peer3; may be repeated, also after
-#                                # one of these two has lost its volumes
+#     deploy/compose.sh up       # build the image, start three peers, wait until they serve, make them one cluster; may be repeated, also after
+#                                # one of the three has lost its volumes
 #     deploy/compose.sh down     # end them and erase their storage
 #
 # Z4_PREBUILT=target/release takes z4 and z4t from there instead of compiling them in the image: quicker for those who have a toolchain
@@ -30,12 +30,27 @@ up() {
     for peer in peer1 peer2 peer3; do
         until_healthy "$peer"
     done
-    for peer in peer2 peer3; do
+    local member
+    member=$(a_member)
+    for peer in peer1 peer2 peer3; do
         echo "adding $peer"
         # One that is a member already stays one; one that has lost its volumes takes its own place.
-        compose exec -T peer1 z4t -t peer1:6355 -p "$peer:6356" -id "$peer" add-peer --replace
+        compose exec -T "$member" z4t -p "$peer:6356" -id "$peer" add-peer --replace
     done
     compose exec -T peer1 z4t -o table info
+}
+
+# The first peer that belongs to the cluster: peer1, unless it has lost its volumes.
+a_member() {
+    local peer
+    for peer in peer1 peer2 peer3; do
+        if compose exec -T "$peer" z4t --json info | grep '"membership":"member"' >/dev/null; then
+            echo "$peer"
+            return
+        fi
+    done
+    echo "no peer belongs to a cluster: see \`docker-compose logs\`" >&2
+    return 1
 }
 
 case "${1:-}" in

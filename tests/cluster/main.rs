@@ -10,6 +10,7 @@ mod clocks;
 mod damage;
 mod emptied;
 mod failover;
+mod first_peer;
 mod forming;
 mod leasing;
 mod network;

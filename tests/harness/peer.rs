@@ -34,6 +34,8 @@ pub struct Peer {
     starts: u32,
     /// The most files that the process may have open; `None`: as many as this one.
     descriptors_max: Option<u32>,
+    /// A script from the root of the tree that starts the process; `None`: it is started itself.
+    script: Option<&'static str>,
 }
 
 impl Peer {
@@ -59,20 +61,44 @@ impl Peer {
     }
 
     async fn start_as(parent: &Path, descriptors_max: Option<u32>, options: &[(&str, &str)]) -> Peer {
-        let dir = tempfile::Builder::new().prefix("peer-").tempdir_in(parent).expect("a temporary directory");
-        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut peer = Peer { dir, options, child: None, ports: None, starts: 0, descriptors_max };
+        let mut peer = Self::idle_below(parent, descriptors_max, options);
         peer.restart().await;
         peer
     }
 
+    /// A peer that is not started.
+    pub fn idle(options: &[(&str, &str)]) -> Peer {
+        Self::idle_below(env!("CARGO_TARGET_TMPDIR").as_ref(), None, options)
+    }
+
+    fn idle_below(parent: &Path, descriptors_max: Option<u32>, options: &[(&str, &str)]) -> Peer {
+        let dir = tempfile::Builder::new().prefix("peer-").tempdir_in(parent).expect("a temporary directory");
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Peer { dir, options, child: None, ports: None, starts: 0, descriptors_max, script: None }
+    }
+
+    /// Has a script from the root of the tree start the process from now on.
+    pub fn start_by(&mut self, script: &'static str) {
+        self.script = Some(script);
+    }
+
     /// Starts the process on the directories of the one before, and waits until it serves.
     pub async fn restart(&mut self) {
+        self.begin();
+        self.until_ready().await;
+    }
+
+    /// The same without waiting.
+    pub fn begin(&mut self) {
         assert!(self.child.is_none(), "the peer runs already");
         // What an earlier process wrote tells nothing about this one.
-        let ports_file = self.peer_dir().join("ports.json");
-        let _ = fs::remove_file(&ports_file);
+        let _ = fs::remove_file(self.peer_dir().join("ports.json"));
         self.spawn();
+    }
+
+    /// Waits until a peer that was started serves.
+    pub async fn until_ready(&mut self) {
+        let ports_file = self.peer_dir().join("ports.json");
         let ports: Ports = until("the peer writes ports.json", async || {
             match self.exited() {
                 // Somebody else has a port that this peer had before: an outgoing connection, most likely.
@@ -174,7 +200,8 @@ impl Peer {
     pub fn copy(&self) -> Peer {
         let is_own = |(name, _): &&(String, String)| !matches!(&**name, "Z4_SERVICE_PORT" | "Z4_METRICS_PORT");
         let options = self.options.iter().filter(is_own).cloned().collect();
-        Peer { dir: self.back_up(), options, child: None, ports: None, starts: 0, descriptors_max: self.descriptors_max }
+        let (descriptors_max, script) = (self.descriptors_max, self.script);
+        Peer { dir: self.back_up(), options, child: None, ports: None, starts: 0, descriptors_max, script }
     }
 
     /// Sets an option for the next start.
@@ -248,9 +275,17 @@ impl Peer {
 
     fn command(&self, log: &Path) -> Command {
         let log = File::create(log).expect("a log file");
-        let mut command = match self.descriptors_max {
-            None => Command::new(env!("CARGO_BIN_EXE_z4")),
-            Some(max) => {
+        let mut command = match (self.script, self.descriptors_max) {
+            (Some(script), _) => {
+                // It finds z4 and z4t as it does in a container.
+                let binaries = Path::new(env!("CARGO_BIN_EXE_z4")).parent().expect("a directory");
+                let path = std::env::var("PATH").unwrap_or_default();
+                let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
+                command.env("PATH", format!("{}:{path}", binaries.display()));
+                command
+            }
+            (None, None) => Command::new(env!("CARGO_BIN_EXE_z4")),
+            (None, Some(max)) => {
                 let mut command = Command::new("sh");
                 command.args(["-c", &format!("ulimit -n {max}; exec \"$0\""), env!("CARGO_BIN_EXE_z4")]);
                 command

@@ -18,3 +18,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "z4.domain" -}}
 {{ .Release.Name }}-peers.{{ .Release.Namespace }}.svc
 {{- end }}
+
+{{- /* Merged with the defaults, a profile of another type would still name a file, which Kubernetes refuses. */ -}}
+{{- define "z4.seccomp" -}}
+type: {{ .Values.seccompProfile.type }}
+{{- if eq .Values.seccompProfile.type "Localhost" }}
+localhostProfile: {{ .Values.seccompProfile.localhostProfile }}
+{{- end }}
+{{- end }}
