@@ -57,6 +57,11 @@ impl Account {
         Account(Arc::new(Inner { bytes_max, used: AtomicUsize::new(0) }))
     }
 
+    /// The limit, bytes.
+    pub fn bytes_max(&self) -> usize {
+        self.0.bytes_max
+    }
+
     /// What is in use, bytes. Slightly above the limit at times: what cannot be refused is counted all the same.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)

@@ -88,6 +88,9 @@ pub struct Metrics {
     is_leader: IntGaugeVec,
     tasks: IntGaugeVec,
     oldest_due_age_seconds: GaugeVec,
+    awaits_claims: IntGaugeVec,
+    log_held: IntGaugeVec,
+    log_full: IntGaugeVec,
     partition_bytes: IntGaugeVec,
     log_bytes: IntGaugeVec,
     replication_lag: IntGaugeVec,
@@ -108,6 +111,9 @@ pub struct Metrics {
     pub dead: IntCounter,
     /// Tasks deleted and purged.
     pub removed: IntCounter,
+    /// Tasks given back without an attempt.
+    pub given_back: IntCounter,
+    claimed: IntCounterVec,
     /// When a partition was last snapshotted, seconds since 1970-01-01 UTC; 0: not since the start.
     pub last_fsm_snapshot: Gauge,
     /// From the proposal of an entry to its reply: log, quorum and apply, seconds. Per entry.
@@ -127,12 +133,23 @@ pub struct Metrics {
     /// Snapshots that were on their way when the log that their followers need next was purged.
     pub snapshots_in_vain: IntCounter,
     lateness_seconds: Histogram,
+    /// What callers hold.
+    pub memory: MemoryMetrics,
     /// The disks.
     pub disk: DiskMetrics,
     /// The SQL port.
     pub sql: SqlMetrics,
     /// What `/proc` says about this process; set at each scrape.
     pub process: ProcessMetrics,
+}
+
+/// Metrics of the account of memory; set at each scrape.
+#[derive(Clone, Debug)]
+pub struct MemoryMetrics {
+    /// In use, bytes.
+    pub used_bytes: IntGauge,
+    /// request_memory_bytes_max.
+    pub max_bytes: IntGauge,
 }
 
 /// Metrics of the disks that hold this peer's directories.
@@ -198,6 +215,12 @@ pub struct GroupMetrics {
     pub dead: IntGauge,
     /// How long the oldest ready task has been due, seconds; 0: none is ready.
     pub oldest_due_age_seconds: Gauge,
+    /// 1: what was due before this leadership waits for consumers that still hold it.
+    pub awaits_claims: IntGauge,
+    /// 1: log is kept because a peer lacks it.
+    pub log_held: IntGauge,
+    /// 1: so much of it that creates are refused.
+    pub log_full: IntGauge,
     /// The partition's size on disk, bytes.
     pub partition_bytes: IntGauge,
 }
@@ -221,6 +244,19 @@ impl Metrics {
                     ),
                     &["group"],
                 )?,
+            )?,
+            awaits_claims: gauges(
+                &r,
+                "z4_awaits_claims",
+                "1: tasks that were due before this peer led the group wait for consumers that still hold them",
+                &["group"],
+            )?,
+            log_held: gauges(&r, "z4_log_held", "1: log is kept because a peer lacks it, on the group's leader", &["group"])?,
+            log_full: gauges(
+                &r,
+                "z4_log_full",
+                "1: creates are refused, because the log that is kept for a peer has nearly reached its bound",
+                &["group"],
             )?,
             partition_bytes: gauges(&r, "z4_partition_bytes", "Size of a group's partition on disk", &["group"])?,
             log_bytes: gauges(&r, "z4_log_bytes", "Size of a shard's raft log on disk", &["shard"])?,
@@ -258,6 +294,17 @@ impl Metrics {
             )?,
             dead: counter(&r, "z4_dead_task_total", "Tasks whose attempts were used up, counted by their group's leader")?,
             removed: counter(&r, "z4_removed_task_total", "Tasks deleted and purged, counted by their group's leader")?,
+            given_back: counter(
+                &r,
+                "z4_given_back_task_total",
+                "Deliveries given back, which count no attempt, counted by their group's leader",
+            )?,
+            claimed: counters(
+                &r,
+                "z4_claimed_task_total",
+                "Deliveries that this leader did not make and a consumer names, by outcome: kept, settled before, gone, refused",
+                &["outcome"],
+            )?,
             last_fsm_snapshot: gauge(&r, "z4_last_fsm_snapshot", "Unix time of the last snapshot of a partition; 0: none yet")?,
             commit_seconds: seconds(&r, "z4_commit_seconds", "From the proposal of an entry to its reply")?,
             fdatasync_seconds: seconds(&r, "z4_fdatasync_seconds", "One fdatasync of a raft log")?,
@@ -271,6 +318,7 @@ impl Metrics {
                 &r,
                 IntCounter::new("z4_snapshots_in_vain_total", "Snapshots that were outrun by writers: the follower starts over")?,
             )?,
+            memory: MemoryMetrics::new(&r)?,
             disk: DiskMetrics::new(&r)?,
             sql: SqlMetrics::new(&r)?,
             process: ProcessMetrics::new(&r)?,
@@ -292,8 +340,16 @@ impl Metrics {
             leased: state("leased"),
             dead: state("dead"),
             oldest_due_age_seconds: self.oldest_due_age_seconds.with_label_values(&[g]),
+            awaits_claims: self.awaits_claims.with_label_values(&[g]),
+            log_held: self.log_held.with_label_values(&[g]),
+            log_full: self.log_full.with_label_values(&[g]),
             partition_bytes: self.partition_bytes.with_label_values(&[g]),
         }
+    }
+
+    /// A consumer named a delivery that this leader did not make; there are a handful of outcomes.
+    pub fn claimed(&self, outcome: &str) {
+        self.claimed.with_label_values(&[outcome]).inc();
     }
 
     /// The size of a shard's raft log, bytes. Keep the result.
@@ -349,6 +405,15 @@ impl Metrics {
     /// The content type of [`Metrics::encode`].
     pub fn content_type() -> String {
         TextEncoder::new().format_type().to_owned()
+    }
+}
+
+impl MemoryMetrics {
+    fn new(r: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(MemoryMetrics {
+            used_bytes: add(r, IntGauge::new("z4_request_memory_bytes", "Memory that the peer holds for its callers")?)?,
+            max_bytes: add(r, IntGauge::new("z4_request_memory_max_bytes", "request_memory_bytes_max")?)?,
+        })
     }
 }
 
@@ -512,74 +577,4 @@ fn powers(r: &Registry, name: &str, help: &str, first: f64, factor: f64, n: usiz
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn namespace(n: usize) -> Namespace {
-        Namespace::new(&format!("namespace-{n:04}")).expect("valid")
-    }
-
-    fn line(text: &str, start: &str) -> String {
-        text.lines().find(|l| l.starts_with(start)).unwrap_or_else(|| panic!("no {start} in\n{text}")).to_owned()
-    }
-
-    /// Two shards meet 1,000 namespaces, each in its own order. A label for each would make the scrape grow with the users' data; a
-    /// thread that keeps its own idea of who has a label would count one namespace under two.
-    #[test]
-    fn namespace_labels_are_bounded_and_agree_between_threads() {
-        let metrics = Metrics::new("1").expect("registers");
-        let (a, b) = (metrics.shard(), metrics.shard());
-        for n in 0..1000 {
-            a.creates.add(CreateMethod::CreateTask, &namespace(n), 1);
-        }
-        for n in (0..1000).rev() {
-            b.creates.add(CreateMethod::CreateTask, &namespace(n), 10);
-            b.deliveries.add(DeliverMethod::Consume, &namespace(n), 1);
-        }
-        let text = metrics.encode().expect("encodes");
-        let creates: Vec<&str> = text.lines().filter(|l| l.starts_with("z4_create_task_request_total{")).collect();
-        assert_eq!(creates.len(), NAMESPACE_LABELS_MAX + 1);
-        let all: u64 = creates.iter().map(|l| l.rsplit(' ').next().expect("value").parse::<u64>().expect("number")).sum();
-        assert_eq!(all, 11_000, "every task is counted once");
-        for n in [0, 199] {
-            let one =
-                line(&text, &format!("z4_create_task_request_total{{method=\"CreateTask\",namespace=\"namespace-{n:04}\"}}"));
-            assert!(one.ends_with(" 11"), "{one}");
-        }
-        let other = line(&text, "z4_create_task_request_total{method=\"CreateTask\",namespace=\"_other\"}");
-        assert!(other.ends_with(" 8800"), "{other}");
-        assert!(a.creates.own.borrow().len() <= NAMESPACE_LABELS_MAX, "a shard's memory is bounded, too");
-    }
-
-    /// Methods index a table of names: a missing or swapped name would count under a wrong one or panic.
-    #[test]
-    fn every_method_has_its_name() {
-        let creates = [
-            CreateMethod::CreateTask,
-            CreateMethod::CreateTaskAsync,
-            CreateMethod::CreateTaskStream,
-            CreateMethod::CreateTaskStreamAsync,
-            CreateMethod::CreateTasks,
-        ];
-        assert_eq!(creates.map(|m| format!("{m:?}")).as_slice(), CreateMethod::NAMES);
-        let deliveries = [DeliverMethod::GetTaskStream, DeliverMethod::Consume, DeliverMethod::LeaseTasks];
-        assert_eq!(deliveries.map(|m| format!("{m:?}")).as_slice(), DeliverMethod::NAMES);
-    }
-
-    /// What a shard records must reach the scrape, in the bucket where it belongs.
-    #[test]
-    fn local_observations_arrive_at_the_flush() {
-        let metrics = Metrics::new("1").expect("registers");
-        let shard = metrics.shard();
-        shard.lateness_seconds.observe(0.000_07);
-        shard.flush();
-        metrics.group(GroupId(3)).dead.set(7);
-        metrics.log_bytes(1).set(4096);
-        let text = metrics.encode().expect("encodes");
-        assert_eq!(line(&text, "z4_lateness_seconds_bucket{le=\"0.00005\"}"), "z4_lateness_seconds_bucket{le=\"0.00005\"} 0");
-        assert_eq!(line(&text, "z4_lateness_seconds_bucket{le=\"0.0001\"}"), "z4_lateness_seconds_bucket{le=\"0.0001\"} 1");
-        assert_eq!(line(&text, "z4_tasks{group=\"3\",state=\"dead\"}"), "z4_tasks{group=\"3\",state=\"dead\"} 7");
-        assert_eq!(line(&text, "z4_log_bytes{"), "z4_log_bytes{shard=\"1\"} 4096");
-        assert_eq!(line(&text, "z4_build_info"), "z4_build_info{version=\"1\"} 1");
-    }
-}
+mod tests;

@@ -130,6 +130,8 @@ impl Endpoint {
     fn scrape(&self) -> Response<Full<Bytes>> {
         proc::observe(&self.metrics.process);
         self.metrics.sql.memory_bytes.set(crate::sql::sqlite::memory_bytes());
+        self.metrics.memory.used_bytes.set(self.account.used() as i64);
+        self.metrics.memory.max_bytes.set(self.account.bytes_max() as i64);
         match self.metrics.encode() {
             Ok(text) => response(StatusCode::OK, &Metrics::content_type(), text),
             Err(error) => {
@@ -198,6 +200,8 @@ mod tests {
         assert!(value("process_max_fds ") >= value("process_open_fds "));
         assert!(value("process_threads ") >= 2.0);
         assert!(value("process_start_time_seconds ") > 1.6e9);
+        assert_eq!(value("z4_request_memory_max_bytes "), f64::from(64 << 20));
+        assert_eq!(value("z4_request_memory_bytes "), CONNECTION_BYTES as f64, "the scrape itself");
     }
 
     #[test]

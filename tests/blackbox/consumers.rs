@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use z4_proto::{ConsumeOpen, ConsumeRequest, CreateTaskRequest};
 
 use crate::harness::wait::until;
-use crate::harness::{Client, ConsumeStream, Peer, ack_of, create, endpoint, extension_of, nack_of, payload_number};
+use crate::harness::{Client, ConsumeStream, Peer, ack_of, create, endpoint, extension_of, http, nack_of, payload_number};
 
 /// A consumer takes a task and its connection breaks. The task comes again, to another one, as the second attempt: well before the
 /// lease of an hour is over, because the peer sees the stream end.
@@ -65,6 +65,9 @@ async fn a_consumer_that_closes_its_stream_gives_its_tasks_back() {
         assert_eq!((again.attempt, again.task.as_ref().map(|task| task.attempts)), (1, Some(0)));
         assert_eq!(heir.ack(&again).await.status, 0);
     }
+    let given_back = http::metric(&peer.metrics_address(), "z4_given_back_task_total").await;
+    assert_eq!(given_back as u64, 6, "three by each of the two, counted apart from attempts");
+    assert_eq!(http::metric(&peer.metrics_address(), "z4_nacked_task_total").await as u64, 0);
 }
 
 /// Two consumers share a namespace: each task goes to one of them, and both get some, for neither has credit for all.

@@ -11,7 +11,7 @@ use z4_proto::{CreateTaskRequest, Task};
 
 use crate::harness::cluster::Cluster;
 use crate::harness::wait::{until, within};
-use crate::harness::{ConsumeStream, create, due_at, now_ms, payload_number};
+use crate::harness::{ConsumeStream, create, due_at, http, now_ms, payload_number};
 
 const LEADER: &str = "peer-1";
 const FOLLOWER: &str = "peer-2";
@@ -122,6 +122,15 @@ async fn a_consumer_at_a_follower_keeps_its_stream() {
     // What is with a consumer stays with it: the next leader hears who has it, and the token of the one before is good.
     until("its ack is taken", async || (stream.ack(&held).await.status == 0).then_some(())).await;
     assert!(other.is_gone(&namespaces[0], &held_id).await);
+    let addresses = [FOLLOWER, OTHER].map(|id| cluster.member(id).peer.metrics_address());
+    until("the claim is counted", async || {
+        let mut kept = 0.0;
+        for address in &addresses {
+            kept += http::metric(address, "z4_claimed_task_total{outcome=\"kept\"").await;
+        }
+        (kept > 0.0).then_some(())
+    })
+    .await;
     // And new ones come, of every group.
     for namespace in &namespaces {
         let task = until("a create is taken", async || other.create(create(namespace, "3")).await.ok()?.task).await;

@@ -19,3 +19,10 @@ pub async fn get(address: &str, path: &str) -> (String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
     (head.to_owned(), body.to_owned())
 }
+
+/// The value of a metric, or of all its children together; `series` is its name, or its name with some labels: `z4_tasks{group="1"`.
+pub async fn metric(address: &str, series: &str) -> f64 {
+    let (_, text) = get(address, "/metrics").await;
+    let values = text.lines().filter(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(['{', ' ', ',', '}'])));
+    values.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")).sum()
+}

@@ -260,6 +260,8 @@ pub struct Tally {
     pub dead: u64,
     /// Deleted and purged.
     pub removed: u64,
+    /// Given back.
+    pub given_back: u64,
 }
 
 impl Tally {
@@ -272,9 +274,9 @@ impl Tally {
                 self.dead += u64::from(*dead);
             }
             OpReply::Deleted => self.removed += 1,
+            OpReply::GivenBack => self.given_back += 1,
             OpReply::Purged { removed } | OpReply::PurgedTo { removed, .. } => self.removed += u64::from(*removed),
             OpReply::Created(_)
-            | OpReply::GivenBack
             | OpReply::ClaimsEnded
             | OpReply::Updated(_)
             | OpReply::Configured(_)

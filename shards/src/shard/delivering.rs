@@ -153,8 +153,9 @@ impl Group {
     }
 
     fn count(&self, tally: Tally) {
-        let Metrics { acked, nacked, dead, removed, .. } = &self.metrics;
-        for (counter, tasks) in [(acked, tally.acked), (nacked, tally.nacked), (dead, tally.dead), (removed, tally.removed)] {
+        let Metrics { acked, nacked, dead, removed, given_back, .. } = &self.metrics;
+        let Tally { acked: a, nacked: n, dead: d, removed: r, given_back: g } = tally;
+        for (counter, tasks) in [(acked, a), (nacked, n), (dead, d), (removed, r), (given_back, g)] {
             counter.inc_by(tasks);
         }
     }

@@ -191,7 +191,7 @@ impl Group {
                 Some(held.into_iter().zip(may).map(known).collect::<Result<Vec<_>, _>>())
             },
             move |known: Option<Result<Vec<Known>, _>>| {
-                let claimed = match known {
+                let claimed: Option<Vec<Claimed>> = match known {
                     Some(Ok(known)) if group.engines.get() == engine => group.with_engine(|engine| {
                         let claim = |((namespace, task, token), known): (&Held, &Known)| {
                             engine.claim(namespace, (*task, *token), known, consumer, group.now())
@@ -204,6 +204,7 @@ impl Group {
                     }
                     _ => None,
                 };
+                claimed.iter().flatten().for_each(|claimed| group.metrics.claimed(claimed.outcome()));
                 let _ = tx.send(claimed);
             },
         );

@@ -8,6 +8,7 @@ use crate::machine::Totals;
 use crate::partition::{Due, DuePart, PartitionError};
 use crate::raft::{Purge, Retention};
 use crate::runtime::{clock, executor};
+use crate::shard::delivery::Engine;
 use crate::shard::group::Group;
 
 /// A group that applied something is trimmed after this many seconds at the latest, so that a restart has little to apply again and a
@@ -55,6 +56,8 @@ impl Group {
         self.lateness.borrow_mut().flush();
         self.gauges.partition_bytes.set(bytes as i64);
         self.gauges.dead.set(totals.dead as i64);
+        let awaits_claims = self.engine.borrow().as_ref().is_some_and(Engine::awaits_claims);
+        self.gauges.awaits_claims.set(i64::from(awaits_claims));
         let leased = self.engine.borrow().as_ref().map(|engine| engine.leases_len() as u64);
         let Some(leased) = leased else { return };
         let due = if totals.live == 0 { Due::default() } else { self.count_due() };
@@ -122,6 +125,8 @@ impl Group {
 
     fn trimmed(&self, purge: Purge) {
         self.metrics.last_fsm_snapshot.set(clock::wall_ms() as f64 / 1e3);
+        self.gauges.log_held.set(i64::from(purge.held));
+        self.gauges.log_full.set(i64::from(purge.brakes));
         if self.brakes.replace(purge.brakes) != purge.brakes {
             match purge.brakes {
                 true => {

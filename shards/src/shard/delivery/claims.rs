@@ -40,6 +40,18 @@ pub enum Claimed {
     Refused,
 }
 
+impl Claimed {
+    /// In one word, for metrics.
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Claimed::Ours => "kept",
+            Claimed::Settled(_) => "settled",
+            Claimed::Gone => "gone",
+            Claimed::Refused => "refused",
+        }
+    }
+}
+
 /// What the partition knows of a delivery, read since every earlier effect was told and before any later one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Known {
