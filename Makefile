@@ -63,7 +63,7 @@ fix: ## Format, and let clippy repair what it can
 bench: ## Run the benches of the pure parts; z4-bench loads a running peer, see bench/README.md
 	$(CARGO) bench --locked -p z4-bench
 
-clients: build ## Check the peer with clients that are not ours: Python's grpcio, MySQL clients, MariaDB beside it
+clients: build ## Check the peer with clients that are not ours: gRPC of Python, Go and Node, MySQL clients, MariaDB beside it
 	@BIN_DIR="$(TARGET)/release" VENV="$(TARGET)/clients-venv" tests/clients/run
 
 compose_up: ## Start a cluster of three peers in containers (deploy/docker-compose.yaml); its storage stays until compose_down
