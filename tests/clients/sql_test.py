@@ -45,11 +45,12 @@ def fill(channel):
             metadata["n"] = str(n % 17)
         if n % 10 == 0:
             metadata["text"] = 'quote " back\\slash ünï\n'
-        # A quarter is due at once; the others over two years, some at the same time.
-        due = now + (n // 2 * 2) * 262_800 if n % 4 else now
+        # A quarter is due at once, without a time: a past one is not what SQL has. The others over two years, some at the same time.
+        ahead = n // 2 * 2 * 262_800 if n % 4 else 0
+        due = timestamp_pb2.Timestamp(seconds=now + ahead, nanos=n % 5 * 200_000_000) if ahead else None
         tasks.CreateTask(z4.CreateTaskRequest(
             namespace=NAMESPACES[n % len(NAMESPACES)], metadata=metadata, payload=bytes((n * 7 + i) % 256 for i in range(n % 40)),
-            deliver_at=timestamp_pb2.Timestamp(seconds=due, nanos=(n % 5) * 200_000_000)), timeout=TIMEOUT)
+            deliver_at=due), timeout=TIMEOUT)
     # Some of each fail once: dead where one attempt is all they have, tomorrow again elsewhere.
     deliveries = []
     for namespace in NAMESPACES:
