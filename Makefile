@@ -7,7 +7,7 @@ SHELL := bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build dist demo test chaos attack verify verify_form verify_lints verify_docs verify_dependencies verify_tree fix bench clients compose_up compose_down compose_test
+.PHONY: help build dist demo test chaos attack verify verify_form verify_lints verify_docs verify_dependencies verify_tree fix bench clients compose_up compose_down compose_test chart_test
 
 help: ## List the targets
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## /\1\t/' | expand -t 14
@@ -74,3 +74,6 @@ compose_down: ## End that cluster and erase its storage
 
 compose_test: ## Walk with such a cluster: add peers, kill the leader, restart all, lose nothing. Wants Docker and the published ports
 	@tests/compose/run
+
+chart_test: ## Render the chart with Helm's own code (from PyPI), and walk with its pods where Docker and the image z4 are there
+	@VENV="$(TARGET)/chart-venv" tests/chart/run
