@@ -5,11 +5,12 @@
 //!
 //! - `TEST_Z4_CLOCK_DIR`: by so much its wall clock is wrong, ahead or (negative) behind.
 //! - `TEST_Z4_DISK_DIR`: so much longer each fdatasync of its raft logs takes.
+//! - `TEST_Z4_SPACE_DIR`: so many bytes its disks have left at most; below 0 they have nothing, and its raft logs cannot be written.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -18,12 +19,16 @@ use z4_shards::runtime::files::{Disk, Faults};
 
 const CLOCK: &str = "TEST_Z4_CLOCK_DIR";
 const DISK: &str = "TEST_Z4_DISK_DIR";
+const SPACE: &str = "TEST_Z4_SPACE_DIR";
 
 /// How often the files are read.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// So much longer each sync takes, milliseconds.
 static SYNC_DELAY_MS: AtomicU64 = AtomicU64::new(0);
+
+/// What the disks have left at most, bytes. 0: as much as they say.
+static SPACE_BYTES: AtomicI64 = AtomicI64::new(0);
 
 type Turn = fn(i64);
 
@@ -42,7 +47,7 @@ impl Hook {
 
 /// Follows the files that the environment asks for: reads them once, and from then on on a thread of its own.
 pub fn follow(peer_id: &str) {
-    let known: [(&str, Turn); 2] = [(CLOCK, clock::set_wrong_by), (DISK, delay_syncs_by)];
+    let known: [(&str, Turn); 3] = [(CLOCK, clock::set_wrong_by), (DISK, delay_syncs_by), (SPACE, leave)];
     let mut hooks = Vec::new();
     for (variable, turn) in known {
         let Some(dir) = std::env::var_os(variable) else { continue };
@@ -68,19 +73,34 @@ fn delay_syncs_by(ms: i64) {
     SYNC_DELAY_MS.store(u64::try_from(ms).unwrap_or(0), Ordering::Relaxed);
 }
 
-/// The disk of the raft logs: slow, when the environment says where it is told how slow.
-pub fn disk() -> Disk {
-    match std::env::var_os(DISK) {
-        Some(_) => Disk::with_faults(Rc::new(SlowSyncs)),
-        None => Disk::default(),
+fn leave(bytes: i64) {
+    SPACE_BYTES.store(bytes, Ordering::Relaxed);
+}
+
+/// What is left of so many free bytes.
+pub fn free_bytes(free: u64) -> u64 {
+    match SPACE_BYTES.load(Ordering::Relaxed) {
+        0 => free,
+        left => free.min(u64::try_from(left).unwrap_or(0)),
     }
 }
 
-struct SlowSyncs;
+/// The disk of the raft logs: slow or full, when the environment says where that is told.
+pub fn disk() -> Disk {
+    match [DISK, SPACE].iter().any(|name| std::env::var_os(name).is_some()) {
+        true => Disk::with_faults(Rc::new(Hooked)),
+        false => Disk::default(),
+    }
+}
 
-impl Faults for SlowSyncs {
+struct Hooked;
+
+impl Faults for Hooked {
     fn before_write(&self, _: &Path, _: u64, _: usize) -> io::Result<()> {
-        Ok(())
+        match SPACE_BYTES.load(Ordering::Relaxed) {
+            left if left < 0 => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }
     }
 
     fn before_sync(&self, _: &Path) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! A disk that fills up. What takes space is refused in good time, what gives space back goes on, and a peer that has none left ends
 //! with its status: an acknowledged task is never lost to it, and a supervisor sees why.
 //!
-//! A file system of its own is needed, and the rights to mount one; without them these tests say so and pass.
+//! On a file system of its own where one can be mounted; elsewhere, or with `Z4_TEST_NO_MOUNT` set, the peer is told what its disk has left,
+//! and that there is nothing, by a hook.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -26,28 +27,55 @@ const OPTIONS: [(&str, &str); 5] = [
     ("Z4_LOG_RETAINED_BYTES", "1MiB"),
 ];
 
-/// A file system in memory; unmounted when it is dropped.
-struct Disk(TempDir);
+/// A small disk.
+enum Disk {
+    /// A file system in memory; unmounted when it is dropped.
+    Mounted(TempDir),
+    /// As large as it is; what is left of it stands in a file beside it.
+    Told(TempDir),
+}
 
 impl Disk {
-    /// `None`: nothing can be mounted here.
-    fn mounted() -> Option<Disk> {
-        let dir = tempfile::Builder::new().prefix("disk-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-        let size = format!("size={DISK_BYTES}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "z4-test"]).arg(dir.path()).status();
-        if !mounted.is_ok_and(|status| status.success()) {
-            println!("skipped: no file system can be mounted here");
-            return None;
+    fn new() -> Disk {
+        let dir = || tempfile::Builder::new().prefix("disk-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let mount = |dir: &TempDir| {
+            let size = format!("size={DISK_BYTES}");
+            let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "z4-test"]).arg(dir.path()).status();
+            mounted.is_ok_and(|status| status.success())
+        };
+        let own = dir();
+        if std::env::var_os("Z4_TEST_NO_MOUNT").is_none() && mount(&own) {
+            return Disk::Mounted(own);
         }
-        Some(Disk(dir))
+        eprintln!("no file system is mounted here: the peer is told what its disk has left");
+        Disk::Told(own)
     }
 
     fn path(&self) -> &Path {
-        self.0.path()
+        match self {
+            Disk::Mounted(dir) | Disk::Told(dir) => dir.path(),
+        }
+    }
+
+    /// A peer on it.
+    async fn start(&self) -> Peer {
+        let dir = self.path().to_str().expect("a path of letters").to_owned();
+        let mut options = OPTIONS.to_vec();
+        if let Disk::Told(_) = self {
+            options.push(("TEST_Z4_SPACE_DIR", &dir));
+        }
+        Peer::start_below(self.path(), &options).await
     }
 
     /// Fills the disk up to so many bytes; removing the file makes room again.
     fn fill(&self, left: u64) -> PathBuf {
+        if let Disk::Told(dir) = self {
+            // The file is called as the peer is.
+            let path = dir.path().join("peer-1");
+            let told = if left == 0 { "-1".to_owned() } else { left.to_string() };
+            fs::write(&path, told).expect("written");
+            return path;
+        }
         let path = self.path().join("ballast");
         let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("a file");
         let chunk = vec![1u8; 64 << 10];
@@ -59,8 +87,10 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a peer that was killed may still be going.
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+        if let Disk::Mounted(dir) = self {
+            // Lazily: a peer that was killed may still be going.
+            let _ = Command::new("umount").arg("-l").arg(dir.path()).status();
+        }
     }
 }
 
@@ -84,8 +114,8 @@ async fn until_refused(client: &Client) {
 /// again they are taken, without a restart.
 #[tokio::test]
 async fn what_grows_is_refused_and_what_shrinks_goes_on() {
-    let Some(disk) = Disk::mounted() else { return };
-    let mut peer = Peer::start_below(disk.path(), &OPTIONS).await;
+    let disk = Disk::new();
+    let mut peer = disk.start().await;
     let client = peer.client().await;
     let later = client.created(due_at("a", "later", now_ms() + 3_600_000)).await;
     client.created_all((0..20).map(|n| create("a", &n.to_string())).collect()).await;
@@ -135,8 +165,8 @@ async fn what_grows_is_refused_and_what_shrinks_goes_on() {
 /// itself. With room everything that was acknowledged is there.
 #[tokio::test]
 async fn a_used_up_reserve_ends_the_process_and_every_start() {
-    let Some(disk) = Disk::mounted() else { return };
-    let mut peer = Peer::start_below(disk.path(), &OPTIONS).await;
+    let disk = Disk::new();
+    let mut peer = disk.start().await;
     let client = peer.client().await;
     let tasks = client.created_all((0..200).map(|n| due_at("a", &n.to_string(), now_ms() + 3_600_000)).collect()).await;
     let ballast = disk.fill(0);
