@@ -27,12 +27,16 @@ pub async fn open(shards: &Shards, identity: &Identity, address: &str, config: &
         _ => Vec::new(),
     };
     shards.open(GroupId::REGISTRY, voters.clone()).await?;
-    check_cluster(shards, identity, config).await?;
-    let slots = match shards.registry_get(registry::SLOTS_TABLE).await? {
-        Some(slots) => slots,
-        None if identity.peer_number == 1 => bootstrap(shards, identity, address, config).await?,
+    let slots = match registry(shards, identity, config).await {
+        Ok(Some(slots)) => slots,
+        Ok(None) if identity.peer_number == 1 => bootstrap(shards, identity, address, config).await?,
         // It joined, and its registry has not arrived yet: that will bring the slot table.
-        None => return open_groups(shards, (1..=identity.groups).map(GroupId)).await,
+        Ok(None) => return open_groups(shards, (1..=identity.groups).map(GroupId)).await,
+        // It is damaged, and the one of another peer will bring it. An identity of an earlier z4 does not tell the groups.
+        Err(BootError::RegistryAccess(_)) if identity.groups > 0 && shards.is_damaged(GroupId::REGISTRY).await => {
+            return open_groups(shards, (1..=identity.groups).map(GroupId)).await;
+        }
+        Err(error) => return Err(error),
     };
     let table = registry::decode_slots(&slots).ok_or(BootError::Registry("the slot table"))?;
     let owners: BTreeSet<GroupId> = table.iter().copied().collect();
@@ -49,6 +53,12 @@ pub async fn open_groups(shards: &Shards, groups: impl IntoIterator<Item = Group
         shards.open(group, Vec::new()).await?;
     }
     Ok(())
+}
+
+/// The slot table as the registry here has it; `None`: it has none yet.
+async fn registry(shards: &Shards, identity: &Identity, config: &Config) -> Result<Option<Bytes>, BootError> {
+    check_cluster(shards, identity, config).await?;
+    Ok(shards.registry_get(registry::SLOTS_TABLE).await?)
 }
 
 /// The registry on this disk is the one of this peer's cluster, if it has arrived.

@@ -32,6 +32,22 @@ async fn sigterm_finishes_what_is_in_flight_and_loses_nothing() {
     assert!(live <= answered.get() + 16, "{} creates were answered, {live} tasks are there", answered.get());
 }
 
+/// What was acknowledged is in the raft log, but the disk refuses what a stop has to write: whoever watches the peer must not take it for
+/// one that ended well.
+#[tokio::test]
+async fn a_stop_that_cannot_make_everything_durable_is_no_good_end() {
+    let mut peer = Peer::start_with(&[("Z4_SHARDS", "1"), ("Z4_GROUPS", "1")]).await;
+    peer.client().await.created(create("a", "x")).await;
+    // Where the manifest is drafted no file can be made.
+    let draft = peer.db_dir().join("group-00001/generation-1/manifest.draft");
+    std::fs::create_dir(&draft).expect("made");
+    assert_eq!(peer.terminate().await.code(), Some(74), "{}", peer.log());
+    assert!(peer.log().contains("a partition cannot be made durable"), "{}", peer.log());
+    std::fs::remove_dir(&draft).expect("removed");
+    peer.restart().await;
+    assert_eq!(peer.client().await.namespace("a").await.live, 1);
+}
+
 async fn produce(client: &Client, answered: &std::cell::Cell<u64>) {
     let request = || due_at("a", "x", now_ms() + 3_600_000);
     while client.tasks.clone().create_task(request()).await.is_ok() {

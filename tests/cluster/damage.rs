@@ -42,17 +42,40 @@ async fn read(cluster: &mut Cluster, id: &str, namespace: &str) -> Option<Rows> 
     sql.ask(&query).await.ok()
 }
 
-/// Flips a bit in the middle of the peer's largest table, while it is down.
+async fn until_in_a_table(db: &Path) {
+    until("tasks are in a table", async || tables(db).iter().any(|(bytes, _)| *bytes > 500_000).then_some(())).await;
+}
+
+/// Flips a bit in the middle of the largest table: what it says of itself is whole, so only a read meets it.
+fn flip_a_row(db: &Path) {
+    let (bytes, table) = tables(db).into_iter().max().expect("a table");
+    flip_from(&table, bytes / 2, 1);
+}
+
+/// Flips a bit in each of so many bytes.
+fn flip_from(file: &Path, at: u64, count: usize) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(file).expect("the file opens");
+    let mut bytes = vec![0; count];
+    file.read_exact_at(&mut bytes, at).expect("so many bytes");
+    bytes.iter_mut().for_each(|byte| *byte ^= 0x10);
+    file.write_all_at(&bytes, at).expect("written");
+}
+
+/// Flips a bit of a row while the peer is down.
 async fn flip(cluster: &mut Cluster, id: &str) {
     let db = cluster.member(id).peer.db_dir();
-    until("tasks are in a table", async || tables(&db).iter().any(|(bytes, _)| *bytes > 500_000).then_some(())).await;
+    until_in_a_table(&db).await;
     assert_eq!(cluster.member(id).peer.terminate().await.code(), Some(0));
-    let (bytes, table) = tables(&db).into_iter().max().expect("a table");
-    let file = fs::OpenOptions::new().read(true).write(true).open(&table).expect("the table opens");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, bytes / 2).expect("one byte");
-    file.write_all_at(&[byte[0] ^ 0x10], bytes / 2).expect("one byte");
+    flip_a_row(&db);
     cluster.restart(id).await;
+}
+
+async fn until_rebuilt(cluster: &mut Cluster, id: &str) {
+    until("the partition is rebuilt", async || cluster.member(id).peer.log().contains(REBUILT).then_some(())).await;
+    cluster.until_equal().await;
+    assert_eq!(cluster.member(id).peer.exited(), None);
+    let (_, metrics) = http::get(&cluster.member(id).peer.metrics_address(), "/metrics").await;
+    assert!(metrics.contains("z4_damage_total 1") && metrics.contains("z4_damaged_partitions 0"));
 }
 
 /// Enough tasks for a table.
@@ -139,4 +162,105 @@ async fn damage_that_a_followers_apply_meets_is_mended_by_the_others() {
 #[tokio::test]
 async fn damage_that_a_leaders_apply_meets_is_mended_by_the_others() {
     is_mended_when_an_apply_meets_it(true).await;
+}
+
+/// The end of a table says where everything in it is: with that flipped the partition does not open. The peer starts all the same, says in
+/// its health and its metrics that it is damaged, answers nothing from it, and has the rows of the others as soon as these are there.
+#[tokio::test]
+async fn damage_that_a_start_meets_is_mended_by_the_others() {
+    const END_BYTES: usize = 4 << 10;
+    let mut cluster = Cluster::of_three(&OPTIONS).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    fill(&cluster, &namespace).await;
+    let db = cluster.member("peer-3").peer.db_dir();
+    until_in_a_table(&db).await;
+    let task = cluster.client("peer-3").list_all(&namespace).await.remove(0);
+    for id in ["peer-3", "peer-2", "peer-1"] {
+        assert_eq!(cluster.member(id).peer.terminate().await.code(), Some(0));
+    }
+    let (bytes, table) = tables(&db).into_iter().max().expect("a table");
+    flip_from(&table, bytes - END_BYTES as u64, END_BYTES);
+
+    cluster.restart("peer-3").await;
+    assert!(cluster.member("peer-3").peer.log().contains(FOUND), "{}", cluster.member("peer-3").peer.log());
+    let address = cluster.member("peer-3").peer.metrics_address();
+    until("its health tells", async || {
+        let (head, body) = http::get(&address, "/healthz").await;
+        (head.contains("503") && body.contains("group 1") && body.contains("damaged")).then_some(())
+    })
+    .await;
+    let told = cluster.client("peer-3").health().await.expect_err("it does not serve");
+    assert!(told.message().contains("damaged"), "{told}");
+    let (_, metrics) = http::get(&address, "/metrics").await;
+    assert!(metrics.contains("z4_damage_total 1") && metrics.contains("z4_damaged_partitions 1"), "{metrics}");
+    let stale = cluster.client("peer-3").get_stale(&namespace, &task.id).await.expect_err("it has no rows");
+    assert_ne!(stale.code(), Code::NotFound, "{stale}");
+
+    for id in ["peer-1", "peer-2"] {
+        cluster.restart(id).await;
+    }
+    until_rebuilt(&mut cluster, "peer-3").await;
+    until("its health is well", async || http::get(&address, "/healthz").await.0.contains("200").then_some(())).await;
+    assert_eq!(cluster.client("peer-3").get_stale(&namespace, &task.id).await.expect("it has the rows").id, task.id);
+    // What it got is good for a restart, also when it leads.
+    assert_eq!(cluster.member("peer-3").peer.terminate().await.code(), Some(0));
+    cluster.restart("peer-3").await;
+    cluster.until_equal().await;
+    cluster.lead_all_by("peer-3").await;
+    assert_eq!(cluster.client("peer-3").list_all(&namespace).await.len(), TASKS);
+}
+
+/// The registry is damaged: without it a peer knows neither the others nor the slots. It waits for those who know it, as one does that has
+/// just joined, and makes no cluster of its own.
+#[tokio::test]
+async fn a_damaged_registry_comes_from_the_others() {
+    let mut cluster = Cluster::of_three(&[]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    until("a task is taken", async || cluster.client("peer-1").create(create(&namespace, "x")).await.ok()).await;
+    cluster.until_equal().await;
+    // The peer that made the cluster, while the others go on.
+    assert_eq!(cluster.member("peer-1").peer.terminate().await.code(), Some(0));
+    let group = cluster.member("peer-1").peer.db_dir().join("group-00000");
+    let current = fs::read_to_string(group.join("current")).expect("a name");
+    flip_from(&group.join(current.lines().next().expect("a name")).join("version"), 0, 1);
+    cluster.restart("peer-1").await;
+    assert!(cluster.member("peer-1").peer.log().contains(FOUND), "{}", cluster.member("peer-1").peer.log());
+    until_rebuilt(&mut cluster, "peer-1").await;
+    cluster.until_voters(&["peer-1", "peer-2", "peer-3"]).await;
+    until("it takes a task", async || cluster.client("peer-1").create(create(&namespace, "x")).await.ok()).await;
+    cluster.lead_all_by("peer-1").await;
+    assert_eq!(cluster.client("peer-1").list_all(&namespace).await.len(), 2);
+}
+
+/// A crash leaves rows that are older than what is known to be committed, so the start applies the rest again, and meets the damage there.
+#[tokio::test]
+async fn damage_that_the_replay_at_a_start_meets_is_mended_by_the_others() {
+    let mut cluster = Cluster::of_three(&OPTIONS).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    fill(&cluster, &namespace).await;
+    let db = cluster.member("peer-3").peer.db_dir();
+    until_in_a_table(&db).await;
+    assert_eq!(cluster.member("peer-3").peer.terminate().await.code(), Some(0));
+    let before = cluster.member("peer-3").peer.back_up();
+    cluster.restart("peer-3").await;
+    cluster.lead_all_by("peer-1").await;
+    let client = cluster.client("peer-1");
+    for task in client.list_all(&namespace).await {
+        until("a task is deleted", async || match client.delete(&namespace, &task.id, 0).await {
+            Ok(()) => Some(()),
+            Err(status) => (status.code() == Code::NotFound).then_some(()),
+        })
+        .await;
+    }
+    cluster.until_equal().await;
+    assert_eq!(cluster.member("peer-3").peer.terminate().await.code(), Some(0));
+    // Its rows of then, and its log of now.
+    cluster.member("peer-3").peer.put_back_rows(&before);
+    flip_a_row(&db);
+    cluster.restart("peer-3").await;
+    let log = cluster.member("peer-3").peer.log();
+    assert!(log.contains(FOUND), "the replay did not meet it: {log}");
+    until_rebuilt(&mut cluster, "peer-3").await;
+    cluster.lead_all_by("peer-3").await;
+    assert!(cluster.client("peer-3").list_all(&namespace).await.is_empty());
 }

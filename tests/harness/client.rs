@@ -47,7 +47,12 @@ impl Client {
 
     /// CheckHealth says that the peer serves.
     pub async fn healthy(&self) -> bool {
-        self.admin.clone().check_health(CheckHealthRequest::default()).await.is_ok()
+        self.health().await.is_ok()
+    }
+
+    /// CheckHealth: why the peer does not serve.
+    pub async fn health(&self) -> Result<(), Status> {
+        self.admin.clone().check_health(CheckHealthRequest::default()).await.map(drop)
     }
 
     /// Creates a task.
@@ -81,6 +86,13 @@ impl Client {
     /// Reads a task.
     pub async fn get(&self, namespace: &str, id: &str) -> Result<Task, Status> {
         let request = GetTaskRequest { namespace: namespace.to_owned(), task_id: id.to_owned(), ..GetTaskRequest::default() };
+        Ok(within("GetTask", self.tasks.clone().get_task(request)).await?.into_inner())
+    }
+
+    /// Reads a task as this peer has it.
+    pub async fn get_stale(&self, namespace: &str, id: &str) -> Result<Task, Status> {
+        let (namespace, task_id) = (namespace.to_owned(), id.to_owned());
+        let request = GetTaskRequest { namespace, task_id, consistency: Consistency::Stale.into(), ..GetTaskRequest::default() };
         Ok(within("GetTask", self.tasks.clone().get_task(request)).await?.into_inner())
     }
 

@@ -196,6 +196,13 @@ impl Peer {
         copy(backup, &self.dir);
     }
 
+    /// Puts the partitions of a backup in the place of those that there are; the raft logs stay.
+    pub fn put_back_rows(&self, backup: &TempDir) {
+        assert!(self.child.is_none(), "the peer runs");
+        fs::remove_dir_all(self.db_dir()).expect("removed");
+        copy_dir(backup.path(), self.dir.path(), "db");
+    }
+
     /// A peer on a copy of the directories, under the same name, with ports of its own. It is not started.
     pub fn copy(&self) -> Peer {
         let is_own = |(name, _): &&(String, String)| !matches!(&**name, "Z4_SERVICE_PORT" | "Z4_METRICS_PORT");
@@ -330,9 +337,12 @@ impl Drop for Peer {
                 self.dir.disable_cleanup(true);
                 eprintln!("---- the peer's directory is kept: {} ----", self.dir.path().display());
             }
-            let log = fs::read(self.log_file()).unwrap_or_default();
-            let tail = &log[log.len().saturating_sub(LOG_TAIL_BYTES)..];
-            eprintln!("---- the peer's log, start {} ----\n{}", self.starts, String::from_utf8_lossy(tail));
+            let attempt = self.dir.path().join("attempt.log");
+            for (name, file) in [(format!("start {}", self.starts), self.log_file()), ("an attempt".to_owned(), attempt)] {
+                let log = fs::read(file).unwrap_or_default();
+                let tail = &log[log.len().saturating_sub(LOG_TAIL_BYTES)..];
+                eprintln!("---- the peer's log, {name} ----\n{}", String::from_utf8_lossy(tail));
+            }
         }
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -356,8 +366,11 @@ async fn ended(child: &mut Child) -> ExitStatus {
 /// Copies the two directories of a peer.
 fn copy(from: &TempDir, to: &TempDir) {
     for name in ["peer", "db"] {
-        let (from, to) = (from.path().join(name), to.path().join(name));
-        let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status().expect("cp runs");
-        assert!(copied.success(), "{} was not copied", from.display());
+        copy_dir(from.path(), to.path(), name);
     }
+}
+
+fn copy_dir(from: &Path, to: &Path, name: &str) {
+    let copied = Command::new("cp").arg("-a").arg(from.join(name)).arg(to.join(name)).status().expect("cp runs");
+    assert!(copied.success(), "{name} was not copied from {}", from.display());
 }

@@ -49,7 +49,7 @@ pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Journals, Part
     let mut journals = journals(dir).map_err(|error| place.storage(error))?;
     // They are numbered one after the other, and the oldest go first.
     if let Some(gap) = journals.windows(2).find(|pair| pair[0].0 + 1 != pair[1].0) {
-        return Err(place.finding(format!("the journal {} is missing; the next one is {}", gap[0].0 + 1, gap[1].0)));
+        return Err(place.missing(format!("the journal {} is missing; the next one is {}", gap[0].0 + 1, gap[1].0)));
     }
     // fjall writes them through the page cache, and a sync may have failed before the process ended.
     for (_, path) in &journals {

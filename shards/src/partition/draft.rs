@@ -11,6 +11,7 @@ use super::error::{PartitionError, Place};
 use super::generation::{self, Number};
 use super::layer::Layer;
 use super::layout::Applied;
+use super::stand_in::Damaged;
 use super::tree::{Sorted, Tree};
 use super::{Partition, PartitionOptions};
 use crate::command::{LogEntry, LogPosition};
@@ -42,7 +43,7 @@ impl Partition {
     /// # Errors
     /// The partition is in no generation's directory.
     pub fn drafts(&self) -> Result<Drafts, PartitionError> {
-        let base = generation::base(&self.place)?;
+        let base = self.base()?;
         Ok(Drafts { base: base.into(), group: self.place.group, options: self.options.clone() })
     }
 
@@ -52,12 +53,15 @@ impl Partition {
     /// # Errors
     /// Which of the two counts is in doubt until the next open.
     pub fn adopt(&mut self, mut prepared: Prepared) -> Result<(), PartitionError> {
-        let base = generation::base(&self.place)?;
+        let base = self.base()?;
         let Some(mut new) = prepared.partition.take() else { return Ok(()) };
         // From here on either may be the one that counts after a crash.
         new.tree.directory().keep();
         generation::switch(&base, prepared.number).map_err(|error| self.place.storage(error))?;
         self.tree.directory().doom();
+        if let Some(Damaged { directory: Some(damaged), .. }) = self.stands_in.take() {
+            damaged.doom();
+        }
         // Who makes views of this partition makes them of the new one from here on.
         new.place.tell_like(&self.place);
         std::mem::swap(&mut self.viewer, &mut new.viewer);
@@ -116,8 +120,8 @@ impl Draft {
     ) -> Result<Prepared, PartitionError> {
         let Draft { place, number, tree, options } = self;
         let failed = |error| place.fjall(error);
-        if let Some(position) = applied {
-            let row = Applied { group: place.group, position, before: None, membership: Some(membership) };
+        let row = applied.map(|position| Applied { group: place.group, position, before: None, membership: Some(membership) });
+        if let Some(row) = &row {
             let mut layer = Layer::default();
             layer.put(keys::raft(), row.encode());
             tree.commit(&layer).map_err(failed)?;
@@ -128,7 +132,7 @@ impl Draft {
         sync_names(directory.path()).map_err(|error| place.storage(error))?;
         // What cannot be opened again must not take the place of what can.
         let partition = Partition::open_in(directory, place.group, &options)?;
-        partition.record.raise(&place, applied.map(|position| position.index))?;
+        partition.record.raise(&place, row)?;
         Ok(Prepared { partition: Some(partition), number })
     }
 }

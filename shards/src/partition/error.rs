@@ -12,13 +12,16 @@ use crate::machine::{ApplyError, StoreError};
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PartitionError {
     /// What is on disk is not what was written, or is not there any more: a checksum, a length, a missing file. The partition is
-    /// never served; it is rebuilt from a peer's snapshot, or from the log when that reaches back far enough.
+    /// never served; it is rebuilt from a peer's snapshot.
     #[error("the partition of group {group} in {dir} is damaged; it must be rebuilt and is not served")]
     Damaged {
         /// Whose partition.
         group: GroupId,
         /// The directory.
         dir: Arc<Path>,
+        /// A file is not there any more, or is empty: somebody took it away, or its file system is not mounted. At a start nothing takes its
+        /// place.
+        missing: bool,
         /// What was found.
         source: Cause,
     },
@@ -76,6 +79,8 @@ pub(super) struct Finding(pub(super) String);
 pub(super) struct Place {
     pub(super) group: GroupId,
     pub(super) dir: Arc<Path>,
+    /// Its rows are lost: there is nothing that could be read.
+    pub(super) lost: bool,
     told: Arc<Told>,
 }
 
@@ -93,7 +98,7 @@ impl fmt::Debug for Told {
 
 impl Place {
     pub(super) fn new(group: GroupId, dir: Arc<Path>) -> Self {
-        Place { group, dir, told: Arc::default() }
+        Place { group, dir, lost: false, told: Arc::default() }
     }
 
     /// Has `tell` called with all damage that is found here from now on. The first one stays.
@@ -114,9 +119,8 @@ impl Place {
             fjall::Error::Locked => self.locked(),
             fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => match io.kind() {
                 // A file that ends early, is missing, or names an offset that no file has: what fjall wrote is not there any more.
-                ErrorKind::UnexpectedEof | ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::InvalidInput => {
-                    self.damaged(error)
-                }
+                ErrorKind::NotFound => self.damage(true, error),
+                ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => self.damaged(error),
                 _ => self.storage(error),
             },
             fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => self.storage(error),
@@ -125,7 +129,16 @@ impl Place {
     }
 
     pub(super) fn damaged(&self, source: impl std::error::Error + Send + Sync + 'static) -> PartitionError {
-        let error = PartitionError::Damaged { group: self.group, dir: self.dir.clone(), source: Cause::new(source) };
+        self.damage(false, source)
+    }
+
+    /// Something is not there any more.
+    pub(super) fn missing(&self, what: impl Into<String>) -> PartitionError {
+        self.damage(true, Finding(what.into()))
+    }
+
+    fn damage(&self, missing: bool, source: impl std::error::Error + Send + Sync + 'static) -> PartitionError {
+        let error = PartitionError::Damaged { group: self.group, dir: self.dir.clone(), missing, source: Cause::new(source) };
         if let Some(tell) = self.told.0.get() {
             tell(&error);
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! group-00001/current        text: the name of the generation that counts, and that it has a manifest
 //! group-00001/generation-1/  a partition
+//! group-00001/stand-in/      what is open in the place of a damaged generation
 //! ```
 //! A path is never used again while something still reads what was there, so what reads the old generation cannot touch a new one.
 //! Generations that do not count go with their last reader, and those that a crash left when the group is opened.
@@ -15,7 +16,7 @@ use bytes::Bytes;
 
 use super::draft::ImportError;
 use super::error::{PartitionError, Place};
-use super::{Partition, PartitionOptions, View, directory, manifest};
+use super::{Partition, PartitionOptions, View, directory, manifest, stand_in};
 use crate::command::LogPosition;
 use crate::ids::GroupId;
 
@@ -56,7 +57,7 @@ impl Partition {
         let complete = says.trim_end() == COMPLETE;
         if complete && !manifest::is_there(&dir) {
             let what = if dir.is_dir() { "its manifest" } else { "its directory" };
-            return Err(place.finding(format!("{CURRENT} names {}, but {what} is missing", dir.display())));
+            return Err(place.missing(format!("{CURRENT} names {}, but {what} is missing", dir.display())));
         }
         let mut partition = Partition::open(&dir, group, options)?;
         if !complete {
@@ -64,6 +65,7 @@ impl Partition {
         }
         // Only now: what was named may be damaged.
         remove_others(base, number).map_err(failed)?;
+        stand_in::remove(base).map_err(failed)?;
         // Where the log ends before what is applied, openraft lets all of it go at the start.
         partition.persist()?;
         Ok(partition)
@@ -99,7 +101,7 @@ fn create(base: &Path, place: &Place, options: &PartitionOptions) -> Result<Part
         let path = entry.map_err(failed)?.path();
         let is_generation = path.file_name().and_then(|name| name.to_str()).and_then(number).is_some();
         if is_generation && manifest::holds_rows(&path, place)? {
-            return Err(place.finding(format!("{CURRENT} is missing, but {} is there", path.display())));
+            return Err(place.missing(format!("{CURRENT} is missing, but {} is there", path.display())));
         }
     }
     // A crash left them when they were being made.
@@ -109,6 +111,12 @@ fn create(base: &Path, place: &Place, options: &PartitionOptions) -> Result<Part
     let above = base.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
     Ok(partition)
+}
+
+/// Which generation counts, by `current`.
+pub(super) fn counts(base: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(base.join(CURRENT)).ok()?;
+    number(text.split_once('\n')?.0).map(|number| path(base, number))
 }
 
 /// The directory that holds the generations, of a partition in one of them.

@@ -8,8 +8,10 @@
 //! z4 partition 1
 //! group 1
 //! applied 1234        the last entry that was durable when this was written, or "none"
+//! state 02000100..    the partition's own row of then (`layout.rs`), in hexadecimal digits
 //! crc32c 0123abcd     of the lines before
 //! ```
+//! The row is said here as well so that a replica whose rows are damaged still knows how far it was and who votes. An earlier z4 left it out.
 //! A partition of an earlier z4 has none. It is whole when everything is there, holds nothing when no row was ever written, and is
 //! damaged otherwise.
 
@@ -18,9 +20,12 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use super::audit;
 use super::directory;
 use super::error::{PartitionError, Place};
+use super::layout::Applied;
 
 const NAME: &str = "manifest";
 const DRAFT: &str = "manifest.draft";
@@ -32,10 +37,12 @@ const TITLE: &str = "z4 partition 1";
 const KEYSPACES: u8 = 3;
 
 /// What a partition says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Manifest {
     /// The last entry that was durable.
     pub(super) applied: Option<u64>,
+    /// What the partition's own row said then; `None`: there was none, or an earlier z4 wrote the manifest.
+    pub(super) state: Option<Applied>,
 }
 
 /// Looks at a partition's directory before it is opened. What a crash left when it was being made is removed.
@@ -54,7 +61,7 @@ pub(super) fn check(dir: &Path, place: &Place) -> Result<Option<Manifest>, Parti
         return Err(place.locked());
     }
     if manifest.is_some() || holds_rows(dir, place)? {
-        return Err(place.finding(format!("{} is missing or empty", missing.display())));
+        return Err(place.missing(format!("{} is missing or empty", missing.display())));
     }
     for entry in fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -87,22 +94,27 @@ impl Record {
         Record(Mutex::new(found))
     }
 
-    /// Everything up to `applied` is durable: says so, durably, unless it is said already.
-    pub(super) fn raise(&self, place: &Place, applied: Option<u64>) -> Result<(), PartitionError> {
+    /// Everything up to this state is durable: says so, durably, unless it is said already.
+    pub(super) fn raise(&self, place: &Place, state: Option<Applied>) -> Result<(), PartitionError> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.is_some_and(|written| written.applied >= applied) {
+        let applied = state.as_ref().map(|state| state.position.index);
+        let is_said = |written: &Manifest| written.applied >= applied && (written.state.is_some() || state.is_none());
+        if written.as_ref().is_some_and(is_said) {
             return Ok(());
         }
-        let manifest = Manifest { applied };
-        write(&place.dir, place, manifest).map_err(|error| place.storage(error))?;
+        let manifest = Manifest { applied, state };
+        write(&place.dir, place, &manifest).map_err(|error| place.storage(error))?;
         *written = Some(manifest);
         Ok(())
     }
 }
 
-fn write(dir: &Path, place: &Place, manifest: Manifest) -> io::Result<()> {
+fn write(dir: &Path, place: &Place, manifest: &Manifest) -> io::Result<()> {
     let applied = manifest.applied.map_or_else(|| "none".to_owned(), |index| index.to_string());
     let mut text = format!("{TITLE}\ngroup {}\napplied {applied}\n", place.group.0);
+    if let Some(state) = &manifest.state {
+        text += &format!("state {}\n", hexadecimal(&state.encode()));
+    }
     text += &format!("crc32c {:08x}\n", crc32c::crc32c(text.as_bytes()));
     let draft = dir.join(DRAFT);
     let mut file = File::create(&draft)?;
@@ -117,7 +129,8 @@ pub(super) fn is_there(dir: &Path) -> bool {
     dir.join(NAME).exists()
 }
 
-fn read(dir: &Path, place: &Place) -> Result<Option<Manifest>, PartitionError> {
+/// What a partition's directory says of itself, whatever else is in it.
+pub(super) fn read(dir: &Path, place: &Place) -> Result<Option<Manifest>, PartitionError> {
     let path = dir.join(NAME);
     match fs::read_to_string(&path) {
         Ok(text) => match parse(&text, place) {
@@ -144,7 +157,20 @@ fn parse(text: &str, place: &Place) -> Option<Manifest> {
         "none" => None,
         index => Some(index.parse().ok()?),
     };
-    Some(Manifest { applied })
+    let state = match lines.next() {
+        Some(line) => Some(Applied::decode(&bytes_of(line.strip_prefix("state ")?)?)?),
+        None => None,
+    };
+    Some(Manifest { applied, state })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes_of(digits: &str) -> Option<Bytes> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect::<Option<Vec<u8>>>().map(Bytes::from)
 }
 
 /// The first file without which fjall would take something for new.

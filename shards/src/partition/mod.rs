@@ -22,6 +22,7 @@ mod options;
 mod queue;
 mod rows;
 mod span;
+mod stand_in;
 mod store;
 mod tree;
 mod upkeep;
@@ -45,6 +46,7 @@ pub use error::{Cause, PartitionError};
 pub use options::PartitionOptions;
 pub use rows::{Due, DuePart, ListPage, ListRange, Window};
 pub use span::Span;
+pub use stand_in::Logged;
 pub use view::View;
 pub use viewer::Viewer;
 
@@ -56,6 +58,7 @@ use error::Place;
 use layout::Applied;
 use manifest::Record;
 use queue::Queue;
+use stand_in::Damaged;
 use store::BatchStore;
 use tree::Tree;
 use upkeep::Upkeep;
@@ -74,8 +77,10 @@ pub struct Partition {
     record: Arc<Record>,
     applied: Option<LogPosition>,
     membership: Option<(Option<LogPosition>, Bytes)>,
-    /// An apply has failed: the machine is ahead of the rows, and nothing more is applied to them.
+    /// An apply has failed, and the machine is ahead of the rows; or there are no rows. Nothing more is applied.
     broken: Option<PartitionError>,
+    /// It stands in the place of a partition that is damaged.
+    stands_in: Option<Damaged>,
 }
 
 impl Partition {
@@ -102,7 +107,7 @@ impl Partition {
         let membership = found.and_then(|found| found.membership);
         let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| place.reading(error))?;
         drop(view);
-        whole::check(&tree, &place, whole::Said { manifest, journals, applied, totals: machine.totals() })?;
+        whole::check(&tree, &place, whole::Said { manifest: manifest.clone(), journals, applied, totals: machine.totals() })?;
         if manifest.is_none() {
             directory::sync_names(&place.dir).map_err(|error| place.storage(error))?;
         }
@@ -122,6 +127,7 @@ impl Partition {
             applied,
             membership,
             broken: None,
+            stands_in: None,
         };
         partition.start_threads()?;
         partition.viewer.show(partition.source());
@@ -227,6 +233,14 @@ impl Partition {
     /// milliseconds; [`Partition::persister`] does the same beside applies.
     pub fn persist(&mut self) -> Result<Option<LogPosition>, PartitionError> {
         self.persister().persist()
+    }
+
+    /// Its rows are all there, and what was to be applied was.
+    ///
+    /// # Errors
+    /// The damage.
+    pub fn whole(&self) -> Result<(), PartitionError> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// A handle that persists from another thread while this one goes on to apply.
@@ -357,11 +371,16 @@ pub struct Persister {
 }
 
 impl Persister {
-    /// Everything that was applied when this was called is on the disk when it returns; returns up to where that is.
+    /// Everything that was applied when this was called is on the disk when it returns; returns up to where that is. What stands in the
+    /// place of a damaged partition has nothing to persist.
     pub fn persist(&self) -> Result<Option<LogPosition>, PartitionError> {
+        if self.place.lost {
+            return Ok(None);
+        }
         let position = self.queue.drained()?;
+        let state = View::without_queue(&self.tree, &self.place).applied()?;
         self.tree.sync().map_err(|error| self.place.fjall(error))?;
-        self.record.raise(&self.place, position.map(|position| position.index))?;
+        self.record.raise(&self.place, state)?;
         Ok(position)
     }
 }

@@ -57,6 +57,7 @@ impl View {
         if from >= until {
             return Ok(None);
         }
+        self.is_there()?;
         let over = self.overlay().between(&from, &until);
         let tree = self.rows_of_tree(&from, &until);
         let mut page =

@@ -57,8 +57,14 @@ impl View {
         self.snapshot.range(self.tree.keyspace(from), from..until)
     }
 
+    /// There are rows, as many or few as they may be.
+    pub(super) fn is_there(&self) -> Result<(), PartitionError> {
+        if self.place.lost { Err(lost(&self.place)) } else { Ok(()) }
+    }
+
     /// The value at `key`.
     pub(super) fn value(&self, key: &[u8]) -> Result<Option<Bytes>, PartitionError> {
+        self.is_there()?;
         if let Some(change) = self.layers.iter().find_map(|layer| layer.get(key)) {
             return Ok(change.value().cloned());
         }
@@ -91,8 +97,12 @@ impl View {
                 sources.push(Source::Tree(rows.map(into_row as fn(_) -> _).peekable()));
             }
         }
-        Merge { sources, place: &self.place }
+        Merge { sources, place: &self.place, lost: self.place.lost }
     }
+}
+
+fn lost(place: &Place) -> PartitionError {
+    place.finding("its rows are lost, and those of another peer are not here yet")
 }
 
 fn into_row(guard: fjall::Guard) -> fjall::Result<Row> {
@@ -130,6 +140,8 @@ impl Source<'_> {
 struct Merge<'a> {
     sources: Vec<Source<'a>>,
     place: &'a Place,
+    /// Nothing can be read, which is still to be said.
+    lost: bool,
 }
 
 impl Merge<'_> {
@@ -161,6 +173,10 @@ impl Iterator for Merge<'_> {
     type Item = Result<Row, PartitionError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if std::mem::take(&mut self.lost) {
+            self.sources.clear();
+            return Some(Err(lost(self.place)));
+        }
         loop {
             match self.step()? {
                 Ok((key, Some(value))) => return Some(Ok((key, value))),

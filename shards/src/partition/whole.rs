@@ -24,21 +24,21 @@ pub(super) struct Said {
 /// [`PartitionError::Damaged`] says what contradicts what.
 pub(super) fn check(tree: &Tree, place: &Place, said: Said) -> Result<(), PartitionError> {
     let applied = said.applied.map(|position| position.index);
-    let durable = said.manifest.and_then(|manifest| manifest.applied);
+    let durable = said.manifest.as_ref().and_then(|manifest| manifest.applied);
     if applied < durable {
         let text = |index: Option<u64>| index.map_or_else(|| "none".to_owned(), |index| index.to_string());
         let (applied, durable) = (text(applied), text(durable));
-        return Err(place.finding(format!("the last entry is {applied}, but the manifest says that {durable} was durable")));
+        return Err(place.missing(format!("the last entry is {applied}, but the manifest says that {durable} was durable")));
     }
     // Of rows that were deleted the deletions count as well, so this is a bound.
     let (counted, found) = (said.totals.live, tree.task_rows_max());
     if counted > found {
-        return Err(place.finding(format!("{counted} tasks are counted, but there are only {found} rows")));
+        return Err(place.missing(format!("{counted} tasks are counted, but there are only {found} rows")));
     }
     // Task rows are ahead of the position in tables: the journal has what is between, for it is synced before a table is made of it.
     let [tasks, others] = tree.flushed();
     if tasks > others && said.journals.last_batch < tasks {
-        return Err(place.finding("task rows are ahead of the position, and the journal that had the rest is missing or empty"));
+        return Err(place.missing("task rows are ahead of the position, and the journal that had the rest is missing or empty"));
     }
     // The journals go on where the tables end, or before.
     let flushed = tree.flushed_row(&keys::raft()).map_err(|error| place.fjall(error))?;
@@ -47,7 +47,7 @@ pub(super) fn check(tree: &Tree, place: &Place, said: Said) -> Result<(), Partit
         let begin = said.journals.begin_after.unwrap_or_default();
         let tables = flushed.map_or_else(|| "nothing".to_owned(), |index| format!("what is up to entry {index}"));
         return Err(
-            place.finding(format!("the journals begin after entry {begin}, but tables have only {tables}: one is missing"))
+            place.missing(format!("the journals begin after entry {begin}, but tables have only {tables}: one is missing"))
         );
     }
     Ok(())

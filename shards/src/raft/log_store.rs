@@ -17,11 +17,24 @@ const READ_BYTES_MAX: usize = 4 << 20;
 
 /// One group's log.
 #[derive(Clone)]
-pub struct LogStore(pub GroupLog);
+pub struct LogStore {
+    log: GroupLog,
+    /// What is known to be committed is applied before anything else.
+    replays: bool,
+}
 
 impl LogStore {
+    pub fn new(log: GroupLog) -> Self {
+        LogStore { log, replays: true }
+    }
+
+    /// The same log, that says of nothing that it is committed: openraft applies what it is told of later.
+    pub fn without_replay(self) -> Self {
+        LogStore { replays: false, ..self }
+    }
+
     async fn entries(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
-        let entries = self.0.read(start..end, bytes_max).await?;
+        let entries = self.log.read(start..end, bytes_max).await?;
         entries.into_iter().map(|entry| types::raft_entry(entry).map_err(io::Error::from)).collect()
     }
 
@@ -76,7 +89,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<RaftVote>> {
-        Ok(self.0.state().vote.map(types::raft_vote))
+        Ok(self.log.state().vote.map(types::raft_vote))
     }
 }
 
@@ -84,7 +97,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = LogStore;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
-        let state = self.0.state();
+        let state = self.log.state();
         let purged = state.purged.map(types::log_id);
         Ok(LogState { last_purged_log_id: purged, last_log_id: state.last.map(types::log_id).or(purged) })
     }
@@ -94,16 +107,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &RaftVote) -> io::Result<()> {
-        self.0.save_vote(types::vote(vote)).await
+        self.log.save_vote(types::vote(vote)).await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        self.0.save_committed(committed.as_ref().map(types::position));
+        self.log.save_committed(committed.as_ref().map(types::position));
         Ok(())
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        Ok(self.0.state().committed.map(types::log_id))
+        Ok(self.log.state().committed.filter(|_| self.replays).map(types::log_id))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
@@ -111,14 +124,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry>,
     {
         let entries = entries.into_iter().map(types::log_entry).collect();
-        self.0.append(entries, Box::new(move |result| callback.io_completed(result)))
+        self.log.append(entries, Box::new(move |result| callback.io_completed(result)))
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
-        self.0.truncate_after(last_log_id.as_ref().map(types::position)).await
+        self.log.truncate_after(last_log_id.as_ref().map(types::position)).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
-        self.0.purge(types::position(&log_id)).await
+        self.log.purge(types::position(&log_id)).await
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -126,14 +127,23 @@ impl Replica {
         let outrun = Outrun::default();
         let followers_told = Followers::default();
         let ways = (sending.clone(), outrun.clone(), followers_told.clone());
-        let network = Network { group, links, sending: ways.0, outrun: ways.1, followers: ways.2 };
+        let network = || {
+            let (sending, outrun, followers) = ways.clone();
+            Network { group, links: links.clone(), sending, outrun, followers }
+        };
         // Who never voted has granted nothing.
         let granted = log.state().vote.is_some();
         let votes_from = granted.then(|| pace::over_at(config::LEASE));
-        let store = LogStore(log.clone());
-        let raft = Raft::new(me, config, network, store, machine.clone()).await.map_err(|e| failed(e.to_string()))?;
+        let store = LogStore::new(log.clone());
+        let opened = Raft::new(me, Arc::clone(&config), network(), store.clone(), machine.clone()).await;
         // Until now nobody could have brought any.
         machine.wait_for_rows();
+        let opened = match opened {
+            // What was to be applied again waits as well, and is no reason not to vote.
+            Err(_) if machine.has_met_damage() => Raft::new(me, config, network(), store.without_replay(), machine.clone()).await,
+            opened => opened,
+        };
+        let raft = opened.map_err(|e| failed(e.to_string()))?;
         Ok(Replica {
             group,
             raft,
@@ -316,6 +326,19 @@ impl Replica {
     /// An apply has met damage, and waits for other rows.
     pub fn waits_for_rows(&self) -> bool {
         self.machine.is_waiting()
+    }
+
+    /// Nobody else has a replica of the group, as far as this one's log and rows tell.
+    ///
+    /// # Errors
+    /// The replica has stopped.
+    pub async fn is_alone(&self) -> Result<bool, ReplicaError> {
+        let me = *self.raft.node_id();
+        let alone = self.raft.with_raft_state(move |state| {
+            let mut nodes = state.membership_state.effective().membership().nodes();
+            nodes.all(|(peer, _)| *peer == me)
+        });
+        alone.await.map_err(|e| ReplicaError { group: self.group, reason: e.to_string() })
     }
 
     /// Stops the replica; proposals on the way are dropped.

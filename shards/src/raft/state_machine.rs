@@ -63,6 +63,8 @@ pub struct GroupStateMachine {
     applying: Rc<Mutex<()>>,
     /// Applies that met damage may wait for other rows.
     waits: Rc<Cell<bool>>,
+    /// One has met damage when it could not wait.
+    met_damage: Rc<Cell<bool>>,
     waiting: Rc<RefCell<Vec<oneshot::Sender<()>>>>,
 }
 
@@ -75,14 +77,19 @@ struct NotApplied {
 
 impl GroupStateMachine {
     pub fn new(group: GroupId, storage: Storage, on_applied: OnApplied) -> Self {
-        let (applying, waits, waiting) = (Rc::default(), Rc::default(), Rc::default());
-        GroupStateMachine { group, storage, on_applied, applying, waits, waiting }
+        let (applying, waits, met_damage, waiting) = (Rc::default(), Rc::default(), Rc::default(), Rc::default());
+        GroupStateMachine { group, storage, on_applied, applying, waits, met_damage, waiting }
     }
 
-    /// From now on a run that meets damage waits until other rows have taken the place of the damaged ones, and goes on with those. Before, at
-    /// the start, and from [`GroupStateMachine::close`] on it fails.
+    /// From now on a run that meets damage waits until other rows have taken the place of the damaged ones, and goes on with those. Before, in
+    /// the replay at the start, and from [`GroupStateMachine::close`] on it fails.
     pub(super) fn wait_for_rows(&self) {
         self.waits.set(true);
+    }
+
+    /// A run has met damage when nobody could bring other rows yet.
+    pub(super) fn has_met_damage(&self) -> bool {
+        self.met_damage.get()
     }
 
     /// An apply waits for other rows.
@@ -161,7 +168,9 @@ impl GroupStateMachine {
         let (mut run, mut responders) = (run, responders);
         loop {
             let Some(not) = self.try_apply(run, responders).await? else { return Ok(()) };
-            if !self.waits.get() || !matches!(not.error, PartitionError::Damaged { .. }) {
+            let is_damage = matches!(not.error, PartitionError::Damaged { .. });
+            if !self.waits.get() || !is_damage {
+                self.met_damage.set(self.met_damage.get() || is_damage);
                 return Err(io::Error::other(not.error));
             }
             let (rows, replaced) = oneshot::channel();

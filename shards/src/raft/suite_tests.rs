@@ -32,7 +32,7 @@ impl StoreBuilder<TypeConfig, LogStore, GroupStateMachine, tempfile::TempDir> fo
         });
         opened.await.expect("opened");
         let machine = GroupStateMachine::new(GROUP, storage, Rc::new(|_| {}));
-        Ok((dir, LogStore(log.group(GROUP)), machine))
+        Ok((dir, LogStore::new(log.group(GROUP)), machine))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A partition in which damage was found, by a read or by an apply. What is read is checked block by block, so nothing wrong is ever answered; but what is
+//! A partition in which damage was found, by a read, by an apply, or when it was opened. What is read is checked block by block, so nothing wrong is ever answered; but what is
 //! damaged cannot be answered, and this replica may be the last one that is asked. So it leads no more, and gets the rows of another
 //! replica while it goes on to apply. Where there is no other one, the process ends.
 
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::ids::PeerNumber;
+use crate::ids::{GroupId, Namespace, PeerNumber, TaskKey};
+use crate::machine::record::RecordError;
 use crate::metrics::DiskMetrics;
 use crate::partition::PartitionError;
 use crate::raft::Replica;
@@ -29,16 +30,19 @@ pub(super) struct Damage(Arc<AtomicBool>);
 impl Damage {
     /// What a partition is to call with the damage that it finds.
     pub(super) fn note(&self, metrics: &DiskMetrics) -> impl Fn(&PartitionError) + Send + Sync + 'static {
-        let (found, metrics) = (Arc::clone(&self.0), metrics.clone());
-        move |error| {
-            if found.swap(true, Ordering::SeqCst) {
-                return;
-            }
-            metrics.damage.inc();
-            metrics.damaged.inc();
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(%error, cause, "damage was found on disk");
+        let (damage, metrics) = (self.clone(), metrics.clone());
+        move |error| damage.find(&metrics, error)
+    }
+
+    /// Some was found just now. Told once, until it is mended.
+    fn find(&self, metrics: &DiskMetrics, error: &(dyn Error + 'static)) {
+        if self.0.swap(true, Ordering::SeqCst) {
+            return;
         }
+        metrics.damage.inc();
+        metrics.damaged.inc();
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%error, cause, "damage was found on disk");
     }
 
     /// There is some.
@@ -50,6 +54,16 @@ impl Damage {
         self.0.store(false, Ordering::SeqCst);
         metrics.damaged.dec();
     }
+}
+
+/// A task's row that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("the row {}/{} of namespace {namespace} in group {group} cannot be understood", key.due_ms, key.sequence)]
+pub(super) struct RowDamaged {
+    pub(super) group: GroupId,
+    pub(super) namespace: Namespace,
+    pub(super) key: TaskKey,
+    pub(super) source: RecordError,
 }
 
 /// What to do next about damage.
@@ -130,12 +144,20 @@ impl Group {
         let (status, members) = (replica.status(), replica.members());
         let others: Vec<PeerNumber> = members.voters().into_iter().filter(|peer| *peer != self.me).collect();
         match status.leader {
+            // It is not known yet.
+            _ if members.nodes.is_empty() => Step::Wait,
             _ if others.is_empty() && members.nodes.len() <= 1 => Step::End,
             Some(leader) if leader == self.me && others.is_empty() => Step::End,
             Some(leader) if leader == self.me => Step::HandOver(others),
             Some(leader) => Step::Rebuild(leader),
             None => Step::Wait,
         }
+    }
+
+    /// A row whose block is whole says something that no row says.
+    pub(super) fn row_damaged(self: &Rc<Self>, row: &RowDamaged) {
+        self.damage.find(&self.metrics.disk, row);
+        self.look_at_damage();
     }
 
     /// A read for the delivery engine failed. Damage is seen to elsewhere; anything else ends the process.

@@ -18,6 +18,7 @@ use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Delivered, Rejection};
 use crate::shard::arrival::Arrival;
 use crate::shard::batcher::Route;
+use crate::shard::damage::RowDamaged;
 use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Gone, Made, Now, Wake};
 use crate::shard::group::Group;
 use crate::shard::message::{Parcel, Subscription};
@@ -211,7 +212,7 @@ impl Group {
         self.tick.call();
     }
 
-    fn act(self: &Rc<Self>, action: Action) {
+    pub(super) fn act(self: &Rc<Self>, action: Action) {
         match action {
             Action::Load { namespace } => self.load(namespace),
             Action::Scan { namespace, from, until_ms, rows_max, bytes_max } => {
@@ -223,7 +224,7 @@ impl Group {
             Action::Deliver { consumer, tasks } => self.deliver(consumer, tasks),
             Action::Want { consumer } => self.want(consumer),
             Action::Damaged { namespace, key, cause } => {
-                self.fail(&format!("namespace {namespace}, task row {}/{}: {cause}", key.due_ms, key.sequence));
+                self.row_damaged(&RowDamaged { group: self.id, namespace, key, source: cause });
             }
         }
     }

@@ -342,6 +342,13 @@ impl Shards {
         rx.await.unwrap_or(Err(OpenError::Stopping))
     }
 
+    /// Damage was found in this peer's partition of a group, and is not mended yet.
+    pub async fn is_damaged(&self, group: GroupId) -> bool {
+        let (tx, rx) = oneshot::channel();
+        self.post_surely(group, Message::IsDamaged(group, tx));
+        rx.await.unwrap_or(false)
+    }
+
     /// Reads a registry row, as applied on this peer.
     pub async fn registry_get(&self, key: &'static str) -> Result<Option<Bytes>, Rejection> {
         let group = GroupId::REGISTRY;

@@ -16,7 +16,7 @@ use z4_proto::peer::{Ballot, LogPosition, RaftVote};
 
 use super::forward_tests::create;
 use super::serving::NotServing;
-use super::testing::{GROUP, Peer, connect, leader, three, three_on, until};
+use super::testing::{GROUP, Peer, connect, leader, start_alone, three, three_on, until};
 use crate::command::Op;
 use crate::ids::{GroupId, SLOTS};
 use crate::link::Body;
@@ -101,6 +101,51 @@ fn a_leader_whose_partition_hangs_lets_another_one_lead() {
         for peer in peers {
             peer.stop().await;
         }
+    });
+}
+
+/// Story: the leader's partition hangs, and nobody is there who could lead. Its heartbeats would keep everybody else from leading when they
+/// come back, so after a minute its process ends; one that is alone goes on, for nobody else has the data. Nobody waits for the minute here.
+#[test]
+fn a_leader_that_hangs_for_a_minute_and_finds_no_heir_ends_its_process() {
+    let dirs = [dir(), dir()];
+    run(async {
+        let mut peers = three(dirs[0].path()).await;
+        let at = leader(&peers).await;
+        let peer = peers.remove(at);
+        for other in peers {
+            other.stop().await;
+        }
+        let ends_after = |peer: &Peer, seconds| {
+            let group = peer.shard.group(GROUP).expect("it is open");
+            let replica = group.replica().expect("it is open");
+            assert!(replica.leads(), "nobody else can have been elected");
+            group.stalled(&replica, Duration::from_secs(seconds));
+            peer.fatal.lock().expect("nobody panics").clone()
+        };
+        assert_eq!(ends_after(&peer, 59), Vec::<String>::new());
+        let told = ends_after(&peer, 60);
+        assert!(told.len() == 1 && told[0].contains("hangs") && told[0].contains("no other peer takes over"), "{told:?}");
+        peer.stop().await;
+
+        let alone = start_alone(dirs[1].path()).await;
+        assert_eq!(ends_after(&alone, 600), Vec::<String>::new());
+        alone.stop().await;
+    });
+}
+
+/// What was applied is not on the disk, and the disk refuses to take it: a stop that said nothing of that would look like a good one.
+#[test]
+fn a_stop_that_cannot_make_a_partition_durable_says_so() {
+    let dir = dir();
+    run(async {
+        let peer = start_alone(dir.path()).await;
+        created(&peer).await;
+        // Where the manifest is drafted no file can be made.
+        let generation = dir.path().join("peer-1/partitions/group-00001/generation-1");
+        std::fs::create_dir(generation.join("manifest.draft")).expect("made");
+        let told = peer.stopped().await.expect_err("it is not durable");
+        assert!(told.contains("a partition cannot be made durable"), "{told}");
     });
 }
 

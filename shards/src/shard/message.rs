@@ -67,6 +67,8 @@ pub enum Message {
     Groups(oneshot::Sender<Vec<GroupInfo>>),
     /// Open a replica; with `voters`, make them the first voters of the group. Arrives surely.
     Open(GroupId, Vec<(PeerNumber, String)>, oneshot::Sender<Result<(), OpenError>>),
+    /// Tell whether damage was found in the group's partition. Arrives surely.
+    IsDamaged(GroupId, oneshot::Sender<bool>),
     /// From another peer's link, for a group of this shard. Without an answer's sender, none is expected, and it arrives surely.
     Inbound(PeerNumber, GroupId, Box<Body>, Option<oneshot::Sender<Body>>),
     /// A connection to another peer, for this shard. Arrives surely, like all that follows about the cluster.

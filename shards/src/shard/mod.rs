@@ -12,6 +12,8 @@ mod clock_tests;
 mod clock_watch;
 mod consumer;
 mod damage;
+#[cfg(test)]
+mod damage_tests;
 mod delivering;
 pub mod delivery;
 mod early;

@@ -9,6 +9,7 @@ use z4_proto::peer::{Arm, Done, Failure, MoveLeader, failure};
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::link::Body;
+use crate::partition::Partition;
 use crate::runtime::{clock, executor};
 use crate::shard::api::Rejection;
 use crate::shard::group::Group;
@@ -43,9 +44,16 @@ impl Shard {
             }),
             Message::StateHash(id, answer) => self.with_group(id, answer, |group, answer| {
                 reply(answer, async move {
-                    group.read(|partition| Ok((partition.applied().map(|at| at.index), partition.state_hash()))).await
+                    let state = |partition: &mut Partition| {
+                        partition.whole()?;
+                        Ok((partition.applied().map(|at| at.index), partition.state_hash()))
+                    };
+                    group.read(state).await
                 });
             }),
+            Message::IsDamaged(id, answer) => {
+                let _ = answer.send(self.group(id).is_some_and(|group| group.damage.is_found()));
+            }
             Message::MoveLeader(id, to, answer) => {
                 let shard = Rc::clone(self);
                 executor::spawn(async move {

@@ -18,6 +18,8 @@ impl Shard {
             |partitions| partitions.get_mut(&GroupId::REGISTRY).map(read),
             move |registry| match registry {
                 Some(Ok(registry)) => shard.publish(registry),
+                // It is told of, and comes again with another peer's rows.
+                Some(Err(_)) if shard.group(GroupId::REGISTRY).is_some_and(|group| group.damage.is_found()) => {}
                 Some(Err(error)) => tracing::error!(%error, "the registry cannot be published; what was known before stays"),
                 None => {}
             },

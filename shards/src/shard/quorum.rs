@@ -66,8 +66,13 @@ impl Group {
 
     /// Looks whether what is committed is applied.
     fn look_at_apply(self: &Rc<Self>) {
-        let Some(replica) = self.replica() else { return };
-        let stalled = replica.stalled();
+        if let Some(replica) = self.replica() {
+            self.stalled(&replica, replica.stalled());
+        }
+    }
+
+    /// Nothing was applied for so long although something was committed.
+    pub(super) fn stalled(self: &Rc<Self>, replica: &Replica, stalled: Duration) {
         if stalled < HANGS_AFTER {
             if self.trouble.take().is_some() {
                 tracing::info!(group = %self.id, "the partition applies entries again");
@@ -80,7 +85,7 @@ impl Group {
             tracing::error!(group = %self.id, seconds, "the partition hangs");
         }
         if replica.leads() {
-            self.lead_no_more(&replica, stalled, &what);
+            self.lead_no_more(replica, stalled, &what);
         }
     }
 

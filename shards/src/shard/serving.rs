@@ -157,7 +157,10 @@ impl Shards {
         match () {
             () if self.is_removed() => Err(NotServing::Removed),
             () if self.me() == 0 => Err(NotServing::Waiting),
-            () if self.groups_of_tasks().is_err() => Err(NotServing::Starting { group: None }),
+            () if self.groups_of_tasks().is_err() => match self.0.board.condition(GroupId::REGISTRY) {
+                Some(Condition::Troubled(what)) => Err(NotServing::Troubled { group: GroupId::REGISTRY, what }),
+                _ => Err(NotServing::Starting { group: None }),
+            },
             () => self.0.board.check(clock::monotonic(), &self.all_groups()),
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -44,6 +44,8 @@ pub(super) struct Peer {
     pub number: PeerNumber,
     pub shards: Shards,
     pub shard: Rc<Shard>,
+    /// Why its process would have ended.
+    pub fatal: Arc<Mutex<Vec<String>>>,
 }
 
 impl Peer {
@@ -64,13 +66,19 @@ impl Peer {
         let log =
             Log::open(dir.join("log"), LogOptions { segment_bytes: 1 << 20, disk, ..LogOptions::default() }).await.expect("log");
         let storage = Storage::start("test-store").expect("storage");
-        let options = options(&dir, batch);
+        let fatal = Arc::<Mutex<Vec<String>>>::default();
+        let told = Arc::clone(&fatal);
+        let on_fatal = Arc::new(move |what: &str| {
+            eprintln!("fatal: {what}");
+            told.lock().expect("nobody panics here").push(what.to_owned());
+        });
+        let options = ShardOptions { on_fatal, ..options(&dir, batch) };
         let shard = Shard::new(0, options, log, storage, shards.reach().clone());
         let (running, handle) = (Rc::clone(&shard), shards.clone());
         let inbox = inboxes.pop().expect("one");
         executor::spawn(async move { running.run(inbox, &handle).await });
         shards.identify(number, "test");
-        Peer { number, shards, shard }
+        Peer { number, shards, shard, fatal }
     }
 
     /// Cuts it off from every other peer.
@@ -80,9 +88,14 @@ impl Peer {
 
     /// Stops it as a graceful stop does.
     pub async fn stop(self) {
+        let _ = self.stopped().await;
+    }
+
+    /// The same; how it went.
+    pub async fn stopped(self) -> Result<(), String> {
         let (tx, rx) = oneshot::channel();
         self.shards.send(0, Message::Stop(tx));
-        let _ = rx.await;
+        rx.await.expect("the shard runs")
     }
 }
 

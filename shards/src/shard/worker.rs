@@ -15,7 +15,7 @@ use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Inbound, Links, Reach};
 use crate::log::{GroupState, Log};
 use crate::metrics::Metrics;
-use crate::partition::{Partition, PartitionOptions};
+use crate::partition::{Logged, Partition, PartitionError, PartitionOptions};
 use crate::raft::{Replica, Retention};
 use crate::runtime::{clock, executor, mailbox};
 use crate::shard::api::{Rejection, SettleError};
@@ -255,6 +255,7 @@ impl Shard {
         let damaged = group.damage.note(&self.options.metrics.disk);
         let logged = log.state();
         let purged = logged.purged.map(|position| position.index);
+        let last = logged.last.or(logged.purged).map(|position| position.index);
         // A group has a vote before anything is applied: a log without one has lost it.
         let in_log = logged != GroupState::default();
         let known = logged.last.or(logged.purged).or(logged.committed).is_some();
@@ -262,7 +263,14 @@ impl Shard {
             if known && !Partition::is_there(&dir) {
                 return Err(OpenError::Missing { group: id, dir });
             }
-            let partition = Partition::open_current(&dir, id, &options)?;
+            let partition = match Partition::open_current(&dir, id, &options) {
+                Err(damage @ PartitionError::Damaged { .. }) => {
+                    damaged(&damage);
+                    let logged = Logged { purged, last: last.filter(|_| in_log) };
+                    Partition::stand_in(&dir, id, &options, logged, damage)?
+                }
+                opened => opened?,
+            };
             let applied = partition.applied().map(|position| position.index);
             if !in_log && let Some(applied) = applied {
                 return Err(OpenError::LogGone { group: id, dir, applied });
@@ -289,6 +297,9 @@ impl Shard {
             }
         });
         let replica = Replica::open((id, me), &cluster, (log, self.links.clone()), self.storage.clone(), on_applied).await?;
+        if group.damage.is_found() && replica.is_alone().await? {
+            self.check_whole(id).await?;
+        }
         group.set_replica(replica.clone());
         self.groups.borrow_mut().insert(id, Rc::clone(&group));
         if let Some(shards) = self.shards() {
@@ -318,6 +329,12 @@ impl Shard {
         }
         replica.elect_if_alone().await;
         Ok(())
+    }
+
+    /// Fails with the damage in a partition, if it was met when that was opened, or by what was applied since.
+    async fn check_whole(&self, id: GroupId) -> Result<(), PartitionError> {
+        let whole = self.storage.call(move |partitions| partitions.get(&id).map(Partition::whole)).await;
+        whole.flatten().unwrap_or(Ok(()))
     }
 
     /// Once a second: gauges, and the log's length. A partition that hangs keeps nothing else from being looked after.

@@ -12,6 +12,7 @@ mod measure_transfer;
 mod missing;
 mod partition;
 mod span;
+mod stand_in;
 mod store;
 mod transfer;
 

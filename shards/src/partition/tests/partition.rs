@@ -221,3 +221,25 @@ fn a_directory_in_use_or_of_another_group_is_refused() {
     assert!(matches!(other.err(), Some(PartitionError::Damaged { group: GroupId(2), .. })));
     assert_eq!(open(dir.path()).applied().map(|p| p.index), Some(1));
 }
+
+/// The rows of a crash may be in nothing but the journal's pages. What is open says how far it is, and where the log ends before that openraft
+/// lets all of the log go: so it is on the disk, and said to be, when the partition is open.
+#[test]
+fn what_is_open_is_durable_before_anybody_lets_the_log_go() {
+    let base = temp();
+    let open = || Partition::open_current(base.path(), GroupId(1), &PartitionOptions::default()).expect("it opens");
+    let mut partition = open();
+    partition.apply(&log(1, 20, 100)).expect("it applies");
+    partition.persist().expect("it persists");
+    partition.apply(&log(21, 40, 100)).expect("it applies");
+    let said = || {
+        let dir = base.path().join("generation-1");
+        let place = Place::new(GroupId(1), Arc::from(dir.as_path()));
+        crate::partition::manifest::read(&dir, &place).expect("it can be read").and_then(|manifest| manifest.applied)
+    };
+    // Written, and not synced.
+    drop(partition);
+    assert_eq!(said(), Some(20));
+    let partition = open();
+    assert_eq!((partition.applied().map(|at| at.index), said()), (Some(40), Some(40)));
+}

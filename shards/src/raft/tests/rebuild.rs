@@ -2,6 +2,14 @@
 
 use super::*;
 
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("listed") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}
+
 /// Story: a follower's partition is damaged. It asks the leader for its rows, and while they come more is written, and applied on both.
 /// At the end the follower is where the leader is, without having lost or voted away anything; it goes on, and after a restart too.
 #[test]
@@ -69,5 +77,36 @@ fn rows_that_nobody_asked_for_are_refused() {
         assert!(refused.to_string().contains("nobody asked for it"), "{refused}");
         learner.stop().await;
         leader.stop().await;
+    });
+}
+
+/// A log that ends before what is applied, as a crash leaves it between a snapshot and the log's purge. openraft lets all of it go at the start:
+/// nothing is left of it then but the rows, which are durable before.
+#[test]
+fn a_log_that_ends_before_the_rows_goes_once_they_are_durable() {
+    let dir = temp();
+    run(async {
+        let peer = Peer::lead(dir.path()).await;
+        peer.write(5).await;
+        peer.stop().await;
+        let (log, aside) = (dir.path().join("peer-1/log"), dir.path().join("aside"));
+        copy_dir(&log, &aside);
+        let peer = Peer::start(1, dir.path()).await;
+        peer.replica.elect_if_alone().await;
+        until("it leads", async || peer.replica.status().leads.then_some(())).await;
+        peer.write(5).await;
+        let applied = peer.state().await.0;
+        peer.stop().await;
+        std::fs::remove_dir_all(&log).expect("removed");
+        copy_dir(&aside, &log);
+
+        let peer = Peer::start(1, dir.path()).await;
+        assert_eq!((peer.purged(), peer.state().await.0), (applied, applied));
+        let manifest = std::fs::read_to_string(dir.path().join("peer-1/group/generation-1/manifest")).expect("there is one");
+        assert!(manifest.contains(&format!("\napplied {}\n", applied.expect("something is"))), "{manifest}");
+        peer.replica.elect_if_alone().await;
+        until("it leads", async || peer.replica.status().leads.then_some(())).await;
+        peer.write(1).await;
+        peer.stop().await;
     });
 }
