@@ -71,7 +71,10 @@ fn serve(mut config: Config) -> Result<(), (Exit, String)> {
         shards => shards,
     };
     probe::probe(shards).map_err(|e| unavailable(&e))?;
-    boot::run(config).map_err(|e| (e.exit(), chain(&e)))
+    boot::run(config).map_err(|e| {
+        let advice = e.advice().map_or_else(String::new, |advice| format!("; {advice}"));
+        (e.exit(), chain(&e) + &advice)
+    })
 }
 
 /// An error with its causes, on one line.

@@ -3,7 +3,7 @@
 //! ```text
 //! peer_data_dir/owner.toml      the disk: made up when both directories were empty
 //! peer_data_dir/identity.toml   the member that it became, with the same disk
-//! peer_data_dir/starts.toml     how often it was started (`starts.rs`)
+//! peer_data_dir/starts.toml     how often it was started (`links/starts.rs`)
 //! peer_data_dir/seen.toml       how far other peers' disks were (`links/seen.rs`)
 //! db_data_dir/owner.toml        the same disk again: the two directories belong together
 //! ```

@@ -8,7 +8,6 @@ mod options;
 mod serving;
 mod shard_thread;
 mod sql;
-mod starts;
 mod view;
 
 use std::io;
@@ -22,6 +21,7 @@ use z4_shards::ids::GroupId;
 use z4_shards::log::LogError;
 use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::metrics::Metrics;
+use z4_shards::partition::PartitionError;
 use z4_shards::runtime::clock;
 use z4_shards::runtime::executor::{self, ExecutorThread};
 use z4_shards::shard::OpenError;
@@ -116,7 +116,24 @@ pub enum BootError {
     },
 }
 
+/// Also for one whose disk was emptied, see [`crate::links`].
+const REPLACE: &str = "where other peers have what it had, empty both of its directories, start it, and have it take its own place: \
+                       z4t -t ANY_MEMBER -p ITS_ADDRESS -id ITS_ID add-peer --replace";
+
 impl BootError {
+    /// How an operator goes on with a disk that has lost something.
+    pub fn advice(&self) -> Option<&'static str> {
+        let is_lost = match self {
+            BootError::Log { source, .. } => matches!(source, LogError::Damaged { .. } | LogError::Missing { .. }),
+            BootError::Open(error) => match error {
+                OpenError::Partition(error) => matches!(error, PartitionError::Damaged { .. }),
+                error => matches!(error, OpenError::Behind { .. } | OpenError::Missing { .. } | OpenError::LogGone { .. }),
+            },
+            _ => false,
+        };
+        is_lost.then_some(REPLACE)
+    }
+
     /// The exit status that tells this error.
     pub fn exit(&self) -> Exit {
         match self {
@@ -159,7 +176,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
 
     let mut disk = disk::examine(&config)?;
     let count = shard_count(&config, disk.identity.as_ref());
-    let (life, key) = starts::count(&config.peer_data_dir)?;
+    let starts = links::starts::count(&config.peer_data_dir)?;
     let seen = links::seen::read(&config.peer_data_dir).unwrap_or_else(|error| {
         tracing::warn!(%error, "what was seen of other peers' disks is forgotten");
         Vec::new()
@@ -168,7 +185,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     let standing = Arc::new(Standing::default());
     let (shards, threads) = start_shards(&config, (count, disk.identity.is_some()), &metrics, &stopper)?;
     shards.reach().charge_to(account.clone());
-    shards.reach().disks().live(life, key);
+    shards.reach().disks().live(starts.life, starts.key);
     shards.reach().disks().remember(seen);
     space::start(space::Watch {
         dirs: vec![config.db_data_dir.clone(), config.peer_data_dir.clone()],
@@ -181,6 +198,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
     // The boot's own waiting happens on this thread; shards have executors of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(BootError::SideThread)?;
     let (threads, serve) = runtime.block_on(unless_stopped(&mut requests, opened(threads)))?;
+    starts.opened(shards.reach().disks())?;
     if disk.identity.is_none() && config.bootstrap_cluster {
         disk.identity = Some(bootstrap(&config, count, disk.incarnation)?);
     }
@@ -202,6 +220,7 @@ pub fn run(config: Config) -> Result<(), BootError> {
         disk: incarnation,
         is_new,
         peer_dir: config.peer_data_dir.clone(),
+        starts: Arc::new(starts),
         address: address.clone(),
         service_address: serving.address.clone(),
         join: join::join(&config, (count, incarnation), (&shards, &standing), &stopper),

@@ -74,28 +74,37 @@ impl State {
         let (peer_id, disk) = (&*self.links.peer_id, self.links.disk);
         let knows = Knows { identity, peer_id, disk, roster: &roster, named: &named };
         let answer = hello::answer(&hello, &knows);
-        let met = match answer {
-            Answer::Accept | Answer::Tell => {
-                self.check_own(&hello, identity).and_then(|()| self.meet_caller(&hello, identity, &roster))
-            }
-            _ => Ok(None),
+        let judged = match answer {
+            Answer::Accept | Answer::Tell => self
+                .check_own(&hello, identity)
+                .and_then(|knows_us| Ok((knows_us, self.judge_caller(&hello, identity, &roster)?))),
+            _ => Ok((false, None)),
         };
-        let (verdict, reason) = match (answer, &met) {
+        let joins = matches!(answer, Answer::Join(_));
+        let (verdict, reason) = match (answer, &judged) {
             (_, Err(refusal)) => refusal.clone(),
-            (Answer::Accept, Ok(_)) => self.proof.taken_call(),
+            (Answer::Accept, Ok(_)) => self.proof.taken_call(hello.from),
             (Answer::Join(registry), _) => self.join(&hello, *registry).await,
             (Answer::Empty, _) => (Verdict::Empty, "this peer's disk is empty".to_owned()),
             (Answer::Tell, _) => (Verdict::Told, String::new()),
             (Answer::Refuse(verdict, reason), _) => (verdict, reason),
         };
-        let disk = met.ok().flatten();
+        // Who does not know this disk's key yet is told it when the registry has it for a member.
+        let (knows_us, mut disk) = judged.unwrap_or_default();
+        if joins && verdict == Verdict::Accepted {
+            let me = self.links.standing.identity();
+            disk = self.judge_caller(&hello, me.as_deref(), &roster).unwrap_or_default();
+        }
+        if verdict == Verdict::Accepted {
+            self.believed_by(hello.from).await?;
+        }
         let welcome = Welcome {
             verdict: verdict.into(),
             reason: reason.clone(),
             version: VERSION,
             clock_ms: self.links.shards.reach().clocks().own().ms(),
             service_address: self.links.service_address.clone(),
-            disk_state: disk.is_some().then(|| self.own_disk()),
+            disk_state: (knows_us || disk.is_some()).then(|| self.own_disk(hello.from)),
             ..self.introduce(verdict, identity)
         };
         words::say(&mut stream, &welcome).await?;
@@ -132,6 +141,7 @@ impl State {
         if self.joining.replace(true) {
             return (Verdict::Later, "this peer is joining".to_owned());
         }
+        self.invited.replace(Some(registry.roster.clone()));
         let joined = (self.links.join)(hello.clone(), registry).await;
         self.joining.set(false);
         match joined {

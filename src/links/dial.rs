@@ -88,7 +88,7 @@ impl State {
         if welcome.1.verdict() == Verdict::Empty {
             let registry = self.write_down(member, &welcome.1.disk).await?;
             hello = self.hello(me, member, shard, registry.roster.incarnation(member.number));
-            let rows = registry.invitation(member.number).into_iter();
+            let rows = registry.invitation().into_iter();
             hello.registry = rows.map(|(name, row)| RegistryRow { name, row }).collect();
             asked_us = clock::monotonic_us();
             welcome = self.greet(member, &hello).await?;
@@ -97,7 +97,8 @@ impl State {
         let reading = Reading::between(asked_us, welcome.clock_ms);
         match welcome.verdict() {
             Verdict::Accepted => {
-                let disk = self.meet_called(member, &welcome)?;
+                let disk = self.judge_called(member, &welcome)?;
+                self.believed_by(member.number).await?;
                 let reach = self.links.shards.reach();
                 reach.update(member.number, |reach| reach.service_address.clone_from(&welcome.service_address));
                 reach.measured(member.number, reading);
@@ -126,7 +127,7 @@ impl State {
             from: me.peer_number,
             from_id: me.peer_id.clone(),
             from_incarnation: self.links.disk.to_string(),
-            from_disk: Some(self.own_disk()),
+            from_disk: Some(self.own_disk(member.number)),
             to_disk: self.seen_of(member, disk),
             shard: shard as u32,
             to: member.number,
@@ -140,8 +141,7 @@ impl State {
 
     pub(super) async fn greet(&self, member: &Member, hello: &Hello) -> io::Result<(TcpStream, Welcome)> {
         let mut stream = connect(&member.address).await?;
-        words::say(&mut stream, hello).await?;
-        let welcome = words::hear(&mut stream).await?;
+        let welcome = exchange(&mut stream, hello).await?;
         Ok((stream, welcome))
     }
 
@@ -171,6 +171,12 @@ impl State {
             tracing::warn!(reason, "this peer was removed from the cluster; stop it, it serves nothing any more");
         }
     }
+}
+
+/// Says who calls, and hears who is there.
+pub(super) async fn exchange(stream: &mut TcpStream, hello: &Hello) -> io::Result<Welcome> {
+    words::say(stream, hello).await?;
+    words::hear(stream).await
 }
 
 /// Calls an address.

@@ -47,7 +47,7 @@ fn invitation(change: impl FnOnce(&mut Registry)) -> Hello {
     let slots = Some(vec![GroupId(1); usize::from(SLOTS)]);
     let mut registry = Registry { roster: roster(), slots, revision: Some(3) };
     change(&mut registry);
-    let rows = registry.invitation(2).into_iter().map(|(name, row)| RegistryRow { name, row }).collect();
+    let rows = registry.invitation().into_iter().map(|(name, row)| RegistryRow { name, row }).collect();
     Hello { to_incarnation: MINE.to_string(), registry: rows, ..hello() }
 }
 

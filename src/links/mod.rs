@@ -14,6 +14,7 @@ mod proof;
 mod registered;
 pub mod seen;
 mod standing;
+pub mod starts;
 mod told;
 mod words;
 
@@ -34,7 +35,7 @@ use z4_proto::peer::Hello;
 use z4_shards::ids::PeerNumber;
 use z4_shards::link::{Established, Seen};
 use z4_shards::machine::incarnation::Incarnation;
-use z4_shards::roster::Registry;
+use z4_shards::roster::{Registry, Roster};
 use z4_shards::shard::handle::Shards;
 
 pub use hello::VERSION;
@@ -43,6 +44,7 @@ pub use probe::{Found, Prober, Questions, prober};
 use proof::Proof;
 pub use registered::is_loopback;
 pub use standing::Standing;
+pub use starts::Starts;
 use told::Told;
 
 /// Makes this peer, which belongs to no cluster yet, the member that the registry has it for: whom the Hello calls.
@@ -64,6 +66,8 @@ pub struct Links {
     pub peer_dir: PathBuf,
     /// Where other peers reach it.
     pub address: String,
+    /// This start of its disk.
+    pub starts: Arc<Starts>,
     /// Where clients reach it.
     pub service_address: String,
     /// Ends the peer, with this reason.
@@ -78,7 +82,11 @@ struct State {
     /// Connections per peer and shard of this one.
     up: RefCell<HashMap<(PeerNumber, usize), usize>>,
     joining: Cell<bool>,
+    /// What the registry was when this peer joined: as long as its own has not come, that tells who is a member.
+    invited: RefCell<Option<Roster>>,
     proof: Proof,
+    /// Held while it is written to whom this disk has still to prove itself.
+    proving: tokio::sync::Mutex<()>,
     told: Told,
 }
 
@@ -91,8 +99,10 @@ impl Links {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            let (up, joining, proof) = (RefCell::default(), Cell::new(false), Proof::new(self.is_new));
-            let state = Rc::new(State { links: self, up, joining, proof, told: Told::default() });
+            let (up, joining, invited) = (RefCell::default(), Cell::new(false), RefCell::default());
+            let proof = Proof::new(self.is_new);
+            let (proving, told) = (tokio::sync::Mutex::default(), Told::default());
+            let state = Rc::new(State { links: self, up, joining, invited, proof, proving, told });
             LocalSet::new().block_on(&runtime, async {
                 let ready = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
                 let listener = match ready {

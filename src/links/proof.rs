@@ -4,6 +4,9 @@
 //! Until then there is no link, so no vote is given and nothing acknowledged. Who cannot be reached cannot be asked: then the peer goes
 //! on without after a while, or one peer that is away would keep others from being a majority. It goes on asking, and ends as soon as
 //! one tells that its disk is outdated.
+//!
+//! Two rounds: while it asks nothing changes anywhere, for it may still be refused, and of two processes with copies of one disk the other one
+//! must not end before that. Only with its link it [takes the place](z4_shards::link::Disks::meet) of the one before.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,7 +23,7 @@ use z4_shards::link::{DiskState, Life, Outdated, Seen};
 use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Member, Roster};
 
-use super::{Identity, State, dial, words};
+use super::{Identity, State, dial};
 
 /// How often it is looked who is still to be asked.
 const LOOK: Duration = Duration::from_millis(50);
@@ -73,9 +76,10 @@ impl Proof {
         self.proven.get()
     }
 
-    /// A member has called, and its own disk is good.
-    pub(super) fn taken_call(&self) -> (Verdict, String) {
+    /// A member has called whose own disk is good, and which has seen no more of this one: its word is as good as an answer.
+    pub(super) fn taken_call(&self, by: PeerNumber) -> (Verdict, String) {
         self.called.set(true);
+        self.words.borrow_mut().insert(by, Word::Good);
         match self.proven.get() {
             true => (Verdict::Accepted, String::new()),
             false => (Verdict::Later, "this peer is asking the others whether they have seen more of its disk".to_owned()),
@@ -109,6 +113,27 @@ fn refusal(id: &str, number: PeerNumber, outdated: &Outdated) -> (Verdict, Strin
     }
 }
 
+/// The disk at the other end of a call.
+struct Other<'a> {
+    number: PeerNumber,
+    id: &'a str,
+    /// Which it is; `None`: from before disks were told apart, as far as is known here.
+    disk: Option<Incarnation>,
+    /// The registry says so too.
+    is_registered: bool,
+    /// What the other end says of it.
+    told: Option<&'a peer::DiskState>,
+}
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Whether the caller may go on.
+    Ask,
+    /// A link.
+    Link,
+}
+
 fn state(told: &peer::DiskState) -> DiskState {
     let life = Life { start: told.start, process: told.process };
     DiskState { life, key: told.key, log_ends: told.log_ends.clone() }
@@ -120,9 +145,9 @@ fn put_state(state: DiskState) -> peer::DiskState {
 }
 
 impl State {
-    /// What this peer says of its own disk.
-    pub(super) fn own_disk(&self) -> peer::DiskState {
-        put_state(self.links.shards.reach().disks().own())
+    /// What this peer says of its own disk to another one.
+    pub(super) fn own_disk(&self, to: PeerNumber) -> peer::DiskState {
+        put_state(self.links.shards.reach().disks().own(to))
     }
 
     /// What this peer has seen of the disk of a peer that it calls.
@@ -130,11 +155,17 @@ impl State {
         self.links.shards.reach().disks().seen_of(member.number, disk?).map(put_state)
     }
 
-    /// The caller may have seen more of this peer's disk than there is: then this peer ends. Who does not know the disk's key is not heard.
-    pub(super) fn check_own(&self, hello: &Hello, me: Option<&Identity>) -> Result<(), (Verdict, String)> {
-        let (Some(seen), Some(me)) = (&hello.to_disk, me) else { return Ok(()) };
-        match self.links.shards.reach().disks().check_own(state(seen)) {
-            Ok(()) | Err(Outdated::Stranger) => Ok(()),
+    /// The caller may have seen more of this peer's disk than there is: then this peer ends. `true`: it has seen of it, and knows its key.
+    pub(super) fn check_own(&self, hello: &Hello, me: Option<&Identity>) -> Result<bool, (Verdict, String)> {
+        let (Some(seen), Some(me)) = (&hello.to_disk, me) else { return Ok(false) };
+        match self.links.shards.reach().disks().check_own(hello.from, state(seen)) {
+            Ok(()) => Ok(true),
+            // Who does not know the disk's key is not heard; a link with it would be one that it refuses.
+            Err(Outdated::Stranger) if hello.probe => Ok(false),
+            Err(Outdated::Stranger) => {
+                let text = format!("the caller has not seen the disk of peer {}, but another one of its name", me.peer_id);
+                Err((Verdict::Mismatch, text))
+            }
             Err(outdated) => {
                 let (_, reason) = refusal(&me.peer_id, me.peer_number, &outdated);
                 (self.links.fail)(format!("peer {} says: {reason}", hello.from_id));
@@ -143,40 +174,57 @@ impl State {
         }
     }
 
-    /// Whether the caller's disk may go on; what is known of it, if the registry has it.
-    pub(super) fn meet_caller(
+    /// Whether the other end's disk may go on; what is known of it, once it has its link and the registry has it. Of which something was seen, that
+    /// has to say how far it is.
+    fn judge(&self, other: &Other<'_>, round: Round) -> Result<Option<Arc<Seen>>, (Verdict, String)> {
+        let disks = self.links.shards.reach().disks();
+        let (number, id) = (other.number, other.id);
+        let (Some(disk), Some(told)) = (other.disk, other.told) else {
+            if !disks.has_seen(number, other.disk) {
+                return Ok(None);
+            }
+            let text =
+                format!("peer {id} (number {number}) does not say how far its disk is, of which this peer has seen something");
+            return Err((Verdict::Mismatch, text));
+        };
+        let judged = match round == Round::Link && other.is_registered {
+            true => disks.meet(number, disk, state(told)).map(Some),
+            false => disks.check(number, disk, &state(told)).map(|()| None),
+        };
+        judged.map_err(|outdated| refusal(id, number, &outdated))
+    }
+
+    /// Judges the disk of a caller. One of no cluster, or of another one, says nothing of itself.
+    pub(super) fn judge_caller(
         &self,
         hello: &Hello,
         me: Option<&Identity>,
         roster: &Roster,
     ) -> Result<Option<Arc<Seen>>, (Verdict, String)> {
-        let (Some(told), Some(disk)) = (&hello.from_disk, Incarnation::parse(&hello.from_incarnation)) else { return Ok(None) };
         if me.is_none_or(|me| me.cluster_id != hello.cluster_id) {
             return Ok(None);
         }
-        let disks = self.links.shards.reach().disks();
+        let disk = Incarnation::parse(&hello.from_incarnation);
+        let invited = self.invited.borrow();
+        let roster = invited.as_ref().filter(|_| roster.members.is_empty()).unwrap_or(roster);
         let is_member = roster.member(hello.from).is_some_and(|member| member.id == hello.from_id);
-        let met = match is_member && roster.incarnation(hello.from) == Some(disk) {
-            true => disks.meet(hello.from, disk, state(told)).map(Some),
-            false => disks.check(hello.from, disk, &state(told)).map(|()| None),
-        };
-        met.map_err(|outdated| refusal(&hello.from_id, hello.from, &outdated))
+        let is_registered = is_member && disk.is_some() && roster.incarnation(hello.from) == disk;
+        let told = hello.from_disk.as_ref();
+        let round = if hello.probe { Round::Ask } else { Round::Link };
+        self.judge(&Other { number: hello.from, id: &hello.from_id, disk, is_registered, told }, round)
     }
 
-    /// The same for one that was called and answered.
-    pub(super) fn meet_called(&self, member: &Member, welcome: &Welcome) -> io::Result<Option<Arc<Seen>>> {
+    /// Judges the disk of a peer that was called for a link and accepted it.
+    pub(super) fn judge_called(&self, member: &Member, welcome: &Welcome) -> io::Result<Option<Arc<Seen>>> {
         let disk = self.links.shards.roster().incarnation(member.number);
-        let (Some(told), Some(disk)) = (&welcome.disk_state, disk) else { return Ok(None) };
-        match self.links.shards.reach().disks().meet(member.number, disk, state(told)) {
-            Ok(seen) => Ok(Some(seen)),
-            Err(outdated) => {
-                let (_, reason) = refusal(&member.id, member.number, &outdated);
-                if self.told.is_due(&reason, Instant::now()) {
-                    tracing::warn!(peer = member.id, reason, "the link was not made");
-                }
-                Err(io::Error::other(reason))
+        let (is_registered, told) = (disk.is_some(), welcome.disk_state.as_ref());
+        let other = Other { number: member.number, id: &member.id, disk, is_registered, told };
+        self.judge(&other, Round::Link).map_err(|(_, reason)| {
+            if self.told.is_due(&reason, Instant::now()) {
+                tracing::warn!(peer = member.id, reason, "the link was not made");
             }
-        }
+            io::Error::other(reason)
+        })
     }
 
     /// A member says that this peer's disk is outdated: it ends, if it is that member.
@@ -207,6 +255,11 @@ impl State {
                     tokio::task::spawn_local(async move { state.ask(&me, &member).await });
                 }
             }
+            let is_good = |member: &Member| self.proof.word(member.number) == Word::Good;
+            if !roster.members.is_empty() && roster.members.iter().filter(counts).all(is_good) {
+                // When it cannot be written, the next start proves a little more than it would have to.
+                let _ = self.believed_by_all().await;
+            }
             if self.proof.is_proven() {
                 continue;
             }
@@ -236,6 +289,8 @@ impl State {
             Err(_) => Word::Absent,
             Ok(stream) => self.ask_over(stream, me, member).await,
         };
+        let is_kept = word != Word::Good || self.keep_word(member).await;
+        let word = if is_kept { word } else { Word::None };
         let mut words = self.proof.words.borrow_mut();
         let before = words.entry(member.number).or_insert(Word::None);
         if *before != Word::Good {
@@ -243,14 +298,22 @@ impl State {
         }
     }
 
+    async fn keep_word(&self, member: &Member) -> bool {
+        match self.believed_by(member.number).await {
+            Ok(()) => true,
+            Err(error) => {
+                if self.told.is_due("starts", Instant::now()) {
+                    tracing::warn!(%error, "what others say of this peer's disk cannot be kept now; they are asked again");
+                }
+                false
+            }
+        }
+    }
+
     async fn ask_over(&self, mut stream: tokio::net::TcpStream, me: &Identity, member: &Member) -> Word {
         let known = self.links.shards.roster().incarnation(member.number);
         let question = Hello { probe: true, ..self.hello(me, member, 0, known) };
-        let heard = match words::say(&mut stream, &question).await {
-            Ok(()) => words::hear::<Welcome>(&mut stream).await,
-            Err(error) => Err(error),
-        };
-        match heard {
+        match dial::exchange(&mut stream, &question).await {
             // Another one may be at its address by now.
             Ok(welcome) if welcome.verdict() == Verdict::Told && welcome.peer_number == member.number => Word::Good,
             Ok(welcome) if welcome.verdict() == Verdict::Outdated => {

@@ -30,6 +30,7 @@ async fn a_damaged_log_is_refused_by_file_and_offset() {
 
     let attempt = peer.attempt().await;
     assert_eq!(attempt.status.code(), Some(74), "the status for damaged storage:\n{}", attempt.log);
+    assert!(attempt.log.contains("add-peer --replace"), "the way on is not told:\n{}", attempt.log);
     let name = file.file_name().and_then(|name| name.to_str()).expect("an ASCII name");
     assert!(attempt.log.contains(name), "the file {name} is not named:\n{}", attempt.log);
     let offset = number_after(&attempt.log, "at byte").unwrap_or_else(|| panic!("no offset is named:\n{}", attempt.log));
@@ -71,6 +72,30 @@ async fn damage_that_a_read_finds_ends_a_lone_peer() {
     let status = until("the process ends", async || peer.exited()).await;
     assert_eq!(status.code(), Some(74), "{}", peer.log());
     assert!(peer.log().contains("damage was found on disk") && peer.log().contains("the partition of group "), "{}", peer.log());
+}
+
+/// A partition that does not open any more, of a peer that nobody has the rows of: each start is refused, and names it. Put right, it has
+/// everything.
+#[tokio::test]
+async fn a_damaged_partition_ends_every_start_of_a_lone_peer() {
+    for group in ["group-00000", "group-00001"] {
+        let mut peer = Peer::start_with(&[("Z4_GROUPS", "1")]).await;
+        peer.client().await.created_all((0..9).map(|n| due_at("a", &n.to_string(), now_ms() + 3_600_000)).collect()).await;
+        assert_eq!(peer.terminate().await.code(), Some(0));
+        let file = peer.db_dir().join(group).join("generation-1/version");
+        let byte = fs::read(&file).expect("it is there")[0];
+        write_byte(&file, 0, byte ^ 0x10);
+        for _ in 0..2 {
+            let attempt = peer.attempt().await;
+            assert_eq!(attempt.status.code(), Some(74), "{}", attempt.log);
+            for part in ["damage was found on disk", group, "add-peer --replace"] {
+                assert!(attempt.log.contains(part), "{part} is not in: {}", attempt.log);
+            }
+        }
+        write_byte(&file, 0, byte);
+        peer.restart().await;
+        assert_eq!(peer.client().await.namespace("a").await.live, 9);
+    }
 }
 
 /// Files and directories of a stopped peer go away one at a time: each start is refused, and names what is missing, instead of going on

@@ -4,7 +4,7 @@
 //! gone; or a peer that was only started again, or moved, is taken for such a one.
 
 use crate::harness::cluster::Cluster;
-use crate::harness::members::add_as;
+use crate::harness::members::{add_as, info};
 use crate::harness::network::{Passage, Way};
 use crate::harness::wait::until;
 use crate::harness::{create, due_at, now_ms};
@@ -145,4 +145,90 @@ async fn a_copy_that_runs_beside_the_original_ends() {
     assert_eq!(original.status.code(), STORAGE, "{}", original.log);
     assert!(original.log.contains("is outdated"), "{}", original.log);
     assert_eq!(moved.exited(), None);
+}
+
+/// The only one that knows better is away, and the outdated disk goes on with the one that had been away: what is written now makes it longer
+/// than what was seen of it. That is no proof, however often it is started: it ends as soon as that one returns.
+#[tokio::test]
+async fn an_outdated_disk_does_not_grow_into_a_good_one() {
+    let mut cluster = Cluster::of_three(&[]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    assert_eq!(cluster.member("peer-3").peer.terminate().await.code(), Some(0));
+    let backup = cluster.member("peer-3").peer.back_up();
+    cluster.member("peer-1").peer.kill().await;
+    cluster.restart("peer-3").await;
+    until("the two acknowledge", async || cluster.client("peer-2").create(create(&namespace, "x")).await.ok()).await;
+    for id in ["peer-2", "peer-3"] {
+        assert_eq!(cluster.member(id).peer.terminate().await.code(), Some(0));
+    }
+    cluster.member("peer-3").peer.put_back(&backup);
+    for id in ["peer-3", "peer-1"] {
+        cluster.restart(id).await;
+    }
+    for n in 0..40 {
+        let client = cluster.client("peer-1");
+        until("it is acknowledged", async || client.create(create(&namespace, &n.to_string())).await.ok()).await;
+    }
+    for id in ["peer-1", "peer-3"] {
+        assert_eq!(cluster.member(id).peer.terminate().await.code(), Some(0));
+    }
+    cluster.restart("peer-3").await;
+    until("it goes on without", async || cluster.member("peer-3").peer.log().contains("could not be asked").then_some(())).await;
+    cluster.restart("peer-2").await;
+    let status = until("it ends", async || cluster.member("peer-3").peer.exited()).await;
+    assert_eq!(status.code(), STORAGE);
+    let log = cluster.member("peer-3").peer.log();
+    assert!(log.contains("peer-2 says") && log.contains("is outdated"), "{log}");
+    cluster.member("peer-3").peer.ended();
+}
+
+/// One member is away for good while another one is started again and again: what it has written meanwhile is held against it by nobody.
+#[tokio::test]
+async fn a_disk_whose_word_somebody_misses_can_be_started_again_and_again() {
+    let mut cluster = Cluster::of_three(&[]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    cluster.member("peer-1").peer.kill().await;
+    for n in 0..4 {
+        cluster.member("peer-3").peer.kill().await;
+        cluster.restart("peer-3").await;
+        let client = cluster.client("peer-3");
+        until("it is acknowledged", async || client.create(create(&namespace, &n.to_string())).await.ok()).await;
+    }
+    cluster.restart("peer-1").await;
+    cluster.until_equal().await;
+    for id in ["peer-1", "peer-2", "peer-3"] {
+        assert_eq!(cluster.member(id).peer.exited(), None);
+    }
+}
+
+/// A copy of the directories as they were before the last start is started. One member has seen nothing of the original since then, and takes the
+/// copy for good; the other one knows better. Only the copy ends: nothing has come of the first one's word.
+#[tokio::test]
+async fn a_copy_that_somebody_refuses_does_not_end_the_original() {
+    let mut cluster = Cluster::of_three(&[]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    cluster.lead_all_by("peer-1").await;
+    assert_eq!(cluster.member("peer-3").peer.terminate().await.code(), Some(0));
+    let copy = cluster.member("peer-3").peer.copy();
+    cluster.network.set_between("peer-2", "peer-3", Way::with(Passage::Cut));
+    cluster.restart("peer-3").await;
+    until("a task is taken", async || cluster.client("peer-3").create(create(&namespace, "x")).await.ok()).await;
+    cluster.until_equal().await;
+
+    // The original does not answer for a while, so that peer-2 still hears nothing of it.
+    cluster.member("peer-3").peer.signal("STOP");
+    cluster.network.set_between("peer-2", "peer-3", Way::default());
+    let attempt = copy.attempt().await;
+    assert_eq!(attempt.status.code(), STORAGE, "{}", attempt.log);
+    assert!(attempt.log.contains("peer-1 says") && attempt.log.contains("is outdated"), "{}", attempt.log);
+    cluster.member("peer-3").peer.signal("CONT");
+
+    until("the original has its links", async || {
+        let members = info(&cluster.client("peer-2")).await.members;
+        members.iter().all(|member| member.connected).then_some(())
+    })
+    .await;
+    until("a task is taken", async || cluster.client("peer-3").create(create(&namespace, "x")).await.ok()).await;
+    cluster.until_equal().await;
+    assert_eq!(cluster.member("peer-3").peer.exited(), None);
 }

@@ -6,11 +6,11 @@ use prost::Message;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use z4::links::VERSION;
 use z4_proto::Membership;
 use z4_proto::peer::welcome::Verdict;
-use z4_proto::peer::{Hello, RegistryRow, Welcome};
+use z4_proto::peer::{DiskState, Hello, RegistryRow, Welcome};
 use z4_shards::ids::{GroupId, SLOTS};
 use z4_shards::machine::registry;
 
@@ -31,8 +31,20 @@ async fn hello(cluster: &Cluster) -> Hello {
         to_id: seen.members[0].id.clone(),
         service_address: seen.members[1].service_address.clone(),
         from_incarnation: disk_of(cluster, "peer-2"),
+        from_disk: Some(state_of_2(cluster).await),
         ..Hello::default()
     }
+}
+
+/// What peer-1 has seen of the disk of peer-2, which says the same: it has just been started.
+async fn state_of_2(cluster: &Cluster) -> DiskState {
+    let dir = cluster.members[0].peer.peer_dir();
+    until("peer-1 has written down what it has seen", async || {
+        let seen = z4::links::seen::read(&dir).expect("it can be read").into_iter().find(|seen| seen.peer == 2)?;
+        let z4_shards::link::DiskState { life, key, log_ends } = seen.state;
+        Some(DiskState { start: life.start, process: life.process, key, log_ends })
+    })
+    .await
 }
 
 /// What a peer's identity says of its disk.
@@ -101,6 +113,7 @@ async fn who_is_no_peer_of_this_cluster_is_refused_with_a_reason() {
         (Hello { from_incarnation: "a".repeat(32), ..right.clone() }, Verdict::Mismatch, "the disk of peer-2".into()),
         (Hello { to_incarnation: "a".repeat(32), ..right.clone() }, Verdict::Mismatch, "a".repeat(32)),
         (Hello { from: 99, from_id: "peer-99".into(), ..right.clone() }, Verdict::Later, "peer-99".into()),
+        (Hello { from_disk: None, ..right.clone() }, Verdict::Mismatch, "does not say how far its disk is".into()),
     ];
     for (hello, verdict, reason) in wrong {
         let mut stream = call(&cluster).await;
@@ -112,6 +125,33 @@ async fn who_is_no_peer_of_this_cluster_is_refused_with_a_reason() {
     }
     cluster.client("peer-1").created(create("mail", "x")).await;
     everybody_is_connected(&cluster).await;
+}
+
+/// Somebody answers at the address of a peer, accepts whatever is asked, and says nothing of the disk, of which something was seen.
+#[tokio::test]
+async fn who_answers_and_does_not_say_how_far_its_disk_is_gets_no_link() {
+    let mut cluster = Cluster::of_one(&[]).await;
+    let second = cluster.start().await;
+    cluster.ask_to_add(&second, 0).await;
+    cluster.until_voters(&["peer-1", "peer-2"]).await;
+    everybody_is_connected(&cluster).await;
+    cluster.member("peer-2").peer.kill().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    cluster.network.move_to("peer-2", &listener.local_addr().expect("bound").to_string());
+    let accepting = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a call");
+            let length = stream.read_u32().await.expect("a Hello") as usize;
+            stream.read_exact(&mut vec![0; length]).await.expect("a Hello");
+            let accepted = Welcome { verdict: Verdict::Accepted.into(), version: VERSION, ..Welcome::default() };
+            say(&mut stream, &framed(&accepted)).await;
+        }
+    });
+    let refused = "does not say how far its disk is";
+    until("it is refused", async || cluster.member("peer-1").peer.log().contains(refused).then_some(())).await;
+    let members = info(&cluster.client("peer-1")).await.members;
+    assert!(members.iter().all(|member| member.id != "peer-2" || !member.connected), "{members:?}");
+    accepting.abort();
 }
 
 /// A peer that waits has nothing by which it could tell a cluster from a stranger but the registry that names its disk. What else is

@@ -7,6 +7,7 @@
 //! key, which its copies have too and which is told to members only: a stranger in its name ends nobody.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +43,50 @@ pub struct SeenDisk {
     pub incarnation: Incarnation,
     /// The farthest that it said.
     pub state: DiskState,
+}
+
+/// How far the logs of a peer's own disk were when it was found, for those who have not said since that they have seen no more of it. A
+/// process that starts finds what the one before has written, and that proves nothing to somebody who was away: so of all starts since
+/// his last word the smallest ends count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unproven {
+    /// For everybody who is not in `since`: the end of each shard's log. `None`: nobody else has a word to say.
+    pub log_ends: Option<Vec<u64>>,
+    /// Those who have said so once since then, each with the ends that count for it; `None`: it was said to this process.
+    pub since: BTreeMap<PeerNumber, Option<Vec<u64>>>,
+}
+
+fn smaller(a: &[u64], b: &[u64]) -> Vec<u64> {
+    // A log that one of the two does not have has nothing.
+    a.iter().zip(b).map(|(a, b)| *a.min(b)).collect()
+}
+
+impl Unproven {
+    /// A process has found the logs with these ends, and has not written to them yet.
+    pub fn started(&mut self, opened: &[u64]) {
+        self.log_ends = Some(self.log_ends.as_ref().map_or_else(|| opened.to_vec(), |before| smaller(before, opened)));
+        for ends in self.since.values_mut() {
+            *ends = Some(ends.as_ref().map_or_else(|| opened.to_vec(), |before| smaller(before, opened)));
+        }
+    }
+
+    /// Another peer has said to this process that it has seen no more.
+    pub fn believed_by(&mut self, peer: PeerNumber) {
+        self.since.insert(peer, None);
+    }
+
+    /// It has said so already, or nobody has to.
+    pub fn is_believed_by(&self, peer: PeerNumber) -> bool {
+        self.log_ends.is_none() || self.since.get(&peer).is_some_and(Option::is_none)
+    }
+
+    /// The ends to tell a peer; `None`: those that the process found.
+    fn told_to(&self, peer: PeerNumber) -> Option<&Vec<u64>> {
+        match self.since.get(&peer) {
+            Some(ends) => ends.as_ref(),
+            None => self.log_ends.as_ref(),
+        }
+    }
 }
 
 /// Why a disk must not go on as what it was.
@@ -151,6 +196,7 @@ struct Inner {
     /// This process, and its disk's key.
     life: Mutex<(Life, u64)>,
     own: Mutex<BTreeMap<usize, OwnLog>>,
+    unproven: Mutex<Unproven>,
     others: Mutex<BTreeMap<PeerNumber, Arc<Seen>>>,
 }
 
@@ -176,10 +222,26 @@ impl Disks {
         Arc::clone(&locked(&self.0.own).entry(shard).or_default().end)
     }
 
-    /// What this peer says of its own disk: how far it was when this process found it. What was written since proves nothing: votes alone
-    /// would let a disk that lacks entries grow past what it once was.
-    pub fn own(&self) -> DiskState {
-        let log_ends = locked(&self.0.own).values().map(|log| log.opened_at).collect();
+    /// How far the logs were when this process found them.
+    pub fn opened(&self) -> Vec<u64> {
+        locked(&self.0.own).values().map(|log| log.opened_at).collect()
+    }
+
+    /// Says to whom this disk has still to prove itself, and with what. Returns what was said before.
+    pub fn prove(&self, unproven: Unproven) -> Unproven {
+        mem::replace(&mut locked(&self.0.unproven), unproven)
+    }
+
+    /// To whom this disk has still to prove itself.
+    pub fn unproven(&self) -> Unproven {
+        locked(&self.0.unproven).clone()
+    }
+
+    /// What this peer says of its own disk to another one: how far it was when it was found, by the first process since that one's last word.
+    /// What was written since proves nothing: votes alone would let a disk that lacks entries grow past what it once was.
+    pub fn own(&self, to: PeerNumber) -> DiskState {
+        let told = locked(&self.0.unproven).told_to(to).cloned();
+        let log_ends = told.unwrap_or_else(|| self.opened());
         let (life, key) = *locked(&self.0.life);
         DiskState { life, key, log_ends }
     }
@@ -190,12 +252,18 @@ impl Disks {
         others.get(&peer).filter(|seen| seen.incarnation == incarnation).map(|seen| seen.state())
     }
 
+    /// Something was seen of a peer's disk. `None`: of whichever it has.
+    pub fn has_seen(&self, peer: PeerNumber, incarnation: Option<Incarnation>) -> bool {
+        let others = locked(&self.0.others);
+        others.get(&peer).is_some_and(|seen| incarnation.is_none_or(|incarnation| seen.incarnation == incarnation))
+    }
+
     /// Compares this peer's own disk with what another one has seen of it.
     ///
     /// # Errors
     /// More was seen of it; or it was another disk.
-    pub fn check_own(&self, seen: DiskState) -> Result<(), Outdated> {
-        Seen::new(Incarnation::new(0), seen).judge(&self.own())
+    pub fn check_own(&self, by: PeerNumber, seen: DiskState) -> Result<(), Outdated> {
+        Seen::new(Incarnation::new(0), seen).judge(&self.own(by))
     }
 
     /// A peer, which is this disk in the registry, says how far it is. From now on its earlier lives are over.
@@ -299,14 +367,14 @@ mod tests {
         called.live(Life { start: 2, process: 11 }, 3);
         let seen = |start, process, log_ends: &[u64]| {
             let _ = caller.meet(3, DISK, state(start, process, log_ends)).expect("later than before");
-            called.check_own(caller.seen_of(3, DISK).expect("it was seen"))
+            called.check_own(1, caller.seen_of(3, DISK).expect("it was seen"))
         };
         assert_eq!(seen(1, 10, &[5]), Ok(()));
         assert_eq!(seen(2, 11, &[9]), Ok(()), "of this process, so it is there");
         assert_eq!(seen(3, 12, &[9]), Err(Outdated::Log { shard: 0, told: 5, seen: 9 }));
         called.log_end(0).store(20, Ordering::Release);
         assert_eq!(seen(4, 13, &[9]), Err(Outdated::Log { shard: 0, told: 5, seen: 9 }), "what it wrote since is no proof");
-        assert_eq!(called.check_own(DiskState { key: 4, ..state(9, 1, &[9]) }), Err(Outdated::Stranger));
+        assert_eq!(called.check_own(1, DiskState { key: 4, ..state(9, 1, &[9]) }), Err(Outdated::Stranger));
         assert_eq!(caller.seen_of(3, Incarnation::new(8)), None);
     }
 
@@ -318,6 +386,31 @@ mod tests {
         let stranger = DiskState { key: 4, ..state(u64::MAX, 11, &[u64::MAX]) };
         assert_eq!(disks.meet(3, DISK, stranger).expect_err("no copy"), Outdated::Stranger);
         assert!(!seen.is_over());
+    }
+
+    /// 2 says each time that it has seen no more, 3 is away. What is written meanwhile proves nothing to 3, however often the disk is started;
+    /// and what 2 has seen meanwhile is held against nobody who has it.
+    #[test]
+    fn starts_prove_nothing_to_one_who_was_away() {
+        let (disks, mut unproven) = (Disks::default(), Unproven::default());
+        let told = |disks: &Disks, to| disks.own(to).log_ends;
+        for (opened, to_2) in [(5, 5), (9, 9), (14, 14)] {
+            disks.watch(0, Arc::new(AtomicU64::new(opened)));
+            unproven.started(&disks.opened());
+            disks.prove(unproven.clone());
+            assert_eq!((told(&disks, 2), told(&disks, 3)), (vec![to_2], vec![5]), "opened at {opened}");
+            unproven.believed_by(2);
+            assert!(unproven.is_believed_by(2) && !unproven.is_believed_by(3));
+        }
+        // A crash has lost frames that 2 has seen, and 2 is away at that start.
+        for opened in [11, 30] {
+            disks.watch(0, Arc::new(AtomicU64::new(opened)));
+            unproven.started(&disks.opened());
+            disks.prove(unproven.clone());
+            assert_eq!(told(&disks, 2), [11]);
+        }
+        disks.prove(Unproven::default());
+        assert_eq!((told(&disks, 2), told(&disks, 3)), (vec![30], vec![30]), "all have said it");
     }
 
     #[test]

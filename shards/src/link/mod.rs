@@ -33,7 +33,7 @@ use crate::runtime::executor;
 pub use clocks::{Clocks, Reading};
 use connection::Connection;
 pub use connection::Established;
-pub use disks::{DiskState, Disks, Life, Outdated, Seen, SeenDisk};
+pub use disks::{DiskState, Disks, Life, Outdated, Seen, SeenDisk, Unproven};
 pub use error::LinkError;
 pub use frame::FRAME_BYTES_MAX;
 pub use reach::{Reach, Reachability};
