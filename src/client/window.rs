@@ -1,5 +1,6 @@
 //! How long namespaces remember request ids. A create whose answer was lost is sent again only while the peers know it by its id: later it
-//! would be a second task.
+//! would be a second task. A group that gets more ids than it keeps, some 400,000, forgets the oldest before their time and does not say so: that
+//! is what README does not promise, and nothing here can tell.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
