@@ -32,7 +32,8 @@ async fn a_thousand_namespaces() {
     client.created_all(names.iter().map(|name| create(name, "x")).collect()).await;
     assert_eq!(all_names(&client, 150).await, names.iter().cloned().collect::<Vec<_>>());
 
-    let open = ConsumeOpen { namespaces: names.iter().cloned().collect(), lease_ms: 0, held: Vec::new() };
+    // They are acked one after the other, on a busy machine for longer than an ordinary lease.
+    let open = ConsumeOpen { namespaces: names.iter().cloned().collect(), lease_ms: 600_000, held: Vec::new() };
     let first = ConsumeRequest { open: Some(open), credit: 1_000, ..ConsumeRequest::default() };
     let mut stream = ConsumeStream::open_with(&client, first).await.expect("a stream");
     let mut delivered = BTreeSet::new();
