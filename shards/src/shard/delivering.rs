@@ -21,6 +21,7 @@ use crate::shard::batcher::Route;
 use crate::shard::damage::RowDamaged;
 use crate::shard::delivery::{Action, Claim, ConsumerId, Engine, Gone, Made, Now, Wake};
 use crate::shard::group::Group;
+use crate::shard::holdings::HELD_MAX_MS;
 use crate::shard::message::{Parcel, Subscription};
 use crate::shard::mint::MintError;
 use crate::shard::queue::{Bound, Done};
@@ -338,7 +339,9 @@ impl Group {
         match here {
             Some(()) => self.claim_for(consumer, held),
             None => {
-                self.relays.holdings.borrow_mut().add(consumer, held, self.now().mono_ms);
+                // Nobody knows here when those leases end.
+                let until = self.now().mono_ms.saturating_add(HELD_MAX_MS);
+                self.relays.holdings.borrow_mut().add(consumer, held.into_iter().map(|held| (held, until)));
                 self.relay(consumer);
             }
         }

@@ -1,34 +1,52 @@
 //! What consumers of this peer hold of a group that another peer leads: told to the next leader when the one before went without a word.
 //! Pure: time is an input.
 //!
-//! This peer learns what is delivered to its consumers, and what is settled through it. What is settled elsewhere, or lapses, stays until
-//! it was held for [`HELD_MAX_MS`] without an extension; a claim of it does no harm, for the leader looks whether anybody else has the task.
+//! This peer learns what is delivered to its consumers, and what is settled through it. What is settled elsewhere, or lapses, stays until the
+//! lease that is known here has ended; a claim of it does no harm, for the leader looks whether anybody else has the task. What is forgotten
+//! too early (extended through another peer, or among more than [`HOLDINGS_MAX`]) can still be claimed by its consumer, with its ack.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::{Namespace, TaskId};
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::Held;
 
 /// A lease is not longer than twelve hours; nobody is believed to hold anything for longer without a word.
-const HELD_MAX_MS: u64 = 12 * 3_600_000;
+pub(super) const HELD_MAX_MS: u64 = 12 * 3_600_000;
+
+/// So many deliveries are known at a time: four times the most that one consumer has credit for, some 30 MiB.
+const HOLDINGS_MAX: usize = 1 << 18;
 
 /// Deliveries by their consumers.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
+    /// What each has by its token, and when the lease ends, by the monotonic clock in milliseconds.
     of: HashMap<ConsumerId, HashMap<u64, (Namespace, TaskId, u64)>>,
-    /// Whose a token is.
-    whose: HashMap<u64, ConsumerId>,
+    /// Whose a token is. Those of older deliveries come first.
+    whose: BTreeMap<u64, ConsumerId>,
     /// How many there were after the last look at all of them.
     swept: usize,
 }
 
 impl Holdings {
-    /// A consumer has these, by the monotonic clock in milliseconds.
-    pub(super) fn add(&mut self, consumer: ConsumerId, held: impl IntoIterator<Item = Held>, mono_ms: u64) {
-        for (namespace, id, token) in held {
+    /// A consumer has these, each until this time. The oldest make room where there are too many.
+    pub(super) fn add(&mut self, consumer: ConsumerId, held: impl IntoIterator<Item = (Held, u64)>) {
+        for ((namespace, id, token), ends_ms) in held {
             self.whose.insert(token, consumer);
-            self.of.entry(consumer).or_default().insert(token, (namespace, id, mono_ms));
+            self.of.entry(consumer).or_default().insert(token, (namespace, id, ends_ms));
+            if self.whose.len() > HOLDINGS_MAX
+                && let Some((&oldest, _)) = self.whose.first_key_value()
+            {
+                self.remove(oldest);
+            }
+        }
+    }
+
+    /// The lease of this delivery ends then.
+    pub(super) fn extend(&mut self, token: u64, until_ms: u64) {
+        let held = self.whose.get(&token).and_then(|consumer| self.of.get_mut(consumer));
+        if let Some((_, _, ends_ms)) = held.and_then(|held| held.get_mut(&token)) {
+            *ends_ms = until_ms;
         }
     }
 
@@ -57,17 +75,74 @@ impl Holdings {
         held.map(|(token, (namespace, id, _))| (namespace.clone(), *id, *token)).collect()
     }
 
-    /// Drops what is too old, now and then: a look at all of them is paid for by what came since the last one.
-    pub(super) fn sweep(&mut self, mono_ms: u64) {
+    /// Drops what has ended, now and then: a look at all of them is paid for by what came since the last one.
+    pub(super) fn sweep(&mut self, now_ms: u64) {
         if self.whose.len() <= 2 * self.swept + 1_024 {
             return;
         }
         for held in self.of.values_mut() {
-            held.retain(|_, (_, _, since)| since.saturating_add(HELD_MAX_MS) > mono_ms);
+            held.retain(|_, (_, _, ends_ms)| *ends_ms > now_ms);
         }
         self.of.retain(|_, held| !held.is_empty());
         let of = &self.of;
         self.whose.retain(|token, consumer| of.get(consumer).is_some_and(|held| held.contains_key(token)));
         self.swept = self.whose.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::GroupId;
+
+    const ME: ConsumerId = ConsumerId(7);
+
+    fn held(token: u64) -> Held {
+        let id = TaskId { due_ms: 1, group: GroupId(1), sequence: token };
+        (Namespace::new("n").expect("a name"), id, token)
+    }
+
+    fn tokens(holdings: &Holdings) -> Vec<u64> {
+        let mut tokens: Vec<u64> = holdings.of(ME).into_iter().map(|(_, _, token)| token).collect();
+        tokens.sort_unstable();
+        tokens
+    }
+
+    /// Deliveries that are acked at another peer would be kept for hours, and told to the next leader all at once.
+    #[test]
+    fn nothing_grows_with_deliveries_that_were_ever_made() {
+        let mut holdings = Holdings::default();
+        let mut most = 0;
+        for now_ms in (0..1_000_000).step_by(100) {
+            holdings.add(ME, (now_ms..now_ms + 100).map(|token| (held(token + 1), now_ms + 1_000)));
+            holdings.sweep(now_ms);
+            most = most.max(holdings.whose.len());
+        }
+        assert!(most <= 4 * 1_100, "{most} are known of 1,000 that are leased at a time");
+        assert_eq!(holdings.of[&ME].len(), holdings.whose.len());
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let mut holdings = Holdings::default();
+        let all = HOLDINGS_MAX as u64 + 10;
+        holdings.add(ME, (0..all).map(|token| (held(token), u64::MAX)));
+        assert_eq!(tokens(&holdings), (10..all).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_extended_stays_and_what_ended_goes() {
+        let mut holdings = Holdings::default();
+        holdings.add(ME, (0..2_000).map(|token| (held(token), 1_000)));
+        holdings.extend(3, 5_000);
+        holdings.extend(9_999, 5_000);
+        holdings.remove(4);
+        holdings.sweep(999);
+        assert_eq!(holdings.whose.len(), 1_999);
+        holdings.add(ME, (2_000..5_000).map(|token| (held(token), 1_000)));
+        holdings.sweep(1_000);
+        assert_eq!(tokens(&holdings), [3]);
+        holdings.forget(ME);
+        assert!(holdings.whose.is_empty() && holdings.of.is_empty());
     }
 }

@@ -13,12 +13,14 @@ use crate::ids::{GroupId, PeerNumber};
 use crate::link::Body;
 use crate::machine::Claimable;
 use crate::raft::Replica;
-use crate::runtime::clock;
+use crate::runtime::{clock, executor};
 use crate::shard::api::Rejection;
 use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate, Known, Made};
 use crate::shard::group::Group;
+use crate::shard::holdings::HELD_MAX_MS;
 use crate::shard::members::MoveError;
 use crate::shard::message::Held;
+use crate::shard::relaying::HELD_PER_FRAME;
 use crate::shard::served::unreadable;
 use crate::shard::wire::{self, WireError};
 use crate::storage::Pace;
@@ -135,8 +137,15 @@ impl Group {
         let here: HashSet<ConsumerId> = self.subscriptions.borrow().keys().copied().collect();
         let mut holdings = self.relays.holdings.borrow_mut();
         for (consumer, held) in engine.holdings().filter(|(consumer, _)| here.contains(consumer)) {
-            holdings.add(consumer, [held], self.now().mono_ms);
+            holdings.add(consumer, [held]);
         }
+    }
+
+    /// When a lease is over for sure that ends then, milliseconds since 1970 by its leader's clock; by the monotonic clock here.
+    pub(super) fn held_until(&self, deadline_ms: u64) -> u64 {
+        let now = self.now();
+        let left_ms = deadline_ms.saturating_sub(now.wall_ms).saturating_add(self.limits.clocks_differ_ms);
+        now.mono_ms.saturating_add(left_ms.min(HELD_MAX_MS))
     }
 
     /// This replica leads now: its own consumers claim what they hold of what an earlier leader delivered.
@@ -151,9 +160,17 @@ impl Group {
 
     /// A consumer claims what it holds.
     pub(super) fn claim_for(self: &Rc<Self>, consumer: ConsumerId, held: Vec<Held>) {
-        if !held.is_empty() {
+        if held.len() <= HELD_PER_FRAME {
             drop(self.claim(consumer, held));
+            return;
         }
+        let group = Rc::clone(self);
+        executor::spawn(async move {
+            for part in held.chunks(HELD_PER_FRAME) {
+                drop(group.claim(consumer, part.to_vec()));
+                executor::yield_now().await;
+            }
+        });
     }
 
     /// Claims deliveries of earlier leaders, for a consumer or for nobody. The answers are in the order of `held`; `None`: the leadership

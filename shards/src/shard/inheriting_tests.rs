@@ -18,6 +18,7 @@ use crate::shard::api::{Delivered, Settle, SettleError, Verdict};
 use crate::shard::handle::Consumer;
 use crate::shard::members::MoveError;
 use crate::shard::message::Message;
+use crate::shard::relaying::HELD_PER_FRAME;
 
 const BYTES: usize = 1 << 20;
 const LEASE_MS: u32 = 60_000;
@@ -214,6 +215,42 @@ fn consumers_keep_what_they_hold_when_a_leader_goes_without_a_word() {
         assert_eq!(ack(&peers[at], &held[..1]).await, [Ok(0)], "said again");
         let refused = ack(&peers[at], &lost).await;
         assert!(refused.iter().all(|answer| matches!(answer, Err(SettleError::LeaseLost { .. }))), "{refused:?}");
+        drop(own);
+        gone.stop().await;
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
+/// Story: the same with a consumer that holds more than a leader hears of at a time. It is claimed in parts, all of it.
+#[test]
+fn a_consumer_keeps_more_than_a_leader_hears_of_at_a_time() {
+    let dir = dir();
+    run(async {
+        let mut peers = three(dir.path()).await;
+        let at = leader(&peers).await;
+        make(&peers[at], 4).await;
+        let mut own = peers[at].shards.consume(vec![name()], LEASE_MS, BYTES).expect("a consumer");
+        own.add_credit(4);
+        let lost = take(&mut own, 4).await;
+        let many = HELD_PER_FRAME + 100;
+        let mut command = create(1, None);
+        command.ops = vec![command.ops.remove(0); 199];
+        for _ in 0..many.div_ceil(199) {
+            peers[at].shards.submit(command.clone()).await.expect("made");
+        }
+        let mut mine = peers[(at + 1) % 3].shards.consume(vec![name()], LEASE_MS, BYTES).expect("a consumer");
+        let all = many.next_multiple_of(199);
+        mine.add_credit(all as u32);
+        let held = take(&mut mine, all).await;
+        let gone = peers.remove(at);
+        gone.isolate();
+        let at = leader(&peers).await;
+        mine.add_credit(20);
+        assert_eq!(ids(&take(&mut mine, 4).await), ids(&lost));
+        assert_eq!(ids(&next(&mut mine).await), BTreeSet::new());
+        assert_eq!(ack(&peers[at], &held).await, vec![Ok(0); all]);
         drop(own);
         gone.stop().await;
         for peer in peers {

@@ -17,6 +17,7 @@ use crate::shard::batcher::{Route, TICK};
 use crate::shard::delivery::{ConsumerId, Gone};
 use crate::shard::group::Group;
 use crate::shard::holdings::Holdings;
+use crate::shard::message::Held;
 use crate::shard::relay::{Grant, Relay};
 use crate::shard::wire;
 
@@ -25,6 +26,9 @@ const SEAT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 /// How long a leader may take until it has said its last word about a consumer that leaves.
 const LAST_WORD_MAX: Duration = Duration::from_secs(1);
+
+/// A leader hears of so many deliveries at a time that a consumer holds: it looks at them in one go.
+pub(super) const HELD_PER_FRAME: usize = 4_096;
 
 /// A consumer whose leader has not said its last word.
 struct Leaving {
@@ -80,7 +84,9 @@ impl Group {
         if !self.links.is_up(peer) || self.relays.accounts.borrow().get(&consumer).is_none_or(has_seat) {
             return;
         }
-        let Some(mut subscribe) = self.subscribe_message(consumer) else { return };
+        let mut held = self.relays.holdings.borrow().of(consumer);
+        let rest = held.split_off(held.len().min(HELD_PER_FRAME));
+        let Some(mut subscribe) = self.subscribe_message(consumer, &held) else { return };
         let n = self.relays.seats_given.get().max(clock::wall_ms()) + 1;
         self.relays.seats_given.set(n);
         let seat = ConsumerId::new(self.me, n);
@@ -96,13 +102,28 @@ impl Group {
             group.seat_over(seat, lost).await;
         });
         self.tell_grant(consumer);
+        if !rest.is_empty() {
+            executor::spawn(Rc::clone(self).tell_held(seat, peer, rest));
+        }
     }
 
-    fn subscribe_message(&self, consumer: ConsumerId) -> Option<Subscribe> {
+    /// Tells the leader what else the consumer of a seat holds, a part at a time.
+    async fn tell_held(self: Rc<Self>, seat: ConsumerId, leader: PeerNumber, held: Vec<Held>) {
+        for part in held.chunks(HELD_PER_FRAME) {
+            self.links.room(leader).await;
+            let grant = peer::Grant { consumer: seat.0, held: wire::put_held(part), ..peer::Grant::default() };
+            let goes_on = self.relays.seats.borrow().contains_key(&seat);
+            if !goes_on || self.links.tell(leader, self.id, Body::Grant(grant)).is_err() {
+                return;
+            }
+            executor::yield_now().await;
+        }
+    }
+
+    fn subscribe_message(&self, consumer: ConsumerId, held: &[Held]) -> Option<Subscribe> {
         let subscriptions = self.subscriptions.borrow();
         let s = subscriptions.get(&consumer)?;
         let seats = self.relays.accounts.borrow().get(&consumer).map(Relay::before).unwrap_or_default();
-        let held = self.relays.holdings.borrow().of(consumer);
         Some(Subscribe {
             consumer: 0,
             namespaces: s.namespaces.iter().map(Namespace::to_string).collect(),
@@ -110,7 +131,7 @@ impl Group {
             queued_bytes_max: s.flow.queued_bytes_max() as u64,
             on_demand: s.on_demand,
             seats: wire::put_seats(&seats),
-            held: wire::put_held(&held),
+            held: wire::put_held(held),
         })
     }
 
@@ -118,7 +139,7 @@ impl Group {
     pub(super) fn tell_grant(self: &Rc<Self>, consumer: ConsumerId) {
         let grant = self.relays.accounts.borrow_mut().get_mut(&consumer).and_then(Relay::grant);
         let Some(Grant { leader, seat, tasks, taken_bytes, sent }) = grant else { return };
-        let body = Body::Grant(peer::Grant { consumer: seat.0, tasks, taken_bytes, sent });
+        let body = Body::Grant(peer::Grant { consumer: seat.0, tasks, taken_bytes, sent, held: Vec::new() });
         if let Err(error) = self.links.tell(leader, self.id, body) {
             tracing::info!(group = %self.id, peer = leader, %error, "the way to a consumer's leader is closed");
             self.rise(consumer);
@@ -307,8 +328,8 @@ impl Group {
             }
             (None, None) => return self.refuse(leader, seat),
         };
-        let held = tasks.iter().map(|task| (task.namespace.clone(), task.id, task.token));
-        self.relays.holdings.borrow_mut().add(consumer, held, clock::monotonic_us() / 1_000);
+        let held = tasks.iter().map(|task| ((task.namespace.clone(), task.id, task.token), self.held_until(task.deadline_ms)));
+        self.relays.holdings.borrow_mut().add(consumer, held);
         // A stream that has just gone: its unsubscription is on the way and ends these leases.
         let subscription = self.subscriptions.borrow().get(&consumer).cloned();
         if let Some(subscription) = subscription {

@@ -175,6 +175,12 @@ impl Group {
         if !self.is_of(consumer, from) {
             return self.done_with(from, consumer);
         }
+        if !grant.held.is_empty() {
+            return match wire::held(&grant.held) {
+                Ok(held) => self.claim_for(consumer, held),
+                Err(error) => tracing::warn!(group = %self.id, peer = from, %error, "what a consumer holds cannot be read"),
+            };
+        }
         let flow = self.remotes.0.borrow().get(&consumer).map(|remote| Arc::clone(&remote.flow));
         let Some(flow) = flow else { return };
         self.has_sent(consumer, grant.sent);

@@ -108,9 +108,10 @@ impl Group {
         }
         let mut holdings = self.relays.holdings.borrow_mut();
         for (settle, result) in settles.iter().zip(&settled) {
-            let over = matches!(settle.verdict, Verdict::Ack | Verdict::Nack { .. }) && result.is_ok();
-            if over || matches!(result, Err(SettleError::LeaseLost { .. })) {
-                holdings.remove(settle.token);
+            match (&settle.verdict, result) {
+                (Verdict::Extend { .. }, Ok(deadline_ms)) => holdings.extend(settle.token, self.held_until(*deadline_ms)),
+                (_, Ok(_)) | (_, Err(SettleError::LeaseLost { .. })) => holdings.remove(settle.token),
+                _ => {}
             }
         }
         drop(holdings);

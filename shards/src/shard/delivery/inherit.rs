@@ -65,12 +65,12 @@ impl Engine {
         Estate { leases }
     }
 
-    /// Who holds what: consumers that are known by name, and their deliveries.
-    pub fn holdings(&self) -> impl Iterator<Item = (ConsumerId, (Namespace, TaskId, u64))> {
+    /// Who holds what: consumers that are known by name, their deliveries, and when each lease ends by the monotonic clock in milliseconds.
+    pub fn holdings(&self) -> impl Iterator<Item = (ConsumerId, ((Namespace, TaskId, u64), u64))> {
         let held = (0..self.leases.slots()).filter_map(|slot| self.leases.get(slot));
         held.filter(|lease| lease.owner != ConsumerId::NOBODY && !matches!(lease.state, State::Ended(_))).map(|lease| {
             let id = TaskId { due_ms: lease.id_due_ms, group: self.group, sequence: lease.key.sequence };
-            (lease.owner, (self.lanes[lease.lane].name.clone(), id, lease.token))
+            (lease.owner, ((self.lanes[lease.lane].name.clone(), id, lease.token), lease.ends_ms))
         })
     }
 
