@@ -37,6 +37,12 @@ impl Members {
         self.configs.iter().any(|config| config.contains(&peer))
     }
 
+    /// A replica has acknowledged some of the log to this leader. One that was never heard of may lack few entries as well, where there
+    /// are few.
+    pub fn has_answered(&self, peer: PeerNumber) -> bool {
+        self.matched.get(&peer).is_some_and(|matched| *matched > 0)
+    }
+
     /// How many entries a replica lacks, as far as the leader knows; `None`: nothing is known.
     pub fn lag(&self, peer: PeerNumber) -> Option<u64> {
         self.matched.get(&peer).map(|matched| self.last_log_index.saturating_sub(*matched))

@@ -10,7 +10,7 @@ use crate::ids::PeerNumber;
 use crate::raft::Members;
 use crate::roster::Roster;
 
-/// A learner that lacks no more entries than these has caught up.
+/// A learner that has acknowledged something and lacks no more entries than these has caught up.
 pub const PROMOTE_LAG_MAX: u64 = 32;
 
 /// What a leader does next.
@@ -128,7 +128,9 @@ impl Situation<'_> {
     }
 
     fn has_caught_up(&self, peer: PeerNumber) -> bool {
-        self.is_reached(peer) && self.members.lag(peer).is_some_and(|lag| lag <= PROMOTE_LAG_MAX)
+        self.is_reached(peer)
+            && self.members.has_answered(peer)
+            && self.members.lag(peer).is_some_and(|lag| lag <= PROMOTE_LAG_MAX)
     }
 
     /// A majority is reached of the voters as they are, and as they will be with or without `peer`.

@@ -95,6 +95,25 @@ fn a_new_member_learns_then_votes() {
     assert_eq!(Case::new(&[1, 2, 3], &[], &[1], &[2, 3]).behind(&[2]).step(), Step::Promote(3));
 }
 
+/// A short log is lacked as a whole by whoever links as the new member and says no word: with a vote it would take the group's majority along.
+#[test]
+fn who_has_acknowledged_nothing_gets_no_vote_however_short_the_log_is() {
+    let (roster, connected, needed) = (roster(&[1, 2], &[]), BTreeSet::from([2]), BTreeSet::new());
+    let step = |matched: u64| {
+        let members = Members {
+            configs: vec![BTreeSet::from([1])],
+            nodes: BTreeSet::from([1, 2]),
+            committed: true,
+            last_log_index: 5,
+            matched: [(1, 5), (2, matched)].into(),
+        };
+        let (roster, connected, needed) = (&roster, &connected, &needed);
+        Situation { roster, members: &members, me: 1, connected, needed, may_hand_over: true }.step()
+    };
+    assert_eq!(step(0), Step::Wait(Wait::CatchUp(2)));
+    assert_eq!(step(1), Step::Promote(2));
+}
+
 #[test]
 fn a_vote_is_given_only_where_a_majority_is_reached_afterwards() {
     assert_eq!(Case::new(&[1, 2, 3, 4], &[], &[1, 2, 3], &[4]).gone(&[3]).step(), Step::Promote(4));
