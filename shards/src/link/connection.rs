@@ -18,9 +18,11 @@ use super::clocks::Reading;
 use super::disks::Seen;
 use super::error::LinkError;
 use super::outgoing::{Incoming, Outgoing, is_urgent};
+use super::pace::Pace;
+use super::requests::{self, Turn, Turns, UnderWay};
 use super::unread::Unread;
 use super::{Links, frame};
-use crate::account::{PEER_PARTS, Share};
+use crate::account::{Full, Holder, PEER_PARTS, Share};
 use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::net::{Socket, SocketCloser};
 use crate::runtime::notify::Notify;
@@ -31,10 +33,6 @@ const QUEUE_BYTES_MAX: usize = 32 << 20;
 
 /// A link over which nothing came for so long is down: the other end asks at least once in [`PING`].
 const SILENCE_MAX: Duration = Duration::from_secs(4);
-
-/// So many frames of one read are taken in, then others have a turn of this length at least.
-const FRAMES_PER_TURN: usize = 512;
-const PAUSE: Duration = Duration::from_micros(20);
 
 /// A link over which something came within this is not given up for another one: the other end answers once in [`PING`].
 const LIVING: Duration = Duration::from_millis(2_500);
@@ -68,6 +66,8 @@ pub struct Connection {
     closer: SocketCloser,
     links: Links,
     out: RefCell<Outgoing>,
+    /// Who is charged for what this end keeps for the other.
+    holder: Option<Holder>,
     /// The charge for what waits to be sent. It is counted and never refused: the work of the cluster goes on, and clients wait for it.
     charge: RefCell<Option<Share>>,
     /// Something waits to be sent, or the connection was closed.
@@ -76,6 +76,9 @@ pub struct Connection {
     crowded: RefCell<Vec<oneshot::Sender<()>>>,
     next_id: Cell<u64>,
     asked: RefCell<HashMap<u64, oneshot::Sender<Body>>>,
+    turns: Turns,
+    /// What the other end asks.
+    under_way: UnderWay,
     beats: Gathered,
     heard: Cell<Instant>,
     closed: RefCell<Option<String>>,
@@ -87,6 +90,7 @@ impl Connection {
     pub(super) fn start(established: Established, links: &Links) -> io::Result<Rc<Self>> {
         let Established { peer, remote_shard, disk, stream, open } = established;
         let (socket, closer) = Socket::adopt(stream)?;
+        let holder = links.reach().account().map(|account| account.holder(PEER_PARTS));
         let connection = Rc::new(Connection {
             peer,
             remote_shard,
@@ -94,11 +98,14 @@ impl Connection {
             closer,
             links: links.clone(),
             out: RefCell::default(),
-            charge: RefCell::new(links.reach().account().map(|account| account.holder(PEER_PARTS).count(0))),
+            charge: RefCell::new(holder.as_ref().map(|holder| holder.count(0))),
+            holder,
             more: Notify::default(),
             crowded: RefCell::default(),
             next_id: Cell::new(1),
             asked: RefCell::default(),
+            turns: Turns::default(),
+            under_way: UnderWay::default(),
             beats: Gathered::default(),
             heard: Cell::new(clock::monotonic()),
             closed: RefCell::default(),
@@ -145,6 +152,16 @@ impl Connection {
         }
     }
 
+    /// Takes memory for something of the other end's that is kept here; `None`: nobody is charged.
+    pub(super) fn charge(&self, bytes: usize) -> Result<Option<Share>, Full> {
+        self.holder.as_ref().map(|holder| holder.take(bytes)).transpose()
+    }
+
+    /// Waits until this request may be sent; the other end refuses what is beyond its bound. `None`: the link is down.
+    pub(super) async fn turn(&self, body: &Body) -> Option<Turn> {
+        self.turns.take(body).await
+    }
+
     /// The other end was there just now.
     pub(super) fn is_living(&self) -> bool {
         self.closed.borrow().is_none() && !self.is_over() && clock::monotonic().duration_since(self.heard.get()) < LIVING
@@ -160,6 +177,7 @@ impl Connection {
         self.closed.borrow_mut().get_or_insert_with(|| reason.to_owned());
         self.closer.close();
         self.asked.take();
+        self.turns.end();
         self.crowded.take();
         self.more.call();
     }
@@ -237,6 +255,7 @@ impl Connection {
     async fn read(self: Rc<Self>, socket: Rc<Socket>) {
         let (mut buffer, mut incoming) = (BytesMut::new(), Incoming::default());
         let mut unread = Unread::new(self.links.reach());
+        let mut pace = Pace::default();
         let reason = loop {
             // The other end does not read what it asks for: it is not asked for more.
             if self.out.borrow().bytes() >= QUEUE_BYTES_MAX {
@@ -247,13 +266,10 @@ impl Connection {
                 Ok(_) => self.heard.set(clock::monotonic()),
                 Err(error) => break format!("reading: {error}"),
             }
-            let mut frames = 0;
+            pace.go_on(self.heard.get());
             loop {
-                frames += 1;
                 // Frames may be tiny and many: everything else has its turn among them, and the executor looks at its rings.
-                if frames % FRAMES_PER_TURN == 0 {
-                    executor::sleep(PAUSE).await;
-                }
+                pace.step().await;
                 let whole = match frame::take(&mut buffer) {
                     Ok(Some(Frame { body: Some(Body::Piece(piece)), .. })) => match incoming.take(&piece) {
                         Ok(None) => continue,
@@ -263,11 +279,17 @@ impl Connection {
                 };
                 match whole {
                     Ok(Some(_)) if self.is_over() => return self.end(OVER),
-                    Ok(Some(frame)) => self.take_in(frame),
+                    Ok(Some(frame)) => {
+                        if frame.id != 0 && !frame.answer {
+                            pace.began();
+                        }
+                        self.take_in(frame);
+                    }
                     Ok(None) => break,
                     Err(error) => return self.end(&error.to_string()),
                 }
             }
+            pace.rest();
             if let Err(full) = unread.hold(buffer.len() + incoming.bytes()).await {
                 return self.end(&format!("reading a frame: {full}"));
             }
@@ -305,12 +327,16 @@ impl Connection {
                 if frame.id == 0 {
                     return inbound.tell(self.peer, group, body);
                 }
+                let Some(asked) = self.under_way.enter(requests::weight(&body)) else {
+                    return self.put(frame.id, true, frame.group, requests::refusal());
+                };
                 let (answer, answered) = oneshot::channel();
                 inbound.ask(self.peer, group, body, answer);
                 let connection = Rc::clone(self);
                 executor::spawn(async move {
                     let body = answered.await.unwrap_or_else(|_| unknown());
                     connection.put(frame.id, true, frame.group, body);
+                    drop(asked);
                 });
             }
         }

@@ -11,7 +11,11 @@ mod disks;
 mod error;
 mod frame;
 mod outgoing;
+mod pace;
 mod reach;
+mod requests;
+#[cfg(test)]
+mod requests_tests;
 mod space;
 mod unread;
 
@@ -28,6 +32,7 @@ use futures_util::future::{Either, select};
 use z4_proto::peer::Append;
 pub use z4_proto::peer::frame::Body;
 
+use crate::account::{Full, Share};
 use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::executor;
 pub use clocks::{Clocks, Reading};
@@ -37,6 +42,7 @@ pub use disks::{DiskState, Disks, Life, Outdated, Seen, SeenDisk, Unproven};
 pub use error::LinkError;
 pub use frame::FRAME_BYTES_MAX;
 pub use reach::{Reach, Reachability};
+pub use requests::{REQUESTS, Turn};
 pub use space::Space;
 
 /// What a shard does with what its links bring.
@@ -160,6 +166,20 @@ impl Links {
     ) -> impl Future<Output = Result<Body, LinkError>> + use<> {
         let sent = self.connection(to).map(|connection| connection.beat(group, append));
         answer(to, sent, within)
+    }
+
+    /// Takes memory for something of a peer's that is kept here. `None`: nobody is charged.
+    ///
+    /// # Errors
+    /// The peer has more than its part already.
+    pub fn charge(&self, of: PeerNumber, bytes: usize) -> Result<Option<Share>, Full> {
+        self.connection(of).map_or(Ok(None), |connection| connection.charge(bytes))
+    }
+
+    /// Waits until a request may be sent to a peer, which refuses what is beyond its bound. The turn is over when it is dropped. `None`: there
+    /// is no link, or no more.
+    pub async fn turn(&self, to: PeerNumber, body: &Body) -> Option<Turn> {
+        self.connection(to).ok()?.turn(body).await
     }
 
     /// Waits until less than half of the bound waits to be sent to a peer; returns at once when there is no link.

@@ -10,7 +10,7 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::future::{Either, join_all, select};
 use futures_util::{FutureExt, StreamExt};
 
-use crate::account::{Full, Holder};
+use crate::account::{Full, Holder, Share};
 use crate::ids::{GroupId, Namespace};
 use crate::runtime::executor;
 use crate::shard::api::{Delivered, Rejection};
@@ -19,6 +19,30 @@ use crate::shard::gate::Gate;
 use crate::shard::handle::Shards;
 use crate::shard::message::{Held, Message, Parcel, Subscription};
 use crate::shard::relay::Taken;
+
+/// What a namespace costs that nobody else consumes, at most, beside its name: the delivery engine's lane, and who consumes it. Bytes.
+const NAMESPACE_BYTES: usize = 1 << 10;
+
+/// A name is there for the engine and for the consumer.
+const NAME_COPIES: usize = 2;
+
+/// A delivery that a consumer says to hold, beside its namespace's name. Bytes.
+const HELD_BYTES: usize = 256;
+
+/// What a consumer of namespaces costs, with deliveries of some that it holds, before anything is delivered to it. Bytes.
+pub(super) fn cost<'a>(namespaces: impl Iterator<Item = &'a str>, held: impl Iterator<Item = &'a str>) -> usize {
+    let names: usize = namespaces.map(|name| NAMESPACE_BYTES + NAME_COPIES * name.len()).sum();
+    let held: usize = held.map(|name| HELD_BYTES + name.len()).sum();
+    names + held
+}
+
+/// What is full where there is no memory for a consumer.
+pub(crate) const MEMORY: &str = "the memory for requests (request_memory_bytes_max)";
+
+/// There is no memory for a consumer.
+pub(super) fn no_memory(full: Full) -> Rejection {
+    Rejection::Overloaded { what: MEMORY, limit: full.bytes_max }
+}
 
 /// A consumer whose gate is closed looks whether it may open so often.
 const GATE_LOOK: Duration = Duration::from_millis(20);
@@ -84,6 +108,8 @@ pub struct Consumer {
     gate: Arc<Gate>,
     /// It was ended because there is no memory for what it is given.
     cut: Option<Full>,
+    /// The charge for what the groups remember of it.
+    _memory: Option<Share>,
 }
 
 /// So many deliveries of a group.
@@ -101,6 +127,8 @@ impl Consumer {
         (lease_ms, queued_bytes_max): (u32, usize),
         (held, memory): (Vec<Held>, Option<Holder>),
     ) -> Result<Self, Rejection> {
+        let cost = cost(namespaces.iter().map(Namespace::as_str), held.iter().map(|(name, ..)| name.as_str()));
+        let share = memory.as_ref().map(|memory| memory.take(cost).map_err(no_memory)).transpose()?;
         // What waits in this channel is bounded by the flow: tasks by credit, bytes by its room.
         let (deliveries, receiver) = mpsc::unbounded();
         let mut by_group: BTreeMap<GroupId, Vec<Namespace>> = BTreeMap::new();
@@ -125,6 +153,7 @@ impl Consumer {
             unsent: VecDeque::new(),
             gate,
             cut: None,
+            _memory: share,
         };
         for (group, namespaces) in by_group {
             let (flow, kicker) = (Arc::clone(&consumer.flow), Some(Arc::clone(&consumer.kicker)));

@@ -124,20 +124,30 @@ impl Group {
 
     /// Asks a peer. When another one leads meanwhile, a request that may be repeated is not waited for.
     async fn ask(&self, peer: PeerNumber, body: Body, within: Duration, repeat: Repeat) -> Result<Body, Rejection> {
-        let unknown = Rejection::Unknown { group: self.id };
-        let answer = pin!(self.links.post(peer, self.id, body, within));
-        let answer = match repeat {
+        let answer = pin!(self.ask_in_turn(peer, body, within));
+        match repeat {
             Repeat::IfNotDone => answer.await,
             Repeat::Always => match select(answer, pin!(self.leads_no_more(peer))).await {
                 Either::Left((answer, _)) => answer,
-                Either::Right(_) => return Err(unknown),
+                Either::Right(_) => Err(Rejection::Unknown { group: self.id }),
             },
+        }
+    }
+
+    /// Asks a peer when the link has room for a request more.
+    async fn ask_in_turn(&self, peer: PeerNumber, body: Body, within: Duration) -> Result<Body, Rejection> {
+        let until = clock::monotonic() + within;
+        let _turn = match select(pin!(self.links.turn(peer, &body)), pin!(executor::sleep(within))).await {
+            Either::Left((Some(turn), _)) => turn,
+            // Nothing was sent: the link is down, or too much is under way for too long.
+            Either::Left((None, _)) | Either::Right(_) => return Err(self.no_leader()),
         };
-        match answer {
+        let left = until.saturating_duration_since(clock::monotonic());
+        match self.links.post(peer, self.id, body, left).await {
             Ok(Body::Failure(failure)) => Err(wire::failure(self.id, &failure)),
             Ok(body) => Ok(body),
             Err(e) if e.was_not_sent() => Err(self.no_leader()),
-            Err(_) => Err(unknown),
+            Err(_) => Err(Rejection::Unknown { group: self.id }),
         }
     }
 

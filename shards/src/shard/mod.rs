@@ -45,6 +45,8 @@ mod liveness_tests;
 pub mod members;
 mod message;
 mod mint;
+#[cfg(test)]
+mod names_tests;
 mod namespaces;
 mod operations;
 #[cfg(test)]

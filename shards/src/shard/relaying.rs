@@ -24,6 +24,9 @@ use crate::shard::wire;
 /// A seat is answered when it is over, and that may take for ever.
 const SEAT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
+/// A leader that has no memory for a consumer is asked again after this.
+const SEAT_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long a leader may take until it has said its last word about a consumer that leaves.
 const LAST_WORD_MAX: Duration = Duration::from_secs(1);
 
@@ -98,8 +101,11 @@ impl Group {
         let over = self.links.post(peer, self.id, Body::Subscribe(subscribe), SEAT_MAX);
         let group = Rc::clone(self);
         executor::spawn(async move {
-            let lost = over.await.is_err();
-            group.seat_over(seat, lost).await;
+            let over = over.await;
+            if matches!(&over, Ok(Body::Failure(failure)) if failure.kind() == peer::failure::Kind::Overloaded) {
+                executor::sleep(SEAT_AGAIN).await;
+            }
+            group.seat_over(seat, over.is_err()).await;
         });
         self.tell_grant(consumer);
         if !rest.is_empty() {

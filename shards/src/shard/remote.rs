@@ -10,14 +10,19 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 use z4_proto::peer::{self, Done, Unused, Want};
 
+use crate::account::Share;
 use crate::ids::{Namespace, PeerNumber};
 use crate::link::{Body, LinkError};
 use crate::runtime::executor;
+use crate::shard::consumer::{cost, no_memory};
 use crate::shard::delivery::{ConsumerId, Flow, Gone};
 use crate::shard::group::Group;
 use crate::shard::message::{Parcel, Subscription};
 use crate::shard::relay::Taken;
 use crate::shard::wire;
+
+/// What a seat costs beside its namespaces, bytes.
+const SEAT_BYTES: usize = 4 << 10;
 
 /// A consumer of another peer.
 struct Remote {
@@ -26,6 +31,8 @@ struct Remote {
     /// What its stream has sent, as its peer tells.
     taken: Arc<Taken>,
     down: mpsc::UnboundedSender<Parcel>,
+    /// The charge for what the group remembers of it.
+    _memory: Option<Share>,
 }
 
 /// All of them.
@@ -42,6 +49,15 @@ impl Remotes {
 impl Group {
     /// A consumer of another peer comes. `answer` is sent when it has gone again, for whatever reason.
     pub(super) fn take_consumer(self: &Rc<Self>, from: PeerNumber, message: peer::Subscribe, answer: oneshot::Sender<Body>) {
+        // Before anything is made of them.
+        let cost = cost(message.namespaces.iter().map(String::as_str), message.held.iter().map(|held| held.namespace.as_str()));
+        let memory = match self.links.charge(from, SEAT_BYTES + cost) {
+            Ok(memory) => memory,
+            Err(full) => {
+                let _ = answer.send(Body::Failure(wire::put_failure(&no_memory(full))));
+                return;
+            }
+        };
         let names = message.namespaces.iter().map(|name| Namespace::new(name)).collect::<Result<Vec<_>, _>>();
         let held = wire::held(&message.held);
         let (true, true, Ok(namespaces), Ok(held)) = (self.leads(), self.links.is_up(from), names, held) else {
@@ -55,7 +71,7 @@ impl Group {
         let flow = Arc::new(Flow::remote(queued_bytes_max, message.on_demand));
         let (down, parcels) = mpsc::unbounded();
         let taken = Arc::<Taken>::default();
-        let remote = Remote { from, flow: Arc::clone(&flow), taken: Arc::clone(&taken), down: down.clone() };
+        let remote = Remote { from, flow: Arc::clone(&flow), taken: Arc::clone(&taken), down: down.clone(), _memory: memory };
         self.remotes.0.borrow_mut().insert(consumer, remote);
         executor::spawn(Rc::clone(self).send_down((from, consumer), parcels, answer));
         let (on_demand, lease_ms, seats) = (message.on_demand, message.lease_ms, wire::seats(&message.seats));

@@ -6,7 +6,9 @@ use z4_proto::peer::{Failure, Refusal as RefusalMessage, failure::Kind, refusal}
 use super::{WireError, id, namespace, put_id};
 use crate::command::{Refusal, Setting, SettingError, Settings};
 use crate::ids::{GroupId, TaskId};
+use crate::link::REQUESTS;
 use crate::shard::api::Rejection;
+use crate::shard::consumer::MEMORY;
 use crate::shard::lists::LISTS;
 use crate::shard::namespaces::NAMESPACES;
 use crate::shard::queue::{ENTRY_BYTES, ENTRY_OPS, QUEUED_BYTES, QUEUED_COMMANDS};
@@ -28,7 +30,7 @@ const MALFORMED: [&str; 10] = [
 ];
 
 /// Bounds of the other peer, by the names of their options.
-const BOUNDS: [&str; 10] = [
+const BOUNDS: [&str; 12] = [
     QUEUED_COMMANDS[0],
     QUEUED_COMMANDS[1],
     QUEUED_BYTES[0],
@@ -36,6 +38,8 @@ const BOUNDS: [&str; 10] = [
     LISTS,
     READS,
     NAMESPACES,
+    REQUESTS,
+    MEMORY,
     room::HELD,
     "a shard's mailbox (mailbox_messages_max)",
     "a queue of the group's leader",
