@@ -215,7 +215,7 @@ impl Group {
 
     pub(super) fn act(self: &Rc<Self>, action: Action) {
         match action {
-            Action::Load { namespace } => self.load(namespace),
+            Action::Load { namespaces } => self.load(namespaces),
             Action::Scan { namespace, from, until_ms, rows_max, bytes_max } => {
                 self.scan(namespace, from, move |partition, name| {
                     partition.scan_window(name, from, until_ms, rows_max, bytes_max)
@@ -260,15 +260,21 @@ impl Group {
         }
     }
 
-    fn load(self: &Rc<Self>, namespace: Namespace) {
-        let (group, id, name) = (Rc::clone(self), self.id, namespace.clone());
+    fn load(self: &Rc<Self>, namespaces: Vec<Namespace>) {
+        let (group, id, names) = (Rc::clone(self), self.id, namespaces.clone());
         self.storage.run_paced(
             Pace::Scan,
-            move |partitions| partitions.get_mut(&id).map(|partition| partition.namespace(&name)),
-            move |row| match row {
-                Some(Ok(row)) => {
-                    let row = row.unwrap_or_else(absent);
-                    group.with_engine(|engine| engine.loaded(&namespace, &row));
+            move |partitions| {
+                let partition = partitions.get_mut(&id)?;
+                Some(names.iter().map(|name| partition.namespace(name)).collect::<Result<Vec<_>, _>>())
+            },
+            move |rows| match rows {
+                Some(Ok(rows)) => {
+                    group.with_engine(|engine| {
+                        for (namespace, row) in namespaces.iter().zip(rows) {
+                            engine.loaded(namespace, &row.unwrap_or_else(absent));
+                        }
+                    });
                 }
                 Some(Err(e)) => group.read_failed(&e),
                 None => {}

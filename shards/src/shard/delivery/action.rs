@@ -32,10 +32,10 @@ pub struct Claim {
 /// What the shell does for the engine.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Read the namespace's row and answer with [`Engine::loaded`](super::Engine::loaded).
+    /// Read the rows of namespaces and answer with [`Engine::loaded`](super::Engine::loaded) for each.
     Load {
-        /// Which.
-        namespace: Namespace,
+        /// Which, at least one.
+        namespaces: Vec<Namespace>,
     },
     /// Read rows and answer with [`Engine::scanned`](super::Engine::scanned).
     Scan {

@@ -222,7 +222,7 @@ impl Engine {
         let known = self.lanes_by_name.contains_key(namespace);
         let l = self.lane(namespace);
         if !known {
-            self.actions.push(Action::Load { namespace: namespace.clone() });
+            self.load_later(l, None);
         }
         let lane = &mut self.lanes[l];
         let before = lane.window.bytes();

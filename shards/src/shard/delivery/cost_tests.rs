@@ -29,7 +29,7 @@ fn measure(namespaces: usize, consumers: u64, behind: usize) {
     }
     let settings = Settings::default();
     for ns in &names {
-        engine.loaded(ns, &NamespaceRow { settings, created_ms: 1, live: 0, dead: 0, low_water_ms: 0 });
+        engine.loaded(ns, &NamespaceRow { settings, created_ms: 1, live: 1, dead: 0, low_water_ms: 0 });
     }
     let mut random = || 0.5;
     for action in engine.run(Now { wall_ms: 1, mono_ms: 1 }, &mut random) {

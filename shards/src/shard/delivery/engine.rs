@@ -11,6 +11,7 @@ use super::keep::Keeping;
 use super::lane::{Consumer, Lane};
 use super::lease::{BY_CONSUMER, Leases, List, State, Why};
 use super::limits::Limits;
+use super::loading::Loading;
 use super::now::{Now, Wake};
 use super::slab::{NONE, Slab};
 use super::timers::Timers;
@@ -55,6 +56,7 @@ pub struct Engine {
     /// Lanes with consumers, and those that are kept for the next one.
     pub(super) active: usize,
     pub(super) keeping: Keeping,
+    pub(super) loading: Loading,
     pub(super) next_serial: u64,
     /// Bytes in all windows.
     pub(super) window_bytes: usize,
@@ -102,6 +104,7 @@ impl Engine {
             outs: Vec::new(),
             active: 0,
             keeping: Keeping::default(),
+            loading: Loading::default(),
             next_serial: 0,
             window_bytes: 0,
             gained_bytes: 0,
@@ -129,6 +132,7 @@ impl Engine {
                     flow,
                     lease_ms,
                     lanes: Vec::with_capacity(namespaces.len()),
+                    to_load: VecDeque::new(),
                     waiting: VecDeque::new(),
                     pulling: false,
                     leases: List::default(),
@@ -154,7 +158,7 @@ impl Engine {
             // One that was kept has all it needs.
             if lane.consumers == 1 && std::mem::take(&mut lane.kept) == 0 {
                 self.active += 1;
-                self.actions.push(Action::Load { namespace: namespace.clone() });
+                self.load_later(l, Some(c));
             }
             self.enqueue(l);
         }
@@ -164,6 +168,7 @@ impl Engine {
     pub fn unsubscribe(&mut self, consumer: ConsumerId, gone: Gone) {
         let Some(c) = self.consumers_by_id.remove(&consumer) else { return };
         let lanes = std::mem::take(&mut self.consumers[c].lanes);
+        let to_load = std::mem::take(&mut self.consumers[c].to_load);
         let mut leases = self.consumers[c].leases;
         let sent = self.consumers[c].sent.count();
         let mut blamed = gone != Gone::Lost;
@@ -203,6 +208,7 @@ impl Engine {
                 self.keep(l);
             }
         }
+        self.leave_loading(to_load);
     }
 
     /// The consumer has credit or room again. Only needed when its [`Flow`] asks for it.
@@ -214,13 +220,15 @@ impl Engine {
 
     /// The answer to [`Action::Load`].
     pub fn loaded(&mut self, namespace: &Namespace, row: &NamespaceRow) {
+        self.was_loaded(namespace);
         let Some(l) = self.lanes_by_name.get(namespace).copied() else { return };
         let lane = &mut self.lanes[l];
         lane.settings = row.settings;
         if lane.consumers > 0 && !lane.loaded {
             lane.loaded = true;
             lane.water_ms = row.low_water_ms;
-            lane.window.advance(TaskKey::at(row.low_water_ms));
+            // Where there is no task no scan is needed to know it.
+            lane.window.advance(if row.live == 0 { TaskKey::MAX } else { TaskKey::at(row.low_water_ms) });
             self.enqueue(l);
         }
     }
@@ -241,13 +249,15 @@ impl Engine {
         self.let_go(now.mono_ms);
         self.propose_ends(now, random);
         self.dispatch(now);
+        self.load();
         self.timers.skip_stale(&self.leases);
         std::mem::take(&mut self.actions)
     }
 
     /// When [`Engine::run`] must be called next; `None`: not before something happens.
     pub fn wake_at(&self) -> Option<Wake> {
-        if !(self.ready.is_empty() && self.pulling.is_empty() && self.ended.is_empty() && self.actions.is_empty()) {
+        let idle = self.ready.is_empty() && self.pulling.is_empty() && self.ended.is_empty() && self.actions.is_empty();
+        if !idle || self.may_load() {
             return Some(Wake::AT_ONCE);
         }
         let kept_ms = match self.keeping.next_ms() {

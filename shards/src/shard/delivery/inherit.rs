@@ -1,6 +1,6 @@
 //! Leases that outlive a leadership: told to the next leader, and taken over from the one before.
 
-use super::action::{Action, ConsumerId};
+use super::action::ConsumerId;
 use super::engine::Engine;
 use super::lease::{BY_CONSUMER, Lease, Link, State, Why};
 use super::now::Now;
@@ -87,7 +87,7 @@ impl Engine {
             let l = self.lane(&namespace);
             if !known {
                 // How long a retry waits is the namespace's to say.
-                self.actions.push(Action::Load { namespace });
+                self.load_later(l, None);
             }
             let ends_ms = now.mono_ms.saturating_add(left_ms);
             let lease =

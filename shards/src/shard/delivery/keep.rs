@@ -29,6 +29,11 @@ impl Keeping {
 }
 
 impl Engine {
+    #[cfg(test)]
+    pub(super) fn keeping_len(&self) -> usize {
+        self.keeping.entries.len()
+    }
+
     /// The lane's last consumer has gone.
     pub(super) fn keep(&mut self, l: u32) {
         if !self.lanes[l].loaded {

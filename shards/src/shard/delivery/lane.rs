@@ -99,6 +99,8 @@ pub(super) struct Consumer {
     /// 0: each namespace's setting.
     pub(super) lease_ms: u32,
     pub(super) lanes: Vec<u32>,
+    /// Those that it came to first and whose rows are to be read.
+    pub(super) to_load: VecDeque<u32>,
     /// Lanes that wanted to deliver and found no credit or room, or have to let the others go first: served in this order.
     pub(super) waiting: VecDeque<u32>,
     /// It is in the engine's queue of consumers that serve their waiting lanes.

@@ -14,6 +14,8 @@ pub struct Limits {
     pub keep_ms: u64,
     /// Of so many namespaces at most.
     pub keep_max: usize,
+    /// So many rows of namespaces are read at a time.
+    pub loads_max: usize,
     /// A scan reads so many rows at least, and a few times as many as its consumers take at a time.
     pub scan_rows_min: usize,
     /// Rows that are due within this time from now may be in memory, milliseconds. A scan starts when less than half of it is known.
@@ -54,6 +56,7 @@ impl Default for Limits {
             total_bytes_max: 64 << 20,
             keep_ms: 5_000,
             keep_max: 1_000,
+            loads_max: 32,
             scan_rows_min: 256,
             lookahead_ms: 2_000,
             batch_tasks: 32,

@@ -39,6 +39,7 @@ mod keep;
 mod lane;
 mod lease;
 mod limits;
+mod loading;
 mod now;
 mod refill;
 mod settle;

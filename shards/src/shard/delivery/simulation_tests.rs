@@ -22,6 +22,7 @@ fn limits() -> Limits {
         total_bytes_max: 9_000,
         keep_ms: 300,
         keep_max: 2,
+        loads_max: 1,
         scan_rows_min: 2,
         lookahead_ms: 200,
         batch_tasks: 3,

@@ -318,8 +318,8 @@ impl World {
             Job::Apply(n, change) => self.apply(n, change),
             Job::Load(n) => {
                 let tenant = &self.tenants[n];
-                let (settings, low_water_ms) = (tenant.settings, tenant.low_water_ms);
-                Answer::Loaded(n, NamespaceRow { settings, created_ms: 1, live: 0, dead: 0, low_water_ms })
+                let (settings, low_water_ms, live) = (tenant.settings, tenant.low_water_ms, tenant.live.len() as u64);
+                Answer::Loaded(n, NamespaceRow { settings, created_ms: 1, live, dead: 0, low_water_ms })
             }
             Job::Scan { n, from, until_ms, rows_max, bytes_max } => {
                 let (mut rows, mut next, mut bytes) = (Vec::new(), None, 0);
@@ -475,7 +475,10 @@ impl World {
         let count = actions.len();
         for action in actions {
             match action {
-                Action::Load { namespace } => self.jobs.push_back(Job::Load(self.number(&namespace))),
+                Action::Load { namespaces } => {
+                    let numbers: Vec<usize> = namespaces.iter().map(|namespace| self.number(namespace)).collect();
+                    self.jobs.extend(numbers.into_iter().map(Job::Load));
+                }
                 Action::Scan { namespace, from, until_ms, rows_max, bytes_max } => {
                     assert!(rows_max > 0 && bytes_max > 0 && rows_max <= self.limits.window_rows_max);
                     self.scans += 1;
