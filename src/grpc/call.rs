@@ -123,6 +123,7 @@ impl<K> Call<K> {
         while let Step::Handling(answer) = &mut self.step {
             match answer.as_mut().poll(cx) {
                 Poll::Ready(Ok(response)) => {
+                    self.inlet.answered();
                     let (mut head, body) = response.into_parts();
                     shorten(&mut head.headers);
                     let last = body.is_end_stream();

@@ -41,6 +41,7 @@ impl Collection {
         acknowledge: Acknowledge,
     ) -> Responses<proto::TaskStreamResponse> {
         let shards = self.context.shards.clone();
+        let charge = Memory::of(&request).map(|memory| memory.holder().count(0));
         let crowd = Crowd::default();
         let waiting = crowd.clone();
         let send = move |command: Command| {
@@ -50,7 +51,8 @@ impl Collection {
         let earlier = Earlier(self.context.shards.clone());
         let left_out = request.extensions().get::<LeftOut>().cloned().unwrap_or_default();
         let requests = (request.into_inner(), left_out);
-        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, (send, crowd), earlier)))
+        let ways = ((send, crowd), (earlier, charge));
+        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, ways.0, ways.1)))
     }
 
     /// Settles deliveries, as a function that owns what it needs.
@@ -181,8 +183,9 @@ impl proto::collection_server::Collection for Collection {
             };
             let consume::Opened { namespaces, lease_ms, held } = consume::open(&first, &context.limits)?;
             let (shards, buffer_bytes) = (&context.shards, context.limits.consumer_buffer_bytes);
+            let charge = consume::Charge(memory.as_ref().map(|memory| memory.count(0)));
             let consumer = shards.consume_on(namespaces, (lease_ms, buffer_bytes), (held, memory)).map_err(status)?;
-            consume::consume(context, first, consumer, requests, settler)
+            consume::consume(context, first, consumer, (requests, charge), settler)
         };
         let responses = futures_util::stream::once(stream).flat_map(|opened| match opened {
             Ok(responses) => responses.left_stream(),

@@ -13,9 +13,10 @@ use futures_util::stream::{FuturesUnordered, Stream, StreamExt, unfold};
 use prost::Message;
 use tonic::Status;
 use z4_proto as proto;
+use z4_shards::account::Share;
 use z4_shards::ids::{Namespace, TaskId};
 use z4_shards::runtime::net::sleep;
-use z4_shards::shard::api::{Delivered, Settle, Settled};
+use z4_shards::shard::api::{Delivered, Settle, Settled, Verdict};
 use z4_shards::shard::handle::Consumer;
 
 use super::observe::{Runs, Streamed};
@@ -27,6 +28,9 @@ const METHOD: &str = "Consume";
 
 /// A response is closed when its answers to acks, nacks and extensions have so many bytes.
 const RESULTS_BYTES_MAX: usize = 512 << 10;
+
+/// What an ack, nack or extension costs from when it was read until its answer is sent, beside the reason of a nack. Bytes.
+const SETTLE_BYTES: usize = 512;
 
 /// Where deliveries come from: a [`Consumer`], or a test's.
 pub(super) trait Source {
@@ -87,7 +91,27 @@ impl Source for Consumer {
     }
 }
 
-type Settling = Pin<Box<dyn Future<Output = Vec<(usize, proto::SettleResult)>>>>;
+/// The answers to one namespace's part of a message, and what was counted for it, bytes.
+type Settling = Pin<Box<dyn Future<Output = (Vec<(usize, proto::SettleResult)>, usize)>>>;
+
+/// The charge for what a consumer says, until it is answered. It is counted and never refused, as the message was charged when it came: a
+/// stream whose connection has its part reads no further message.
+#[derive(Debug, Default)]
+pub(super) struct Charge(pub(super) Option<Share>);
+
+impl Charge {
+    fn count(&mut self, bytes: usize) {
+        if let Charge(Some(share)) = self {
+            share.count(bytes);
+        }
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        if let Charge(Some(share)) = self {
+            share.shrink(bytes);
+        }
+    }
+}
 
 /// A consume stream at work.
 struct Consuming<D, R, S> {
@@ -99,6 +123,7 @@ struct Consuming<D, R, S> {
     /// Taken from the source, not yet sent.
     deliveries: VecDeque<Delivered>,
     results: VecDeque<proto::SettleResult>,
+    charge: Charge,
     /// Asked for and not yet delivered.
     credit: u64,
     requests_over: bool,
@@ -151,7 +176,7 @@ pub(super) fn consume<D, R, S, F>(
     context: Arc<Context>,
     mut first: proto::ConsumeRequest,
     source: D,
-    requests: R,
+    (requests, charge): (R, Charge),
     settle: S,
 ) -> Result<impl Stream<Item = Result<proto::ConsumeResponse, Status>>, Status>
 where
@@ -168,6 +193,7 @@ where
         settling: FuturesUnordered::new(),
         deliveries: VecDeque::new(),
         results: VecDeque::new(),
+        charge,
         credit: 0,
         requests_over: false,
         broken: false,
@@ -220,10 +246,11 @@ where
                 end,
                 settle,
                 context,
+                charge,
                 credit,
                 ..
             } = self;
-            let mut intake = Intake { requests, settling, results, requests_over, broken, end, settle, context, credit };
+            let mut intake = Intake { requests, settling, results, requests_over, broken, end, settle, context, charge, credit };
             let mut next = pin!(source.next());
             std::future::poll_fn(|cx| {
                 more_credit += intake.poll(cx);
@@ -259,13 +286,14 @@ where
 
     /// Takes a message in before the stream runs; returns its credit.
     fn take_in(&mut self, message: proto::ConsumeRequest) -> Result<u32, Invalid> {
-        let Consuming { requests, settling, results, requests_over, broken, end, settle, context, credit, .. } = self;
-        Intake { requests, settling, results, requests_over, broken, end, settle, context, credit }.take_in(message)
+        let Consuming { requests, settling, results, requests_over, broken, end, settle, context, charge, credit, .. } = self;
+        Intake { requests, settling, results, requests_over, broken, end, settle, context, charge, credit }.take_in(message)
     }
 
     /// Everything that waits to be sent, up to `response_bytes_max` of deliveries and [`RESULTS_BYTES_MAX`] of answers.
     fn response(&mut self) -> Result<proto::ConsumeResponse, Status> {
         let results = take_results(&mut self.results);
+        self.charge.shrink(results.len() * SETTLE_BYTES);
         let deliveries = take_deliveries(&mut self.deliveries, &self.context)?;
         self.source.sent(deliveries.len());
         Ok(proto::ConsumeResponse { deliveries, results })
@@ -300,6 +328,10 @@ pub(super) fn take_deliveries(from: &mut VecDeque<Delivered>, context: &Context)
     Ok(deliveries)
 }
 
+fn reason_bytes(settle: &Settle) -> usize {
+    if let Verdict::Nack { reason, .. } = &settle.verdict { reason.len() } else { 0 }
+}
+
 /// The half of a consume stream that listens to the client.
 struct Intake<'a, R, S> {
     requests: &'a mut R,
@@ -310,6 +342,7 @@ struct Intake<'a, R, S> {
     end: &'a mut Option<Status>,
     settle: &'a S,
     context: &'a Arc<Context>,
+    charge: &'a mut Charge,
     credit: &'a mut u64,
 }
 
@@ -341,7 +374,8 @@ where
                 Poll::Ready(None) => self.stop(None),
             }
         }
-        while let Poll::Ready(Some(settled)) = self.settling.poll_next_unpin(cx) {
+        while let Poll::Ready(Some((settled, counted))) = self.settling.poll_next_unpin(cx) {
+            self.charge.shrink(counted.saturating_sub(settled.len() * SETTLE_BYTES));
             self.results.extend(settled.into_iter().map(|(_, result)| result));
         }
         more_credit
@@ -370,9 +404,13 @@ where
         said.extend(nacks.into_iter().map(Said::Nack));
         said.extend(extensions.into_iter().map(Said::Extend));
         let plan = plan(said.into_iter(), &self.context.limits)?;
+        self.charge.count(plan.refused.len() * SETTLE_BYTES);
         self.results.extend(plan.refused.into_iter().map(|(_, result)| result));
         for group in plan.groups {
-            self.settling.push(Box::pin(group.run(self.settle.clone())));
+            let counted = group.settles.len() * SETTLE_BYTES + group.settles.iter().map(reason_bytes).sum::<usize>();
+            self.charge.count(counted);
+            let settled = group.run(self.settle.clone());
+            self.settling.push(Box::pin(async move { (settled.await, counted) }));
         }
         Ok(message.credit)
     }

@@ -13,11 +13,12 @@ use futures_util::stream::{Stream, StreamExt};
 use futures_util::{FutureExt, TryFutureExt};
 use tonic::{Code, Status};
 use z4_proto as proto;
+use z4_shards::account::Account;
 use z4_shards::ids::Namespace;
 use z4_shards::shard::api::{Settle, Settled};
 
 use super::Limits;
-use super::consume::{consume, open};
+use super::consume::{Charge, consume, open};
 use super::fakes::{FakeSource, context, delivered, id, name};
 use super::task_stream::task_stream;
 
@@ -61,10 +62,15 @@ struct Stage {
 
 impl Stage {
     fn new(limits: Limits) -> Self {
+        Self::charged(limits, Charge::default())
+    }
+
+    fn charged(limits: Limits, charge: Charge) -> Self {
         let (source, shard) = (FakeSource::default(), Shard::default());
         let (requests, received) = mpsc::unbounded();
         let first = proto::ConsumeRequest { open: Some(proto::ConsumeOpen::default()), credit: 10, ..Default::default() };
-        let responses = consume(context(limits), first, source.clone(), received, shard.settler()).expect("within the limits");
+        let responses =
+            consume(context(limits), first, source.clone(), (received, charge), shard.settler()).expect("within the limits");
         Self { source, shard, requests, responses: Box::pin(responses) }
     }
 
@@ -111,6 +117,29 @@ fn deliveries_go_down_and_acks_are_answered() {
     assert!(stage.poll().is_none());
     assert_eq!(stage.shard.answer(), [1]);
     assert_eq!(tokens(&stage.response()), (vec![], vec![(1, 0)]));
+}
+
+/// Sixty-four messages of ten thousand acks each lay decoded on every stream, and nobody knew: they are charged until they are answered.
+#[test]
+fn what_a_consumer_says_is_charged_until_it_is_answered() {
+    let account = Account::new(64 << 20);
+    let mut stage = Stage::charged(Limits::default(), Charge(Some(account.holder(1).count(0))));
+    stage.say(acks(&[1, 2, 3]));
+    let nack =
+        proto::Nack { namespace: "a".into(), task_id: id(4).to_string(), token: 4, reason: "r".repeat(1_000), delay_ms: None };
+    let bad = proto::Ack { namespace: "a".into(), task_id: "?".into(), token: 9 };
+    stage.say(proto::ConsumeRequest { nacks: vec![nack], acks: vec![bad], ..Default::default() });
+    assert_eq!(tokens(&stage.response()), (vec![], vec![(9, Code::InvalidArgument as u32)]));
+    let waiting = account.used();
+    assert!((4 * 200 + 1_000..8_192).contains(&waiting), "{waiting}");
+    stage.shard.answer();
+    stage.shard.answer();
+    assert_eq!(stage.response().results.len(), 4);
+    assert_eq!(account.used(), 0);
+    stage.say(acks(&[5]));
+    assert!(stage.poll().is_none() && account.used() > 0);
+    drop(stage);
+    assert_eq!(account.used(), 0);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tonic::Status;
 use z4_proto::{CreateTaskRequest, TaskStreamResponse};
+use z4_shards::account::Share;
 use z4_shards::command::{Command, Op};
 use z4_shards::ids::Namespace;
 use z4_shards::runtime::net::sleep;
@@ -31,6 +32,14 @@ use super::services::Context;
 
 /// While answers are ready, requests are looked at once per so many of them.
 const ANSWERS_PER_LOOK: usize = 64;
+
+/// What a create in flight costs beside its payload and metadata, at most: its future, its command, its place in the group's queue. Bytes.
+const CREATE_BYTES: usize = 2 << 10;
+
+/// What is counted for a create of so many bytes: its payload keeps the buffer in which it came, which is half as large again.
+fn cost(bytes: usize) -> usize {
+    CREATE_BYTES + bytes + bytes / 2
+}
 
 /// The wait of a create for which there was no room twice, the first time; each one is twice as long.
 const WAIT_MIN: Duration = Duration::from_millis(2);
@@ -86,9 +95,15 @@ enum InFlight<F> {
     /// Refused before it was sent, or done at once.
     Answered(Box<TaskStreamResponse>),
     /// With the shards.
-    Sent { future: Pin<Box<F>>, namespace: Namespace, echo: Echo, bytes: usize },
+    Sent { future: Pin<Box<F>>, namespace: Namespace, echo: Echo },
     /// Made before; the earlier task is to be read.
     Replayed { outcome: Box<Outcome>, namespace: Namespace, echo: Echo },
+}
+
+/// A request on its way, and what is counted for it until its answer is sent: payload and metadata, bytes.
+struct Create<F> {
+    step: InFlight<F>,
+    bytes: usize,
 }
 
 /// Creates that are said again, of one namespace, one behind the other; at most so many.
@@ -114,9 +129,12 @@ pub(super) struct CreateStream<R, S, F, L> {
     send: S,
     earlier: L,
     looking: Option<Looking>,
-    in_flight: VecDeque<InFlight<F>>,
+    in_flight: VecDeque<Create<F>>,
     /// Payload and metadata of what is in flight.
     in_flight_bytes: usize,
+    /// The charge for what is in flight. It is counted and never refused, as it was charged when it came: a stream whose connection has its
+    /// part reads no further message.
+    charge: Option<Share>,
     intake: Intake,
     crowd: Crowd,
     left_out: LeftOut,
@@ -164,7 +182,7 @@ where
         method: &'static str,
         (requests, left_out): (R, LeftOut),
         (send, crowd): (S, Crowd),
-        earlier: L,
+        (earlier, charge): (L, Option<Share>),
     ) -> Self {
         let runs = Runs::new(Requested::new(context.observer.clone(), method));
         Self {
@@ -174,6 +192,7 @@ where
             looking: None,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
+            charge,
             intake: Intake { context, runs, namespace: None },
             crowd,
             left_out,
@@ -195,6 +214,10 @@ where
             match Pin::new(&mut self.requests).poll_next(cx) {
                 Poll::Ready(Some(Ok(request))) => {
                     let started = self.start(request, cx);
+                    self.in_flight_bytes += started.bytes;
+                    if let Some(charge) = &mut self.charge {
+                        charge.count(cost(started.bytes));
+                    }
                     self.in_flight.push_back(started);
                 }
                 Poll::Ready(Some(Err(status))) => self.over = Some(Err(status)),
@@ -206,7 +229,7 @@ where
     }
 
     /// Polls a create once, which sends it on its way.
-    fn start(&mut self, request: CreateTaskRequest, cx: &mut Poller<'_>) -> InFlight<F> {
+    fn start(&mut self, request: CreateTaskRequest, cx: &mut Poller<'_>) -> Create<F> {
         let place = self.read;
         self.read += 1;
         let read = match self.left_out.reason(place) {
@@ -215,17 +238,15 @@ where
         };
         let (command, echo, bytes) = match read {
             Ok(read) => read,
-            Err(status) => return InFlight::Answered(Box::new(refused(&status))),
+            Err(status) => return Create { step: InFlight::Answered(Box::new(refused(&status))), bytes: 0 },
         };
         let namespace = command.namespace.clone();
         let mut future = Box::pin((self.send)(command));
-        match future.as_mut().poll(cx) {
+        let step = match future.as_mut().poll(cx) {
             Poll::Ready(outcome) => done(namespace, echo, outcome),
-            Poll::Pending => {
-                self.in_flight_bytes += bytes;
-                InFlight::Sent { future, namespace, echo, bytes }
-            }
-        }
+            Poll::Pending => InFlight::Sent { future, namespace, echo },
+        };
+        Create { step, bytes }
     }
 
     /// The answer to the oldest request.
@@ -234,10 +255,14 @@ where
             if self.looking.is_some() {
                 ready!(self.poll_looking(cx));
             }
-            match self.in_flight.front_mut() {
+            match self.in_flight.front_mut().map(|create| &mut create.step) {
                 None => return Poll::Pending,
                 Some(InFlight::Answered(_)) => {
-                    if let Some(InFlight::Answered(answer)) = self.in_flight.pop_front() {
+                    if let Some(Create { step: InFlight::Answered(answer), bytes }) = self.in_flight.pop_front() {
+                        self.in_flight_bytes -= bytes;
+                        if let Some(charge) = &mut self.charge {
+                            charge.shrink(cost(bytes));
+                        }
                         return Poll::Ready(*answer);
                     }
                 }
@@ -249,14 +274,13 @@ where
 
     /// Ready: the create at this place is not on its way any more.
     fn poll_sent(&mut self, place: usize, cx: &mut Poller<'_>) -> Poll<()> {
-        if let Some(create @ InFlight::Sent { .. }) = self.in_flight.get_mut(place)
-            && let InFlight::Sent { future, .. } = create
+        if let Some(step) = self.in_flight.get_mut(place).map(|create| &mut create.step)
+            && let InFlight::Sent { future, .. } = step
         {
             let outcome = ready!(future.as_mut().poll(cx));
             let placeholder = InFlight::Answered(Box::default());
-            if let InFlight::Sent { namespace, echo, bytes, .. } = std::mem::replace(create, placeholder) {
-                self.in_flight_bytes -= bytes;
-                *create = done(namespace, echo, outcome);
+            if let InFlight::Sent { namespace, echo, .. } = std::mem::replace(step, placeholder) {
+                *step = done(namespace, echo, outcome);
             }
         }
         Poll::Ready(())
@@ -267,7 +291,7 @@ where
         let (mut run, mut places, mut creates) = (Vec::new(), Vec::new(), 0);
         let mut of: Option<(Namespace, bool)> = None;
         while creates < self.in_flight.len() && run.len() < RUN_MAX && self.poll_sent(creates, cx).is_ready() {
-            let create = &mut self.in_flight[creates];
+            let create = &mut self.in_flight[creates].step;
             if let InFlight::Replayed { namespace, echo, .. } = create {
                 // Payloads are read for one at a time: each may be as large as an answer.
                 if of.as_ref().is_some_and(|(first, content)| *content || echo.content || first != namespace) {
@@ -294,7 +318,7 @@ where
         let Some(Looking { places, .. }) = self.looking.take() else { return Poll::Ready(()) };
         for ((place, namespace, echo), outcome) in places.into_iter().zip(run) {
             if let Some(create) = self.in_flight.get_mut(place) {
-                *create = InFlight::Answered(Box::new(stream_answer(&namespace, echo, Ok(outcome))));
+                create.step = InFlight::Answered(Box::new(stream_answer(&namespace, echo, Ok(outcome))));
             }
         }
         Poll::Ready(())

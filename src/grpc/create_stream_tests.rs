@@ -4,10 +4,13 @@ use std::rc::Rc;
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::{FutureExt, StreamExt};
+use z4_shards::account::Account;
 use z4_shards::command::Created;
+use z4_shards::shard::handle::Shards;
 
 use super::*;
 use crate::grpc::Limits;
+use crate::grpc::create::{Acknowledge, submit_one};
 use crate::grpc::fakes::{context, id};
 
 type Answer = oneshot::Sender<Result<Outcome, Rejection>>;
@@ -46,6 +49,10 @@ impl LookBack for Earlier {
 
 impl Stage {
     fn new(limits: Limits) -> Self {
+        Self::charged(limits, None)
+    }
+
+    fn charged(limits: Limits, charge: Option<Share>) -> Self {
         let (requests, received) = mpsc::unbounded();
         let sent = Rc::<RefCell<Vec<Option<Answer>>>>::default();
         let log = sent.clone();
@@ -55,7 +62,8 @@ impl Stage {
             async move { answered.await.unwrap_or(Err(Rejection::Stopping)) }
         };
         let (ways, earlier) = ((Box::new(send), Crowd::default()), Earlier::default());
-        let answers = CreateStream::new(context(limits), "test", (received, LeftOut::default()), ways, earlier.clone());
+        let earlier_and_charge = (earlier.clone(), charge);
+        let answers = CreateStream::new(context(limits), "test", (received, LeftOut::default()), ways, earlier_and_charge);
         Self { requests, sent, answers: Box::pin(answers), earlier }
     }
 
@@ -122,6 +130,34 @@ fn what_is_in_flight_is_bounded_by_count_and_by_bytes() {
             assert_eq!(stage.poll(), None);
         }
     }
+}
+
+/// A thousand streams had eight megabytes in flight each, and nobody knew: they are charged until their answers are taken.
+#[test]
+fn what_is_in_flight_is_charged_until_it_is_answered() {
+    let account = Account::new(64 << 20);
+    let mut stage = Stage::charged(Limits { payload_bytes_max: 200_000, ..Limits::default() }, Some(account.holder(1).count(0)));
+    (0..4).for_each(|_| stage.ask(200_000));
+    // Refused, and not answered yet.
+    stage.ask(200_001);
+    assert_eq!(stage.poll(), None);
+    assert_eq!(account.used(), 4 * cost(200_000) + cost(0));
+    (0..4).for_each(|n| stage.commit(n));
+    assert_eq!(stage.poll(), Some(Ok(id(0).to_string())));
+    assert_eq!(account.used(), 3 * cost(200_000) + cost(0), "what is done and not answered is still there");
+    drop(stage);
+    assert_eq!(account.used(), 0);
+}
+
+/// A future of a create is no larger than is counted for it.
+#[test]
+fn a_create_in_flight_costs_what_is_counted() {
+    let shards = Shards::new(1, 1).0;
+    let create = until_there_is_room(Crowd::default(), || {
+        submit_one(&shards, Command { namespace: Namespace::new("a").expect("valid"), ops: Vec::new() }, Acknowledge::Durable)
+    });
+    let bytes = size_of_val(&create) + size_of::<Create<()>>() + size_of::<Command>() + size_of::<Op>();
+    assert!(bytes < CREATE_BYTES, "{bytes}");
 }
 
 #[test]

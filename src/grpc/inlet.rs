@@ -22,6 +22,7 @@ use tonic::Status;
 use z4_shards::account::Share;
 use z4_shards::runtime::net::Sleep;
 
+use super::call::CALL_BYTES;
 use super::services::Context;
 use super::shape::Shape;
 use super::{Invalid, Limits};
@@ -138,6 +139,11 @@ impl Inlet {
             }
         }
         found
+    }
+
+    /// The handler has made its answer of what it read: nothing of a request is there any more.
+    pub(super) fn answered(&self) {
+        self.state.borrow_mut().framing.answered();
     }
 
     fn poll_piece(&self, cx: &mut Poller<'_>) -> Poll<Option<Result<Bytes, Status>>> {
@@ -388,6 +394,13 @@ impl Framing {
     fn used_up(&mut self, bytes: usize) {
         if self.is_stream() {
             self.share.shrink(bytes);
+        }
+    }
+
+    /// The message of a call with a single request is gone; the call itself goes on.
+    fn answered(&mut self) {
+        if !self.is_stream() {
+            self.share.shrink(self.share.bytes().saturating_sub(CALL_BYTES));
         }
     }
 

@@ -16,6 +16,13 @@ use z4_shards::runtime::{clock, net};
 /// What one turn of a connection reads, bytes. Then everything else that is ready runs, and the executor looks at its rings.
 const TURN_BYTES: usize = 32 << 10;
 
+/// And so many frames: what is done for each does not become less with its size, and the bytes of a turn could be thousands of them.
+const TURN_FRAMES: usize = 256;
+
+/// Where frames have fewer bytes than these, mostly, so much is read at a time.
+const SMALL_FRAME_BYTES: usize = 64;
+const SMALL_FRAMES_READ_BYTES: usize = 2 << 10;
+
 /// A connection whose turn was used up goes on after this.
 pub(super) const PAUSE: Duration = Duration::from_micros(20);
 
@@ -40,6 +47,10 @@ const CONTINUATION: u8 = 9;
 pub(super) struct Pace {
     /// Bytes that this turn may still read.
     left: Cell<usize>,
+    /// Frames that it has read.
+    frames: Cell<usize>,
+    /// What was read last was small frames.
+    small: Cell<bool>,
     used_up: Cell<bool>,
     /// Control frames that the client may still send.
     credit: Cell<i64>,
@@ -52,6 +63,8 @@ impl Pace {
     fn new() -> Rc<Self> {
         Rc::new(Self {
             left: Cell::new(TURN_BYTES),
+            frames: Cell::new(0),
+            small: Cell::new(false),
             used_up: Cell::new(false),
             credit: Cell::new(CONTROL_FRAMES_BURST),
             refilled: Cell::new(clock::monotonic()),
@@ -62,6 +75,7 @@ impl Pace {
     /// A new turn begins.
     pub(super) fn begin_turn(&self) {
         self.left.set(TURN_BYTES);
+        self.frames.set(0);
         self.used_up.set(false);
     }
 
@@ -85,6 +99,14 @@ impl Pace {
         let passed_ms = now.duration_since(self.refilled.replace(now)).as_millis() as u64;
         self.earn((passed_ms.saturating_mul(CONTROL_FRAMES_PER_SECOND) / 1_000) as i64);
         self.credit.get() < 0
+    }
+
+    /// So many bytes with so many frames in them were read.
+    fn took(&self, bytes: usize, frames: usize) {
+        self.small.set(frames * SMALL_FRAME_BYTES > bytes);
+        self.frames.set(self.frames.get() + frames);
+        let over = self.frames.get() >= TURN_FRAMES;
+        self.left.set(if over { 0 } else { self.left.get().saturating_sub(bytes) });
     }
 
     fn earn(&self, frames: i64) {
@@ -158,10 +180,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             return Poll::Pending;
         }
         let before = into.filled().len();
-        let read = Pin::new(stream).poll_read(cx, into);
+        let read = match pace.small.get() {
+            false => Pin::new(stream).poll_read(cx, into),
+            true => {
+                let mut part = ReadBuf::new(into.initialize_unfilled_to(into.remaining().min(SMALL_FRAMES_READ_BYTES)));
+                let read = Pin::new(stream).poll_read(cx, &mut part);
+                let bytes = part.filled().len();
+                into.advance(bytes);
+                read
+            }
+        };
         let new = &into.filled()[before..];
-        pace.left.set(pace.left.get().saturating_sub(new.len()));
-        frames.scan(new, |kind| pace.count(kind));
+        let mut found = 0;
+        frames.scan(new, |kind| {
+            found += 1;
+            pace.count(kind);
+        });
+        if !new.is_empty() {
+            pace.took(new.len(), found);
+        }
         read
     }
 }
@@ -246,9 +283,29 @@ mod tests {
         }
     }
 
+    /// A turn of nine bytes a frame was three and a half thousand of them.
+    #[test]
+    fn a_turn_of_small_frames_ends_sooner() {
+        let mut bytes = vec![0; PREFACE_BYTES];
+        (0..10_000).for_each(|_| bytes.extend(frame(4, 0)));
+        let (mut paced, pace) = Paced::new(&bytes[..]);
+        // How small they are shows with the first read.
+        let first = turn(&mut paced);
+        assert!(first <= 8_192 && pace.is_used_up(), "{first}");
+        let mut rest = bytes.len() - first;
+        while rest > 0 {
+            pace.begin_turn();
+            let read = turn(&mut paced);
+            assert!(0 < read && read <= TURN_FRAMES * HEAD_BYTES + SMALL_FRAMES_READ_BYTES, "{read}");
+            rest -= read;
+        }
+    }
+
     #[test]
     fn a_turn_ends_although_there_is_more() {
-        let bytes = vec![0; 10 * TURN_BYTES];
+        // Frames of 16 KiB.
+        let frames = std::iter::repeat_with(|| frame(0, 16 << 10)).take(20).flatten();
+        let bytes: Vec<u8> = vec![0; PREFACE_BYTES].into_iter().chain(frames).take(10 * TURN_BYTES).collect();
         let (mut paced, pace) = Paced::new(&bytes[..]);
         for _ in 0..10 {
             assert_eq!(turn(&mut paced), TURN_BYTES);
