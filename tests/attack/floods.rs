@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use z4_proto as proto;
 
 use crate::harness::{Client, due_at, now_ms};
+use crate::held;
 use crate::ports;
 use crate::target::{Target, Where};
 
@@ -47,6 +48,10 @@ floods! {
     Usual "lists whose answers are not read" => unread_lists;
     Usual "consumers that do not read" => unread_deliveries;
     Usual "leases whose answers are not read" => unread_leases;
+    Usual "creates whose answers are not read" => held::unread_creates;
+    Usual "acks whose answers are not read" => held::unread_acks;
+    Usual "consumers of namespaces that are not there" => held::unknown_namespaces;
+    Usual "such consumers that come and go" => held::passing_consumers;
     Usual "idle streams" => idle_streams;
     Usual "streams that are reset at once" => rapid_resets;
     Usual "batches of millions of empty tasks" => empty_tasks;
@@ -64,6 +69,9 @@ floods! {
     FewDescriptors "silent connections, few descriptors" => silent_everywhere;
     Member "half-sent frames after hello" => ports::half_sent_after_hello;
     Member "answers after hello that are not read" => ports::unread_answers_after_hello;
+    Member "questions after hello without end" => ports::questions_after_hello;
+    Member "words after hello about nobody" => ports::words_after_hello;
+    Member "consumers after hello without end" => ports::consumers_after_hello;
 }
 
 /// Every flood.
@@ -125,7 +133,7 @@ pub async fn control(target: &Target, frame: &[u8]) {
 }
 
 /// A connection by h2's client, with a window for answers.
-async fn h2(target: &Target, window: u32) -> Option<SendRequest<Bytes>> {
+pub async fn h2(target: &Target, window: u32) -> Option<SendRequest<Bytes>> {
     let mut builder = h2::client::Builder::new();
     builder.initial_window_size(window).max_concurrent_reset_streams(0);
     let (requests, connection) = builder.handshake(connect(&target.service).await).await.ok()?;
@@ -134,12 +142,12 @@ async fn h2(target: &Target, window: u32) -> Option<SendRequest<Bytes>> {
     requests.ready().await.ok()
 }
 
-fn request(method: &str) -> http::Request<()> {
+pub fn request(method: &str) -> http::Request<()> {
     let builder = http::Request::post(format!("http://peer/z4.Collection/{method}"));
     builder.header("content-type", "application/grpc").header("te", "trailers").body(()).expect("a request")
 }
 
-fn framed(message: &[u8], announced: usize) -> Bytes {
+pub fn framed(message: &[u8], announced: usize) -> Bytes {
     let mut bytes = BytesMut::with_capacity(5 + message.len());
     bytes.put_u8(0);
     bytes.put_u32(announced as u32);

@@ -1,6 +1,6 @@
 //! Hostile clients against peers of the suite's own, on loopback, one kind after the other, for some seconds each. Beside each flood an
-//! honest client creates tasks: its p99 may be ten times that of the idle peer at most, no create may fail, the peer answers its probe,
-//! and its memory stays within the account.
+//! honest client creates tasks and another consumes them: the p99 of creates, and of the way from create to delivery, may be ten times that
+//! of the idle peer at most, nothing may fail, the peer answers its probe, and its memory stays within the account.
 //!
 //! Each flood is a process of its own, which takes what processor time others leave: what the honest client waits for is the peer. Every
 //! flood runs; at the end there is a table, and the run fails over all that broke a bound.
@@ -10,7 +10,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod consumer;
 mod floods;
+mod held;
 mod honest;
 mod ports;
 mod target;
@@ -50,12 +52,13 @@ async fn peer_for(place: Where) -> Peer {
 
 /// One flood against a peer.
 async fn run(flood: &Flood, peer: &mut Peer) -> Report {
-    let client = peer.client().await;
-    measure(&client, peer, IDLE / 3).await;
+    // Those who create and those who consume are different programs.
+    let clients = [peer.client().await, peer.client().await];
+    measure(&clients, peer, IDLE / 3).await;
     let before = peer.resident_bytes();
-    let idle = measure(&client, peer, IDLE).await;
+    let idle = measure(&clients, peer, IDLE).await;
     let flooding = Flooding::start(flood.name, &Target::of(peer));
-    let flooded = measure(&client, peer, FLOOD).await;
+    let flooded = measure(&clients, peer, FLOOD).await;
     drop(flooding);
     let exited = peer.exited().map(|status| status.to_string());
     Report { name: flood.name, idle, flooded, before, exited }

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use z4::links::VERSION;
 use z4_proto::peer::frame::Body;
-use z4_proto::peer::{Frame, Hello, ListNamespaces};
+use z4_proto::peer::{Frame, Hello, ListNamespaces, ReadIndex, Subscribe, Unused};
 
 use crate::floods::{connect, quiet};
 use crate::harness::members::info;
@@ -121,6 +121,66 @@ pub async fn unread_answers_after_hello(target: &Target) {
         let mut socket = link(target, 0).await;
         while socket.write_all(&frames).await.is_ok() {}
     }
+}
+
+/// Keeps a link busy with frames, and takes what comes back.
+async fn busy_link(target: &Target, shard: u32, frames: &[u8]) {
+    loop {
+        let (mut from, mut to) = link(target, shard).await.into_split();
+        let reading = async {
+            let mut bytes = vec![0; 64 << 10];
+            while matches!(from.read(&mut bytes).await, Ok(read) if read > 0) {}
+        };
+        let writing = async {
+            while to.write_all(frames).await.is_ok() {
+                // The reading shares this thread.
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(reading, writing);
+    }
+}
+
+/// After hello: questions without end, and the answers are read.
+pub async fn questions_after_hello(target: &Target) {
+    let ask = |id: u64| {
+        let body = Body::ReadIndex(ReadIndex::default());
+        checked(&Frame { id, group: 1 + (id % 3) as u32, body: Some(body), ..Frame::default() })
+    };
+    let frames: Vec<u8> = (1..2_000).flat_map(ask).collect();
+    tokio::join!(busy_link(target, 0, &frames), busy_link(target, 1, &frames));
+}
+
+/// After hello: words that want no answer, about consumers that are not there.
+pub async fn words_after_hello(target: &Target) {
+    let word = |id: u64| {
+        let body = Body::Unused(Unused { consumer: id, tasks: 1 });
+        checked(&Frame { group: 1 + (id % 3) as u32, body: Some(body), ..Frame::default() })
+    };
+    let frames: Vec<u8> = (1..2_000).flat_map(word).collect();
+    tokio::join!(busy_link(target, 0, &frames), busy_link(target, 1, &frames));
+}
+
+/// After hello: consumers of a thousand namespaces each, none of which is there.
+pub async fn consumers_after_hello(target: &Target) {
+    let (mut from, mut to) = link(target, 0).await.into_split();
+    let reading = async {
+        let mut bytes = vec![0; 64 << 10];
+        while matches!(from.read(&mut bytes).await, Ok(read) if read > 0) {}
+    };
+    let writing = async {
+        for id in 1..10_000 {
+            let namespaces = (0..1_000).map(|n| format!("{id}-{n}-{}", "x".repeat(200))).collect();
+            let subscribe = Subscribe { consumer: id, namespaces, queued_bytes_max: 1 << 20, ..Subscribe::default() };
+            let group = 1 + (id % 3) as u32;
+            let frame = Frame { id, group, body: Some(Body::Subscribe(subscribe)), ..Frame::default() };
+            if to.write_all(&checked(&frame)).await.is_err() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::join!(reading, writing);
 }
 
 /// A thousand clients that ask for the metrics and do not finish.
