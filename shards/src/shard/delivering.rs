@@ -26,6 +26,7 @@ use crate::shard::message::{Parcel, Subscription};
 use crate::shard::mint::MintError;
 use crate::shard::queue::{Bound, Done};
 use crate::shard::relay::Taken;
+use crate::shard::relaying::Unsent;
 use crate::shard::stake::EngineStake;
 use crate::storage::Pace;
 
@@ -254,7 +255,8 @@ impl Group {
             }
             Err(full) => {
                 tracing::debug!(group = %self.id, %full, "a consumer is ended");
-                self.end_but_for_what_was_sent(to.consumer);
+                // Its stream hears of it when it has sent what it has.
+                self.end_but_for_what_was_sent(to.consumer, Unsent::Late);
                 let _ = to.deliveries.unbounded_send(Parcel::Cut(full));
             }
         }

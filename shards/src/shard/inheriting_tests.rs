@@ -10,6 +10,7 @@ use futures_util::future::{Either, select};
 
 use super::forward_tests::{create, created, name};
 use super::testing::{GROUP, Peer, leader, three, until};
+use crate::account::{Account, CLIENT_PARTS};
 use crate::command::{Command, Op, Update};
 use crate::ids::TaskId;
 use crate::runtime::executor;
@@ -257,6 +258,55 @@ fn a_consumer_keeps_more_than_a_leader_hears_of_at_a_time() {
             peer.stop().await;
         }
     });
+}
+
+/// Story: a consumer by the leader, and one at another peer, has taken three tasks and sent one when there is no memory for a fourth. It is ended;
+/// what it had not sent goes to somebody else, and it sends it all the same. Then the leader goes without a word: what was sent late is worth
+/// nothing, also for a leader that hears of it first.
+#[test]
+fn what_a_stream_sends_late_is_over_also_for_the_next_leader() {
+    for far in [0, 1] {
+        let dir = dir();
+        run(async {
+            let mut peers = three(dir.path()).await;
+            let at = leader(&peers).await;
+            make(&peers[at], 3).await;
+            let account = Account::new(4 << 20);
+            let memory = Some(account.holder(CLIENT_PARTS));
+            let shards = peers[(at + far) % 3].shards.clone();
+            let mut cut = shards.consume_on(vec![name()], (LEASE_MS, BYTES), (Vec::new(), memory)).expect("a consumer");
+            cut.add_credit(10);
+            let mut taken = Vec::new();
+            while taken.len() < 3 {
+                taken.extend(cut.next().await.expect("the stream goes on"));
+            }
+            cut.sent(1);
+            let everything = account.holder(1).count(account.bytes_max());
+            let fourth = make(&peers[at], 1).await;
+            until("there is no memory for it", async || {
+                assert_eq!(cut.try_next(), None);
+                cut.cut()
+            })
+            .await;
+            cut.sent(2);
+            drop(everything);
+            let mut other = peers[at].shards.consume(vec![name()], LEASE_MS, BYTES).expect("a consumer");
+            other.add_credit(10);
+            let again = take(&mut other, 3).await;
+            assert_eq!(ids(&again), &ids(&taken[1..]) | &fourth, "what was not sent, and nothing else");
+            assert!(again.iter().all(|task| task.attempt == 1), "nobody is blamed");
+            let gone = peers.remove(at);
+            gone.isolate();
+            let at = leader(&peers).await;
+            let late = ack(&peers[at], &taken[1..]).await;
+            assert!(late.iter().all(|answer| matches!(answer, Err(SettleError::LeaseLost { .. }))), "{late:?}");
+            drop((cut, other));
+            gone.stop().await;
+            for peer in peers {
+                peer.stop().await;
+            }
+        });
+    }
 }
 
 /// An update that names the wrong version is refused. The consumer that has the task says that it is done in the same moment, a hundred times

@@ -39,6 +39,15 @@ struct Leaving {
     gone: Option<oneshot::Sender<()>>,
 }
 
+/// What becomes of deliveries that a stream was given and has not sent when its consumer is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// The stream is over: nobody will ever know of them.
+    Never,
+    /// It may have taken some, and send them.
+    Late,
+}
+
 /// The consumers of this peer at one group that another one leads.
 #[derive(Default)]
 pub(super) struct Relays {
@@ -265,24 +274,30 @@ impl Group {
 
     /// A consumer goes: what was sent to its client stays leased, what was not is given back.
     pub(super) fn keep_sent(self: &Rc<Self>, consumer: ConsumerId) {
-        self.end_but_for_what_was_sent(consumer);
+        self.end_but_for_what_was_sent(consumer, Unsent::Never);
         self.drive();
     }
 
     /// The same; what the engine makes of it is done in its turn.
-    pub(super) fn end_but_for_what_was_sent(&self, consumer: ConsumerId) {
+    pub(super) fn end_but_for_what_was_sent(&self, consumer: ConsumerId, unsent: Unsent) {
         let relay = self.relays.accounts.borrow_mut().remove(&consumer);
         if let Some((Some(seat), _)) = relay.map(|mut relay| relay.rise()) {
             let (id, leader, sent) = (seat.id, seat.leader, seat.sent());
             self.relays.seats.borrow_mut().remove(&id);
+            let received = (unsent == Unsent::Never).then_some(sent);
+            let last = Unsubscribe { give_back: received.is_none(), ..unsubscribe(id, Gone::Detached, sent, received) };
             // One that does not hear it hears that nobody takes its deliveries.
-            let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, Gone::Detached, sent, Some(sent))));
+            let _ = self.links.tell(leader, self.id, Body::Unsubscribe(last));
         }
         self.relays.holdings.borrow_mut().forget(consumer);
         let subscription = self.subscriptions.borrow_mut().remove(&consumer);
         if let (Some(subscription), Some(engine)) = (subscription, self.engine.borrow_mut().as_mut()) {
             // In one go with its end: nothing may be delivered to it in between.
-            engine.not_received(consumer, subscription.taken.sent.count());
+            let sent = subscription.taken.sent.count();
+            match unsent {
+                Unsent::Never => engine.not_received(consumer, sent),
+                Unsent::Late => engine.not_sent(consumer, sent),
+            }
             engine.unsubscribe(consumer, Gone::Detached);
         }
         self.tick.call();

@@ -149,9 +149,14 @@ impl Group {
                 match self.is_of(consumer, from) {
                     true => {
                         self.has_sent(consumer, message.sent);
-                        if let (Some(received), Some(engine)) = (message.received, self.engine.borrow_mut().as_mut()) {
+                        if let Some(engine) = self.engine.borrow_mut().as_mut() {
                             // In one go with its end: nothing may be delivered to it in between.
-                            engine.not_received(consumer, received);
+                            if let Some(received) = message.received {
+                                engine.not_received(consumer, received);
+                            }
+                            if message.keep_leases && message.give_back {
+                                engine.not_sent(consumer, message.sent);
+                            }
                         }
                         let how = match (message.keep_leases, message.give_back) {
                             (true, _) => Gone::Detached,

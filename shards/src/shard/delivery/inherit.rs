@@ -119,18 +119,29 @@ impl Engine {
         }
     }
 
-    /// A consumer takes nothing more, and `received` deliveries have reached it: the others are given back.
+    /// A consumer takes nothing more, and `received` deliveries have reached it: the others are given back. Nobody may know of those.
     pub fn not_received(&mut self, consumer: ConsumerId, received: u64) {
-        let Some(&c) = self.consumers_by_id.get(&consumer) else { return };
-        let mut slot = self.consumers[c].leases.head;
+        self.leased_after(consumer, received).into_iter().for_each(|slot| self.undo(slot));
+    }
+
+    /// A consumer takes nothing more, and `sent` deliveries have gone to its client: the others are given back. Its stream may have some of
+    /// them and send them all the same, so that they are over is written.
+    pub fn not_sent(&mut self, consumer: ConsumerId, sent: u64) {
+        self.leased_after(consumer, sent).into_iter().for_each(|slot| self.end(slot, Why::GivenBack));
+    }
+
+    /// What a consumer has of its deliveries after the `nth`.
+    fn leased_after(&self, consumer: ConsumerId, nth: u64) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut slot = self.consumers_by_id.get(&consumer).map_or(NONE, |c| self.consumers[*c].leases.head);
         while slot != NONE {
             let lease = self.leases.at(slot);
-            let (next, undo) = (lease.after(BY_CONSUMER), lease.state == State::Leased && lease.nth > received);
-            if undo {
-                self.undo(slot);
+            if lease.state == State::Leased && lease.nth > nth {
+                found.push(slot);
             }
-            slot = next;
+            slot = lease.after(BY_CONSUMER);
         }
+        found
     }
 
     /// The consumer has this delivery, and has had it before.

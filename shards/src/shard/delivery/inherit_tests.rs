@@ -99,6 +99,27 @@ fn deliveries_on_their_way_to_a_consumer_that_leaves_its_leases_come_again() {
     got[..3].iter().for_each(|task| assert!(w.ack(task).is_ok(), "these go on without it"));
 }
 
+/// A consumer is ended for want of memory. Its stream had taken three deliveries and sent one; the other two, which somebody else gets meanwhile,
+/// it sends late. The leader goes without a word: only the later deliveries are worth something, whoever speaks first.
+#[test]
+fn what_is_sent_after_its_consumer_was_ended_is_over_for_every_later_leader() {
+    let (mut w, got) = leased(3);
+    w.engine.not_sent(ConsumerId(1), 1);
+    w.leave(1, Gone::Detached);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    w.pump();
+    let again = w.take(2, 10);
+    let seen: Vec<_> = again.iter().map(|task| (task.id, task.attempt)).collect();
+    assert_eq!(seen, [(got[1].id, 1), (got[2].id, 1)]);
+    w.hand_over(false);
+    assert_eq!(claim(&mut w, &got[1], 2), Claimed::Refused);
+    assert!(w.ack(&got[2]).is_err(), "sent late");
+    again.iter().chain(&got[..1]).for_each(|task| assert!(w.ack(task).is_ok(), "the latest of each"));
+    w.pump();
+    assert_eq!(w.live(), 0);
+}
+
 /// Nothing is known of the leases before. What was due then waits, for consumers that claim it; what becomes due later does not.
 #[test]
 fn without_an_estate_only_what_may_be_leased_waits() {

@@ -99,7 +99,13 @@ fn come_and_go(w: &mut World, next_client: &mut u64) {
         let lease_ms = [0, 50, 700][w.dice.below(3) as usize];
         w.connect(*next_client, &wanted, lease_ms, 1_500);
     } else if let Some(id) = some_client(w).filter(|_| w.dice.below(3) == 0) {
-        let how = [Gone::Lost, Gone::Left][w.dice.below(2) as usize];
+        let how = [Gone::Lost, Gone::Left, Gone::Detached][w.dice.below(3) as usize];
+        if how == Gone::Detached {
+            // Its stream sends what it has all the same.
+            let sent = w.clients[&id].sent.count();
+            let told = w.dice.below(sent + 1);
+            w.engine.not_sent(ConsumerId(id), told);
+        }
         w.leave(id, how);
     }
 }
