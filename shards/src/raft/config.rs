@@ -10,14 +10,15 @@ pub const LEASE: Duration = Duration::from_millis(700);
 
 /// A follower takes its leader for lost `election_timeout_max` after the last heartbeat (the lease, during which nobody gets its vote)
 /// plus 400 to 700 ms: a killed leader is replaced after 1.1 to 1.4 s, and a core that is busy for some hundred milliseconds starts
-/// no election.
-pub fn config(cluster: &str) -> Result<Arc<Config>, String> {
+/// no election. One that is not `elects` starts none before it is told to.
+pub fn config(cluster: &str, elects: bool) -> Result<Arc<Config>, String> {
     let config = Config {
         cluster_name: cluster.to_owned(),
         heartbeat_interval: 200,
         election_timeout_min: 400,
         election_timeout_max: LEASE.as_millis() as u64,
         enable_pre_vote: Some(true),
+        enable_elect: elects,
         // At least twice the longest election timeout, or openraft refuses it.
         quorum_loss_probe_interval: Some(1_400),
         // Snapshots and purges happen by our own trigger only: in this version a purge that follows a snapshot by itself can

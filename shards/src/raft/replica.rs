@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, RaftError};
 use openraft::impls::BasicNode;
 use openraft::raft::{ReadPolicy, WatchChangeHandle};
 use openraft::{Raft, ServerState};
@@ -93,7 +93,8 @@ pub struct Replica {
     /// What the followers told, while this replica leads.
     pub(super) followers_told: Followers,
     pub(super) progress: Rc<Progress>,
-    /// It may have granted a lease before it was opened: until then it votes for nobody.
+    /// It may have granted a lease before it was opened: until then it votes for nobody, itself included, unless it is the only voter or a leader
+    /// asks it to lead.
     pub(super) votes_from: Option<Instant>,
     _leadership: Rc<Cell<Option<WatchChangeHandle<TypeConfig>>>>,
 }
@@ -119,7 +120,6 @@ impl Replica {
         on_applied: OnApplied,
     ) -> Result<Replica, ReplicaError> {
         let failed = |reason: String| ReplicaError { group, reason };
-        let config = config::config(cluster).map_err(failed)?;
         pace::set_lease(config::LEASE);
         let receiver = SnapshotReceiver::new(group, storage.clone(), links.clone());
         let machine = GroupStateMachine::new(group, storage, on_applied);
@@ -134,6 +134,7 @@ impl Replica {
         // Who never voted has granted nothing.
         let granted = log.state().vote.is_some();
         let votes_from = granted.then(|| pace::over_at(config::LEASE));
+        let config = config::config(cluster, votes_from.is_none()).map_err(failed)?;
         let store = LogStore::new(log.clone());
         let opened = Raft::new(me, Arc::clone(&config), network(), store.clone(), machine.clone()).await;
         // Until now nobody could have brought any.
@@ -144,6 +145,9 @@ impl Replica {
             opened => opened,
         };
         let raft = opened.map_err(|e| failed(e.to_string()))?;
+        if let Some(from) = votes_from {
+            stand_from(&raft, from).await.map_err(|e| failed(e.to_string()))?;
+        }
         Ok(Replica {
             group,
             raft,
@@ -346,6 +350,22 @@ impl Replica {
         self.machine.close();
         let _ = self.raft.shutdown().await;
     }
+}
+
+/// Lets a replica campaign, `from` then on: its own vote is one that breaks a lease as well. The only voter of a group need not wait, for
+/// nobody else leads by its leave.
+async fn stand_from(raft: &Raft<TypeConfig, GroupStateMachine>, from: Instant) -> Result<(), Fatal<TypeConfig>> {
+    let me = *raft.node_id();
+    if raft.with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([me])).await? {
+        raft.runtime_config().elect(true);
+        return Ok(());
+    }
+    let raft = raft.clone();
+    executor::spawn(async move {
+        executor::sleep(from.saturating_duration_since(clock::monotonic())).await;
+        raft.runtime_config().elect(true);
+    });
+    Ok(())
 }
 
 fn outcome(result: WriteResult) -> Result<Vec<Reply>, ProposeError> {
