@@ -196,8 +196,10 @@ impl Group {
         // Tokens can be made up: not each is worth a read.
         let may = |(_, _, token): &Held| self.engine.borrow().as_ref().is_some_and(|engine| engine.may_claim(*token));
         let may: Vec<bool> = held.iter().map(may).collect();
+        let now = self.now();
+        let in_time = self.engine.borrow_mut().as_mut().is_some_and(|engine| engine.claims_come(now));
         self.storage.run_paced(
-            Pace::Scan,
+            Pace::Claim,
             move |partitions| {
                 let partition = partitions.get_mut(&id)?;
                 let known = |((namespace, task, token), may): (Held, bool)| match partition.verdict(token, task.sequence) {
@@ -208,19 +210,26 @@ impl Group {
                 Some(held.into_iter().zip(may).map(known).collect::<Result<Vec<_>, _>>())
             },
             move |known: Option<Result<Vec<Known>, _>>| {
-                let claimed: Option<Vec<Claimed>> = match known {
-                    Some(Ok(known)) if group.engines.get() == engine => group.with_engine(|engine| {
-                        let claim = |((namespace, task, token), known): (&Held, &Known)| {
-                            engine.claim(namespace, (*task, *token), known, consumer, group.now())
-                        };
-                        asked.iter().zip(&known).map(claim).collect()
-                    }),
+                let known = match known {
                     Some(Err(e)) => {
                         group.read_failed(&e);
                         None
                     }
-                    _ => None,
+                    Some(Ok(known)) => Some(known),
+                    None => None,
                 };
+                let make = |engine: &mut Engine| {
+                    let claim = |((namespace, task, token), known): (&Held, &Known)| {
+                        engine.claim(namespace, (*task, *token), known, consumer, group.now())
+                    };
+                    let claimed = known.map(|known| asked.iter().zip(&known).map(claim).collect());
+                    if in_time {
+                        engine.claims_made();
+                    }
+                    claimed
+                };
+                let here = group.engines.get() == engine;
+                let claimed: Option<Vec<Claimed>> = if here { group.with_engine(make).flatten() } else { None };
                 claimed.iter().flatten().for_each(|claimed| group.metrics.claimed(claimed.outcome()));
                 let _ = tx.send(claimed);
             },

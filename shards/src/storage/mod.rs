@@ -45,6 +45,7 @@ struct Inner {
     thread: RefCell<Option<JoinHandle<()>>>,
     scans: Paced,
     reads: Paced,
+    claims: Paced,
 }
 
 /// The executor's side of the storage thread; cheap to clone.
@@ -63,6 +64,7 @@ impl Storage {
             thread: RefCell::new(Some(thread)),
             scans: Paced::default(),
             reads: Paced::default(),
+            claims: Paced::default(),
         });
         executor::spawn(take_results(Rc::clone(&inner), done));
         Ok(Storage(inner))
@@ -100,6 +102,7 @@ impl Storage {
         // Who waits for one of these hears that it will not be done.
         self.0.scans.clear();
         self.0.reads.clear();
+        self.0.claims.clear();
         self.0.thread.borrow_mut().take()
     }
 }

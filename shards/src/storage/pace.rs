@@ -15,6 +15,8 @@ pub enum Pace {
     Scan,
     /// For a client: a few rows.
     Read,
+    /// For claims of what consumers hold, which count only if they come in time: some hundred rows.
+    Claim,
 }
 
 impl Pace {
@@ -23,6 +25,7 @@ impl Pace {
         match self {
             Pace::Scan => 4,
             Pace::Read => 32,
+            Pace::Claim => 2,
         }
     }
 }
@@ -47,6 +50,7 @@ impl Storage {
         match pace {
             Pace::Scan => &self.0.scans,
             Pace::Read => &self.0.reads,
+            Pace::Claim => &self.0.claims,
         }
     }
 
@@ -104,7 +108,8 @@ impl Storage {
 
 #[cfg(test)]
 mod tests {
-    //! At a failover every namespace with consumers is loaded and scanned: applies, and so all writes, must not wait for all of them.
+    //! At a failover every namespace with consumers is loaded and scanned: applies, and so all writes, must not wait for all of them. Nor must
+    //! consumers that say what they hold: they are late then.
 
     use std::sync::{Arc, Mutex, mpsc};
 
@@ -112,7 +117,7 @@ mod tests {
     use crate::runtime::testing::run;
 
     #[test]
-    fn an_apply_stands_behind_few_scans_however_many_wait() {
+    fn an_apply_and_a_claim_stand_behind_few_scans_however_many_wait() {
         run(async {
             let storage = Storage::start("pace-test").expect("started");
             let done: Arc<Mutex<Vec<&str>>> = Arc::default();
@@ -127,12 +132,15 @@ mod tests {
                 storage.run_paced(Pace::Read, note("read"), |()| {});
             }
             storage.run(note("apply"), |()| {});
+            storage.run_paced(Pace::Claim, note("claim"), |()| {});
             let last = storage.call_paced(Pace::Scan, note("last"));
             go.send(()).expect("the thread waits");
             last.await.expect("all scans are done");
             let done = done.lock().expect("whole").clone();
             let apply = done.iter().position(|what| *what == "apply").expect("applied");
             assert!(apply <= 4 + 32, "the apply was the {apply}th job");
+            let claim = done.iter().position(|what| *what == "claim").expect("looked up");
+            assert!(claim <= 4 + 32 + 1, "the claim was the {claim}th job");
             assert_eq!(done.iter().filter(|what| **what == "scan").count(), 1_000);
             if let Some(thread) = storage.stop() {
                 thread.join().expect("it ends");

@@ -2,7 +2,8 @@
 //!
 //! After a change of leader that told nothing of leases, nobody knows which of the tasks that were due before are with a consumer. So
 //! they wait for a while, and consumers claim what they hold: by naming it when they open a stream, or with an ack, a nack or an
-//! extension. What has become due since cannot have been delivered, and does not wait.
+//! extension. A claim that came in time and is being looked up when the while is over is waited for, as long again at most. What has become due
+//! since cannot have been delivered, and does not wait.
 //!
 //! What was due is a matter of two leaders' clocks. They differ by no more than [`clocks_differ_ms`](super::Limits::clocks_differ_ms), so
 //! a task that is due within it may be with a consumer: it can be claimed, and waits for that, unless it was made since. Beyond that bound (the
@@ -11,7 +12,8 @@
 //! whichever of the two is claimed first at the next leader goes on, and the other one is refused.
 //!
 //! At most one delivery of a task can be claimed, the latest one, however many leaders made some: the end of each that a consumer may know
-//! of is in the log before the next one is made, in the row (its fence), or for all that nobody claimed ([`Op::EndClaims`]).
+//! of is in the log before the next one is made, in the row (its fence), or for all that nobody claimed ([`Op::EndClaims`]). Once that is
+//! proposed a claim is judged by what it says, here as at the next leader.
 
 use super::action::{Action, ConsumerId};
 use super::engine::Engine;
@@ -114,9 +116,26 @@ impl Made {
 /// What was due before waits.
 #[derive(Clone, Copy)]
 pub(super) struct Grace {
-    /// By the monotonic clock, milliseconds.
-    pub(super) ends_ms: u64,
+    /// Claims that come before are in time. By the monotonic clock, as all that follow, milliseconds.
+    ends_ms: u64,
+    /// Until then those are waited for at most.
+    latest_ms: u64,
+    /// The end was proposed; then it is proposed again.
+    again_ms: Option<u64>,
+    /// So many that came in time are being looked up.
+    coming: usize,
     floor: Floor,
+}
+
+impl Grace {
+    fn new(ends_ms: u64, latest_ms: u64, floor: Floor) -> Self {
+        Grace { ends_ms, latest_ms, again_ms: None, coming: 0, floor }
+    }
+
+    /// When its end is to be proposed.
+    pub(super) fn end_ms(&self) -> u64 {
+        self.again_ms.unwrap_or(if self.coming > 0 { self.latest_ms } else { self.ends_ms })
+    }
 }
 
 impl Engine {
@@ -125,13 +144,14 @@ impl Engine {
     pub fn await_claims(&mut self, claimable: Claimable, made: Made, now: Now) {
         self.claimable = claimable;
         let ends_ms = now.mono_ms.saturating_add(self.limits.claim_grace_ms);
+        let latest_ms = ends_ms.saturating_add(self.limits.claim_grace_ms);
         let nearly_due = TaskKey::at(now.wall_ms.saturating_add(self.limits.clocks_differ_ms));
-        self.grace = Some(Grace { ends_ms, floor: Floor { due: TaskKey::at(now.wall_ms), nearly_due, made } });
+        self.grace = Some(Grace::new(ends_ms, latest_ms, Floor { due: TaskKey::at(now.wall_ms), nearly_due, made }));
     }
 
     /// Another replica has an estate that is this leadership's again: nothing is delivered before the log has gone past it.
     pub fn void_estate(&mut self, now: Now) {
-        self.grace = Some(Grace { ends_ms: now.mono_ms, floor: Floor::at(TaskKey::MAX) });
+        self.grace = Some(Grace::new(now.mono_ms, now.mono_ms, Floor::at(TaskKey::MAX)));
     }
 
     /// Which rows wait.
@@ -144,16 +164,32 @@ impl Engine {
         self.grace.is_some()
     }
 
+    /// Claims have come and are looked up. `true`: in time, so the grace goes on until [`Engine::claims_made`] was called, after
+    /// [`Engine::claim`]; once for each `true`.
+    pub fn claims_come(&mut self, now: Now) -> bool {
+        let grace = self.grace.as_mut().filter(|grace| grace.again_ms.is_none() && now.mono_ms < grace.ends_ms);
+        grace.map(|grace| grace.coming += 1).is_some()
+    }
+
+    /// Claims that came in time were made.
+    pub fn claims_made(&mut self) {
+        if let Some(grace) = &mut self.grace {
+            grace.coming = grace.coming.saturating_sub(1);
+        }
+    }
+
     /// What waited long enough is let go when the log knows which deliveries go on.
     pub(super) fn end_grace(&mut self, mono_ms: u64) {
-        let Some(grace) = self.grace.as_mut().filter(|grace| grace.ends_ms <= mono_ms) else { return };
+        let Some(grace) = self.grace.as_mut().filter(|grace| grace.end_ms() <= mono_ms) else { return };
         // Once more after a while, should nothing come of it.
-        grace.ends_ms = mono_ms.saturating_add(self.limits.propose_again_ms);
+        grace.again_ms = Some(mono_ms.saturating_add(self.limits.propose_again_ms));
         let below = self.first_token;
         let leases = (0..self.leases.slots()).filter_map(|slot| self.leases.get(slot));
         let goes_on = leases.filter(|lease| lease.token < below && !matches!(lease.state, State::Ended(_)));
         let mut kept: Vec<u64> = goes_on.map(|lease| lease.token).collect();
         kept.sort_unstable();
+        let claimable: Vec<u64> = kept.iter().copied().filter(|token| self.claimable.allows(*token)).collect();
+        self.claimable.end(below, &claimable);
         // The latest: of those left out only the next leader's claims are refused.
         let mut parts: Vec<&[u64]> = kept.rchunks(KEPT_PER_PART).take(KEPT_PARTS_MAX).collect();
         if parts.is_empty() {

@@ -266,7 +266,7 @@ impl Engine {
             None => u64::MAX,
         };
         let wall_ms = self.alarms.first().map_or(u64::MAX, |(at, _)| *at);
-        let grace_ms = self.grace.map_or(u64::MAX, |grace| grace.ends_ms);
+        let grace_ms = self.grace.map_or(u64::MAX, |grace| grace.end_ms());
         let mono_ms = self.timers.next_ms().unwrap_or(u64::MAX).min(kept_ms).min(grace_ms);
         (wall_ms.min(mono_ms) < u64::MAX).then_some(Wake { wall_ms, mono_ms })
     }

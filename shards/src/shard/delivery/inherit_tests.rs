@@ -239,6 +239,54 @@ fn what_was_not_claimed_in_time_is_over_for_every_later_leader() {
     assert_eq!(w.live(), 0);
 }
 
+/// A new leader has much to read, and a claim that came in time is looked up when the grace is over: it counts, and the next leader knows of it. One
+/// that is decided after the end was proposed does not count here either, or the next leader would take from a consumer what this one gave it.
+#[test]
+fn a_claim_that_came_in_time_counts_and_one_that_did_not_is_refused() {
+    let (mut w, got) = leased(3);
+    w.pass(1);
+    w.leave(1, Gone::Detached);
+    w.hand_over(false);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    w.pass(w.limits.claim_grace_ms - 1);
+    assert!(w.engine.claims_come(w.now()), "in time");
+    w.pass(500);
+    assert!(!w.engine.claims_come(w.now()), "too late to be waited for");
+    assert_eq!(w.take(2, 10), [], "the grace waits");
+    assert_eq!(claim(&mut w, &got[0], 2), Claimed::Ours);
+    w.engine.claims_made();
+    assert!(w.run() > 0, "its end is proposed");
+    assert_eq!(claim(&mut w, &got[1], 2), Claimed::Refused);
+    w.pump();
+    let again = w.take(2, 10);
+    assert_eq!(again.iter().map(|task| task.id).collect::<Vec<_>>(), [got[1].id, got[2].id]);
+    w.hand_over(false);
+    w.ack(&got[0]).expect("it is in the list");
+    assert!(w.ack(&got[1]).is_err());
+    again.iter().for_each(|task| assert!(w.ack(task).is_ok()));
+    w.pump();
+    assert_eq!(w.live(), 0);
+}
+
+/// A read that hangs: what waits for claims must not wait for ever.
+#[test]
+fn claims_that_come_to_nothing_are_not_waited_for_for_ever() {
+    let (mut w, got) = leased(3);
+    w.pass(1);
+    w.leave(1, Gone::Detached);
+    w.hand_over(false);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    assert!(w.engine.claims_come(w.now()));
+    w.pass(2 * w.limits.claim_grace_ms - 1);
+    assert_eq!(w.take(2, 10), []);
+    w.pass(1);
+    assert_eq!(w.take(2, 10).len(), 3);
+    w.engine.claims_made();
+    assert_eq!(claim(&mut w, &got[0], 2), Claimed::Refused);
+}
+
 /// A leader tells another one what it knows, which then does not take over: what it delivers afterwards must not be unknown to that one, should
 /// it lead with what it was told.
 #[test]

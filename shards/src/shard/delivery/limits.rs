@@ -37,7 +37,7 @@ pub struct Limits {
     /// What a consumer says of a task that is being changed waits, and its lease with it, for so long, milliseconds.
     pub hold_wait_ms: u64,
     /// After a change of leader that told nothing of leases, what was due before waits so long for consumers that still hold it,
-    /// milliseconds.
+    /// milliseconds; twice as long at most while claims that came in time are looked up.
     pub claim_grace_ms: u64,
     /// The times of two leaders differ by no more than this, milliseconds. Default 0: the shell knows, see
     /// [`Clocks::differ_ms`](crate::link::Clocks::differ_ms).
