@@ -34,25 +34,30 @@ fn main() -> ExitCode {
             return Exit::Configuration.into();
         }
     };
-    log::start(config.log_format, config.debug_logging_enabled);
+    if let Err(error) = log::start(config.log_format, config.debug_logging_enabled) {
+        eprintln!("z4: the log cannot be started: {error}");
+        return Exit::Unavailable.into();
+    }
     panics::exit_on_panic();
     for variable in unknown_variables {
         tracing::warn!(variable, "this environment variable begins like z4's options and is none of them; it has no effect");
     }
-    match serve(config) {
+    let exit = match serve(config) {
         Ok(()) => {
             tracing::info!("stopped");
-            Exit::Stopped.into()
+            Exit::Stopped
         }
         Err((Exit::Stopped, why)) => {
             tracing::info!("{why}");
-            Exit::Stopped.into()
+            Exit::Stopped
         }
         Err((exit, error)) => {
             tracing::error!(status = exit.status(), "{error}");
-            exit.into()
+            exit
         }
-    }
+    };
+    log::flush();
+    exit.into()
 }
 
 /// Runs the peer. Errors come with the exit status that tells them.

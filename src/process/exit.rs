@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::telemetry::log;
+
 /// How the process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -26,8 +28,9 @@ impl Exit {
         self as u8
     }
 
-    /// Ends the process now, with every thread, and runs no destructor.
+    /// Ends the process, with every thread, once the last lines of its log are written, and runs no destructor.
     pub fn now(self) -> ! {
+        log::flush();
         std::process::exit(i32::from(self.status()))
     }
 }

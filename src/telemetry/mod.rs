@@ -2,6 +2,7 @@
 
 pub mod endpoint;
 pub mod health;
+mod lines;
 pub mod log;
 mod proc;
 mod sparing;

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tracing::Metadata;
 use tracing::callsite::Identifier;
+use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 use z4_shards::runtime::clock;
+
+use super::lines::Lines;
 
 /// A line is cut after so many bytes.
 const LINE_BYTES_MAX: usize = 4 << 10;
@@ -20,11 +22,25 @@ const BURST_BYTES: u64 = 512 << 10;
 /// What it may log in the long run, bytes per second: some 40 MB a day.
 const BYTES_PER_SECOND: u64 = 512;
 
-/// Writes lines to stderr, or wherever `open` says, sparingly.
-pub struct Sparing<O> {
-    open: O,
+/// Where lines go.
+pub trait Sink {
+    /// Takes text that counts as so many lines, and does not wait.
+    fn put(&self, text: Vec<u8>, lines: u64, is_error: bool);
+}
+
+impl Sink for Arc<Lines> {
+    fn put(&self, text: Vec<u8>, lines: u64, is_error: bool) {
+        Lines::put(self, text, lines, is_error);
+    }
+}
+
+/// Hands lines on, sparingly.
+pub struct Sparing<S> {
+    to: S,
     json: bool,
-    /// Held for a few additions; the stream's own lock is held longer.
+    /// `false`: every line, and whole.
+    spares: bool,
+    /// Held for a few additions.
     purses: Mutex<HashMap<Identifier, Purse>>,
 }
 
@@ -36,15 +52,21 @@ struct Purse {
 }
 
 /// The writer of one line.
-pub struct Line<'a, O> {
-    of: &'a Sparing<O>,
+pub struct Line<'a, S> {
+    of: &'a Sparing<S>,
     place: Option<Identifier>,
+    is_error: bool,
 }
 
-impl<O> Sparing<O> {
+impl<S> Sparing<S> {
     /// `json`: the lines are JSON objects, and stay such when they are cut.
-    pub fn new(open: O, json: bool) -> Self {
-        Sparing { open, json, purses: Mutex::default() }
+    pub fn new(to: S, json: bool) -> Self {
+        Sparing { to, json, spares: true, purses: Mutex::default() }
+    }
+
+    /// Spares nothing: every line is handed on whole.
+    pub fn nothing(to: S) -> Self {
+        Sparing { to, json: false, spares: false, purses: Mutex::default() }
     }
 
     /// Pays for a line; `Some`: it may be written, and so many were left out before.
@@ -54,7 +76,8 @@ impl<O> Sparing<O> {
         let seconds = now.duration_since(purse.filled).as_secs();
         if seconds > 0 {
             purse.bytes = purse.bytes.saturating_add(seconds.saturating_mul(BYTES_PER_SECOND)).min(BURST_BYTES);
-            purse.filled = now;
+            // What is left of a second counts the next time.
+            purse.filled += Duration::from_secs(seconds);
         }
         match purse.bytes.checked_sub(bytes as u64) {
             Some(rest) => {
@@ -92,73 +115,66 @@ impl<O> Sparing<O> {
     }
 }
 
-impl<'a, W: Write, O: Fn() -> W + 'a> MakeWriter<'a> for Sparing<O> {
-    type Writer = Line<'a, O>;
+impl<'a, S: Sink + 'a> MakeWriter<'a> for Sparing<S> {
+    type Writer = Line<'a, S>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line { of: self, place: None }
+        Line { of: self, place: None, is_error: false }
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
-        Line { of: self, place: Some(meta.callsite()) }
+        Line { of: self, place: Some(meta.callsite()), is_error: *meta.level() == Level::ERROR }
     }
 }
 
-impl<W: Write, O: Fn() -> W> Write for Line<'_, O> {
+impl<S: Sink> Write for Line<'_, S> {
     /// A line comes in one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut out = self.of.cut(line);
-        if let Some(place) = self.place.clone() {
+        let place = self.place.clone().filter(|_| self.of.spares);
+        let mut out = if self.of.spares { self.of.cut(line) } else { line.to_vec() };
+        let mut lines = 1;
+        if let Some(place) = place {
             match self.of.pay(place, out.len(), clock::monotonic()) {
                 Some(0) => {}
-                Some(left_out) => out = [self.of.left_out(left_out).into_bytes(), out].concat(),
+                Some(left_out) => {
+                    out = [self.of.left_out(left_out).into_bytes(), out].concat();
+                    lines += left_out;
+                }
                 None => return Ok(line.len()),
             }
         }
-        (self.of.open)().write_all(&out)?;
+        self.of.to.put(out, lines, self.is_error);
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        (self.of.open)().flush()
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     //! A stranger who can make a peer write a line must not be able to fill its disk with lines.
-    use std::sync::{Arc, Mutex};
-    use std::time::Duration;
-
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    struct Kept(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("one thread").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+    impl Sink for Kept {
+        fn put(&self, text: Vec<u8>, _: u64, _: bool) {
+            self.0.lock().expect("one thread").extend(text);
         }
     }
 
     fn logged(json: bool, log: impl FnOnce()) -> String {
-        let sink = Sink::default();
-        let open = {
-            let sink = sink.clone();
-            move || sink.clone()
-        };
-        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Sparing::new(open, json));
+        let kept = Kept::default();
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Sparing::new(kept.clone(), json));
         let layer: Box<dyn tracing_subscriber::Layer<_> + Send + Sync> =
             if json { Box::new(lines.json()) } else { Box::new(lines) };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
-        let bytes = sink.0.lock().expect("one thread").clone();
+        let bytes = kept.0.lock().expect("one thread").clone();
         String::from_utf8(bytes).expect("text")
     }
 
@@ -187,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_was_left_out_is_counted_once_there_is_room() {
-        let sparing = Sparing::new(io::sink, false);
+        let sparing = Sparing::new(Kept::default(), false);
         tracing::subscriber::with_default(tracing_subscriber::registry(), || {
             let span = tracing::info_span!("a place");
             let place = span.metadata().expect("enabled").callsite();
@@ -197,6 +213,21 @@ mod tests {
             assert_eq!(sparing.pay(place.clone(), 100, start), None);
             assert_eq!(sparing.pay(place.clone(), 100, start + Duration::from_secs(1)), Some(2));
             assert_eq!(sparing.pay(place, 100, start + Duration::from_secs(2)), Some(0));
+        });
+    }
+
+    #[test]
+    fn a_place_that_logs_now_and_then_has_what_the_time_is_worth() {
+        let sparing = Sparing::new(Kept::default(), false);
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            let span = tracing::info_span!("a place");
+            let place = span.metadata().expect("enabled").callsite();
+            let start = clock::monotonic();
+            assert_eq!(sparing.pay(place.clone(), BURST_BYTES as usize, start), Some(0));
+            let (each, lines) = (BYTES_PER_SECOND as usize * 19 / 10, 100);
+            let paid = (1..=lines).map(|n| sparing.pay(place.clone(), each, start + Duration::from_millis(1_900) * n));
+            let written = paid.flatten().count();
+            assert!(written >= 98, "{written} of {lines}: each time there is enough for one, but at the beginning");
         });
     }
 }

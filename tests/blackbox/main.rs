@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod limits_of_connections;
 mod limits_of_consumers;
+mod log;
 mod members;
 mod namespaces;
 mod observe;

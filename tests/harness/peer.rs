@@ -36,6 +36,8 @@ pub struct Peer {
     descriptors_max: Option<u32>,
     /// A script from the root of the tree that starts the process; `None`: it is started itself.
     script: Option<&'static str>,
+    /// Where the next process writes its log; `None`: to a file.
+    stderr: Option<Stdio>,
 }
 
 impl Peer {
@@ -74,12 +76,17 @@ impl Peer {
     fn idle_below(parent: &Path, descriptors_max: Option<u32>, options: &[(&str, &str)]) -> Peer {
         let dir = tempfile::Builder::new().prefix("peer-").tempdir_in(parent).expect("a temporary directory");
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Peer { dir, options, child: None, ports: None, starts: 0, descriptors_max, script: None }
+        Peer { dir, options, child: None, ports: None, starts: 0, descriptors_max, script: None, stderr: None }
     }
 
     /// Has a script from the root of the tree start the process from now on.
     pub fn start_by(&mut self, script: &'static str) {
         self.script = Some(script);
+    }
+
+    /// Has the next process write its log there.
+    pub fn log_to(&mut self, stderr: Stdio) {
+        self.stderr = Some(stderr);
     }
 
     /// Starts the process on the directories of the one before, and waits until it serves.
@@ -122,7 +129,11 @@ impl Peer {
 
     fn spawn(&mut self) {
         self.starts += 1;
-        self.child = Some(self.command(&self.log_file()).spawn().expect("the z4 binary runs"));
+        let mut command = self.command(&self.log_file());
+        if let Some(stderr) = self.stderr.take() {
+            command.stderr(stderr);
+        }
+        self.child = Some(command.spawn().expect("the z4 binary runs"));
     }
 
     /// Runs a process that is expected to end by itself on the same directories, and waits for that.
@@ -208,7 +219,7 @@ impl Peer {
         let is_own = |(name, _): &&(String, String)| !matches!(&**name, "Z4_SERVICE_PORT" | "Z4_METRICS_PORT");
         let options = self.options.iter().filter(is_own).cloned().collect();
         let (descriptors_max, script) = (self.descriptors_max, self.script);
-        Peer { dir: self.back_up(), options, child: None, ports: None, starts: 0, descriptors_max, script }
+        Peer { dir: self.back_up(), options, child: None, ports: None, starts: 0, descriptors_max, script, stderr: None }
     }
 
     /// Sets an option for the next start.
