@@ -31,15 +31,17 @@ pub(super) fn context(limits: Limits) -> Arc<Context> {
 
 /// The same over shards that the test plays.
 pub(super) fn context_of(shards: Shards, limits: Limits) -> Arc<Context> {
+    context_with(shards, limits, Arc::new(Nobody))
+}
+
+/// The same of a peer that the test plays, without shards.
+pub(super) fn context_seen(cluster: Arc<dyn ClusterView>) -> Arc<Context> {
+    context_with(Shards::disconnected(), Limits::default(), cluster)
+}
+
+fn context_with(shards: Shards, limits: Limits, cluster: Arc<dyn ClusterView>) -> Arc<Context> {
     let observer = Arc::new(NoObserver);
-    Arc::new(Context {
-        shards,
-        limits,
-        account: Account::new(64 << 20),
-        now_ms: Arc::new(|| 1_000_000),
-        observer,
-        cluster: Arc::new(Nobody),
-    })
+    Arc::new(Context { shards, limits, account: Account::new(64 << 20), now_ms: Arc::new(|| 1_000_000), observer, cluster })
 }
 
 pub(super) fn name(name: &str) -> Namespace {

@@ -66,6 +66,7 @@ floods! {
     Usual "silent SQL connections" => ports::silent_sql;
     Usual "half-sent SQL statements" => ports::half_sent_statements;
     Usual "SQL rows that are not read" => ports::unread_rows;
+    Usual "health watchers" => crate::watchers::health_watchers;
     FewDescriptors "silent connections, few descriptors" => silent_everywhere;
     Member "half-sent frames after hello" => ports::half_sent_after_hello;
     Member "answers after hello that are not read" => ports::unread_answers_after_hello;

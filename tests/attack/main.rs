@@ -16,6 +16,7 @@ mod held;
 mod honest;
 mod ports;
 mod target;
+mod watchers;
 
 use std::time::Duration;
 

@@ -45,6 +45,8 @@ pub(super) struct Inner {
     mailboxes: Vec<mailbox::Sender<Message>>,
     /// Slot → group, as the registry says; 0: not known yet.
     slots: Vec<AtomicU16>,
+    /// The groups that hold tasks, in order; none: not known yet.
+    pub(super) groups: ArcSwap<Vec<GroupId>>,
     consumers: AtomicU64,
     /// This peer's number; 0: not known yet.
     me: AtomicU64,
@@ -81,6 +83,7 @@ impl Shards {
             Shards(Arc::new(Inner {
                 mailboxes,
                 slots,
+                groups: ArcSwap::default(),
                 // Above every name that an earlier process of this peer gave, which a leader may still know.
                 consumers: AtomicU64::new(clock::wall_ms()),
                 me: AtomicU64::new(0),
@@ -115,6 +118,14 @@ impl Shards {
         for (slot, group) in self.0.slots.iter().zip(groups) {
             slot.store(group.0, Ordering::Relaxed);
         }
+        // Made here, because it is asked for all the time and the table hardly ever changes.
+        let mut groups: Vec<GroupId> = self.0.slots.iter().map(|slot| GroupId(slot.load(Ordering::Relaxed))).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        if groups.first() == Some(&GroupId::REGISTRY) {
+            groups.clear();
+        }
+        self.0.groups.store(Arc::new(groups));
     }
 
     /// How many slots each group has; group 0 has those of which nothing is known yet.
@@ -147,13 +158,8 @@ impl Shards {
 
     /// The groups that hold tasks, in order.
     pub fn groups_of_tasks(&self) -> Result<Vec<GroupId>, Rejection> {
-        let mut groups: Vec<u16> = self.0.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        match groups.first() {
-            Some(0) | None => Err(Rejection::NotMember),
-            Some(_) => Ok(groups.into_iter().map(GroupId).collect()),
-        }
+        let groups = self.0.groups.load();
+        if groups.is_empty() { Err(Rejection::NotMember) } else { Ok(groups.to_vec()) }
     }
 
     /// Brings a message to the shard of a group; gives it back when the mailbox is full or the shard has stopped.

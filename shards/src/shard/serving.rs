@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -128,18 +129,18 @@ impl Board {
     }
 
     /// Whether all of these groups can be used through this peer.
-    fn check(&self, now: Instant, groups: &[GroupId]) -> Result<(), NotServing> {
+    fn check(&self, now: Instant, groups: impl Iterator<Item = GroupId>) -> Result<(), NotServing> {
         if let Some((shard, silent)) = self.stuck(now).filter(|(_, silent)| *silent >= STUCK_AFTER) {
             return Err(NotServing::Stuck { shard, seconds: silent.as_secs() });
         }
         let mut leaderless = Vec::new();
         let mut troubled = None;
         for group in groups {
-            match self.condition(*group) {
-                None => return Err(NotServing::Starting { group: Some(*group) }),
+            match self.condition(group) {
+                None => return Err(NotServing::Starting { group: Some(group) }),
                 Some(Condition::Led) => {}
-                Some(Condition::Leaderless) => leaderless.push(*group),
-                Some(Condition::Troubled(what)) => drop(troubled.get_or_insert(NotServing::Troubled { group: *group, what })),
+                Some(Condition::Leaderless) => leaderless.push(group),
+                Some(Condition::Troubled(what)) => drop(troubled.get_or_insert(NotServing::Troubled { group, what })),
             }
         }
         match troubled {
@@ -154,14 +155,15 @@ impl Shards {
     /// Whether this peer serves: it is a member, its groups are open, each has a leader that it hears, and nothing here hangs. Any thread may
     /// ask; nobody is waited for.
     pub fn serving(&self) -> Result<(), NotServing> {
+        let groups = self.0.groups.load();
         match () {
             () if self.is_removed() => Err(NotServing::Removed),
             () if self.me() == 0 => Err(NotServing::Waiting),
-            () if self.groups_of_tasks().is_err() => match self.0.board.condition(GroupId::REGISTRY) {
+            () if groups.is_empty() => match self.0.board.condition(GroupId::REGISTRY) {
                 Some(Condition::Troubled(what)) => Err(NotServing::Troubled { group: GroupId::REGISTRY, what }),
                 _ => Err(NotServing::Starting { group: None }),
             },
-            () => self.0.board.check(clock::monotonic(), &self.all_groups()),
+            () => self.0.board.check(clock::monotonic(), iter::once(GroupId::REGISTRY).chain(groups.iter().copied())),
         }
     }
 
@@ -219,7 +221,7 @@ mod tests {
     fn each_reason_is_told_and_the_weightiest_first() {
         let board = Board::new(2);
         let (all, start) = ([GroupId(0), GroupId(1), GroupId(2)], board.made);
-        let check = |after_ms| board.check(start + Duration::from_millis(after_ms), &all);
+        let check = |after_ms| board.check(start + Duration::from_millis(after_ms), all.into_iter());
         assert_eq!(check(0), Err(NotServing::Starting { group: Some(GroupId(0)) }));
         board.write(0, start, groups(&[(0, Condition::Led), (2, Condition::Led)]));
         assert_eq!(check(1), Err(NotServing::Starting { group: Some(GroupId(1)) }));
