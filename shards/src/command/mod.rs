@@ -6,6 +6,7 @@
 
 mod codec;
 mod log_entry;
+mod malformed;
 mod settings;
 pub(crate) mod wire;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 
 pub use codec::{CodecError, ENTRY_FIXED_BYTES, command_bytes_max, decode_entry, encode_entry};
 pub use log_entry::{LogEntry, LogPayload, LogPosition, Vote};
+pub use malformed::Malformed;
 pub use settings::{Setting, SettingError, Settings, SettingsPatch};
 
 use crate::ids::{Namespace, RequestHash, TaskId, TaskKey};
@@ -338,7 +340,7 @@ pub enum Refusal {
     Setting(#[from] SettingError),
     /// The entry was written by a newer z4 than this one, or names a task twice.
     #[error("malformed command: {0}")]
-    Malformed(&'static str),
+    Malformed(Malformed),
 }
 
 /// A task as its row holds it.

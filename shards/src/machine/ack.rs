@@ -3,13 +3,13 @@
 use super::Store;
 use super::plan::{Plan, Planned};
 use super::task::Place;
-use crate::command::{OpReply, Refusal};
+use crate::command::{Malformed, OpReply, Refusal};
 use crate::ids::{TaskId, TaskKey};
 
 /// Reads nothing: the leader's lease table vouches for the row.
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, id: TaskId, key: TaskKey, rewritten: bool, token: u64) -> Planned {
     if id.sequence != key.sequence {
-        return Err(Refusal::Malformed("an ack's id and key differ in their sequence").into());
+        return Err(Refusal::Malformed(Malformed::KEY_OF_ANOTHER).into());
     }
     if id.group != p.at.group {
         return Err(p.not_found(id));

@@ -13,7 +13,7 @@ use super::settled::SettledLately;
 use super::{Effect, Outcome, Store, StoreError, keys};
 use super::{ack, configure, create, delete, drop_namespace, give_back, low_water, purge, register, retry, update};
 use crate::command::wire::WireError;
-use crate::command::{CodecError, Command, Op, OpReply, Refusal, Reply, decode_entry};
+use crate::command::{CodecError, Command, Malformed, Op, OpReply, Refusal, Reply, decode_entry};
 use crate::ids::GroupId;
 
 /// The in-memory part of a group's state: what is not worth a read per command. It can always be loaded again from the store.
@@ -209,7 +209,7 @@ fn plan_op<S: Store>(plan: &mut Plan<'_, S>, op: Op) -> Planned {
         Op::Retry { key, due_ms, error, of } => retry::plan(plan, key, (due_ms, &error), of),
         Op::GiveBack { key, token } => give_back::plan(plan, key, token),
         // It is of no namespace, and stands alone.
-        Op::EndClaims { .. } => Err(Refusal::Malformed(ENDS_CLAIMS_ALONE).into()),
+        Op::EndClaims { .. } => Err(Refusal::Malformed(Malformed::END_OF_CLAIMS_NOT_ALONE).into()),
         Op::Update(change) => update::plan(plan, change),
         Op::Delete { id, expected_version } => delete::plan(plan, id, expected_version),
         Op::Configure(patch) => configure::plan(plan, &patch),
@@ -221,26 +221,24 @@ fn plan_op<S: Store>(plan: &mut Plan<'_, S>, op: Op) -> Planned {
     }
 }
 
-const ENDS_CLAIMS_ALONE: &str = "the end of claims stands alone in its command";
-
 /// What can be said of a command without reading anything.
 fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
     let ops = &command.ops;
     if group == GroupId::REGISTRY && ops.iter().any(|op| !matches!(op, Op::Register { .. })) {
-        return Err(Refusal::Malformed("group 0 holds the registry and no tasks"));
+        return Err(Refusal::Malformed(Malformed::TASK_IN_REGISTRY));
     }
     if ops.len() < 2 {
         return Ok(());
     }
     // Planning reads what the store has, and not what operations before in the command are going to do to it.
     if ops.iter().any(|op| matches!(op, Op::Purge { .. } | Op::PurgeFrom { .. } | Op::LowWater { .. })) {
-        return Err(Refusal::Malformed("a purge and a low-water mark stand alone in their command"));
+        return Err(Refusal::Malformed(Malformed::PURGE_NOT_ALONE));
     }
     if ops.contains(&Op::DropNamespace) {
-        return Err(Refusal::Malformed("the removal of a namespace stands alone in its command"));
+        return Err(Refusal::Malformed(Malformed::DROP_NOT_ALONE));
     }
     if ops.iter().any(|op| matches!(op, Op::EndClaims { .. })) {
-        return Err(Refusal::Malformed(ENDS_CLAIMS_ALONE));
+        return Err(Refusal::Malformed(Malformed::END_OF_CLAIMS_NOT_ALONE));
     }
     // A sequence is one task's alone.
     let sequences = ops.iter().filter_map(|op| match op {
@@ -258,7 +256,7 @@ fn check(group: GroupId, command: &Command) -> Result<(), Refusal> {
     });
     let names = ops.iter().filter_map(|op| if let Op::Register { key, .. } = op { Some(key) } else { None });
     if repeats(sequences) || repeats(names) {
-        return Err(Refusal::Malformed("a command names a row twice"));
+        return Err(Refusal::Malformed(Malformed::ROW_TWICE));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::plan::{Plan, Planned, Stop};
 use super::record::TaskRecord;
 use super::{Effect, Store, keys};
-use crate::command::{Create, Created, OpReply, Refusal};
+use crate::command::{Create, Created, Malformed, OpReply, Refusal};
 use crate::ids::{DUE_MS_MAX, TaskId, TaskKey};
 
 /// Sequences with this bit are reserved by a leader, those without are assigned from log index and position.
@@ -50,17 +50,17 @@ pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
 fn place<S>(p: &mut Plan<'_, S>, create: &Create) -> Result<TaskKey, Stop> {
     let malformed = |what| Err(Stop::Refused(Refusal::Malformed(what)));
     if create.due_ms > DUE_MS_MAX {
-        return malformed("a due time is after the year 9999");
+        return malformed(Malformed::DUE_TOO_LATE);
     }
     if create.sequence & RESERVED_SEQUENCE != 0 {
         // Its id was told already: even a due time before the entry's stays.
         return Ok(TaskKey { due_ms: create.due_ms, sequence: create.sequence });
     }
     if create.sequence != 0 {
-        return malformed("a reserved sequence has its top bit set");
+        return malformed(Malformed::SEQUENCE_NOT_RESERVED);
     }
     if p.assigned == SEQUENCES_PER_INDEX {
-        return malformed("an entry creates at most 65536 tasks");
+        return malformed(Malformed::TOO_MANY_CREATES);
     }
     let sequence = first_sequence(p.at.index) | p.assigned;
     p.assigned += 1;

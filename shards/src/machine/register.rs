@@ -4,12 +4,12 @@ use bytes::Bytes;
 
 use super::plan::{Plan, Planned};
 use super::{Effect, Store, keys};
-use crate::command::{Before, OpReply, Refusal};
+use crate::command::{Before, Malformed, OpReply, Refusal};
 use crate::ids::GroupId;
 
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, name: &[u8], value: Bytes, before: &Before) -> Planned {
     if p.at.group != GroupId::REGISTRY {
-        return Err(Refusal::Malformed("only group 0 holds the registry").into());
+        return Err(Refusal::Malformed(Malformed::REGISTRY_ELSEWHERE).into());
     }
     let key = keys::registry(name);
     let holds = match before {

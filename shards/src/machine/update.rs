@@ -3,13 +3,13 @@
 use super::plan::{Plan, Planned, Stop};
 use super::task::{Place, find_task};
 use super::{Effect, Store};
-use crate::command::{OpReply, Refusal, TaskRow, Update};
+use crate::command::{Malformed, OpReply, Refusal, TaskRow, Update};
 use crate::ids::{DUE_MS_MAX, TaskId, TaskKey};
 
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, update: Update) -> Planned {
     let at = p.at;
     if update.due_ms.is_some_and(|due_ms| due_ms > DUE_MS_MAX) {
-        return Err(Refusal::Malformed("a due time is after the year 9999").into());
+        return Err(Refusal::Malformed(Malformed::DUE_TOO_LATE).into());
     }
     let TaskRow { id, key, dead, mut record } = expect(p, update.id, update.expected_version)?;
     let from = Place { dead, key };

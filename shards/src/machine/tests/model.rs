@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use crate::command::{Command, Create, Created, NamespaceRow, Op, OpReply, PurgeCursor, Refusal, Reply, TaskRow, Update};
+use crate::command::{
+    Command, Create, Created, Malformed, NamespaceRow, Op, OpReply, PurgeCursor, Refusal, Reply, TaskRow, Update,
+};
 use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
 use crate::machine::record::TaskRecord;
 use crate::machine::task::Place;
@@ -68,10 +70,10 @@ impl Model {
     fn run(&mut self, space: &mut Space, command: &Command) -> Reply {
         let alone = |op: &Op| matches!(op, Op::Purge { .. } | Op::PurgeFrom { .. } | Op::LowWater { .. });
         if command.ops.len() > 1 && command.ops.iter().any(alone) {
-            return Err(Refusal::Malformed("a purge and a low-water mark stand alone in their command"));
+            return Err(Refusal::Malformed(Malformed::PURGE_NOT_ALONE));
         }
         if command.ops.len() > 1 && command.ops.contains(&Op::DropNamespace) {
-            return Err(Refusal::Malformed("the removal of a namespace stands alone in its command"));
+            return Err(Refusal::Malformed(Malformed::DROP_NOT_ALONE));
         }
         let mut named = Vec::new();
         for op in &command.ops {
@@ -82,7 +84,7 @@ impl Model {
                 _ => continue,
             };
             if named.contains(&sequence) {
-                return Err(Refusal::Malformed("a command names a row twice"));
+                return Err(Refusal::Malformed(Malformed::ROW_TWICE));
             }
             named.push(sequence);
         }
@@ -168,7 +170,7 @@ impl Model {
                 Ok(OpReply::NamespaceDropped { existed })
             }
             Op::EndClaims { .. } => Ok(OpReply::ClaimsEnded),
-            Op::Register { .. } => Err(Refusal::Malformed("only group 0 holds the registry")),
+            Op::Register { .. } => Err(Refusal::Malformed(Malformed::REGISTRY_ELSEWHERE)),
         }
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::command::{
-    Before, Command, Create, Created, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, Update,
+    Before, Command, Create, Created, Malformed, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, Update,
 };
 use crate::ids::{DUE_MS_MAX, GroupId, Namespace, RequestHash, TaskId, TaskKey};
 use crate::machine::testing::{MemoryStore, command, create, entry, entry_at};
@@ -209,7 +209,7 @@ fn a_refused_command_leaves_nothing_behind() {
     let patch = SettingsPatch { paused: Some(true), ..Default::default() };
     let ops = vec![requested("a", "r", 0), Op::Configure(patch), Op::Update(change(task)), wrong.clone()];
     let refused = replica.entry(100, vec![command("a", ops)]);
-    assert_eq!(refused.replies, vec![Err(Refusal::Malformed("a command names a row twice"))]);
+    assert_eq!(refused.replies, vec![Err(Refusal::Malformed(Malformed::ROW_TWICE))]);
     let outcome = replica.entry(100, vec![command("a", vec![requested("a", "r", 0), Op::Configure(patch), wrong])]);
     assert_eq!(outcome.replies, vec![Err(Refusal::VersionMismatch { id: task, expected: 2, found: 1 })]);
     assert!(outcome.effects.is_empty());

@@ -4,7 +4,7 @@ use z4_proto::peer::frame::Body;
 use z4_proto::peer::{Failure, Refusal as RefusalMessage, failure::Kind, refusal};
 
 use super::{WireError, id, namespace, put_id};
-use crate::command::{Refusal, Setting, SettingError, Settings};
+use crate::command::{Malformed, Refusal, Setting, SettingError, Settings};
 use crate::ids::{GroupId, TaskId};
 use crate::link::REQUESTS;
 use crate::shard::api::Rejection;
@@ -14,20 +14,6 @@ use crate::shard::namespaces::NAMESPACES;
 use crate::shard::queue::{ENTRY_BYTES, ENTRY_OPS, QUEUED_BYTES, QUEUED_COMMANDS};
 use crate::shard::room;
 use crate::shard::waiting::READS;
-
-/// What a malformed command can be, as the machine says it. Another text was written by a newer peer.
-const MALFORMED: [&str; 10] = [
-    "a command names a row twice",
-    "a due time is after the year 9999",
-    "a purge and a low-water mark stand alone in their command",
-    "a reserved sequence has its top bit set",
-    "an ack's id and key differ in their sequence",
-    "an entry creates at most 65536 tasks",
-    "group 0 holds the registry and no tasks",
-    "only group 0 holds the registry",
-    "the removal of a namespace stands alone in its command",
-    "malformed",
-];
 
 /// Bounds of the other peer, by the names of their options.
 const BOUNDS: [&str; 12] = [
@@ -123,7 +109,7 @@ pub(super) fn put_refusal(refused: &Refusal) -> RefusalMessage {
         }
         Refusal::Malformed(what) => {
             message.set_kind(refusal::Kind::Malformed);
-            message.text = (*what).to_owned();
+            message.text = what.to_string();
         }
     }
     message
@@ -145,7 +131,7 @@ pub(super) fn refusal(message: &RefusalMessage) -> Result<Refusal, WireError> {
             let (name, range) = Settings::range(name).ok_or(WireError("a setting that is not known"))?;
             Refusal::Setting(SettingError { setting: Setting(name), value: value.to_owned(), range })
         }
-        refusal::Kind::Malformed => Refusal::Malformed(known(&MALFORMED, &message.text)),
+        refusal::Kind::Malformed => Refusal::Malformed(Malformed::of(&message.text)),
     })
 }
 

@@ -8,7 +8,7 @@ use z4_proto::peer;
 
 use super::*;
 use crate::command::{
-    Command, Created, NamespaceRow, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, TaskRow,
+    Command, Created, Malformed, NamespaceRow, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, TaskRow,
 };
 use crate::machine::record::TaskRecord;
 use crate::shard::api::{
@@ -114,7 +114,7 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Exists),
         any::<(u64, u64)>().prop_map(|(live, dead)| Refusal::NotEmpty { namespace: name("a"), live, dead }),
         setting_refusals(),
-        Just(Refusal::Malformed("a command names a row twice")),
+        proptest::sample::select(Malformed::ALL).prop_map(Refusal::Malformed),
     ]
 }
 
