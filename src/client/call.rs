@@ -146,7 +146,7 @@ impl Client {
         }
     }
 
-    /// Makes a call to one peer, once.
+    /// Makes a call that only reads to one peer, once.
     pub(super) async fn call_at<A, F>(&self, peer: &str, name: &'static str, send: impl FnOnce(Channel) -> F) -> Result<A, Error>
     where
         F: Future<Output = Result<Response<A>, Status>>,
@@ -158,7 +158,7 @@ impl Client {
             Ok(Err(status)) => status,
             Err(_) => late(timeout),
         };
-        let mut attempts = Attempts::new(Repeat::Unsafe);
+        let mut attempts = Attempts::new(Repeat::Read);
         attempts.failed(Failure::of(&status), peer, status);
         Err(attempts.error(name))
     }

@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use z4_proto::ConsumeOpen;
 
 use super::Client;
 use super::attempt::{Attempts, Repeat};
-use super::consuming::{CALL, Consuming};
+use super::consuming::{CALL, Consuming, Shared};
 use super::delivery::Delivery;
 use super::error::Error;
 use super::ledger::Ledger;
@@ -62,12 +63,13 @@ impl ConsumerBuilder {
     pub fn open(self) -> Consumer {
         let ledger = Ledger::new(self.credit, self.limit, self.lease);
         let open = ConsumeOpen { namespaces: self.namespaces, lease_ms: self.lease_ms, held: Vec::new() };
-        let stream = Arc::new(AtomicU64::new(0));
+        let shared = Arc::<Shared>::default();
         let (deliveries, incoming) = mpsc::unbounded_channel();
         let (orders, ordered) = mpsc::unbounded_channel();
-        let consuming = Consuming::new(self.client, open, ledger, stream.clone(), deliveries, orders.downgrade(), ordered);
-        tokio::spawn(consuming.run());
-        Consumer { incoming, stream, ended: None, doubtful: VecDeque::new(), _orders: orders }
+        let patience = self.client.options().timeout;
+        let consuming = Consuming::new(self.client, open, ledger, shared.clone(), deliveries, orders.downgrade(), ordered);
+        let task = tokio::spawn(consuming.run());
+        Consumer { incoming, shared, ended: None, doubtful: VecDeque::new(), task, patience, _orders: orders }
     }
 }
 
@@ -77,15 +79,18 @@ impl ConsumerBuilder {
 /// that were left: what no other consumer has got since stays its own, of the others [`Delivery::is_lost`] tells after a moment. Acks without an
 /// answer are said again.
 ///
-/// Dropped, it takes no more tasks; deliveries that are still held can be settled, and then its stream ends.
+/// Dropped, it takes no more tasks; deliveries that are still held can be settled, and then its stream ends. A program that ends should wait
+/// for that with [`Consumer::close`].
 #[derive(Debug)]
 pub struct Consumer {
     incoming: mpsc::UnboundedReceiver<Result<Delivery, Error>>,
-    /// The number of the present stream.
-    stream: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     ended: Option<Error>,
     /// Deliveries of earlier streams whose claims have no answer yet.
     doubtful: VecDeque<Delivery>,
+    task: JoinHandle<()>,
+    /// How long it is waited for, the client's timeout.
+    patience: Duration,
     /// Keeps the background task: it ends with the last one who may give orders.
     _orders: mpsc::UnboundedSender<super::delivery::Order>,
 }
@@ -127,7 +132,7 @@ impl Consumer {
             let Some(next) = next else { break };
             match next {
                 Ok(delivery) if delivery.is_lost() => delivery.discard(),
-                Ok(delivery) if delivery.stream != self.stream.load(Ordering::Acquire) && delivery.is_doubtful() => {
+                Ok(delivery) if delivery.stream != self.shared.stream.load(Ordering::Acquire) && delivery.is_doubtful() => {
                     self.doubtful.push_back(delivery);
                 }
                 Ok(delivery) => return Ok(delivery),
@@ -138,5 +143,20 @@ impl Consumer {
             }
         }
         Err(self.ended.clone().unwrap_or_else(|| Attempts::new(Repeat::Read).error(CALL)))
+    }
+
+    /// Ends its stream with good manners: what it was not shown, and what was left, goes back at once and counts no attempt. Returns when the
+    /// peer has ended the stream, or there is none, at the latest after the client's timeout. Settle or leave what is held before: the stream
+    /// stays as long as anything is.
+    pub async fn close(mut self) {
+        self.shared.closes.store(true, Ordering::Release);
+        self.incoming.close();
+        while let Ok(unseen) = self.incoming.try_recv() {
+            let _ = unseen.map(Delivery::discard);
+        }
+        self.doubtful.drain(..).for_each(Delivery::discard);
+        let Consumer { task, incoming, patience, _orders, .. } = self;
+        drop((incoming, _orders));
+        let _ = timeout(patience, task).await;
     }
 }

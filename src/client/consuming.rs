@@ -2,13 +2,14 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Response, Status};
 use z4_proto::{ConsumeOpen, ConsumeRequest, ConsumeResponse};
@@ -33,14 +34,22 @@ enum End {
     Broken(Status),
 }
 
+/// What a consumer and its task both know.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// The number of the present stream.
+    pub(super) stream: AtomicU64,
+    /// The stream ends as soon as nothing is held.
+    pub(super) closes: AtomicBool,
+}
+
 /// Everything that a consumer's task has.
 pub(super) struct Consuming {
     client: Client,
     open: ConsumeOpen,
     slot: Option<u16>,
     ledger: Ledger,
-    /// The number of the present stream.
-    stream: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     deliveries: UnboundedSender<Result<Delivery, Error>>,
     /// For deliveries.
     give_orders: WeakUnboundedSender<Order>,
@@ -59,7 +68,7 @@ impl Consuming {
         client: Client,
         open: ConsumeOpen,
         ledger: Ledger,
-        stream: Arc<AtomicU64>,
+        shared: Arc<Shared>,
         deliveries: UnboundedSender<Result<Delivery, Error>>,
         give_orders: WeakUnboundedSender<Order>,
         orders: UnboundedReceiver<Order>,
@@ -70,7 +79,7 @@ impl Consuming {
             open,
             slot,
             ledger,
-            stream,
+            shared,
             deliveries,
             give_orders,
             orders,
@@ -132,7 +141,7 @@ impl Consuming {
     /// One stream, from its opening to its end; also whether the peer has served.
     async fn consume(&mut self, peer: &Address) -> (End, bool) {
         self.ledger.reopen(Instant::now());
-        let number = self.stream.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = self.shared.stream.fetch_add(1, Ordering::AcqRel) + 1;
         let mut first = self.ledger.message().unwrap_or_default();
         let held = self.ledger.claims();
         first.open = Some(ConsumeOpen { held, ..self.open.clone() });
@@ -149,6 +158,10 @@ impl Consuming {
             }
             let unwanted = self.deliveries.is_closed() || self.orders_over;
             if unwanted && (self.ledger.is_settled() || self.orders_over && !self.ledger.awaits_answers()) {
+                drop(outgoing);
+                // The peer ends it when all is given back; a stream that is broken off costs an attempt.
+                let rest = async { while let Some(Ok(_)) = answers.next().await {} };
+                let _ = timeout(self.client.options().attempt_timeout, rest).await;
                 return (End::Over, served);
             }
             let mut extension = pin!(sleep_until(self.ledger.next_extension().unwrap_or_else(Instant::now)));
@@ -193,8 +206,12 @@ impl Consuming {
             // Without anybody who gives orders nobody takes deliveries, either.
             let Some(orders) = self.give_orders.upgrade() else { continue };
             let delivery = Delivery::new(message, number, standing, orders, self.client.options().timeout);
-            // A delivery that nobody takes gives itself back.
-            let _ = self.deliveries.send(Ok(delivery));
+            // What nobody takes gives itself back, or goes back when the stream ends, if that is soon.
+            if let Err(SendError(Ok(delivery))) = self.deliveries.send(Ok(delivery))
+                && self.shared.closes.load(Ordering::Acquire)
+            {
+                delivery.discard();
+            }
         }
     }
 

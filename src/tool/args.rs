@@ -72,7 +72,7 @@ pub enum Command {
     Task(TaskCommand),
     /// Prints tasks as they come
     ///
-    /// Without --ack the tasks are only looked at: when z4t ends they go back, each with one more attempt on its account.
+    /// Without --ack the tasks are only looked at: when z4t ends they go back, and no attempt is counted.
     Consume(ConsumeArgs),
     /// Reads, changes, lists and purges namespaces
     #[command(subcommand)]

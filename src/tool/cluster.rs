@@ -32,9 +32,9 @@ impl Show for Pong {
     }
 }
 
-/// Asks whether the targets serve, or answer at all: all of them, and fails if one does not.
+/// Asks whether the targets serve, or answer at all: all of them, and fails if one does not. Each that does not is named.
 pub async fn ping(client: &Client, out: &mut Output, targets: &[String], alive: bool) -> Result<(), ToolError> {
-    let mut failed = None;
+    let mut failed: Option<ToolError> = None;
     for target in targets {
         let started = tokio::time::Instant::now();
         let asked = match alive {
@@ -43,10 +43,15 @@ pub async fn ping(client: &Client, out: &mut Output, targets: &[String], alive: 
         };
         match asked {
             Ok(()) => out.show(&Pong { target: target.clone(), alive, round_trip_ms: milliseconds(started.elapsed()) })?,
-            Err(error) => drop(failed.get_or_insert(error)),
+            // The last one is told at the end, as the reason of the failure.
+            Err(error) => {
+                if let Some(before) = failed.replace(error.into()) {
+                    eprintln!("{}", before.line());
+                }
+            }
         }
     }
-    failed.map_or(Ok(()), |error| Err(error.into()))
+    failed.map_or(Ok(()), Err)
 }
 
 fn milliseconds(duration: Duration) -> f64 {

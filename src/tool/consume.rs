@@ -18,17 +18,19 @@ pub async fn execute(client: &Client, out: &mut Output, args: ConsumeArgs) -> Re
     let mut interrupts = Interrupts::new()?;
     let limit = if args.limit == 0 { u64::MAX } else { args.limit };
     let credit = u32::try_from(limit.min(CREDIT_TASKS)).unwrap_or(u32::MAX);
-    let consumer = client.consumer(args.namespaces).credit(credit).limit(limit).fixed_lease_ms(args.lease_ms).open();
+    let mut consumer = client.consumer(args.namespaces).credit(credit).limit(limit).fixed_lease_ms(args.lease_ms).open();
     out.header(DeliveryView::HEADER)?;
     let mut acks = Acks::default();
     // What was printed before an error still counts: its acks are awaited.
-    let printed = print(consumer, out, limit, args.ack, &mut acks, &mut interrupts).await;
-    acks.verdict().await.and(printed)
+    let printed = print(&mut consumer, out, limit, args.ack, &mut acks, &mut interrupts).await;
+    let settled = acks.verdict().await;
+    consumer.close().await;
+    settled.and(printed)
 }
 
 /// Prints up to `limit` tasks.
 async fn print(
-    mut consumer: Consumer,
+    consumer: &mut Consumer,
     out: &mut Output,
     limit: u64,
     ack: bool,

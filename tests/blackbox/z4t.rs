@@ -1,6 +1,6 @@
 //! The admin tool, as an operator or a script runs it.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -166,6 +166,32 @@ async fn consume_prints_and_acknowledges() {
     assert_eq!(json(&target, &["namespace", "get", "a"])[0]["live"], 2, "what could not be printed is not acknowledged");
 }
 
+/// An operator looks at tasks again and again. Were each look an attempt of some task, the tasks would be dead after enough of them.
+#[tokio::test]
+async fn tasks_that_are_looked_at_lose_no_attempt() {
+    let peer = Peer::start().await;
+    let target = peer.address();
+    for n in 0..3 {
+        done(&target, &["task", "create", "--namespace", "a", "--payload", &n.to_string(), "--at", "now"]);
+    }
+    for look in 0..3 {
+        let seen = json(&target, &["consume", "-n", "a", "--limit", if look == 0 { "1" } else { "3" }]);
+        assert!(seen.iter().all(|task| task["attempt"] == 1), "look {look}: {seen:?}");
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_z4t"))
+        .args(["-t", &target, "consume", "-n", "a", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("z4t runs");
+    let mut lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    lines.next().expect("a line").expect("read");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(interrupted.success() && child.wait().expect("it ends").success());
+    let left = json(&target, &["task", "list", "-n", "a"]);
+    assert_eq!(left.len(), 3);
+    assert!(left.iter().all(|task| task["attempts"] == 0 && task["state"] == "ready"), "{left:?}");
+}
+
 /// Namespaces by hand: set, get, list, purge.
 #[tokio::test]
 async fn namespaces_by_hand() {
@@ -209,6 +235,12 @@ async fn a_cluster_by_hand() {
     .await;
     let both = format!("{target},{}", other.address());
     assert_eq!(done(&both, &["ping"]).lines().count(), 2);
+    let output = z4t(&format!("{target},127.0.0.1:1,127.0.0.1:2"), &["ping"], b"");
+    let told = text(&output.stderr);
+    assert!(
+        !output.status.success() && told.contains("127.0.0.1:1: ") && told.contains("127.0.0.1:2: "),
+        "both are named: {told}"
+    );
     let hashes = json(&both, &["hash", "--group", "0"]);
     assert_eq!(hashes.iter().map(|hash| hash["hash"].as_str().map(str::len)).collect::<Vec<_>>(), [Some(16), Some(16)]);
     assert_eq!(done(&target, &["rebalance"]), "leadership is being spread\n");

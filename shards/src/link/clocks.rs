@@ -58,6 +58,18 @@ impl Reading {
         if self.error_us == i64::MAX { self.offset_us } else { self.offset_us - self.error_us }
     }
 
+    /// How far it is from another course, microseconds, where it cannot be within the limit of that, however well it was measured; else 0.
+    pub(crate) fn surely_differs_us(&self, course_us: i64, limit_us: i64) -> i64 {
+        let (least, most) = (course_us.saturating_sub(limit_us), course_us.saturating_add(limit_us));
+        if self.earliest_us() > most {
+            self.earliest_us() - course_us
+        } else if self.error_us != i64::MAX && self.offset_us + self.error_us < least {
+            self.offset_us + self.error_us - course_us
+        } else {
+            0
+        }
+    }
+
     /// What is known after this reading, when `before` was known.
     pub(super) fn or_better(self, before: Option<Reading>) -> Reading {
         match before {
@@ -213,6 +225,11 @@ impl Clocks {
         if self.agrees(reading) { 0.0 } else { (reading.offset_us - self.course_us()) as f64 / 1e3 }
     }
 
+    /// How far it is for sure, however well it was measured, milliseconds; 0: it may be within the limit.
+    pub fn surely_outside_ms(&self, reading: Reading) -> i64 {
+        reading.surely_differs_us(self.course_us(), self.limit_us()) / 1_000
+    }
+
     /// Says what was found after looking for a while.
     pub(crate) fn judged(&self, outside_us: i64) {
         self.0.outside_us.store(outside_us, Ordering::Relaxed);
@@ -225,7 +242,7 @@ impl Clocks {
     }
 
     /// The own clock minus the monotonic one, microseconds.
-    pub(super) fn own_course_us(&self) -> i64 {
+    pub(crate) fn own_course_us(&self) -> i64 {
         self.own_us(clock::monotonic_us().cast_signed())
     }
 

@@ -75,6 +75,20 @@ fn who_goes_by_the_others_is_early_by_no_error_of_measurement() {
     assert_eq!(Bounds::new(3, &[hello, hello]).map(|bounds| bounds.now(HOUR, LIMIT)), Some(7));
 }
 
+/// A peer that answers late would be told to have a wrong clock, and would not be asked to lead.
+#[test]
+fn a_slow_answer_makes_no_clock_wrong() {
+    let slow = Reading::at(0, 10_000_000, 7_000);
+    assert_eq!((slow.offset_us, slow.error_us), (2_000_000, 5_000_000));
+    let differs = |course_us| slow.surely_differs_us(course_us, 500_000);
+    assert_eq!([0, 7_400_000, -3_400_000].map(differs), [0; 3], "5 s later or earlier");
+    assert_eq!(differs(7_600_000), -600_000);
+    assert_eq!(differs(-3_600_000), 600_000);
+    // Of what was said at the beginning of a link it is known how early the clock can be, not how late.
+    let hello = Reading { offset_us: 1_000_000, error_us: i64::MAX, taken_us: 0 };
+    assert_eq!((hello.surely_differs_us(9_000_000, 1), hello.surely_differs_us(0, 1)), (0, 1_000_000));
+}
+
 #[test]
 fn a_reading_is_as_good_as_its_round_trip_was_short() {
     let good = Reading::at(1_000_000, 1_000_400, 7_000);

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 
-use super::testing::{Peer, leader, start_alone, three, until};
+use super::testing::{GROUP, Peer, leader, start_alone, three, until};
 use crate::command::{Command, Create, Created, Op, OpReply};
 use crate::ids::{Namespace, TaskId};
 use crate::roster::{Member, Roster};
@@ -13,6 +14,7 @@ use crate::runtime::clock;
 use crate::runtime::testing::run;
 use crate::shard::api::{Consistency, Settle, TaskState, Verdict};
 use crate::shard::handle::Consumer;
+use crate::shard::message::Message;
 
 const MINUTE: u64 = 60_000;
 const HOUR: i64 = 3_600_000;
@@ -112,6 +114,11 @@ fn the_leaders_clock_goes_wrong(by_ms: i64) {
         until("another peer leads", async || (leader(&peers).await != at).then_some(())).await;
         let outside = wrong.shards.reach().clocks().outside_ms();
         assert!(outside.abs_diff(by_ms) < MINUTE, "and the first one says why: {outside}");
+        let (tx, rx) = oneshot::channel();
+        let lead = Message::MoveLeader(GROUP, wrong.number, tx);
+        assert!(peers[leader(&peers).await].shards.post(GROUP, lead).is_ok());
+        let refused = rx.await.expect("answered").expect_err("it would give it back at once").to_string();
+        assert!(refused.contains("its clock is"), "{refused}");
         let created = create(wrong, 0).await;
         assert!(created.id.due_ms.abs_diff(now_ms(other)) < MINUTE);
         while !came.contains(&created.id) {

@@ -121,6 +121,17 @@ impl Group {
         if !self.links.reach().is_up(to) {
             return unfit(format!("peer {} is not connected with it", self.me));
         }
+        let clock = self.links.reach().table().get(&to).and_then(|reach| reach.clock);
+        match clock.map_or(0, |clock| self.links.reach().clocks().surely_outside_ms(clock)) {
+            0 => {}
+            ms => {
+                let way = if ms > 0 { "ahead of" } else { "behind" };
+                return unfit(format!(
+                    "its clock is {} ms {way} what a majority of the members' clocks say; set it first",
+                    ms.abs()
+                ));
+            }
+        }
         match members.lag(to) {
             Some(lag) if lag <= LAG_MAX && replica.hangs(to) => unfit("it does not apply what was committed".to_owned()),
             Some(lag) if lag <= LAG_MAX => Ok(()),

@@ -139,7 +139,7 @@ mod tests {
         holdings.remove(4);
         holdings.sweep(999);
         assert_eq!(holdings.whose.len(), 1_999);
-        holdings.add(ME, (2_000..5_000).map(|token| (held(token), 1_000)));
+        holdings.add(ME, (2_000..6_000).map(|token| (held(token), 1_000)));
         holdings.sweep(1_000);
         assert_eq!(tokens(&holdings), [3]);
         holdings.forget(ME);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::ids::PeerNumber;
+use crate::link::Reading;
 use crate::roster::Roster;
 use crate::runtime::clock;
 use crate::shard::group::Group;
@@ -25,7 +26,10 @@ impl Shard {
             let skew_ms = reach.map(|reach| reach.skew_ms);
             self.options.metrics.set_peer(&member.id, reach.is_some(), skew_ms.map(|ms| ms / 1e3));
             shown.insert(member.number, member.id.clone());
-            if let Some(skew_ms) = skew_ms.filter(|ms| ms.abs() > self.options.clock_skew_warn_ms as f64)
+            // A slow answer says little of a clock.
+            let limit_us = self.options.clock_skew_warn_ms as i64 * 1_000;
+            let differs = |clock: Reading| clock.surely_differs_us(self.links.reach().clocks().own_course_us(), limit_us) != 0;
+            if let Some(skew_ms) = skew_ms.filter(|_| reach.and_then(|reach| reach.clock).is_some_and(differs))
                 && is_due(&mut self.cluster.skew_told.borrow_mut(), member.number, now)
             {
                 let limit_ms = self.options.clock_skew_warn_ms;
@@ -33,7 +37,7 @@ impl Shard {
                     peer = member.id,
                     skew_ms,
                     limit_ms,
-                    "the peer's clock differs: due times follow the leader's clock"
+                    "the peer's clock differs from this one's: time goes by what a majority of the members' clocks say"
                 );
             }
         }
