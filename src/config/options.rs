@@ -235,7 +235,8 @@ options! {
         keepalive_timeout_ms: u64 = 10_000, Range(1_000, 600_000), Unit::Ms;
         /// How long a request waits inside the peer for its group's leader and that one's answer, then it is answered UNAVAILABLE.
         forward_timeout_ms: u64 = 10_000, Range(100, 600_000), Unit::Ms;
-        /// After a leader that went without a word: how long tasks that were due before wait for consumers that still hold them.
+        /// After a leader that went without a word: how long tasks that were due before wait for consumers that still hold them; claims that come
+        /// in time are waited for, as long again at most.
         lease_claim_grace_ms: u64 = 2_000, Range(0, 60_000), Unit::Ms;
         /// How long a stop waits for what is in flight.
         drain_timeout_ms: u64 = 10_000, Range(0, 600_000), Unit::Ms;
