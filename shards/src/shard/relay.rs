@@ -141,6 +141,15 @@ impl Relay {
         }
     }
 
+    /// The consumer goes: its leader gets no more credit, however it wants some.
+    pub fn want_no_more(&mut self) {
+        if let Some(seat) = &mut self.seat
+            && std::mem::take(&mut seat.wants)
+        {
+            self.flow.set_wanting(false);
+        }
+    }
+
     /// Deliveries came. `Some`: they are the consumer's, and the stream says there what it has taken. `None`: they are not, for the seat is
     /// over or its credit is used up.
     pub fn delivered(&mut self, id: ConsumerId, tasks: &[Delivered]) -> Option<Arc<Taken>> {
@@ -194,6 +203,7 @@ fn named(seat: &mut Option<Seat>, id: ConsumerId) -> Option<&mut Seat> {
 }
 
 impl Drop for Relay {
+    /// Gives back what nobody else will. Who has to kick others for it lets the consumer rise first.
     fn drop(&mut self) {
         let _ = self.rise();
     }

@@ -33,9 +33,10 @@ const LAST_WORD_MAX: Duration = Duration::from_secs(1);
 /// A leader hears of so many deliveries at a time that a consumer holds: it looks at them in one go.
 pub(super) const HELD_PER_FRAME: usize = 4_096;
 
-/// A consumer whose leader has not said its last word.
+/// A consumer whose leader has not said its last word. What comes until then is paid for with the credit that is with the leader.
 struct Leaving {
     consumer: ConsumerId,
+    relay: Relay,
     gone: Option<oneshot::Sender<()>>,
 }
 
@@ -222,7 +223,11 @@ impl Group {
 
     fn seat_ended(self: &Rc<Self>, seat: ConsumerId) {
         let left = self.relays.leaving.borrow_mut().remove(&seat);
-        if let Some(Leaving { consumer, gone }) = left {
+        if let Some(Leaving { consumer, mut relay, gone }) = left {
+            let (_, kick) = relay.rise();
+            if kick {
+                self.kick_all(consumer);
+            }
             self.end_subscription(consumer, Gone::Detached);
             if let Some(gone) = gone {
                 let _ = gone.send(());
@@ -256,19 +261,27 @@ impl Group {
         how: Gone,
         gone: Option<oneshot::Sender<()>>,
     ) -> Option<Option<oneshot::Sender<()>>> {
-        let relay = self.relays.accounts.borrow_mut().remove(&consumer);
-        let Some((Some(seat), _)) = relay.map(|mut relay| relay.rise()) else { return Some(gone) };
-        let (id, leader) = (seat.id, seat.leader);
-        self.relays.seats.borrow_mut().remove(&id);
+        let Some(mut relay) = self.relays.accounts.borrow_mut().remove(&consumer) else { return Some(gone) };
+        relay.want_no_more();
+        let Some(seat) = relay.seat() else { return Some(gone) };
+        let (id, leader, sent) = (seat.id, seat.leader, seat.sent());
         // Whoever waits for the last word takes what comes before it.
         let received = gone.is_none().then_some(seat.received);
-        let told = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, how, seat.sent(), received)));
+        self.relays.seats.borrow_mut().remove(&id);
+        let told = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, how, sent, received)));
         match gone {
             Some(gone) if told.is_ok() => {
-                self.relays.leaving.borrow_mut().insert(id, Leaving { consumer, gone: Some(gone) });
+                self.relays.leaving.borrow_mut().insert(id, Leaving { consumer, relay, gone: Some(gone) });
                 None
             }
-            gone => Some(gone),
+            gone => {
+                let (_, kick) = relay.rise();
+                // One for which nobody waits goes at every group: none is to deliver for what comes back.
+                if kick && gone.is_some() {
+                    self.kick_all(consumer);
+                }
+                Some(gone)
+            }
         }
     }
 
@@ -278,7 +291,7 @@ impl Group {
         self.drive();
     }
 
-    /// The same; what the engine makes of it is done in its turn.
+    /// The same; what the engine makes of it is done in its turn. The consumer goes at every group, so none is kicked for its credit.
     pub(super) fn end_but_for_what_was_sent(&self, consumer: ConsumerId, unsent: Unsent) {
         let relay = self.relays.accounts.borrow_mut().remove(&consumer);
         if let Some((Some(seat), _)) = relay.map(|mut relay| relay.rise()) {
@@ -338,17 +351,16 @@ impl Group {
                 return self.refuse(leader, seat);
             }
         };
-        let leaving = self.relays.leaving.borrow().get(&seat).map(|leaving| leaving.consumer);
-        let consumer = self.relays.seats.borrow().get(&seat).copied();
-        let (consumer, taken) = match (leaving, consumer) {
-            (Some(consumer), _) => (consumer, Arc::default()),
-            (None, Some(consumer)) => {
-                let taken = self.relays.accounts.borrow_mut().get_mut(&consumer).and_then(|r| r.delivered(seat, &tasks));
-                let Some(taken) = taken else { return self.refuse(leader, seat) };
-                (consumer, taken)
-            }
-            (None, None) => return self.refuse(leader, seat),
+        let leaving = self.relays.leaving.borrow_mut().get_mut(&seat).and_then(|leaving| {
+            let taken = leaving.relay.delivered(seat, &tasks)?;
+            Some((leaving.consumer, taken))
+        });
+        let sits = || {
+            let consumer = self.relays.seats.borrow().get(&seat).copied()?;
+            let taken = self.relays.accounts.borrow_mut().get_mut(&consumer)?.delivered(seat, &tasks)?;
+            Some((consumer, taken))
         };
+        let Some((consumer, taken)) = leaving.or_else(sits) else { return self.refuse(leader, seat) };
         let held = tasks.iter().map(|task| ((task.namespace.clone(), task.id, task.token), self.held_until(task.deadline_ms)));
         self.relays.holdings.borrow_mut().add(consumer, held);
         // A stream that has just gone: its unsubscription is on the way and ends these leases.

@@ -243,6 +243,46 @@ fn one_stream_consumes_from_groups_with_different_leaders() {
     });
 }
 
+/// Story: a consumer ends at one group and goes on at another, as a LeaseTasks call does that has room for one leader's tasks more. The first
+/// group has one task and was given more credit than that. The rest is the other group's, at once; and no task comes beyond the credit,
+/// whatever was on its way when the consumer went.
+#[test]
+fn credit_that_one_group_did_not_use_wakes_the_other() {
+    let dir = dir();
+    run(async {
+        let (peers, names) = two_groups(dir.path()).await;
+        for peer in &peers {
+            make(peer, &names[0], 1).await;
+            make(peer, &names[1], 10).await;
+            let mut consumer = peer.shards.consume(names.to_vec(), 0, BYTES).expect("consumes");
+            assert!(next(&mut consumer).await.is_empty(), "both leaders have tasks, and no credit");
+            consumer.add_credit(4);
+            let (done, mut tasks) = consumer.detach_from(1).await;
+            assert_eq!(done, [GROUP]);
+            while tasks.len() < 4 {
+                tasks.extend(consumer.next().await.expect("the stream goes on"));
+            }
+            tasks.extend(next(&mut consumer).await);
+            assert_eq!(tasks.len(), 4, "all of its credit, and no more");
+            let acknowledge = async |tasks: Vec<Delivered>| {
+                for task in &tasks {
+                    let acked = ack(peer, &task.namespace, std::slice::from_ref(task)).await;
+                    assert!(acked[0].is_ok(), "{acked:?}");
+                }
+            };
+            acknowledge(tasks).await;
+            drop(consumer);
+            let mut consumer = peer.shards.consume(names.to_vec(), 0, BYTES).expect("consumes");
+            consumer.add_credit(20);
+            let rest = take(&mut consumer, 7).await;
+            acknowledge(rest).await;
+        }
+        for peer in peers {
+            peer.stop().await;
+        }
+    });
+}
+
 /// An answer that has no room for all that was delivered must not cost the rest its leases: what was sent stays with the one who got it, the
 /// rest comes to the next one, and nobody is blamed.
 #[test]
