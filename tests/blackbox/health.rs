@@ -33,8 +33,13 @@ async fn a_peer_that_boots_does_not_serve_yet() {
     peer.kill().await;
     disks.set("peer-1", 500);
     let early = async {
-        let client = until("it listens", async || Client::connect(&address).await).await;
-        let mut watching = watch(&client).await;
+        // Whether its port is free it has tried just before: who connected then is cut off.
+        let (client, mut watching) = until("it listens", async || {
+            let client = Client::connect(&address).await?;
+            let watching = HealthClient::new(client.channel()).watch(HealthCheckRequest::default()).await;
+            Some((client, watching.ok()?.into_inner()))
+        })
+        .await;
         assert_eq!(told(&mut watching).await, Some(ServingStatus::NotServing), "it has only begun to listen");
         let asked = HealthClient::new(client.channel()).check(HealthCheckRequest::default()).await;
         assert_eq!(asked.expect("an answer").into_inner().status(), ServingStatus::NotServing);
