@@ -34,8 +34,8 @@ chaos: ## Three peers under load while everything happens to them: SECONDS=60 SE
 	@Z4_CHAOS_SECONDS=$(or $(SECONDS),60) Z4_TEST_SEED=$(SEED) Z4_CHAOS_HISTORY=$(abspath $(HISTORY)) Z4_TEST_KEEP=1 \
 	$(CARGO) test --locked --quiet -p z4 --test chaos promises_are_kept_whatever_happens -- --nocapture
 
-attack: ## Hostile clients against a peer of its own, for two minutes: nobody else may notice, memory stays bounded
-	@$(CARGO) test --locked --quiet -p z4 --test attack -- --ignored --nocapture
+attack: ## Hostile clients against peers of the suite's own, for four minutes: nobody else may notice, memory stays bounded
+	@$(CARGO) test --release --locked --quiet -p z4 --test attack -- --ignored --nocapture
 
 verify: verify_form verify_lints verify_docs verify_dependencies verify_tree ## Check form, lints, docs, dependencies and the rules of the tree; changes nothing
 

@@ -5,7 +5,7 @@
 //! Each flood is a process of its own, which takes what processor time others leave: what the honest client waits for is the peer. Every
 //! flood runs; at the end there is a table, and the run fails over all that broke a bound.
 //!
-//! `make attack` runs it; it is no part of the other suites, because it takes two minutes and all cores.
+//! `make attack` runs it; it is no part of the other suites, because it takes four minutes and all cores.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -66,7 +66,7 @@ async fn run(flood: &Flood, peer: &mut Peer) -> Report {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-#[ignore = "takes two minutes and all cores: make attack"]
+#[ignore = "takes four minutes and all cores: make attack"]
 async fn hostile_clients_harm_nobody_but_themselves() {
     let only = std::env::var("Z4_ATTACK_ONLY").unwrap_or_default();
     let mut reports: Vec<Report> = Vec::new();
