@@ -43,6 +43,8 @@ async fn what_is_missing_is_not_taken_for_new() {
     let (peer_dir, db_dir) = (peer.peer_dir(), peer.db_dir());
     for log in ["log-000", "log-001"] {
         refused_without(&mut peer, &peer_dir.join(log), 74, &peer_dir.join(log)).await;
+        let newest = peer_dir.join(log).join("newest");
+        refused_without(&mut peer, &newest, 74, &newest).await;
     }
     for group in ["group-00000", "group-00001", "group-00003"] {
         refused_without(&mut peer, &db_dir.join(group), 74, &db_dir.join(group)).await;

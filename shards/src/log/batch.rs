@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::frame::{CHECKPOINT, FrameHeader, HEADER_BYTES, RECYCLED, VERSION, frame_bytes};
+use super::frame::{CHECKPOINT, FrameHeader, HEADER_BYTES, NEWEST, RECYCLED, VERSION, frame_bytes};
 use super::group::Group;
 use super::options::LogOptions;
 use super::record::{Change, MARK_BYTES, Payload, RecordError, STANDING_BYTES};
@@ -95,7 +95,7 @@ pub(crate) fn next_step(state: &mut State, options: &LogOptions, flush: bool) ->
         sequence_end: None,
         entry_bytes: 0,
     };
-    let mut flags = if recycled { RECYCLED } else { 0 };
+    let mut flags = NEWEST | if recycled { RECYCLED } else { 0 };
     if state.tail.offset == 0 {
         flags |= CHECKPOINT;
         for group in state.groups.iter().filter(|group| group.is_restated()) {

@@ -24,6 +24,9 @@ pub(crate) const CHECKPOINT: u16 = 1;
 /// The segment's file had an earlier life, so what is behind the last frame need not be zeros.
 pub(crate) const RECYCLED: u16 = 2;
 
+/// Before this frame was written the file `newest` was: where it is missing, it was lost.
+pub(crate) const NEWEST: u16 = 4;
+
 const MAGIC: [u8; 4] = *b"z4rl";
 const CRC_AT: usize = 40;
 

@@ -50,6 +50,15 @@ pub(crate) fn read(directory: &Directory) -> Result<Option<Newest>, LogError> {
     note::read(directory, NAME, Newest::parse)
 }
 
+/// The log says that the file was there, and it is not: how far the log was is not known.
+pub(crate) fn missing(directory: &Directory) -> LogError {
+    LogError::Damaged {
+        file: directory.path().join(NAME),
+        offset: 0,
+        reason: "it is missing, and the log's frames say that there is one".to_owned(),
+    }
+}
+
 /// Says so, durably.
 pub(crate) async fn write(directory: &Directory, options: &LogOptions, newest: Newest) -> io::Result<()> {
     note::write(directory, options, NAME, &newest.text()).await

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::error::LogError;
-use super::frame::{CHECKPOINT, RECYCLED, VERSION};
+use super::frame::{CHECKPOINT, NEWEST, RECYCLED, VERSION};
 use super::group::Group;
 use super::newest::{self, Newest};
 use super::options::LogOptions;
@@ -57,6 +57,8 @@ struct End {
     expected: Expected,
     /// How long the last frame is.
     last_bytes: u64,
+    /// Some frame says that there is a file `newest`.
+    has_newest: bool,
 }
 
 /// Reads what the directory holds; `None` when there is no log. Nothing is changed on disk before everything was read and found
@@ -71,6 +73,9 @@ pub(crate) async fn recover(directory: &Directory, options: &LogOptions) -> Resu
         true => None,
         false => {
             let end = read_all(&mut candidates, &mut replay).await.map_err(|error| error.locate(directory))?;
+            if newest.is_none() && end.has_newest {
+                return Err(newest::missing(directory));
+            }
             refuse_missing_frames(&candidates, &end, newest)?;
             let groups = replay.finish().map_err(|reason| candidates[0].damaged(0, reason))?;
             let (tail, kept, next) = cut(directory, options, candidates, &end).await.map_err(io_error)?;
@@ -156,7 +161,14 @@ async fn open(options: &LogOptions, path: PathBuf) -> io::Result<EmptyFile> {
 
 /// Replays all frames up to the first that is missing, and makes sure that none is behind it.
 async fn read_all(candidates: &mut [Candidate], replay: &mut Replay) -> Result<End, ScanError> {
-    let mut end = End { segments: 0, offset: 0, reason: "there is no frame", expected: Expected::default(), last_bytes: 0 };
+    let mut end = End {
+        segments: 0,
+        offset: 0,
+        reason: "there is no frame",
+        expected: Expected::default(),
+        last_bytes: 0,
+        has_newest: false,
+    };
     for candidate in candidates.iter_mut() {
         let (offset, reason) = read_segment(candidate, replay, &mut end).await?;
         if offset == 0 {
@@ -189,6 +201,7 @@ async fn read_segment(candidate: &mut Candidate, replay: &mut Replay, end: &mut 
                 let records_at = at + super::frame::HEADER_BYTES as u64;
                 replay.frame(&header, &records, records_at).map_err(|error| candidate.damaged(at, error.to_string()))?;
                 candidate.recycled |= header.flags & RECYCLED != 0;
+                end.has_newest |= header.flags & NEWEST != 0;
                 end.expected = Expected { log: Some(header.log), frame: Some((header.frame + 1, crc)) };
                 end.last_bytes = header.frame_bytes() as u64;
                 at += end.last_bytes;

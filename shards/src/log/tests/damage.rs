@@ -221,6 +221,29 @@ fn an_empty_or_missing_last_segment() {
     }
 }
 
+/// Without the file that says how far the log was, a log that lacks its end looks whole.
+#[test]
+fn a_missing_word_of_how_far_the_log_was() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run(async {
+        let (log, group) = group(directory.path(), options()).await;
+        append(&group, entries(1, 0..5, 100)).await.expect("durable");
+        log.close().await.expect("closed");
+    });
+    let newest = directory.path().join("newest");
+    let text = std::fs::read(&newest).expect("read");
+    std::fs::remove_file(&newest).expect("removed");
+    match refusal(directory.path()) {
+        LogError::Damaged { file, .. } => assert_eq!(file, newest),
+        other => panic!("{other}"),
+    }
+    std::fs::write(&newest, text).expect("put back");
+    run(async {
+        let (_log, group) = group(directory.path(), options()).await;
+        assert_eq!(group.state().last.map(|last| last.index), Some(4));
+    });
+}
+
 /// The end of a log is zeros, from the begin of a frame on: it looks like one that ends earlier. One that was stopped, and one that was
 /// opened since, is known to have been longer.
 #[test]
