@@ -114,6 +114,12 @@ pub fn taken() -> i64 {
     TAKEN.load(Ordering::Relaxed).max(0)
 }
 
+/// Bytes that this thread allocated and did not free.
+#[cfg(test)]
+pub fn used() -> i64 {
+    USED.get()
+}
+
 /// The query is over: what is allocated between queries is not bounded.
 pub fn end() {
     MAX.set(i64::MAX);

@@ -105,14 +105,23 @@ impl Pool {
     }
 
     fn spawn(&self, name: String, lane: Lane) -> io::Result<()> {
-        let connection = connection::open().map_err(io::Error::other)?;
         let shared = Arc::clone(&self.shared);
+        let (tell, opened) = std::sync::mpsc::sync_channel(1);
         std::thread::Builder::new().name(name).spawn(move || {
             lower_priority();
-            connection::serve(connection, &shared, lane);
+            // Here and not by the caller: what SQLite allocates counts for the thread that frees it.
+            match connection::open() {
+                Ok(connection) => {
+                    let _ = tell.send(Ok(()));
+                    connection::serve(connection, &shared, lane);
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
+            }
             memory::leave();
         })?;
-        Ok(())
+        opened.recv().map_err(io::Error::other)?.map_err(io::Error::other)
     }
 
     /// Queues a query, or says why not.

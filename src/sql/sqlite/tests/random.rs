@@ -45,7 +45,8 @@ fn bound() -> impl Strategy<Value = String> {
     let high = (prop_oneof![Just("<"), Just("<=")], at());
     prop_oneof![
         6 => (low, high).prop_map(|((a, x), (b, y))| format!("deliver_at {a} {x} AND deliver_at {b} {y}")),
-        2 => (at(), at()).prop_map(|(a, b)| format!("deliver_at BETWEEN {a} AND {b}")),
+        // As the dialect says it: SQLite forgets a BETWEEN when it plans the arms of an OR beside it.
+        2 => (at(), at()).prop_map(|(a, b)| format!("(deliver_at BETWEEN {a} AND {b} AND deliver_at >= {a} AND deliver_at <= {b})")),
         1 => at().prop_map(|a| format!("deliver_at = {a}")),
         1 => (at(), at()).prop_map(|(a, b)| format!("deliver_at IN ({a}, {b})")),
         4 => Just(format!("deliver_at > {} AND deliver_at < {}", (NOW - 21) * 1000, (NOW + 21) * 1000)),

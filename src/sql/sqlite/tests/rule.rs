@@ -53,6 +53,7 @@ const ACCEPTED: &[&str] = &[
     "SELECT id FROM tasks WHERE namespace = 'a' AND $b ORDER BY deliver_at DESC LIMIT 3 OFFSET 1",
     "SELECT count(*) FROM tasks t JOIN json_each(t.metadata) j WHERE t.namespace = 'a' AND $tb",
     "SELECT count(*) FROM tasks WHERE namespace = 'a' AND $b AND 1 = 0",
+    "SELECT id FROM tasks WHERE namespace = 'a' AND $b AND (state = 'dead' OR id = 'x') ORDER BY deliver_at, id",
 ];
 
 const REFUSED: &[(&str, &str)] = &[
