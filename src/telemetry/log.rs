@@ -29,8 +29,12 @@ pub fn start(format: LogFormat, debug: bool) -> io::Result<()> {
     // "z4" is the prefix of every crate of ours.
     // It warns of each request that a peer does not answer, in each group, several times a second: links say that once.
     let raft = if debug { LevelFilter::WARN } else { LevelFilter::ERROR };
-    let filter =
-        Targets::new().with_default(LevelFilter::WARN).with_target(z4_shards::raft::LOG_TARGET, raft).with_target("z4", ours);
+    let stopped = if debug { LevelFilter::WARN } else { LevelFilter::OFF };
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(z4_shards::raft::LOG_TARGET, raft)
+        .with_target(z4_shards::raft::LOG_TARGET_STOPPED, stopped)
+        .with_target("z4", ours);
     let json = format == LogFormat::Json;
     // A descriptor of its own: the standard library's lock of stderr would be held while a line waits.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);

@@ -182,7 +182,7 @@ pub struct DueArgs {
     /// machine's zone (TZ); which moment it was taken for is said on stderr
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub at: Option<Timestamp>,
-    /// Due after this time, in whole seconds by the peer's clock: 90, 10s, 5m, 2h, 1d. -5s: as if it had been due five seconds ago
+    /// Due after this time, in whole seconds by the peer's clock: 90, 10s, 5m, 2h, 1d, 1h30m. -5s: as if it had been due five seconds ago
     #[arg(long = "in", value_name = "DELAY", value_parser = parse_delay, allow_hyphen_values = true)]
     pub delay: Option<Delay>,
 }

@@ -27,23 +27,35 @@ pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     Ok(written.at(offset))
 }
 
-/// `90`, `10s`, `5m`, `2h`, `1d`; with a minus in front it was due before now.
+/// `90`, `10s`, `5m`, `2h`, `1d`, or some of them together, the longest first: `1h30m`; with a minus in front it was due before now.
 pub fn parse_delay(text: &str) -> Result<Delay, String> {
-    let (sign, rest) = match text.strip_prefix('-') {
+    let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text),
     };
-    let (number, unit) = split_unit(rest);
-    let factor = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(format!("{unit:?} is no unit; use s, m, h or d")),
-    };
-    let number: i64 = number.parse().map_err(|_| "a delay is written 90, 10s, 5m, 2h or 1d".to_owned())?;
-    let seconds = number.checked_mul(factor).ok_or("the delay is too long")?;
-    Ok(Delay { seconds: sign * seconds })
+    let (mut seconds, mut longest) = (0i64, i64::MAX);
+    loop {
+        let (number, unit) = split_unit(rest);
+        let end = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
+        let (unit, more) = unit.split_at(end);
+        let factor = match unit {
+            "" | "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(format!("{unit:?} is no unit; use s, m, h or d")),
+        };
+        let number: i64 = number.parse().map_err(|_| "a delay is written 90, 10s, 5m, 2h, 1d or 1h30m".to_owned())?;
+        if factor >= longest {
+            return Err(format!("{unit:?} comes after a unit that is not longer; a delay is written 1d2h30m10s"));
+        }
+        longest = factor;
+        seconds = number.checked_mul(factor).and_then(|part| seconds.checked_add(part)).ok_or("the delay is too long")?;
+        if more.is_empty() {
+            return Ok(Delay { seconds: sign * seconds });
+        }
+        rest = more;
+    }
 }
 
 /// `10`, `500ms`, `10s`, `2m`; more than nothing.
@@ -69,11 +81,23 @@ mod tests {
 
     #[test]
     fn delays_have_units() {
-        let good = [("0", 0), ("90", 90), ("10s", 10), ("5m", 300), ("2h", 7_200), ("1d", 86_400), ("-5s", -5), ("-1h", -3_600)];
+        let good = [
+            ("0", 0),
+            ("90", 90),
+            ("10s", 10),
+            ("5m", 300),
+            ("2h", 7_200),
+            ("1d", 86_400),
+            ("-5s", -5),
+            ("-1h", -3_600),
+            ("1h30m", 5_400),
+            ("-1d1s", -86_401),
+            ("1m30", 90),
+        ];
         for (text, seconds) in good {
             assert_eq!(parse_delay(text), Ok(Delay { seconds }), "{text}");
         }
-        for text in ["", "s", "-", "--1s", "1.5s", "5x", "10ms", "9223372036854775807h"] {
+        for text in ["", "s", "-", "--1s", "1.5s", "5x", "10ms", "1h1h", "1m1h", "1h30m ", "30 1m", "9223372036854775807h"] {
             assert!(parse_delay(text).is_err(), "{text}");
         }
     }

@@ -64,15 +64,15 @@ pub fn parse(text: &str) -> Result<Timestamp, TimeError> {
 }
 
 /// Reads what [`parse`] does, and less: without an offset, without seconds, a date alone (its first moment), offsets as `+01:00`,
-/// `+0100` and `+01`, also after a space.
+/// `+0100` and `+01`, also after a space; month, day and hour of one digit.
 pub fn read(text: &str) -> Result<Written, TimeError> {
     let mut rest = text.trim().as_bytes();
-    let days = date(&mut rest)?;
+    let days = loose_date(&mut rest)?;
     let (mut seconds, mut nanos) = (0, 0);
     let clock = |rest: &[u8]| rest.first().is_some_and(|c| b"Tt ".contains(c)) && rest.get(1).is_some_and(u8::is_ascii_digit);
     if clock(rest) {
         one_of(&mut rest, b"Tt ")?;
-        let (hour, minute) = (digits(&mut rest, 2)?, after(&mut rest, b":")?);
+        let (hour, minute) = (one_or_two(&mut rest)?, after(&mut rest, b":")?);
         let second = if rest.first() == Some(&b':') { after(&mut rest, b":")? } else { 0 };
         nanos = fraction(&mut rest)?;
         seconds = time_of_day(hour, minute, second)?;
@@ -85,7 +85,19 @@ pub fn read(text: &str) -> Result<Written, TimeError> {
 
 /// Days since 1970-01-01 of `2030-01-31`.
 fn date(rest: &mut &[u8]) -> Result<i64, TimeError> {
-    let (year, month, day) = (digits(rest, 4)?, after(rest, b"-")?, after(rest, b"-")?);
+    days(digits(rest, 4)?, after(rest, b"-")?, after(rest, b"-")?)
+}
+
+/// The same of `2030-1-31`, too.
+fn loose_date(rest: &mut &[u8]) -> Result<i64, TimeError> {
+    let year = digits(rest, 4)?;
+    one_of(rest, b"-")?;
+    let month = one_or_two(rest)?;
+    one_of(rest, b"-")?;
+    days(year, month, one_or_two(rest)?)
+}
+
+fn days(year: i64, month: i64, day: i64) -> Result<i64, TimeError> {
     let valid = (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
     if valid { Ok(days_from_civil(year, month, day)) } else { Err(TimeError) }
 }
@@ -132,6 +144,11 @@ fn digits(rest: &mut &[u8], count: usize) -> Result<i64, TimeError> {
     }
     *rest = tail;
     Ok(head.iter().fold(0, |n, digit| n * 10 + i64::from(digit - b'0')))
+}
+
+fn one_or_two(rest: &mut &[u8]) -> Result<i64, TimeError> {
+    let two = rest.get(1).is_some_and(u8::is_ascii_digit);
+    digits(rest, if two { 2 } else { 1 })
 }
 
 fn one_of(rest: &mut &[u8], accepted: &[u8]) -> Result<u8, TimeError> {
@@ -241,6 +258,9 @@ mod tests {
             ("2030-01-31 08:00 -0330", midnight + 28_800, Some(-12_600)),
             ("2030-01-31T08:00:00+01:00", midnight + 28_800, Some(3_600)),
             ("2030-01-31+01:00", midnight, Some(3_600)),
+            ("2030-1-31", midnight, None),
+            ("2030-01-31 8:00", midnight + 28_800, None),
+            ("2030-1-1 9:30Z", midnight - 30 * 86_400 + 34_200, Some(0)),
         ] {
             let written = read(text).unwrap_or_else(|_| panic!("{text}"));
             assert_eq!((written.civil_seconds, written.offset_seconds), (seconds, offset), "{text}");
@@ -248,8 +268,18 @@ mod tests {
         assert_eq!(read("2030-01-31 08:00:00.25").expect("valid").nanos, 250_000_000);
         let written = read("2030-01-31 08:00").expect("valid");
         assert_eq!(written.at(3_600).seconds, midnight + 25_200);
-        for text in ["", "2030", "2030-01", "2030-02-30", "2030-01-31 8:00", "2030-01-31 24:00", "2030-01-31 08:00 CET", "08:00"]
-        {
+        for text in [
+            "",
+            "2030",
+            "2030-01",
+            "2030-02-30",
+            "2030-1-",
+            "2030-1-031",
+            "2030-01-31 :00",
+            "2030-01-31 24:00",
+            "2030-01-31 08:00 CET",
+            "08:00",
+        ] {
             assert_eq!(read(text), Err(TimeError), "{text}");
         }
     }

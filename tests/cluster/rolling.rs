@@ -87,6 +87,9 @@ async fn a_rolling_restart_delivers_nothing_twice_and_refuses_no_ack() {
         until("it delivers", async || (delivered() > before + 20).then_some(())).await;
         let status = cluster.member(&id).peer.terminate().await;
         assert!(status.success(), "{id} ended with {status}");
+        let log = cluster.member(&id).peer.log();
+        let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+        assert!(errors.is_empty(), "{id} ends as it was asked to, and tells of errors: {errors:#?}");
         let before = delivered();
         until("deliveries go on without it", async || (delivered() > before + 20).then_some(())).await;
         cluster.restart(&id).await;

@@ -36,6 +36,10 @@ impl Replica {
         let (term, has_log) = {
             let metrics = self.raft.metrics();
             let m = metrics.borrow_watched();
+            // Whoever goes on asking while this peer ends gets no further than this.
+            if let Err(e) = &m.running_state {
+                return stopped(e);
+            }
             (m.current_term, m.last_log_index.is_some())
         };
         match sane::check(&body, sane::term_max(term, has_log)) {

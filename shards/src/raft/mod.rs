@@ -30,3 +30,5 @@ pub use state_machine::{AppliedRun, OnApplied};
 
 /// Under this name the library behind the replicas logs.
 pub const LOG_TARGET: &str = "openraft";
+/// Under this one it logs each request to a replica that has stopped, the request with it: as ordinary as a peer that stops.
+pub const LOG_TARGET_STOPPED: &str = "openraft::raft::raft_inner";
