@@ -1,6 +1,7 @@
 //! LeaseTasks of several groups with leaders at several peers.
 //!
-//! What would be wrong: an answer that is too large for the client, which then has leases of which it knows nothing.
+//! What would be wrong: an answer that is too large for the client, which then has leases of which it knows nothing, or tasks that are leased
+//! to nobody because their leader changed while a call was under way.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +10,7 @@ use z4_proto::{CreateTaskRequest, LeaseTasksRequest};
 
 use crate::harness::cluster::Cluster;
 use crate::harness::create;
+use crate::harness::members::transfer;
 use crate::harness::wait::until;
 
 const EACH: usize = 6;
@@ -16,6 +18,30 @@ const EACH: usize = 6;
 #[tokio::test]
 async fn what_does_not_fit_into_one_answer_comes_in_the_next_ones() {
     let cluster = Cluster::of_three(&[("Z4_GROUPS", "5")]).await;
+    lease_all(&cluster).await;
+}
+
+/// The same while every group is handed over all the time.
+#[tokio::test]
+async fn what_does_not_fit_is_with_nobody_also_while_leaders_move() {
+    let cluster = Cluster::of_three(&[("Z4_GROUPS", "5")]).await;
+    let moving = async {
+        for turn in 0.. {
+            for group in 1..=5 {
+                let member = &cluster.members[(turn + group) % 3];
+                // One that is not possible just now is left out.
+                let _ = transfer(&member.client, group as u32, &member.id).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = lease_all(&cluster) => {}
+        () = moving => unreachable!("they move on and on"),
+    }
+}
+
+/// Large tasks are made in five groups, and leased and acked until none is left, by way of each member.
+async fn lease_all(cluster: &Cluster) {
     let mut namespaces = Vec::new();
     for group in 1..=5 {
         namespaces.push(cluster.namespace_of(group, "large").await);

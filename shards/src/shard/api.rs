@@ -219,7 +219,7 @@ pub struct Settle {
     pub verdict: Verdict,
 }
 
-/// The three things a consumer can say.
+/// The three things a consumer can say, and the one that is said when it has gone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// Done: the task goes.
@@ -235,6 +235,11 @@ pub enum Verdict {
     Extend {
         /// From now; 0: the lease time of the delivery.
         lease_ms: u32,
+    },
+    /// The consumer has gone: the task comes again. What another consumer has claimed stays with that one.
+    GivenUp {
+        /// An attempt counts.
+        blamed: bool,
     },
 }
 

@@ -18,7 +18,7 @@ use crate::shard::delivery::{ConsumerId, Flow, Gone};
 use crate::shard::gate::Gate;
 use crate::shard::handle::Shards;
 use crate::shard::message::{Held, Message, Parcel, Subscription};
-use crate::shard::relay::Taken;
+use crate::shard::relay::{SentUpTo, Taken};
 
 /// What a namespace costs that nobody else consumes, at most, beside its name: the delivery engine's lane, and who consumes it. Bytes.
 const NAMESPACE_BYTES: usize = 1 << 10;
@@ -105,6 +105,8 @@ pub struct Consumer {
     deliveries: mpsc::UnboundedReceiver<Parcel>,
     /// Deliveries that were taken and not sent to the client yet, in their order.
     unsent: VecDeque<Unsent>,
+    /// How far each group's were sent.
+    sent_up_to: BTreeMap<GroupId, Arc<SentUpTo>>,
     gate: Arc<Gate>,
     /// It was ended because there is no memory for what it is given.
     cut: Option<Full>,
@@ -112,9 +114,9 @@ pub struct Consumer {
     _memory: Option<Share>,
 }
 
-/// So many deliveries of a group.
+/// Deliveries of a group.
 struct Unsent {
-    tasks: u64,
+    tokens: VecDeque<u64>,
     group: Option<GroupId>,
     taken: Arc<Taken>,
 }
@@ -151,6 +153,7 @@ impl Consumer {
             kicker,
             deliveries: receiver,
             unsent: VecDeque::new(),
+            sent_up_to: BTreeMap::new(),
             gate,
             cut: None,
             _memory: share,
@@ -160,6 +163,8 @@ impl Consumer {
             let deliveries = deliveries.clone();
             let held = held_by_group.remove(&group).unwrap_or_default();
             let (taken, seats) = (Arc::default(), Vec::new());
+            let sent_up_to = Arc::new(SentUpTo::new(held.iter().map(|(_, _, token)| *token).max().unwrap_or(0)));
+            consumer.sent_up_to.insert(group, Arc::clone(&sent_up_to));
             let subscription = Subscription {
                 consumer: id,
                 namespaces,
@@ -169,6 +174,7 @@ impl Consumer {
                 deliveries,
                 kicker,
                 taken,
+                sent_up_to,
                 seats,
                 held,
                 gate: Arc::clone(&consumer.gate),
@@ -213,7 +219,7 @@ impl Consumer {
             let room = self.flow.took(&tasks) | self.gate.open(&self.flow);
             let tell = taken.add(&tasks, self.flow.queued_bytes_max());
             let group = tasks.first().map(|task| task.id.group);
-            self.unsent.push_back(Unsent { tasks: tasks.len() as u64, group, taken });
+            self.unsent.push_back(Unsent { tokens: tasks.iter().map(|task| task.token).collect(), group, taken });
             if room || tell {
                 self.kicker.kick();
             }
@@ -246,15 +252,10 @@ impl Consumer {
     /// So many more of the deliveries that were taken, in their order, have been sent to the client. What was not sent when the consumer
     /// goes counts no attempt.
     pub fn sent(&mut self, mut tasks: u64) {
-        while tasks > 0
-            && let Some(oldest) = self.unsent.front_mut()
-        {
-            let some = tasks.min(oldest.tasks);
-            oldest.taken.sent.add(some);
-            (oldest.tasks, tasks) = (oldest.tasks - some, tasks - some);
-            if oldest.tasks == 0 {
-                self.unsent.pop_front();
-            }
+        while tasks > 0 && !self.unsent.is_empty() {
+            let some = tasks.min(self.unsent[0].tokens.len() as u64);
+            self.sent_at(0, some);
+            tasks -= some;
         }
     }
 
@@ -262,12 +263,21 @@ impl Consumer {
     pub fn sent_of(&mut self, group: GroupId) {
         let oldest = self.unsent.iter().position(|unsent| unsent.group == Some(group));
         if let Some(place) = oldest {
-            let unsent = &mut self.unsent[place];
-            unsent.taken.sent.add(1);
-            unsent.tasks -= 1;
-            if unsent.tasks == 0 {
-                self.unsent.remove(place);
-            }
+            self.sent_at(place, 1);
+        }
+    }
+
+    /// So many of the deliveries at a place, which has as many, have been sent.
+    fn sent_at(&mut self, place: usize, tasks: u64) {
+        let unsent = &mut self.unsent[place];
+        unsent.taken.sent.add(tasks);
+        let last = unsent.tokens.drain(..tasks as usize).next_back();
+        let up_to = unsent.group.and_then(|group| self.sent_up_to.get(&group));
+        if let (Some(token), Some(up_to)) = (last, up_to) {
+            up_to.add(token);
+        }
+        if unsent.tokens.is_empty() {
+            self.unsent.remove(place);
         }
     }
 

@@ -231,7 +231,7 @@ impl Group {
         }
     }
 
-    fn deliver(&self, consumer: ConsumerId, tasks: Vec<Delivered>) {
+    fn deliver(self: &Rc<Self>, consumer: ConsumerId, tasks: Vec<Delivered>) {
         let now_ms = self.now_ms();
         let lateness = self.lateness.borrow();
         for task in tasks.iter().filter(|task| task.attempt == 1) {
@@ -247,7 +247,7 @@ impl Group {
     }
 
     /// Hands deliveries to a consumer's stream. One for whose deliveries there is no memory is ended.
-    pub(super) fn hand(&self, to: &Subscription, tasks: Vec<Delivered>, taken: Arc<Taken>) {
+    pub(super) fn hand(self: &Rc<Self>, to: &Subscription, tasks: Vec<Delivered>, taken: Arc<Taken>) {
         match to.gate.charge(&tasks, &to.flow) {
             Ok(share) => {
                 let arrival = Arrival::now(self.links.reach().clocks());

@@ -67,7 +67,7 @@ impl Shard {
             }
             (Body::Rebuild(_), Some(group), Some(answer)) => {
                 let body = match group.send_rebuild(from) {
-                    true => Body::Done(Done { consumer: 0 }),
+                    true => Body::Done(Done::default()),
                     false => wire::not_leading(id),
                 };
                 let _ = answer.send(body);

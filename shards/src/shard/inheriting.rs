@@ -84,7 +84,7 @@ impl Group {
     pub(super) fn take_estate(&self, message: peer::Estate, answer: oneshot::Sender<Body>) {
         let _ = answer.send(match self.take_part(message) {
             _ if self.estates.refused.get() => Body::Failure(wire::put_failure(&Rejection::Stopping)),
-            Ok(()) => Body::Done(Done { consumer: 0 }),
+            Ok(()) => Body::Done(Done::default()),
             Err(error) => Body::Failure(unreadable(error)),
         });
     }

@@ -22,13 +22,13 @@ use crate::shard::message::Message;
 use crate::shard::relaying::HELD_PER_FRAME;
 
 const BYTES: usize = 1 << 20;
-const LEASE_MS: u32 = 60_000;
+pub(super) const LEASE_MS: u32 = 60_000;
 
-fn dir() -> tempfile::TempDir {
+pub(super) fn dir() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("dir")
 }
 
-async fn make(peer: &Peer, tasks: usize) -> BTreeSet<TaskId> {
+pub(super) async fn make(peer: &Peer, tasks: usize) -> BTreeSet<TaskId> {
     let mut made = BTreeSet::new();
     for _ in 0..tasks {
         made.insert(created(&peer.shards.submit(create(1, None)).await.expect("made").value).id);
@@ -36,7 +36,7 @@ async fn make(peer: &Peer, tasks: usize) -> BTreeSet<TaskId> {
     made
 }
 
-async fn take(consumer: &mut Consumer, tasks: usize) -> Vec<Delivered> {
+pub(super) async fn take(consumer: &mut Consumer, tasks: usize) -> Vec<Delivered> {
     let mut taken = Vec::new();
     while taken.len() < tasks {
         let some = consumer.next().await.expect("the stream goes on");
@@ -55,23 +55,23 @@ async fn next(consumer: &mut Consumer) -> Vec<Delivered> {
     }
 }
 
-fn settle(task: &Delivered, verdict: Verdict) -> Settle {
+pub(super) fn settle(task: &Delivered, verdict: Verdict) -> Settle {
     Settle { id: task.id, token: task.token, verdict }
 }
 
-async fn ack(peer: &Peer, tasks: &[Delivered]) -> Vec<Result<u64, SettleError>> {
+pub(super) async fn ack(peer: &Peer, tasks: &[Delivered]) -> Vec<Result<u64, SettleError>> {
     peer.shards.settle(name(), tasks.iter().map(|task| settle(task, Verdict::Ack)).collect()).await
 }
 
 /// Asks the leader to hand over, as an operator does.
-async fn move_leader(peers: &[Peer], to: &Peer) -> Result<(), MoveError> {
+pub(super) async fn move_leader(peers: &[Peer], to: &Peer) -> Result<(), MoveError> {
     let at = leader(peers).await;
     let (tx, rx) = oneshot::channel();
     assert!(peers[at].shards.post(GROUP, Message::MoveLeader(GROUP, to.number, tx)).is_ok());
     rx.await.expect("answered")
 }
 
-fn ids(tasks: &[Delivered]) -> BTreeSet<TaskId> {
+pub(super) fn ids(tasks: &[Delivered]) -> BTreeSet<TaskId> {
     tasks.iter().map(|task| task.id).collect()
 }
 

@@ -21,7 +21,7 @@ use crate::shard::consumer::{Kick, Kicker};
 use crate::shard::delivery::{ConsumerId, Flow, Gone};
 use crate::shard::gate::Gate;
 use crate::shard::members::MoveError;
-use crate::shard::relay::Taken;
+use crate::shard::relay::{SentUpTo, Taken};
 
 /// Where the answer goes. Dropped unanswered: the shard is stopping.
 pub type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
@@ -127,6 +127,8 @@ pub struct Subscription {
     pub gate: Arc<Gate>,
     /// What its stream has taken and sent of what this group's engine delivered.
     pub taken: Arc<Taken>,
+    /// How far its stream has sent what came of this group, whoever led.
+    pub sent_up_to: Arc<SentUpTo>,
     /// The names that it had at leaders before, and how many deliveries it received under each.
     pub seats: Vec<(ConsumerId, u64)>,
     /// Deliveries that it held when it came.

@@ -19,6 +19,9 @@ pub mod delivery;
 mod early;
 #[cfg(test)]
 mod emptied_tests;
+mod farewell;
+#[cfg(test)]
+mod farewell_tests;
 mod flight;
 #[cfg(test)]
 mod flight_tests;

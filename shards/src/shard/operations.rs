@@ -86,7 +86,7 @@ impl Shard {
                         Some(group) => group.hand_over(to).await,
                         None => Err(MoveError::NoLeader(id)),
                     };
-                    let _ = answer.send(moved.map_or_else(|e| Body::Failure(failure(&e)), |()| Body::Done(Done { consumer: 0 })));
+                    let _ = answer.send(moved.map_or_else(|e| Body::Failure(failure(&e)), |()| Body::Done(Done::default())));
                 });
             }
             _ => {}

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use crate::ids::PeerNumber;
 use crate::shard::api::Delivered;
@@ -28,6 +28,29 @@ impl Taken {
         let bytes = tasks.iter().map(|task| weight(&task.row)).sum::<usize>();
         let (before, enough) = (self.bytes.fetch_add(bytes, SeqCst), max / 4);
         before < enough && before + bytes >= enough
+    }
+}
+
+/// The token of the last of a group's deliveries that a consumer's stream has sent to its client. Written by the stream, on any thread.
+///
+/// Tokens grow from leader to leader and a stream sends a group's deliveries in their order, so those with higher ones were not sent.
+#[derive(Debug, Default)]
+pub struct SentUpTo(AtomicU64);
+
+impl SentUpTo {
+    /// At first: it holds deliveries up to this one.
+    pub fn new(token: u64) -> Self {
+        SentUpTo(AtomicU64::new(token))
+    }
+
+    /// This one was sent.
+    pub fn add(&self, token: u64) {
+        self.0.fetch_max(token, SeqCst);
+    }
+
+    /// 0: none.
+    pub fn token(&self) -> u64 {
+        self.0.load(SeqCst)
     }
 }
 

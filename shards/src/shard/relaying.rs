@@ -15,6 +15,7 @@ use crate::link::Body;
 use crate::runtime::{clock, executor};
 use crate::shard::batcher::{Route, TICK};
 use crate::shard::delivery::{ConsumerId, Gone};
+use crate::shard::farewell::{Farewells, Leave};
 use crate::shard::group::Group;
 use crate::shard::holdings::Holdings;
 use crate::shard::message::Held;
@@ -58,6 +59,7 @@ pub(super) struct Relays {
     leaving: RefCell<HashMap<ConsumerId, Leaving>>,
     /// What they hold, as far as it was delivered or settled through this peer.
     pub(super) holdings: RefCell<Holdings>,
+    pub(super) farewells: Farewells,
     seats_given: Cell<u64>,
     /// Somebody is on the way to take the seats that are missing.
     retrying: Cell<bool>,
@@ -108,6 +110,7 @@ impl Group {
             relay.sit(seat, peer);
         }
         self.relays.seats.borrow_mut().insert(seat, consumer);
+        self.relays.farewells.begin(seat);
         let over = self.links.post(peer, self.id, Body::Subscribe(subscribe), SEAT_MAX);
         let group = Rc::clone(self);
         executor::spawn(async move {
@@ -115,7 +118,8 @@ impl Group {
             if matches!(&over, Ok(Body::Failure(failure)) if failure.kind() == peer::failure::Kind::Overloaded) {
                 executor::sleep(SEAT_AGAIN).await;
             }
-            group.seat_over(seat, over.is_err()).await;
+            let heard = matches!(&over, Ok(Body::Done(done)) if !done.stepped_aside);
+            group.seat_over(seat, over.is_err(), heard).await;
         });
         self.tell_grant(consumer);
         if !rest.is_empty() {
@@ -212,13 +216,19 @@ impl Group {
     }
 
     /// The leader is done with a seat, or the link over which it was taken is down.
-    async fn seat_over(self: Rc<Self>, seat: ConsumerId, lost: bool) {
+    /// `heard`: it has heard how the consumer went, if that has gone.
+    async fn seat_over(self: Rc<Self>, seat: ConsumerId, lost: bool, heard: bool) {
         let leaves = self.relays.leaving.borrow().contains_key(&seat);
         if leaves && !lost {
             // Its last word comes behind the last delivery, perhaps by another connection.
             executor::sleep(LAST_WORD_MAX).await;
         }
         self.seat_ended(seat);
+        if !lost && !heard && !leaves {
+            // So do deliveries that nobody takes.
+            executor::sleep(LAST_WORD_MAX).await;
+        }
+        self.end_farewells(seat, heard);
     }
 
     fn seat_ended(self: &Rc<Self>, seat: ConsumerId) {
@@ -261,14 +271,26 @@ impl Group {
         how: Gone,
         gone: Option<oneshot::Sender<()>>,
     ) -> Option<Option<oneshot::Sender<()>>> {
-        let Some(mut relay) = self.relays.accounts.borrow_mut().remove(&consumer) else { return Some(gone) };
+        let left = match how {
+            Gone::Left => self.left_by(consumer, Leave::GivesBack),
+            Gone::Lost => self.left_by(consumer, Leave::Broke),
+            Gone::Detached => Vec::new(),
+        };
+        let relay = self.relays.accounts.borrow_mut().remove(&consumer);
+        let Some((mut relay, (id, leader, sent, received))) = relay.and_then(|relay| {
+            let seat = relay.seat()?;
+            let told = (seat.id, seat.leader, seat.sent(), seat.received);
+            Some((relay, told))
+        }) else {
+            self.bid_farewell(None, left);
+            return Some(gone);
+        };
         relay.want_no_more();
-        let Some(seat) = relay.seat() else { return Some(gone) };
-        let (id, leader, sent) = (seat.id, seat.leader, seat.sent());
         // Whoever waits for the last word takes what comes before it.
-        let received = gone.is_none().then_some(seat.received);
+        let received = gone.is_none().then_some(received);
         self.relays.seats.borrow_mut().remove(&id);
         let told = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, how, sent, received)));
+        self.bid_farewell(told.is_ok().then_some(id), left);
         match gone {
             Some(gone) if told.is_ok() => {
                 self.relays.leaving.borrow_mut().insert(id, Leaving { consumer, relay, gone: Some(gone) });
@@ -292,25 +314,26 @@ impl Group {
     }
 
     /// The same; what the engine makes of it is done in its turn. The consumer goes at every group, so none is kicked for its credit.
-    pub(super) fn end_but_for_what_was_sent(&self, consumer: ConsumerId, unsent: Unsent) {
+    pub(super) fn end_but_for_what_was_sent(self: &Rc<Self>, consumer: ConsumerId, unsent: Unsent) {
+        let left = self.left_by(consumer, Leave::KeepsSent);
+        let sent_token = self.subscriptions.borrow().get(&consumer).map(|s| s.sent_up_to.token());
         let relay = self.relays.accounts.borrow_mut().remove(&consumer);
+        let mut told = None;
         if let Some((Some(seat), _)) = relay.map(|mut relay| relay.rise()) {
             let (id, leader, sent) = (seat.id, seat.leader, seat.sent());
             self.relays.seats.borrow_mut().remove(&id);
             let received = (unsent == Unsent::Never).then_some(sent);
-            let last = Unsubscribe { give_back: received.is_none(), ..unsubscribe(id, Gone::Detached, sent, received) };
+            let give_back = received.is_none();
+            let last = Unsubscribe { give_back, sent_token, ..unsubscribe(id, Gone::Detached, sent, received) };
             // One that does not hear it hears that nobody takes its deliveries.
-            let _ = self.links.tell(leader, self.id, Body::Unsubscribe(last));
+            told = self.links.tell(leader, self.id, Body::Unsubscribe(last)).is_ok().then_some(id);
         }
+        self.bid_farewell(told, left);
         self.relays.holdings.borrow_mut().forget(consumer);
         let subscription = self.subscriptions.borrow_mut().remove(&consumer);
         if let (Some(subscription), Some(engine)) = (subscription, self.engine.borrow_mut().as_mut()) {
             // In one go with its end: nothing may be delivered to it in between.
-            let sent = subscription.taken.sent.count();
-            match unsent {
-                Unsent::Never => engine.not_received(consumer, sent),
-                Unsent::Late => engine.not_sent(consumer, sent),
-            }
+            engine.not_sent_after(consumer, subscription.sent_up_to.token(), unsent == Unsent::Late);
             engine.unsubscribe(consumer, Gone::Detached);
         }
         self.tick.call();
@@ -360,7 +383,10 @@ impl Group {
             let taken = self.relays.accounts.borrow_mut().get_mut(&consumer)?.delivered(seat, &tasks)?;
             Some((consumer, taken))
         };
-        let Some((consumer, taken)) = leaving.or_else(sits) else { return self.refuse(leader, seat) };
+        let Some((consumer, taken)) = leaving.or_else(sits) else {
+            self.relays.farewells.late(seat, &tasks);
+            return self.refuse(leader, seat);
+        };
         let held = tasks.iter().map(|task| ((task.namespace.clone(), task.id, task.token), self.held_until(task.deadline_ms)));
         self.relays.holdings.borrow_mut().add(consumer, held);
         // A stream that has just gone: its unsubscription is on the way and ends these leases.
@@ -377,5 +403,6 @@ impl Group {
 }
 
 fn unsubscribe(seat: ConsumerId, how: Gone, sent: u64, received: Option<u64>) -> Unsubscribe {
-    Unsubscribe { consumer: seat.0, keep_leases: how == Gone::Detached, give_back: how == Gone::Left, sent, received }
+    let (keep_leases, give_back) = (how == Gone::Detached, how == Gone::Left);
+    Unsubscribe { consumer: seat.0, keep_leases, give_back, sent, received, sent_token: None }
 }

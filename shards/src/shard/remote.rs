@@ -70,10 +70,10 @@ impl Group {
         let queued_bytes_max = usize::try_from(message.queued_bytes_max).unwrap_or(usize::MAX);
         let flow = Arc::new(Flow::remote(queued_bytes_max, message.on_demand));
         let (down, parcels) = mpsc::unbounded();
-        let taken = Arc::<Taken>::default();
+        let (taken, engine) = (Arc::<Taken>::default(), self.engines.get());
         let remote = Remote { from, flow: Arc::clone(&flow), taken: Arc::clone(&taken), down: down.clone(), _memory: memory };
         self.remotes.0.borrow_mut().insert(consumer, remote);
-        executor::spawn(Rc::clone(self).send_down((from, consumer), parcels, answer));
+        executor::spawn(Rc::clone(self).send_down((from, consumer, engine), parcels, answer));
         let (on_demand, lease_ms, seats) = (message.on_demand, message.lease_ms, wire::seats(&message.seats));
         let subscription = Subscription {
             consumer,
@@ -84,6 +84,7 @@ impl Group {
             deliveries: down,
             kicker: None,
             taken,
+            sent_up_to: Arc::default(),
             seats,
             held,
             gate: Arc::default(),
@@ -91,10 +92,10 @@ impl Group {
         self.subscribe(subscription);
     }
 
-    /// Sends what is for a consumer, until it has gone.
+    /// Sends what is for a consumer of an engine, until it has gone.
     async fn send_down(
         self: Rc<Self>,
-        (to, consumer): (PeerNumber, ConsumerId),
+        (to, consumer, engine): (PeerNumber, ConsumerId, u64),
         mut parcels: mpsc::UnboundedReceiver<Parcel>,
         answer: oneshot::Sender<Body>,
     ) {
@@ -115,8 +116,9 @@ impl Group {
             }
         }
         // It goes after the last delivery; the answer may go by another connection.
-        let _ = self.links.tell(to, self.id, Body::Done(Done { consumer: consumer.0 }));
-        let _ = answer.send(Body::Done(Done { consumer: consumer.0 }));
+        let done = Done { consumer: consumer.0, stepped_aside: self.engines.get() != engine };
+        let _ = self.links.tell(to, self.id, Body::Done(done));
+        let _ = answer.send(Body::Done(done));
     }
 
     /// Ends consumers of some peers, which are lost.
@@ -157,6 +159,9 @@ impl Group {
                             if message.keep_leases && message.give_back {
                                 engine.not_sent(consumer, message.sent);
                             }
+                            if let Some(token) = message.sent_token {
+                                engine.not_sent_after(consumer, token, message.give_back);
+                            }
                         }
                         let how = match (message.keep_leases, message.give_back) {
                             (true, _) => Gone::Detached,
@@ -185,7 +190,8 @@ impl Group {
 
     /// It is not here any more, which its peer seems not to know.
     fn done_with(&self, peer: PeerNumber, consumer: ConsumerId) {
-        let lost: Result<(), LinkError> = self.links.tell(peer, self.id, Body::Done(Done { consumer: consumer.0 }));
+        let lost: Result<(), LinkError> =
+            self.links.tell(peer, self.id, Body::Done(Done { consumer: consumer.0, ..Done::default() }));
         if let Err(error) = lost {
             tracing::debug!(group = %self.id, peer, %error, "a word about a consumer is lost");
         }

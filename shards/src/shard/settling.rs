@@ -85,7 +85,7 @@ fn said(verdict: &Verdict) -> Option<bool> {
     match verdict {
         Verdict::Ack => Some(true),
         Verdict::Nack { .. } => Some(false),
-        Verdict::Extend { .. } => None,
+        Verdict::Extend { .. } | Verdict::GivenUp { .. } => None,
     }
 }
 

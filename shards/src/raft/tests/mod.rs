@@ -87,7 +87,7 @@ impl Inbound for Door {
             Body::Rebuild(_) => {
                 let replica = self.replica.borrow().clone().expect("it is open");
                 executor::spawn(async move { drop(replica.send_rebuild(from).await) });
-                return drop(answer.send(Body::Done(Done { consumer: 0 })));
+                return drop(answer.send(Body::Done(Done::default())));
             }
             Body::SnapshotBegin(_) => self.begins.set(self.begins.get() + 1),
             Body::SnapshotChunk(_) => self.chunks.set(self.chunks.get() + 1),

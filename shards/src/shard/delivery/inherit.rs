@@ -121,22 +121,33 @@ impl Engine {
 
     /// A consumer takes nothing more, and `received` deliveries have reached it: the others are given back. Nobody may know of those.
     pub fn not_received(&mut self, consumer: ConsumerId, received: u64) {
-        self.leased_after(consumer, received).into_iter().for_each(|slot| self.undo(slot));
+        self.leased_to(consumer, |lease| lease.nth > received).into_iter().for_each(|slot| self.undo(slot));
     }
 
     /// A consumer takes nothing more, and `sent` deliveries have gone to its client: the others are given back. Its stream may have some of
     /// them and send them all the same, so that they are over is written.
     pub fn not_sent(&mut self, consumer: ConsumerId, sent: u64) {
-        self.leased_after(consumer, sent).into_iter().for_each(|slot| self.end(slot, Why::GivenBack));
+        self.leased_to(consumer, |lease| lease.nth > sent).into_iter().for_each(|slot| self.end(slot, Why::GivenBack));
     }
 
-    /// What a consumer has of its deliveries after the `nth`.
-    fn leased_after(&self, consumer: ConsumerId, nth: u64) -> Vec<u32> {
+    /// A consumer takes nothing more, and its client was sent no delivery with a token above this one: those are given back, also when leaders
+    /// before made them. `late`: its stream may have some of them and send them all the same, so that they are over is written.
+    pub fn not_sent_after(&mut self, consumer: ConsumerId, token: u64, late: bool) {
+        for slot in self.leased_to(consumer, |lease| lease.token > token) {
+            match late {
+                true => self.end(slot, Why::GivenBack),
+                false => self.undo(slot),
+            }
+        }
+    }
+
+    /// What a consumer has of some of its deliveries.
+    fn leased_to(&self, consumer: ConsumerId, some: impl Fn(&Lease) -> bool) -> Vec<u32> {
         let mut found = Vec::new();
         let mut slot = self.consumers_by_id.get(&consumer).map_or(NONE, |c| self.consumers[*c].leases.head);
         while slot != NONE {
             let lease = self.leases.at(slot);
-            if lease.state == State::Leased && lease.nth > nth {
+            if lease.state == State::Leased && some(lease) {
                 found.push(slot);
             }
             slot = lease.after(BY_CONSUMER);

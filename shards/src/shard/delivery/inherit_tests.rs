@@ -85,6 +85,54 @@ fn deliveries_that_did_not_arrive_are_given_back() {
     assert_eq!((engine.counts().leased, w.live()), (0, 2), "what was said is not in it any more");
 }
 
+/// A consumer has what a leader before delivered to it, has sent the first of it to its client, and goes: the rest must not wait for a lease that
+/// nobody has. One delivery of the present leader is among it.
+#[test]
+fn what_was_not_sent_comes_again_whichever_leader_delivered_it() {
+    for late in [false, true] {
+        let (mut w, got) = leased(4);
+        w.hand_over(true);
+        w.create(0, 0);
+        w.pump();
+        let fifth = w.take(1, 10);
+        assert_eq!(fifth.len(), 1);
+        w.engine.not_sent_after(ConsumerId(1), got[0].token, late);
+        w.leave(1, Gone::Detached);
+        w.connect(2, &[0], 0, 1 << 30);
+        w.credit(2, 10);
+        w.pump();
+        let mut again: Vec<_> = w.take(2, 10).iter().map(|task| (task.id, task.attempt)).collect();
+        again.sort_unstable();
+        let mut left: Vec<_> = got[1..].iter().chain(&fifth).map(|task| (task.id, 1)).collect();
+        left.sort_unstable();
+        assert_eq!(again, left, "late: {late}");
+        w.ack(&got[0]).expect("this one goes on without it");
+    }
+}
+
+/// A consumer has gone between two leaders, and who knows it says so to the next one.
+#[test]
+fn what_a_consumer_that_has_gone_held_is_given_up_by_name() {
+    let (mut w, got) = leased(3);
+    let given_up = |blamed| Verdict::GivenUp { blamed };
+    assert!(w.settle(&got[0], given_up(false)).is_err(), "it is there");
+    w.leave(1, Gone::Detached);
+    w.hand_over(true);
+    w.connect(2, &[0], 0, 1 << 30);
+    w.credit(2, 10);
+    w.pump();
+    w.settle(&got[0], given_up(true)).expect("nobody has it");
+    w.settle(&got[1], given_up(false)).expect("nobody has it");
+    w.pump();
+    let again: Vec<_> = w.take(2, 10).iter().map(|task| (task.id, task.attempt)).collect();
+    assert_eq!(again, [(got[1].id, 1)]);
+    w.pass(100);
+    let again: Vec<_> = w.take(2, 10).iter().map(|task| (task.id, task.attempt)).collect();
+    assert_eq!(again, [(got[0].id, 2)], "after its backoff");
+    got[..2].iter().for_each(|task| assert!(w.ack(task).is_err(), "over"));
+    w.ack(&got[2]).expect("nothing was said of it");
+}
+
 /// A peer is about to stop, and five deliveries were on their way to its consumer when it said so: they come again at once.
 #[test]
 fn deliveries_on_their_way_to_a_consumer_that_leaves_its_leases_come_again() {

@@ -25,6 +25,9 @@ impl Engine {
         };
         let lost = || SettleError::LeaseLost { id: settle.id, token: settle.token };
         let lease = self.leases.at(slot);
+        if matches!(settle.verdict, Verdict::GivenUp { .. }) && self.consumers.get(lease.consumer).is_some() {
+            return Err(lost());
+        }
         match lease.state {
             // It was said before, or the contrary: the outcome decides.
             State::Settling { .. } => return Ok(Step::Wait),
@@ -58,6 +61,13 @@ impl Engine {
                 self.leases.at_mut(slot).ends_ms = ends_ms;
                 self.timers.arm(&mut self.leases, slot, ends_ms);
                 return Ok(Step::Extended { deadline_ms: now.wall_ms.saturating_add(u64::from(lease_ms)) });
+            }
+            Verdict::GivenUp { blamed: false } => Op::GiveBack { key: lease.key, token: lease.token },
+            Verdict::GivenUp { blamed: true } => {
+                let wait_ms = lane.settings.backoff_ms(lease.attempts.saturating_add(1), random);
+                let due_ms = now.wall_ms.saturating_add(wait_ms).min(DUE_MS_MAX);
+                let error = Bytes::from_static(Why::ConsumerLost.text().as_bytes());
+                Op::Retry { key: lease.key, due_ms, error, of: Some(Ended { token: lease.token, nacked: false }) }
             }
         };
         self.leases.at_mut(slot).state = State::Settling { ack: matches!(settle.verdict, Verdict::Ack) };

@@ -14,6 +14,7 @@ pub fn put_settle(namespace: &Namespace, settles: &[Settle]) -> peer::Settle {
             Verdict::Ack => said::Verdict::Ack(true),
             Verdict::Nack { delay_ms, reason } => said::Verdict::Nack(peer::Nack { delay_ms: *delay_ms, reason: reason.clone() }),
             Verdict::Extend { lease_ms } => said::Verdict::ExtendMs(*lease_ms),
+            Verdict::GivenUp { blamed } => said::Verdict::GivenUp(*blamed),
         };
         peer::Said { id: Some(put_id(settle.id)), token: settle.token, verdict: Some(verdict) }
     };
@@ -26,6 +27,7 @@ pub fn settle(message: peer::Settle) -> Result<(Namespace, Vec<Settle>), WireErr
             said::Verdict::Ack(_) => Verdict::Ack,
             said::Verdict::Nack(nack) => Verdict::Nack { delay_ms: nack.delay_ms, reason: nack.reason },
             said::Verdict::ExtendMs(lease_ms) => Verdict::Extend { lease_ms },
+            said::Verdict::GivenUp(blamed) => Verdict::GivenUp { blamed },
         };
         Ok(Settle { id: id(said.id.as_ref())?, token: said.token, verdict })
     };
