@@ -200,7 +200,7 @@ impl proto::collection_server::Collection for Collection {
     ) -> Result<Response<proto::LeaseTasksResponse>, Status> {
         let memory = Memory::of(&request);
         let holder = memory.as_ref().map(Memory::holder);
-        run!(listed(memory, &self.context, lease::lease_tasks(&self.context, request.into_inner(), holder)))
+        run!(listed(memory, &self.context, lease::lease_tasks(Arc::clone(&self.context), request.into_inner(), holder)))
     }
 
     async fn ack_tasks(&self, request: Request<proto::AckTasksRequest>) -> Result<Response<proto::SettleResponse>, Status> {

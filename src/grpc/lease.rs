@@ -2,17 +2,20 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tonic::Status;
 use z4_proto as proto;
 use z4_shards::account::Holder;
-use z4_shards::ids::GroupId;
+use z4_shards::ids::{Namespace, TaskId};
+use z4_shards::runtime::executor;
 use z4_shards::runtime::net::sleep;
-use z4_shards::shard::api::Delivered;
-use z4_shards::shard::handle::Consumer;
+use z4_shards::shard::api::{Delivered, Rejection};
+use z4_shards::shard::handle::{Consumer, Shards};
 
 use super::consume::{Source as _, namespaces};
 use super::observe::{Runs, Streamed};
@@ -35,12 +38,15 @@ const SPELLED_OUT: usize = 3;
 /// What is on its way is waited for so often; what comes after that is given back.
 const LAST_WORDS_MAX: usize = 4;
 
+/// A delivery: whose task, its name, the token.
+type Held = (Namespace, TaskId, u64);
+
 /// Leases tasks that are due. The leases outlive the call: they end by ack, nack or deadline.
 ///
 /// Waits for the first task, then takes what is there at once, as far as it fits into one answer: what does not is given back, and counts no
-/// attempt. A client that goes away while it waits leaves nothing leased.
+/// attempt. A client that goes away before it is answered leaves nothing leased.
 pub(super) async fn lease_tasks(
-    context: &Context,
+    context: Arc<Context>,
     request: proto::LeaseTasksRequest,
     memory: Option<Holder>,
 ) -> Result<proto::LeaseTasksResponse, Status> {
@@ -56,33 +62,52 @@ pub(super) async fn lease_tasks(
     if first.is_empty() && wait_ms < FAR_WAIT_MS_MIN && consumer.is_relayed() {
         first = wait(&mut consumer, FAR_WAIT_MS_MIN - wait_ms).await?;
     }
+    // Leaders' last words are heard also when the client goes away meanwhile: what comes with them is leased.
+    let (tx, answered) = oneshot::channel();
+    executor::spawn(async move {
+        let _ = tx.send(answer(&context, consumer, first, tasks_max).await);
+    });
+    answered.await.map_err(|oneshot::Canceled| status(Rejection::Stopping))?.map(Unheard::taken)
+}
+
+/// Takes what is there, and goes.
+async fn answer(context: &Context, mut consumer: Consumer, first: Vec<Delivered>, tasks_max: u32) -> Result<Unheard, Status> {
     let mut answer = Answer::new(context, tasks_max);
-    let mut taken = VecDeque::from(first);
-    while !taken.is_empty() {
-        answer.fill(&mut taken, &mut consumer)?;
-        if taken.is_empty() && answer.has_room() {
-            taken.extend(consumer.next().now_or_never().flatten().unwrap_or_default());
-        } else {
-            break;
+    let filled = answer.take_what_fits(first, &mut consumer).await;
+    let Answer { response, held, .. } = answer;
+    let unheard = Unheard { shards: context.shards.clone(), held, response };
+    match filled {
+        Ok(()) => consumer.keep_sent(),
+        // It breaks, and what it had detached itself from is given back with the answer.
+        Err(status) => {
+            drop(consumer);
+            return Err(status);
         }
     }
-    // Whatever is on its way by now is leased, too. From as many leaders as there is room for, it is taken along.
-    for _ in 0..LAST_WORDS_MAX {
-        let leaders = answer.leaders_that_fit();
-        if leaders == 0 || !taken.is_empty() || !answer.has_room() {
-            break;
-        }
-        let (done, rest) = consumer.detach_from(leaders).await;
-        if done.is_empty() {
-            break;
-        }
-        let (theirs, others) = rest.into_iter().partition(|delivered| done.contains(&delivered.id.group));
-        answer.take_all(theirs, &mut consumer)?;
-        taken = others;
-        answer.fill(&mut taken, &mut consumer)?;
+    Ok(unheard)
+}
+
+/// An answer that no client has seen yet. Dropped as it is, what is in it is given back.
+struct Unheard {
+    shards: Shards,
+    held: Vec<Held>,
+    response: proto::LeaseTasksResponse,
+}
+
+impl Unheard {
+    /// It goes to its client.
+    fn taken(mut self) -> proto::LeaseTasksResponse {
+        self.held.clear();
+        std::mem::take(&mut self.response)
     }
-    consumer.keep_sent();
-    Ok(answer.response)
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        if !self.held.is_empty() {
+            self.shards.give_back(std::mem::take(&mut self.held));
+        }
+    }
 }
 
 /// The answer while it fills.
@@ -90,6 +115,8 @@ struct Answer<'a> {
     limits: &'a Limits,
     tasks_max: usize,
     response: proto::LeaseTasksResponse,
+    /// What is in it.
+    held: Vec<Held>,
     bytes: usize,
     runs: Runs<Streamed>,
 }
@@ -98,7 +125,36 @@ impl<'a> Answer<'a> {
     fn new(context: &'a Context, tasks_max: u32) -> Self {
         let runs = Runs::new(Streamed::new(context.observer.clone(), "LeaseTasks"));
         let response = proto::LeaseTasksResponse::default();
-        Answer { limits: &context.limits, tasks_max: tasks_max as usize, response, bytes: 0, runs }
+        Answer { limits: &context.limits, tasks_max: tasks_max as usize, response, held: Vec::new(), bytes: 0, runs }
+    }
+
+    /// Takes what is there by now and what its leaders have on their way, as far as it fits.
+    async fn take_what_fits(&mut self, first: Vec<Delivered>, consumer: &mut Consumer) -> Result<(), Status> {
+        let mut taken = VecDeque::from(first);
+        while !taken.is_empty() {
+            self.fill(&mut taken, consumer)?;
+            if taken.is_empty() && self.has_room() {
+                taken.extend(consumer.next().now_or_never().flatten().unwrap_or_default());
+            } else {
+                break;
+            }
+        }
+        // Whatever is on its way by now is leased, too. From as many leaders as there is room for, it is taken along.
+        for _ in 0..LAST_WORDS_MAX {
+            let leaders = self.leaders_that_fit();
+            if leaders == 0 || !taken.is_empty() || !self.has_room() {
+                break;
+            }
+            let (done, rest) = consumer.detach_from(leaders).await;
+            if done.is_empty() {
+                break;
+            }
+            let (theirs, others) = rest.into_iter().partition(|delivered| done.contains(&delivered.id.group));
+            self.take_all(theirs, consumer)?;
+            taken = others;
+            self.fill(&mut taken, consumer)?;
+        }
+        Ok(())
     }
 
     /// More is welcome.
@@ -117,14 +173,13 @@ impl<'a> Answer<'a> {
         while self.has_room()
             && let Some(delivered) = from.front()
         {
-            let group = delivered.id.group;
-            let (namespace, delivery) = (delivered.namespace.clone(), convert::delivery(delivered.clone())?);
+            let (held, delivery) = (held(delivered), convert::delivery(delivered.clone())?);
             let bytes = reply::framed(&delivery);
             if self.bytes > 0 && self.bytes + bytes > reply::PARTS_BYTES_MAX {
                 break;
             }
             from.pop_front();
-            self.put((namespace, delivery, bytes), group, consumer);
+            self.put((held, delivery, bytes), consumer);
         }
         Ok(())
     }
@@ -132,25 +187,24 @@ impl<'a> Answer<'a> {
     /// Takes deliveries that are leased whether they are sent or not.
     fn take_all(&mut self, deliveries: VecDeque<Delivered>, consumer: &mut Consumer) -> Result<(), Status> {
         for delivered in deliveries {
-            let group = delivered.id.group;
-            let (namespace, delivery) = (delivered.namespace.clone(), convert::delivery(delivered)?);
+            let (held, delivery) = (held(&delivered), convert::delivery(delivered)?);
             let bytes = reply::framed(&delivery);
-            self.put((namespace, delivery, bytes), group, consumer);
+            self.put((held, delivery, bytes), consumer);
         }
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        (namespace, delivery, bytes): (z4_shards::ids::Namespace, proto::Delivery, usize),
-        group: GroupId,
-        consumer: &mut Consumer,
-    ) {
-        self.runs.count(&namespace);
+    fn put(&mut self, (held, delivery, bytes): (Held, proto::Delivery, usize), consumer: &mut Consumer) {
+        self.runs.count(&held.0);
         self.bytes += bytes;
         self.response.deliveries.push(delivery);
-        consumer.sent_of(group);
+        consumer.sent_of(held.1.group);
+        self.held.push(held);
     }
+}
+
+fn held(delivered: &Delivered) -> Held {
+    (delivered.namespace.clone(), delivered.id, delivered.token)
 }
 
 /// The most that an answer can come to.

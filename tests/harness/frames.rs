@@ -41,10 +41,18 @@ impl Raw {
 
     /// Opens a call of `z4.Collection`.
     pub async fn call(&self, method: &str) -> Result<(Sending, Answers), Failure> {
-        let request = http::Request::post(format!("http://peer/z4.Collection/{method}"))
+        self.call_within(method, None).await
+    }
+
+    /// The same, for which the peer has so long, milliseconds. Nobody looks at the time here.
+    pub async fn call_within(&self, method: &str, time_ms: Option<u64>) -> Result<(Sending, Answers), Failure> {
+        let mut request = http::Request::post(format!("http://peer/z4.Collection/{method}"))
             .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())?;
+            .header("te", "trailers");
+        if let Some(time_ms) = time_ms {
+            request = request.header("grpc-timeout", format!("{time_ms}m"));
+        }
+        let request = request.body(())?;
         let mut requests = self.requests.clone().ready().await?;
         let (response, sending) = requests.send_request(request, false)?;
         let opening = Box::pin(async {

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::ids::Namespace;
+use crate::ids::{GroupId, Namespace};
 use crate::runtime::executor;
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 use crate::shard::delivery::ConsumerId;
 use crate::shard::group::Group;
-use crate::shard::message::Held;
+use crate::shard::handle::Shards;
+use crate::shard::message::{Held, Message};
 
 /// So many deliveries are given up in one request.
 const AT_ONCE: usize = 1_000;
@@ -71,6 +72,20 @@ fn farewells(mut held: Vec<Held>, leave: Leave, sent: u64) -> Vec<Farewell> {
     held.into_iter().enumerate().map(|(place, held)| given_up((held.clone(), blamed(place, held.2)))).collect()
 }
 
+impl Shards {
+    /// Gives back deliveries of consumers that have gone and left their leases, for they reached nobody after all. They come again, and count no
+    /// attempt.
+    pub fn give_back(&self, held: Vec<Held>) {
+        let mut by_group: BTreeMap<GroupId, Vec<Held>> = BTreeMap::new();
+        for delivery in held {
+            by_group.entry(delivery.1.group).or_default().push(delivery);
+        }
+        for (group, held) in by_group {
+            self.post_surely(group, Message::GiveUp(group, held));
+        }
+    }
+}
+
 impl Group {
     /// What a consumer that goes leaves behind; nothing where its engine is here, and hears of it at once. Ask before it is forgotten.
     pub(super) fn left_by(&self, consumer: ConsumerId, leave: Leave) -> Vec<Farewell> {
@@ -79,6 +94,11 @@ impl Group {
         }
         let sent = self.subscriptions.borrow().get(&consumer).map_or(0, |s| s.sent_up_to.token());
         farewells(self.relays.holdings.borrow().of(consumer), leave, sent)
+    }
+
+    /// A consumer has gone and left its leases, and these deliveries reached nobody.
+    pub(super) fn give_back(self: &Rc<Self>, held: Vec<Held>) {
+        self.bid_farewell(None, farewells(held, Leave::GivesBack, 0));
     }
 
     /// A consumer has gone. `seat`: its leader was told, and when it says that it has stepped aside these are given up; else they are now.
@@ -133,7 +153,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{GroupId, TaskId};
+    use crate::ids::TaskId;
 
     fn held(tokens: &[u64]) -> Vec<Held> {
         let one = |token: &u64| {

@@ -56,6 +56,8 @@ pub enum Message {
     Unsubscribe(GroupId, ConsumerId, Gone, Option<oneshot::Sender<()>>),
     /// A consumer goes and keeps what was sent to its client; the rest is given back. Arrives surely.
     KeepSent(GroupId, ConsumerId),
+    /// Deliveries that reached nobody, of a consumer that has gone and left its leases: they come again, and count no attempt. Arrives surely.
+    GiveUp(GroupId, Vec<Held>),
     /// A consumer that was out of credit or room has some again. Arrives surely; there is one for each consumer and group at a time.
     Kick(Arc<Kick>),
     /// The peer is about to stop: consumers' streams end, so that nobody waits for tasks that will not come. Arrives surely.

@@ -206,6 +206,11 @@ impl Shard {
                 Some(group) => group.keep_sent(consumer),
                 None => self.early.remove(id, consumer, None),
             },
+            Message::GiveUp(id, held) => {
+                if let Some(group) = self.group(id) {
+                    group.give_back(held);
+                }
+            }
             Message::Kick(kick) => {
                 let consumer = kick.arrived();
                 if let Some(group) = self.group(kick.group()) {
