@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::wait::until;
+use super::wait::{until, until_started};
 
 /// How much of the log is printed when a test fails, bytes.
 const LOG_TAIL_BYTES: usize = 8 << 10;
@@ -106,7 +106,7 @@ impl Peer {
     /// Waits until a peer that was started serves.
     pub async fn until_ready(&mut self) {
         let ports_file = self.peer_dir().join("ports.json");
-        let ports: Ports = until("the peer writes ports.json", async || {
+        let ports: Ports = until_started("the peer writes ports.json", async || {
             match self.exited() {
                 // Somebody else has a port that this peer had before: an outgoing connection, most likely.
                 Some(status) if self.ports.is_some() && status.code() == Some(PORT_TAKEN) => self.spawn(),
@@ -124,7 +124,7 @@ impl Peer {
         }
         self.ports = Some(ports);
         // It may have no leader until others are there.
-        until("the peer answers", async || Client::connect(&self.address()).await?.answers().await.then_some(())).await;
+        until_started("the peer answers", async || Client::connect(&self.address()).await?.answers().await.then_some(())).await;
     }
 
     fn spawn(&mut self) {
