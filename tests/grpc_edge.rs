@@ -4,13 +4,17 @@
 //! What would be wrong: a client that is not tonic's server's finds no health or reflection; a bad request takes a stream down; a
 //! bound on connections that does not hold, or that is never given back; a stop that hangs on an open stream.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::{Buf, BufMut, Bytes};
 use futures_util::StreamExt;
+use prost::Message as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::transport::Channel;
@@ -25,7 +29,11 @@ use z4_proto as proto;
 use z4_proto::admin_client::AdminClient;
 use z4_proto::collection_client::CollectionClient;
 use z4_shards::account::Account;
+use z4_shards::command::{Created, Op, OpReply};
+use z4_shards::ids::{GroupId, SLOTS, TaskId};
 use z4_shards::runtime::net::{self, Listener};
+use z4_shards::shard::Message;
+use z4_shards::shard::api::Answered;
 use z4_shards::shard::handle::Shards;
 
 struct Alone;
@@ -50,6 +58,11 @@ impl Edge {
     }
 
     fn with_account(limits: Limits, account: Account) -> Self {
+        Self::with_shards(limits, account, Shards::disconnected)
+    }
+
+    /// The same over shards that are made on its executor.
+    fn with_shards(limits: Limits, account: Account, shards: impl FnOnce() -> Shards + Send + 'static) -> Self {
         let (stop, stopped) = futures_channel::oneshot::channel();
         let (tell, told) = mpsc::channel();
         let connections = Connections::default();
@@ -59,7 +72,7 @@ impl Edge {
                 let listener = Listener::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
                 tell.send(listener.local_addr().expect("bound")).expect("the test waits");
                 let context = Context {
-                    shards: Shards::disconnected(),
+                    shards: shards(),
                     limits,
                     account,
                     now_ms: Arc::new(|| 1_000_000),
@@ -331,6 +344,130 @@ async fn open_calls_are_bounded_by_the_account_and_leave_room_for_others() {
     let mut modest = AdminClient::new(edge.channel().await);
     modest.check_health(proto::CheckHealthRequest::default()).await.expect("there is room for somebody who wants little");
     drop((held, modest));
+    edge.stop().await;
+    assert_eq!(account.used(), 0);
+}
+
+/// Creates that a shard has taken: their payloads, and how they are answered.
+#[derive(Clone, Default)]
+struct Taken(Rc<RefCell<Vec<(Bytes, Box<dyn FnOnce()>)>>>);
+
+impl Taken {
+    /// Shards that take creates; they are answered when this is called.
+    fn shards(&self) -> Shards {
+        let (shards, mut inboxes) = Shards::new(1, 64);
+        shards.set_slots(&vec![GroupId(1); usize::from(SLOTS)]);
+        let (mut inbox, Taken(taken)) = (inboxes.remove(0), self.clone());
+        net::spawn(async move {
+            let mut messages = Vec::new();
+            while inbox.receive(&mut messages, 16).await {
+                for message in messages.drain(..) {
+                    let Message::Submit(_, command, answer) = message else { panic!("nothing else is asked") };
+                    let [Op::Create(create)] = &command.ops[..] else { panic!("creates come one by one") };
+                    let id = TaskId { due_ms: 1, group: GroupId(1), sequence: taken.borrow().len() as u64 };
+                    let value = Ok(vec![OpReply::Created(Created { id, created_ms: 1, duplicate: false })]);
+                    let tell = move || assert!(answer.send(Ok(Answered { value, by: None })).is_ok());
+                    taken.borrow_mut().push((create.payload.clone(), Box::new(tell)));
+                }
+            }
+        });
+        shards
+    }
+}
+
+/// Story: a client sends creates and takes no answer. The shard has them all and answers late. What is done is then kept by nobody, although
+/// its answer waits, and is not charged; while it was on its way, a payload kept little more memory than it has bytes. Once the client
+/// takes its answers all of them come.
+#[tokio::test(flavor = "current_thread")]
+async fn creates_that_are_done_are_not_kept_while_their_answers_wait() {
+    const CREATES: usize = 8;
+    const PAYLOAD_BYTES: usize = 20 << 10;
+    let account = Account::new(64 << 20);
+    let (tell, told) = mpsc::channel();
+    let edge = Edge::with_shards(Limits::default(), account.clone(), move || {
+        let taken = Taken::default();
+        let shards = taken.shards();
+        net::spawn(async move {
+            while taken.0.borrow().len() < CREATES {
+                net::sleep(Duration::from_millis(1)).await;
+            }
+            tell.send(0).expect("the test waits");
+            let mut payloads = Vec::new();
+            for (payload, answer) in taken.0.take() {
+                answer();
+                payloads.push(payload);
+            }
+            for mut payload in payloads {
+                // Until nobody else has it.
+                payload = loop {
+                    match payload.try_into_mut() {
+                        Ok(alone) => {
+                            tell.send(alone.capacity()).expect("the test waits");
+                            break Bytes::new();
+                        }
+                        Err(shared) => payload = shared,
+                    }
+                    net::sleep(Duration::from_millis(1)).await;
+                };
+                drop(payload);
+            }
+        });
+        shards
+    });
+    let socket = tokio::net::TcpStream::connect(edge.address).await.expect("the edge listens");
+    let (requests, connection) =
+        h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(socket).await.expect("HTTP/2");
+    let mut connection = connection;
+    let (set, window) = tokio::sync::oneshot::channel::<()>();
+    let driving = tokio::spawn(async move {
+        tokio::select! {
+            ended = &mut connection => return ended,
+            _ = window => connection.set_initial_window_size(1 << 20)?,
+        }
+        connection.await
+    });
+    let request = http::Request::post("http://edge/z4.Collection/CreateTaskStream").header("content-type", "application/grpc");
+    let mut requests = requests.ready().await.expect("a connection");
+    let (response, mut sending) = requests.send_request(request.body(()).expect("a request"), false).expect("a stream");
+    let message = create("a", PAYLOAD_BYTES).encode_to_vec();
+    let mut all = Vec::new();
+    for _ in 0..CREATES {
+        all.put_u8(0);
+        all.put_u32(message.len() as u32);
+        all.extend_from_slice(&message);
+    }
+    sending.send_data(all.into(), false).expect("within the window");
+
+    let told = tokio::task::spawn_blocking(move || {
+        let next = || told.recv_timeout(Duration::from_secs(60)).expect("it comes to that");
+        assert_eq!(next(), 0);
+        (0..CREATES).map(|_| next()).collect::<Vec<usize>>()
+    });
+    let kept = told.await.expect("done creates are let go of");
+    assert!(kept.iter().all(|bytes| *bytes <= PAYLOAD_BYTES + 64), "a payload kept {kept:?} bytes");
+    while account.used() > CREATES * PAYLOAD_BYTES / 2 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+
+    set.send(()).expect("the connection is there");
+    let mut body = response.await.expect("a response").into_body();
+    let mut answers = Vec::new();
+    let mut count = 0;
+    while count < CREATES {
+        answers.extend_from_slice(&body.data().await.expect("not over").expect("answers"));
+        let mut rest = &answers[..];
+        count = 0;
+        while rest.len() >= 5 && rest.len() - 5 >= (&rest[1..]).get_u32() as usize {
+            let length = (&rest[1..]).get_u32() as usize;
+            let answer = proto::TaskStreamResponse::decode(&rest[5..5 + length]).expect("an answer");
+            let id: TaskId = answer.task.expect("a task").id.parse().expect("an id");
+            assert_eq!(id.sequence, count as u64, "in the order of the requests");
+            count += 1;
+            rest = &rest[5 + length..];
+        }
+    }
+    drop((sending, body, requests));
+    driving.abort();
     edge.stop().await;
     assert_eq!(account.used(), 0);
 }

@@ -17,7 +17,9 @@ use z4_shards::account::{Holder, Share};
 
 use super::Limits;
 use super::inlet::{Bad, Inlet, LeftOut, RequestBody};
+use super::meanwhile::Meanwhile;
 use super::memory::Memory;
+use super::messages::Inbox;
 use super::services::Services;
 
 /// What an open call costs before it says anything: h2's stream, its task, the buffers of decoder and encoder. Bytes.
@@ -57,6 +59,7 @@ pub(super) struct Call<K> {
     waits: bool,
     respond: SendResponse<Chunk>,
     step: Step,
+    meanwhile: Meanwhile,
     _memory: Memory,
     _kept: K,
 }
@@ -112,11 +115,18 @@ impl<K> Call<K> {
         if let Bad::LeftOut(left_out) = bad {
             head.extensions.insert(left_out);
         }
+        if inlet.is_stream() {
+            head.extensions.insert(Inbox::new(inlet.clone()));
+        }
+        let meanwhile = Meanwhile::new();
+        if waits {
+            head.extensions.insert(meanwhile.clone());
+        }
         let memory = Memory::new(holder);
         head.extensions.insert(memory.clone());
         let answer = services.call(Request::from_parts(head, RequestBody::new(inlet.clone())));
         let (holder, step) = (holder.clone(), Step::Handling(answer));
-        Some(Self { inlet, holder, waits, respond, step, _memory: memory, _kept: kept })
+        Some(Self { inlet, holder, waits, respond, step, meanwhile, _memory: memory, _kept: kept })
     }
 
     fn poll_step(&mut self, cx: &mut Poller<'_>) -> Poll<Result<(), Gone>> {
@@ -152,6 +162,7 @@ impl<K> Call<K> {
             if let Some((chunk, last)) = waiting.take() {
                 if chunk.has_remaining() && stream.capacity() == 0 && !has_capacity(stream, cx)? {
                     *waiting = Some((chunk, last));
+                    self.meanwhile.go_on(cx);
                     return Poll::Pending;
                 }
                 stream.send_data(chunk, last)?;

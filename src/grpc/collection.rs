@@ -15,7 +15,9 @@ use z4_shards::shard::api::Settle;
 use super::create::{Acknowledge, Earlier, create, submit_one};
 use super::create_stream::{CreateStream, Crowd, until_there_is_room};
 use super::inlet::LeftOut;
+use super::meanwhile::Meanwhile;
 use super::memory::Memory;
+use super::messages::Messages;
 use super::services::Context;
 use super::settle::{Said, settle};
 use super::status::status;
@@ -39,7 +41,7 @@ impl Collection {
         request: Request<Streaming<proto::CreateTaskRequest>>,
         method: &'static str,
         acknowledge: Acknowledge,
-    ) -> Responses<proto::TaskStreamResponse> {
+    ) -> Result<Responses<proto::TaskStreamResponse>, Status> {
         let shards = self.context.shards.clone();
         let charge = Memory::of(&request).map(|memory| memory.holder().count(0));
         let crowd = Crowd::default();
@@ -50,9 +52,13 @@ impl Collection {
         };
         let earlier = Earlier(self.context.shards.clone());
         let left_out = request.extensions().get::<LeftOut>().cloned().unwrap_or_default();
-        let requests = (request.into_inner(), left_out);
+        let requests = (Messages::of(&request)?, left_out);
         let ways = ((send, crowd), (earlier, charge));
-        Box::pin(SendWrapper::new(CreateStream::new(self.context.clone(), method, requests, ways.0, ways.1)))
+        let stream = CreateStream::new(self.context.clone(), method, requests, ways.0, ways.1);
+        if let Some(meanwhile) = Meanwhile::of(&request) {
+            meanwhile.set(stream.flight());
+        }
+        Ok(Box::pin(SendWrapper::new(stream)))
     }
 
     /// Settles deliveries, as a function that owns what it needs.
@@ -115,7 +121,7 @@ impl proto::collection_server::Collection for Collection {
         &self,
         request: Request<Streaming<proto::CreateTaskRequest>>,
     ) -> Result<Response<Self::CreateTaskStreamStream>, Status> {
-        Ok(Response::new(self.create_stream(request, "CreateTaskStream", Acknowledge::Durable)))
+        self.create_stream(request, "CreateTaskStream", Acknowledge::Durable).map(Response::new)
     }
 
     type CreateTaskStreamAsyncStream = Responses<proto::TaskStreamResponse>;
@@ -124,7 +130,7 @@ impl proto::collection_server::Collection for Collection {
         &self,
         request: Request<Streaming<proto::CreateTaskRequest>>,
     ) -> Result<Response<Self::CreateTaskStreamAsyncStream>, Status> {
-        Ok(Response::new(self.create_stream(request, "CreateTaskStreamAsync", Acknowledge::Queued)))
+        self.create_stream(request, "CreateTaskStreamAsync", Acknowledge::Queued).map(Response::new)
     }
 
     async fn create_tasks(
@@ -172,7 +178,7 @@ impl proto::collection_server::Collection for Collection {
 
     async fn consume(&self, request: Request<Streaming<proto::ConsumeRequest>>) -> Result<Response<Self::ConsumeStream>, Status> {
         let memory = Memory::of(&request).map(|memory| memory.holder());
-        let mut requests = request.into_inner();
+        let mut requests = Messages::<proto::ConsumeRequest>::of(&request)?;
         let settler = self.settler();
         let context = self.context.clone();
         // The response starts before the client's first message: clients wait for the response's head before they send.

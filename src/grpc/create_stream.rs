@@ -7,14 +7,14 @@
 //! later waits until it is the oldest. When that turns out to have been made before, those behind it are looked at, too: the tasks of a run
 //! of creates that are said again are read together.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Poller, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::Stream;
 use tonic::Status;
 use z4_proto::{CreateTaskRequest, TaskStreamResponse};
@@ -26,20 +26,14 @@ use z4_shards::shard::api::Rejection;
 
 use super::convert::{self, Echo};
 use super::create::{Outcome, refused, stream_answer};
+use super::flight::{Create, Flight, InFlight, done};
 use super::inlet::LeftOut;
 use super::observe::{Requested, Runs};
+use super::pieces::is_large;
 use super::services::Context;
 
 /// While answers are ready, requests are looked at once per so many of them.
 const ANSWERS_PER_LOOK: usize = 64;
-
-/// What a create in flight costs beside its payload and metadata, at most: its future, its command, its place in the group's queue. Bytes.
-const CREATE_BYTES: usize = 2 << 10;
-
-/// What is counted for a create of so many bytes: its payload keeps the buffer in which it came, which is half as large again.
-fn cost(bytes: usize) -> usize {
-    CREATE_BYTES + bytes + bytes / 2
-}
 
 /// The wait of a create for which there was no room twice, the first time; each one is twice as long.
 const WAIT_MIN: Duration = Duration::from_millis(2);
@@ -90,22 +84,6 @@ where
     outcome
 }
 
-/// One request on its way.
-enum InFlight<F> {
-    /// Refused before it was sent, or done at once.
-    Answered(Box<TaskStreamResponse>),
-    /// With the shards.
-    Sent { future: Pin<Box<F>>, namespace: Namespace, echo: Echo },
-    /// Made before; the earlier task is to be read.
-    Replayed { outcome: Box<Outcome>, namespace: Namespace, echo: Echo },
-}
-
-/// A request on its way, and what is counted for it until its answer is sent: payload and metadata, bytes.
-struct Create<F> {
-    step: InFlight<F>,
-    bytes: usize,
-}
-
 /// Creates that are said again, of one namespace, one behind the other; at most so many.
 pub(super) type Run = Vec<Outcome>;
 const RUN_MAX: usize = 256;
@@ -129,12 +107,7 @@ pub(super) struct CreateStream<R, S, F, L> {
     send: S,
     earlier: L,
     looking: Option<Looking>,
-    in_flight: VecDeque<Create<F>>,
-    /// Payload and metadata of what is in flight.
-    in_flight_bytes: usize,
-    /// The charge for what is in flight. It is counted and never refused, as it was charged when it came: a stream whose connection has its
-    /// part reads no further message.
-    charge: Option<Share>,
+    flight: Rc<RefCell<Flight<F>>>,
     intake: Intake,
     crowd: Crowd,
     left_out: LeftOut,
@@ -155,13 +128,17 @@ struct Intake {
 
 impl Intake {
     /// Returns the bytes of its content, too.
-    fn read(&mut self, request: CreateTaskRequest) -> Result<(Command, Echo, usize), Status> {
+    fn read(&mut self, mut request: CreateTaskRequest) -> Result<(Command, Echo, usize), Status> {
         let namespace = match &self.namespace {
             Some(namespace) if namespace.as_bytes() == request.namespace.as_bytes() => namespace.clone(),
             _ => self.namespace.insert(self.context.namespace(&request.namespace)?).clone(),
         };
         self.runs.count(&namespace);
         let content = request.echo;
+        if !is_large(request.payload.len()) {
+            // It would keep the small messages with which it came.
+            request.payload = Bytes::copy_from_slice(&request.payload);
+        }
         let (create, echo) = convert::create(request, &namespace, &self.context.limits, &*self.context.now_ms)?;
         let bytes = echo.bytes();
         let echo = if content { echo } else { echo.without_content() };
@@ -190,9 +167,7 @@ where
             send,
             earlier,
             looking: None,
-            in_flight: VecDeque::new(),
-            in_flight_bytes: 0,
-            charge,
+            flight: Rc::new(RefCell::new(Flight::new(charge))),
             intake: Intake { context, runs, namespace: None },
             crowd,
             left_out,
@@ -202,9 +177,13 @@ where
         }
     }
 
+    /// What is on its way and what waits to be answered.
+    pub(super) fn flight(&self) -> Rc<RefCell<Flight<F>>> {
+        self.flight.clone()
+    }
+
     fn has_room(&self) -> bool {
-        let limits = &self.intake.context.limits;
-        !self.crowd.is_there() && self.in_flight.len() < limits.in_flight_max && self.in_flight_bytes < limits.in_flight_bytes_max
+        !self.crowd.is_there() && self.flight.borrow().has_room(&self.intake.context.limits)
     }
 
     /// Starts a create for each request that is there, up to the bound.
@@ -214,11 +193,7 @@ where
             match Pin::new(&mut self.requests).poll_next(cx) {
                 Poll::Ready(Some(Ok(request))) => {
                     let started = self.start(request, cx);
-                    self.in_flight_bytes += started.bytes;
-                    if let Some(charge) = &mut self.charge {
-                        charge.count(cost(started.bytes));
-                    }
-                    self.in_flight.push_back(started);
+                    self.flight.borrow_mut().push(started);
                 }
                 Poll::Ready(Some(Err(status))) => self.over = Some(Err(status)),
                 Poll::Ready(None) => self.over = Some(Ok(())),
@@ -255,43 +230,22 @@ where
             if self.looking.is_some() {
                 ready!(self.poll_looking(cx));
             }
-            match self.in_flight.front_mut().map(|create| &mut create.step) {
-                None => return Poll::Pending,
-                Some(InFlight::Answered(_)) => {
-                    if let Some(Create { step: InFlight::Answered(answer), bytes }) = self.in_flight.pop_front() {
-                        self.in_flight_bytes -= bytes;
-                        if let Some(charge) = &mut self.charge {
-                            charge.shrink(cost(bytes));
-                        }
-                        return Poll::Ready(*answer);
-                    }
-                }
-                Some(InFlight::Replayed { .. }) => self.begin_run(cx),
-                Some(InFlight::Sent { .. }) => ready!(self.poll_sent(0, cx)),
+            let oldest = ready!(self.flight.borrow_mut().poll_oldest(cx));
+            match oldest {
+                Some(answer) => return Poll::Ready(answer),
+                None => self.begin_run(cx),
             }
         }
-    }
-
-    /// Ready: the create at this place is not on its way any more.
-    fn poll_sent(&mut self, place: usize, cx: &mut Poller<'_>) -> Poll<()> {
-        if let Some(step) = self.in_flight.get_mut(place).map(|create| &mut create.step)
-            && let InFlight::Sent { future, .. } = step
-        {
-            let outcome = ready!(future.as_mut().poll(cx));
-            let placeholder = InFlight::Answered(Box::default());
-            if let InFlight::Sent { namespace, echo, .. } = std::mem::replace(step, placeholder) {
-                *step = done(namespace, echo, outcome);
-            }
-        }
-        Poll::Ready(())
     }
 
     /// The oldest one was made before: reads its earlier task, and those of the ones behind it that are as far.
     fn begin_run(&mut self, cx: &mut Poller<'_>) {
         let (mut run, mut places, mut creates) = (Vec::new(), Vec::new(), 0);
         let mut of: Option<(Namespace, bool)> = None;
-        while creates < self.in_flight.len() && run.len() < RUN_MAX && self.poll_sent(creates, cx).is_ready() {
-            let create = &mut self.in_flight[creates].step;
+        let mut flight = self.flight.borrow_mut();
+        while run.len() < RUN_MAX
+            && let Poll::Ready(Some(create)) = flight.poll_sent(creates, cx)
+        {
             if let InFlight::Replayed { namespace, echo, .. } = create {
                 // Payloads are read for one at a time: each may be as large as an answer.
                 if of.as_ref().is_some_and(|(first, content)| *content || echo.content || first != namespace) {
@@ -316,20 +270,13 @@ where
         let Some(looking) = &mut self.looking else { return Poll::Ready(()) };
         let run = ready!(looking.reading.as_mut().poll(cx));
         let Some(Looking { places, .. }) = self.looking.take() else { return Poll::Ready(()) };
+        let mut flight = self.flight.borrow_mut();
         for ((place, namespace, echo), outcome) in places.into_iter().zip(run) {
-            if let Some(create) = self.in_flight.get_mut(place) {
-                create.step = InFlight::Answered(Box::new(stream_answer(&namespace, echo, Ok(outcome))));
+            if let Some(step) = flight.step(place) {
+                *step = InFlight::Answered(Box::new(stream_answer(&namespace, echo, Ok(outcome))));
             }
         }
         Poll::Ready(())
-    }
-}
-
-/// What a create is once its outcome is known.
-fn done<F>(namespace: Namespace, echo: Echo, outcome: Result<Outcome, Rejection>) -> InFlight<F> {
-    match outcome {
-        Ok(outcome) if outcome.created.duplicate => InFlight::Replayed { outcome: Box::new(outcome), namespace, echo },
-        outcome => InFlight::Answered(Box::new(stream_answer(&namespace, echo, outcome))),
     }
 }
 
@@ -357,7 +304,7 @@ where
             return Poll::Ready(Some(Ok(answer)));
         }
         match &mut this.over {
-            Some(end) if this.in_flight.is_empty() => Poll::Ready(std::mem::replace(end, Ok(())).err().map(Err)),
+            Some(end) if this.flight.borrow().is_empty() => Poll::Ready(std::mem::replace(end, Ok(())).err().map(Err)),
             _ => Poll::Pending,
         }
     }

@@ -12,6 +12,8 @@ use super::*;
 use crate::grpc::Limits;
 use crate::grpc::create::{Acknowledge, submit_one};
 use crate::grpc::fakes::{context, id};
+use crate::grpc::flight::{CREATE_BYTES, cost};
+use crate::grpc::meanwhile::GoesOn;
 
 type Answer = oneshot::Sender<Result<Outcome, Rejection>>;
 type Answers = Pin<Box<dyn Stream<Item = Result<TaskStreamResponse, Status>>>>;
@@ -22,6 +24,7 @@ struct Stage {
     sent: Rc<RefCell<Vec<Option<Answer>>>>,
     answers: Answers,
     earlier: Earlier,
+    flight: Rc<dyn GoesOn>,
 }
 
 /// Runs of which the earlier tasks were asked for: how many creates, and whether with payloads.
@@ -64,7 +67,8 @@ impl Stage {
         let (ways, earlier) = ((Box::new(send), Crowd::default()), Earlier::default());
         let earlier_and_charge = (earlier.clone(), charge);
         let answers = CreateStream::new(context(limits), "test", (received, LeftOut::default()), ways, earlier_and_charge);
-        Self { requests, sent, answers: Box::pin(answers), earlier }
+        let flight = answers.flight();
+        Self { requests, sent, answers: Box::pin(answers), earlier, flight }
     }
 
     fn ask(&self, payload: usize) {
@@ -74,7 +78,12 @@ impl Stage {
     }
 
     fn ask_with_echo(&self) {
-        let request = CreateTaskRequest { namespace: "a".into(), echo: true, ..Default::default() };
+        self.ask_with_echo_of(0);
+    }
+
+    fn ask_with_echo_of(&self, payload: usize) {
+        let payload = vec![0; payload].into();
+        let request = CreateTaskRequest { namespace: "a".into(), payload, echo: true, ..Default::default() };
         self.requests.unbounded_send(Ok(request)).expect("the stream is open");
     }
 
@@ -147,6 +156,36 @@ fn what_is_in_flight_is_charged_until_it_is_answered() {
     assert_eq!(account.used(), 3 * cost(200_000) + cost(0), "what is done and not answered is still there");
     drop(stage);
     assert_eq!(account.used(), 0);
+}
+
+/// A stream whose answers nobody took kept all payloads that were long on disk: they go, in whatever order creates are done, and what answers
+/// repeat stays charged.
+#[test]
+fn what_is_done_is_not_charged_while_answers_wait() {
+    let account = Account::new(64 << 20);
+    let mut stage = Stage::charged(Limits::default(), Some(account.holder(1).count(0)));
+    (0..3).for_each(|_| stage.ask(100_000));
+    stage.ask_with_echo_of(100_000);
+    (0..2).for_each(|_| stage.ask(100_000));
+    assert_eq!(stage.poll(), None);
+    assert_eq!(account.used(), 6 * cost(100_000));
+    let flight = stage.flight.clone();
+    let go_on = || flight.go_on(&mut Poller::from_waker(futures_util::task::noop_waker_ref()));
+    go_on();
+    assert_eq!(account.used(), 6 * cost(100_000), "nothing is done");
+    [1, 0, 3, 4].iter().for_each(|n| stage.commit(*n));
+    go_on();
+    assert_eq!(account.used(), 4 * cost(100_000) + 2 * cost(0), "the third is not done");
+    stage.commit(2);
+    go_on();
+    assert_eq!(account.used(), 2 * cost(100_000) + 4 * cost(0), "one answer repeats its payload, one create is on its way");
+    for n in 0..5 {
+        assert_eq!(stage.poll(), Some(Ok(id(n).to_string())));
+    }
+    assert_eq!(account.used(), cost(100_000));
+    go_on();
+    stage.commit(5);
+    assert_eq!((stage.poll(), account.used()), (Some(Ok(id(5).to_string())), 0));
 }
 
 /// A future of a create is no larger than is counted for it.

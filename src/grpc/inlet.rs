@@ -23,15 +23,11 @@ use z4_shards::account::Share;
 use z4_shards::runtime::net::Sleep;
 
 use super::call::CALL_BYTES;
+use super::messages::Source;
+use super::pieces::{HEAD_BYTES, Pieces};
 use super::services::Context;
 use super::shape::Shape;
 use super::{Invalid, Limits};
-
-/// The decoder gets so much at a time.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// A message starts with a flag (compressed or not) and its length.
-const HEAD_BYTES: usize = 5;
 
 /// A stream without memory for its next message looks again after this, the first time; each wait is twice as long.
 const LOOK_MIN: Duration = Duration::from_millis(5);
@@ -146,6 +142,13 @@ impl Inlet {
         self.state.borrow_mut().framing.answered();
     }
 
+    /// Messages come one after the other, and the handler goes on with each.
+    pub(super) fn is_stream(&self) -> bool {
+        self.state.borrow().framing.is_stream()
+    }
+}
+
+impl Source for Inlet {
     fn poll_piece(&self, cx: &mut Poller<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         let mut state = self.state.borrow_mut();
         let (released, piece) = state.hand_out();
@@ -163,7 +166,7 @@ impl Inlet {
                 Poll::Pending
             }
             // The beginning of a message that never came: the decoder says so.
-            Some(Ok(())) if !state.buffer.is_empty() => Poll::Ready(Some(Ok(state.buffer.split().freeze()))),
+            Some(Ok(())) if state.pieces.len() > 0 => Poll::Ready(Some(Ok(state.pieces.rest()))),
             Some(Ok(())) => Poll::Ready(None),
             Some(Err(status)) => Poll::Ready(Some(Err(status))),
         }
@@ -180,16 +183,14 @@ fn release(stream: &mut RecvStream, bytes: usize) {
 struct State {
     framing: Framing,
     /// Whole messages, then the beginning of one.
-    buffer: BytesMut,
-    /// The bytes of whole messages.
-    whole: usize,
+    pieces: Pieces,
     /// What the decoder has and may not have used up.
     given: usize,
-    /// Of what was given and what is in the buffer, the first so many bytes are those for which the client got new window when they came.
+    /// Of what was given and what lies here, the first so many bytes are those for which the client got new window when they came.
     early: usize,
     /// The handler waits for the message that is coming.
     starving: bool,
-    /// There is no memory for the message whose head is in the buffer. What came behind it lies here; the window bounds it.
+    /// There is no memory for the message whose head is there. What came behind it lies here; the window bounds it.
     short: bool,
     behind: BytesMut,
     /// The end of the bytes, or what ended the call.
@@ -197,7 +198,7 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// What is known of the message whose beginning is in the buffer, and of those before.
+/// What is known of the message that is coming, and of those before.
 struct Framing {
     shape: Shape,
     bad: Bad,
@@ -205,7 +206,7 @@ struct Framing {
     share: Share,
     /// Messages that are whole.
     messages: u64,
-    /// Bytes that the message in the buffer still lacks; 0: its head is not whole.
+    /// Bytes that it still lacks; 0: its head is not whole.
     missing: usize,
     /// Bytes of a message that was left out which still come.
     skip: usize,
@@ -216,8 +217,7 @@ impl State {
         let framing = Framing { shape, bad, context, share, messages: 0, missing: 0, skip: 0 };
         State {
             framing,
-            buffer: BytesMut::new(),
-            whole: 0,
+            pieces: Pieces::default(),
             given: 0,
             early: 0,
             starving: false,
@@ -245,11 +245,11 @@ impl State {
             released += skipped;
             bytes = &bytes[skipped..];
             let wanted = match self.framing.missing {
-                0 => HEAD_BYTES - (self.buffer.len() - self.whole),
+                0 => HEAD_BYTES - self.pieces.begun().len(),
                 missing => missing,
             };
             let (part, rest) = bytes.split_at(wanted.min(bytes.len()));
-            self.buffer.extend_from_slice(part);
+            self.pieces.extend(part);
             bytes = rest;
             if self.starving {
                 self.early += part.len();
@@ -269,8 +269,7 @@ impl State {
 
     /// The head of a message is there. Returns how much became useless.
     fn headed(&mut self) -> usize {
-        let head = &self.buffer[self.whole..];
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let length = self.announced();
         if let Err(invalid) = fits(length, &self.framing.context.limits) {
             self.framing.skip = length;
             return self.refuse(invalid);
@@ -285,9 +284,16 @@ impl State {
         self.admitted(length)
     }
 
+    /// How long the message is whose head is there.
+    fn announced(&self) -> usize {
+        let head = self.pieces.begun();
+        u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize
+    }
+
     /// There is memory for the message whose head is there. Returns how much became useless.
     fn admitted(&mut self, length: usize) -> usize {
         self.framing.missing = length;
+        self.pieces.announced(length);
         if length == 0 {
             return self.completed();
         }
@@ -297,8 +303,7 @@ impl State {
     /// Whether there is memory now for the message that waits for it. `Some`: what came behind it was taken in, and for so many bytes the
     /// client gets new window.
     fn look_again(&mut self) -> Option<usize> {
-        let head = &self.buffer[self.whole..];
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let length = self.announced();
         self.framing.share.grow(HEAD_BYTES + length).ok()?;
         self.short = false;
         let behind = std::mem::take(&mut self.behind);
@@ -310,33 +315,33 @@ impl State {
     /// A message is whole. Returns how much became useless.
     fn completed(&mut self) -> usize {
         self.framing.missing = 0;
-        let message = &self.buffer[self.whole..];
+        let message = self.pieces.begun();
         // A compressed one is refused by the decoder.
         if message[0] == 0
             && let Err(invalid) = self.framing.shape.check(&message[HEAD_BYTES..], &self.framing.context.limits)
         {
-            self.framing.share.shrink(message.len());
+            let bytes = message.len();
+            self.framing.share.shrink(bytes);
             return self.refuse(invalid);
         }
         self.stands();
         0
     }
 
-    /// What is in the buffer is whole messages.
+    /// The message that was coming is whole.
     fn stands(&mut self) {
-        self.whole = self.buffer.len();
+        self.pieces.stands();
         self.framing.messages += 1;
         self.starving = false;
     }
 
-    /// The message at the end of the buffer breaks a limit. Returns how much became useless.
+    /// The message that is coming breaks a limit. Returns how much became useless.
     fn refuse(&mut self, invalid: Invalid) -> usize {
         let Bad::LeftOut(left_out) = self.framing.bad.clone() else { return self.end(invalid.into()) };
         left_out.put(self.framing.messages, invalid);
-        // An empty message stands in its place: a head of zeros.
-        let content = self.cut(self.whole + HEAD_BYTES);
-        let whole = self.whole;
-        self.buffer[whole..].fill(0);
+        // An empty message stands in its place.
+        let cut = self.pieces.empty();
+        let content = self.not_early(cut);
         self.framing.share.count(HEAD_BYTES);
         self.stands();
         content
@@ -345,14 +350,13 @@ impl State {
     /// Whole messages are still handed out, then the call ends. Returns how much became useless.
     fn end(&mut self, status: Status) -> usize {
         self.over = Some(Err(status));
-        self.cut(self.whole)
+        let cut = self.pieces.cut(0);
+        self.not_early(cut)
     }
 
-    /// Shortens the buffer; returns for how much of what was cut off the client has not got new window.
-    fn cut(&mut self, length: usize) -> usize {
-        let cut = self.buffer.len() - length;
-        self.buffer.truncate(length);
-        let early = self.early.saturating_sub(self.given + length);
+    /// So much was cut off at the end; returns for how much of it the client has not got new window.
+    fn not_early(&mut self, cut: usize) -> usize {
+        let early = self.early.saturating_sub(self.given + self.pieces.len());
         self.early -= early;
         cut - early
     }
@@ -360,12 +364,11 @@ impl State {
     /// The handler has used up what it got and gets more; nothing: it has to wait. Returns for how much the client gets new window, too.
     fn hand_out(&mut self) -> (usize, Option<Bytes>) {
         let released = self.used_up();
-        let piece = self.whole.min(PIECE_BYTES);
-        if piece > 0 {
-            self.whole -= piece;
-            self.given = piece;
-            return (released, Some(self.buffer.split_to(piece).freeze()));
+        if let Some(piece) = self.pieces.next() {
+            self.given = piece.len();
+            return (released, Some(piece));
         }
+        self.pieces.let_go();
         let starved = if self.over.is_none() { self.starve() } else { 0 };
         (released + starved, None)
     }
@@ -383,8 +386,8 @@ impl State {
     /// client gets new window: the rest comes when it comes.
     fn starve(&mut self) -> usize {
         self.starving = true;
-        let bytes = self.buffer.len() - self.early;
-        self.early = self.buffer.len();
+        let bytes = self.pieces.len() - self.early;
+        self.early = self.pieces.len();
         bytes
     }
 }
@@ -497,7 +500,7 @@ mod tests {
                 }
                 let received = all.len() - rest.len();
                 prop_assert!(released <= received);
-                prop_assert!(state.buffer.len() + state.given <= received - released + LIMIT + HEAD_BYTES);
+                prop_assert!(state.pieces.len() + state.given <= received - released + LIMIT + HEAD_BYTES);
                 turn += 1;
             }
             loop {
