@@ -17,6 +17,7 @@ use z4_shards::runtime::{clock, probe};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::take_by_the_page();
     memory::give_back_at_once();
     let (config, unknown_variables) = match config::load(std::env::args_os(), std::env::vars_os()) {
         Ok(Invocation { config, print_config: true, .. }) => {

@@ -14,6 +14,14 @@ pub fn give_back_at_once() {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) }
 }
 
+/// Has memory taken by the page and not by 2 MiB at a time, which the allocator asks the kernel for where it may: of each such piece a
+/// few KiB are used, and a freed page in it does not go back. Measured: 135 instead of 186 MiB for a peer with 50 tasks. Call it before there
+/// is much.
+pub fn take_by_the_page() {
+    // A kernel that refuses gives memory all the same, only more of it.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +35,11 @@ mod tests {
         // SAFETY: as above.
         let set = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
         assert_eq!((default > 0, set), (true, 0), "the default delay is some milliseconds; it was {default}");
+    }
+
+    #[test]
+    fn the_kernel_gives_small_pages() {
+        take_by_the_page();
+        assert_eq!(rustix::thread::transparent_huge_pages_are_disabled(), Ok(true));
     }
 }
