@@ -1,5 +1,5 @@
 //! The gRPC edge over real sockets, with tonic's own client, as far as it answers without a shard: health, reflection, refused
-//! requests, and what happens to connections.
+//! requests, what happens to connections, and what a stream of creates keeps.
 //!
 //! What would be wrong: a client that is not tonic's server's finds no health or reflection; a bad request takes a stream down; a
 //! bound on connections that does not hold, or that is never given back; a stop that hangs on an open stream.
@@ -398,26 +398,22 @@ async fn creates_that_are_done_are_not_kept_while_their_answers_wait() {
                 payloads.push(payload);
             }
             for mut payload in payloads {
-                // Until nobody else has it.
-                payload = loop {
+                let alone = loop {
                     match payload.try_into_mut() {
-                        Ok(alone) => {
-                            tell.send(alone.capacity()).expect("the test waits");
-                            break Bytes::new();
-                        }
-                        Err(shared) => payload = shared,
+                        Ok(alone) => break alone,
+                        Err(kept_by_others) => payload = kept_by_others,
                     }
                     net::sleep(Duration::from_millis(1)).await;
                 };
-                drop(payload);
+                tell.send(alone.capacity()).expect("the test waits");
             }
         });
         shards
     });
     let socket = tokio::net::TcpStream::connect(edge.address).await.expect("the edge listens");
-    let (requests, connection) =
-        h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(socket).await.expect("HTTP/2");
-    let mut connection = connection;
+    let mut builder = h2::client::Builder::new();
+    let shaking = builder.initial_window_size(0).handshake::<_, Bytes>(socket);
+    let (requests, mut connection) = shaking.await.expect("HTTP/2");
     let (set, window) = tokio::sync::oneshot::channel::<()>();
     let driving = tokio::spawn(async move {
         tokio::select! {
