@@ -350,7 +350,9 @@ async fn open_calls_are_bounded_by_the_account_and_leave_room_for_others() {
 
 /// Creates that a shard has taken: their payloads, and how they are answered.
 #[derive(Clone, Default)]
-struct Taken(Rc<RefCell<Vec<(Bytes, Box<dyn FnOnce()>)>>>);
+struct Taken(Rc<RefCell<Vec<(Bytes, Answering)>>>);
+
+type Answering = Box<dyn FnOnce()>;
 
 impl Taken {
     /// Shards that take creates; they are answered when this is called.
