@@ -9,6 +9,8 @@ pub enum Statement {
     Query(Query),
     /// How the query would be done.
     Explain(Query),
+    /// DO: the query is run, and its rows are dropped.
+    Do(Query),
     /// Session variables, in order; names in lower case, checked against what the session knows by `wire`. `None`: DEFAULT.
     Set(Vec<(String, Option<Datum>)>),
     /// The default database; it exists.

@@ -91,6 +91,9 @@ impl Compiler<'_> {
             }
             "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" => return self.aggregate(name, arguments),
             _ => match signatures::signature(name) {
+                Some(signature) if signature.aggregate && arguments.distinct => {
+                    return Err(SqlError::unsupported(format!("{name}(DISTINCT …) OVER is not done by z4")));
+                }
                 Some(signature) if signature.aggregate => {
                     let args = self.values_of(name, list)?;
                     return self.call(name, args);

@@ -78,6 +78,10 @@ impl Compiler<'_> {
                 let args = self.values_of("EXTRACT", list)?;
                 self.call("EXTRACT", args)?
             }
+            edits::CHAR => {
+                let args = self.values_of("CHAR", list)?;
+                self.call("CHAR", args)?.into_characters()
+            }
             edits::INTERVAL => {
                 let args = self.values_of("INTERVAL", list)?;
                 self.call("INTERVAL", args)?

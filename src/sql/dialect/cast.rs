@@ -85,14 +85,13 @@ fn whole(value: Typed) -> Typed {
 }
 
 fn characters(value: Typed, length: Option<&CharacterLength>) -> Typed {
-    let text = value.into_text();
+    let text = value.into_characters();
     match length {
         Some(CharacterLength::IntegerLength { length, .. }) => {
             Typed::new(format!("substr({}, 1, {})", text.sql, (*length).min(u64::from(u32::MAX))), Text).null_if(text.nullable)
         }
-        // Bytes become text.
-        _ if text.ty == Blob => Typed::new(format!("z4_text({})", text.sql), Text).null_if(text.nullable),
-        _ => Typed { column: None, ..text },
+        None => Typed { column: None, ..text },
+        Some(_) => Typed { column: None, ..text },
     }
 }
 

@@ -156,29 +156,6 @@ impl Compiler<'_> {
         Ok(truth(format!("({left} {not}IN ({inner}))")))
     }
 
-    /// `(a, b) = (c, d)` and its kin.
-    pub(super) fn compare_rows(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Typed, SqlError> {
-        let (Expr::Tuple(left), Expr::Tuple(right)) = (left, right) else { return Err(one_column(1)) };
-        if left.len() != right.len() {
-            return Err(one_column(left.len()));
-        }
-        let (mut lefts, mut rights, mut each) = (Vec::new(), Vec::new(), Vec::new());
-        for (left, right) in left.iter().zip(right) {
-            let (left, right) = (self.expression(left)?, self.expression(right)?);
-            each.push(self.compare(left.clone(), if *op == BinaryOperator::Spaceship { "IS" } else { "=" }, right.clone())?.sql);
-            let (left, right) = self.pair(left, right)?;
-            lefts.push(left.sql);
-            rights.push(right.sql);
-        }
-        let sign = match op {
-            BinaryOperator::Eq | BinaryOperator::Spaceship => return Ok(truth(format!("({})", each.join(" AND ")))),
-            BinaryOperator::NotEq => return Ok(truth(format!("(NOT ({}))", each.join(" AND ")))),
-            BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq => op.to_string(),
-            _ => return Err(one_column(1)),
-        };
-        Ok(truth(format!("(({}) {sign} ({}))", lefts.join(", "), rights.join(", "))))
-    }
-
     pub(super) fn like(&mut self, expr: &Expr, pattern: &Expr, escape: Option<&Expr>, negated: bool) -> Result<Typed, SqlError> {
         let (text, pattern) = (self.expression(expr)?.into_text(), self.expression(pattern)?.into_text());
         let escape = match escape {

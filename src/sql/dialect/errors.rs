@@ -10,6 +10,10 @@ pub(super) fn ambiguous(name: &str, clause: &str) -> SqlError {
     SqlError::new(1052, "23000", format!("Column '{name}' in {clause} is ambiguous"))
 }
 
+pub(super) fn group_reference(name: &str) -> SqlError {
+    SqlError::new(1247, "42S22", format!("Reference '{name}' not supported (reference to group function)"))
+}
+
 pub(super) fn no_such_table(schema: &str, name: &str) -> SqlError {
     SqlError::new(1146, "42S02", format!("Table '{schema}.{name}' doesn't exist"))
 }

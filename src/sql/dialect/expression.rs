@@ -6,6 +6,7 @@ use super::compiler::{Compiled, Compiler};
 use super::errors::{one_column, unknown_variable};
 use super::literal;
 use super::operate::operand;
+use super::rows;
 use super::scope::resolve;
 use super::typed::{Kind, Typed, common};
 use crate::sql::error::SqlError;
@@ -52,7 +53,11 @@ impl Compiler<'_> {
             Expr::Function(function) => self.function(function),
             Expr::Cast { expr, data_type, .. } => self.cast(expr, data_type),
             Expr::Convert { expr, data_type: Some(data_type), charset: None, .. } => self.cast(expr, data_type),
-            Expr::Convert { expr, charset: Some(_), .. } => Ok(self.expression(expr)?.into_text()),
+            Expr::Convert { expr, charset: Some(charset), .. } => {
+                let value = self.expression(expr)?;
+                let binary = charset.to_string().eq_ignore_ascii_case("binary");
+                Ok(if binary { value.into_blob() } else { Typed { column: None, ..value.into_characters() } })
+            }
             Expr::Interval(_) => Err(SqlError::syntax("INTERVAL stands beside + or -, or in DATE_ADD and its kin")),
             Expr::Tuple(_) => Err(one_column(1)),
             Expr::MatchAgainst { .. } => Err(SqlError::unsupported("MATCH … AGAINST is not done by z4; LIKE and REGEXP are")),
@@ -84,7 +89,8 @@ impl Compiler<'_> {
             Expr::Subquery(query) => {
                 let compiled = self.query(query, false)?;
                 let ty = only_column(&compiled)?;
-                Ok(Typed::new(format!("({})", compiled.sql), ty))
+                let sql = if rows::at_most_one(query) { compiled.sql } else { self.only_row(compiled) };
+                Ok(Typed::new(format!("({sql})"), ty))
             }
             other => self.spelled(other),
         }
@@ -149,8 +155,10 @@ impl Compiler<'_> {
             chain.push((op, right.as_ref(), left.as_ref()));
             first = left;
         }
-        // A tuple on the left side of the first comparison.
-        if let (Expr::Tuple(_), Some((op, right, _))) = (first, chain.last()) {
+        // A row on a side of the first comparison.
+        if let Some((op, right, _)) = chain.last()
+            && (rows::is_row(first) || rows::is_row(right))
+        {
             let done = self.compare_rows(first, op, right)?;
             chain.pop();
             return self.fold(done, chain);

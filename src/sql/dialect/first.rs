@@ -44,7 +44,6 @@ const WRITES: &[&str] = &[
 /// Statements that MySQL has and z4 does not do.
 const NOT_DONE: &[&str] = &[
     "HELP",
-    "DO",
     "HANDLER",
     "PREPARE",
     "EXECUTE",
@@ -74,6 +73,8 @@ pub(super) fn statement(source: &Source, context: &Context) -> Result<Statement,
             refuse_into(source)?;
             Ok(Statement::Query(query(source, 0, context, true)?))
         }
+        // The expressions of a SELECT without tables.
+        "DO" => Ok(Statement::Do(query(&source.as_select()?, 0, context, false)?)),
         "SHOW" => show::show(source, context),
         "DESCRIBE" | "DESC" | "EXPLAIN" => show::describe(source, context),
         "SET" => set::set(source, context),

@@ -31,6 +31,7 @@ impl Compiler<'_> {
 
     fn joined(&mut self, table: &TableWithJoins) -> Result<String, SqlError> {
         let first = self.scope().map_or(0, |scope| scope.sources.len());
+        let shown = self.scope().map_or(0, |scope| scope.shown.len());
         let mut sql = self.factor(&table.relation)?;
         for (at, join) in table.joins.iter().enumerate() {
             let second = self.scope().map_or(0, |scope| scope.sources.len());
@@ -41,13 +42,13 @@ impl Compiler<'_> {
                 JoinOperator::Right(_) | JoinOperator::RightOuter(_) => (right, format!("({sql})")),
                 _ => (sql, right),
             };
-            sql = self.join(join, &left, &right, (first, second))?;
+            sql = self.join(join, &left, &right, Sides { first, second, shown })?;
         }
         Ok(sql)
     }
 
-    /// `left JOIN right ON …`; `sides` are the first sources of both sides, as they are written.
-    fn join(&mut self, join: &Join, left: &str, right: &str, sides: (usize, usize)) -> Result<String, SqlError> {
+    /// `left JOIN right ON …`, as they are written.
+    fn join(&mut self, join: &Join, left: &str, right: &str, sides: Sides) -> Result<String, SqlError> {
         let (words, constraint, outer) = match &join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint, (false, false)),
             JoinOperator::CrossJoin(constraint) => ("JOIN", constraint, (false, false)),
@@ -75,23 +76,38 @@ impl Compiler<'_> {
             JoinConstraint::Natural => self.common_names(sides),
         };
         let mut conditions = Vec::new();
-        for (at, name) in equal.iter().enumerate() {
-            conditions.push(self.equal_columns(name, sides, (outer.0, at))?);
+        let mut kept = Vec::new();
+        for name in &equal {
+            conditions.push(self.equal_columns(name, sides, outer.0, &mut kept)?);
         }
+        self.show_first(&kept, sides, outer.0);
         let on = if conditions.is_empty() { String::new() } else { format!(" ON {}", conditions.join(" AND ")) };
         Ok(format!("{left} {words} {right}{on}"))
     }
 
-    fn become_nullable(&mut self, sides: (usize, usize), outer: (bool, bool)) {
+    /// The order of `*` behind a join by names: the common columns, in the order of the side that is kept, then the others of both sides.
+    fn show_first(&mut self, kept: &[(usize, usize)], sides: Sides, keep_right: bool) {
         let Some(scope) = self.scope() else { return };
-        for (at, source) in scope.sources.iter_mut().enumerate().skip(sides.0) {
-            if if at < sides.1 { outer.0 } else { outer.1 } {
+        let mut places = scope.shown.split_off(sides.shown.min(scope.shown.len()));
+        places.retain(|place| !scope.hidden.contains(place));
+        let rank = |place: &(usize, usize)| {
+            let of_right = place.0 >= sides.second;
+            (!kept.contains(place), of_right != keep_right)
+        };
+        places.sort_by_key(rank);
+        scope.shown.append(&mut places);
+    }
+
+    fn become_nullable(&mut self, sides: Sides, outer: (bool, bool)) {
+        let Some(scope) = self.scope() else { return };
+        for (at, source) in scope.sources.iter_mut().enumerate().skip(sides.first) {
+            if if at < sides.second { outer.0 } else { outer.1 } {
                 source.columns.iter_mut().for_each(|column| column.nullable = true);
             }
         }
     }
 
-    fn common_names(&mut self, (first, second): (usize, usize)) -> Vec<String> {
+    fn common_names(&mut self, Sides { first, second, .. }: Sides) -> Vec<String> {
         let Some(scope) = self.scope() else { return Vec::new() };
         let names = |sources: &[TableSource]| -> Vec<String> {
             sources.iter().flat_map(|source| source.columns.iter().map(|column| column.name.clone())).collect()
@@ -108,8 +124,9 @@ impl Compiler<'_> {
     fn equal_columns(
         &mut self,
         name: &str,
-        (first, second): (usize, usize),
-        (keep_right, at): (bool, usize),
+        Sides { first, second, .. }: Sides,
+        keep_right: bool,
+        all_kept: &mut Vec<(usize, usize)>,
     ) -> Result<String, SqlError> {
         let unknown = || unknown_column(name, "from clause");
         let scope = self.scope().ok_or_else(unknown)?;
@@ -118,9 +135,7 @@ impl Compiler<'_> {
         let right = found.iter().copied().find(|(source, _)| *source >= second).ok_or_else(unknown)?;
         let (kept, hidden) = if keep_right { (right, left) } else { (left, right) };
         scope.hidden.push(hidden);
-        // The common columns of the last join stand first.
-        scope.kept.retain(|place| *place != kept && *place != hidden);
-        scope.kept.insert(at.min(scope.kept.len()), kept);
+        all_kept.push(kept);
         let (left, right) =
             (scope.column(left.0, left.1).ok_or_else(unknown)?, scope.column(right.0, right.1).ok_or_else(unknown)?);
         Ok(self.compare(left, "=", right)?.sql)
@@ -208,7 +223,17 @@ impl Compiler<'_> {
         if scope.sources.iter().any(|other| other.alias.eq_ignore_ascii_case(&source.alias)) {
             return Err(not_unique(&source.alias));
         }
+        let (at, columns) = (scope.sources.len(), source.columns.len());
+        scope.shown.extend((0..columns).map(|place| (at, place)));
         scope.sources.push(source);
         Ok(())
     }
+}
+
+/// Where the sides of a join begin: the first sources of both, as they are written, and the first column that `*` has of them.
+#[derive(Clone, Copy)]
+struct Sides {
+    first: usize,
+    second: usize,
+    shown: usize,
 }

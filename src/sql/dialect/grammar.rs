@@ -1,8 +1,9 @@
-//! sqlparser's MySQL, with MySQL's precedences: sqlparser's own bind `->` weaker and XOR, `|`, `&` and shifts otherwise than MySQL does.
+//! sqlparser's MySQL, with MySQL's precedences: sqlparser's own bind `->` and `!` weaker, XOR, `|`, `&` and shifts otherwise, and put
+//! IN, BETWEEN, LIKE and REGEXP on one level with comparisons, which in MySQL's grammar have them as operands.
 
 use std::any::TypeId;
 
-use sqlparser::ast::{BinaryOperator, Expr, Statement};
+use sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Statement, UnaryOperator};
 use sqlparser::dialect::{Dialect, MySqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -22,12 +23,23 @@ impl Grammar {
     }
 }
 
+/// Stands for the operator SOUNDS LIKE.
+pub(super) const SOUNDS_LIKE: &str = "SOUNDS LIKE";
+
 const ARROW: u8 = 60;
+/// `!` and BINARY.
+const BANG: u8 = 55;
+/// `-` and `~` before a value.
+const NEGATIVE: u8 = 50;
 const CARET: u8 = 45;
 const MULTIPLY: u8 = 40;
 const SHIFT: u8 = 28;
 const AND_OF_BITS: u8 = 27;
 const OR_OF_BITS: u8 = 26;
+/// IN, BETWEEN, LIKE, REGEXP, MEMBER OF: `1 = 2 IN (0)` is `1 = (2 IN (0))`.
+const PREDICATE: u8 = 20;
+/// `=` and its kin, and IS, from left to right.
+const COMPARISON: u8 = 18;
 const AND: u8 = 10;
 const XOR: u8 = 7;
 const OR: u8 = 5;
@@ -107,6 +119,10 @@ impl Dialect for Grammar {
         true
     }
 
+    fn supports_parens_around_table_factor(&self) -> bool {
+        true
+    }
+
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         let precedence = match &parser.peek_token_ref().token {
             Token::Arrow | Token::LongArrow => ARROW,
@@ -118,13 +134,46 @@ impl Dialect for Grammar {
             Token::StringConcat => OR,
             Token::Word(word) if word.keyword == Keyword::XOR => XOR,
             Token::Word(word) if word.keyword == Keyword::MOD => MULTIPLY,
+            Token::Word(_) if is_sounds_like(parser) => PREDICATE,
             _ => return None,
         };
         Some(Ok(precedence))
     }
 
     fn prec_value(&self, precedence: Precedence) -> u8 {
-        self.mysql.prec_value(precedence)
+        match precedence {
+            Precedence::Between | Precedence::Like => PREDICATE,
+            Precedence::Eq | Precedence::Is => COMPARISON,
+            other => self.mysql.prec_value(other),
+        }
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let (op, precedence) = match &parser.peek_token_ref().token {
+            Token::ExclamationMark => (UnaryOperator::BangNot, BANG),
+            Token::Minus => (UnaryOperator::Minus, NEGATIVE),
+            Token::Tilde => (UnaryOperator::BitwiseNot, NEGATIVE),
+            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::BINARY => {
+                parser.next_token();
+                return Some(parser.parse_subexpr(BANG).map(binary));
+            }
+            // ROW(a, b) is (a, b).
+            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::ROW => {
+                if parser.peek_nth_token_ref(1).token != Token::LParen {
+                    return None;
+                }
+                parser.next_token();
+                return Some(parser.parse_prefix());
+            }
+            Token::LParen if is_query_of_queries(parser) => {
+                parser.next_token();
+                let query = parser.parse_query();
+                return Some(query.and_then(|query| parser.expect_token(&Token::RParen).map(|_| Expr::Subquery(query))));
+            }
+            _ => return None,
+        };
+        parser.next_token();
+        Some(parser.parse_subexpr(precedence).map(|expr| Expr::UnaryOp { op, expr: Box::new(expr) }))
     }
 
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
@@ -133,6 +182,68 @@ impl Dialect for Grammar {
             let left = Box::new(expr.clone());
             return Some(right.map(|right| Expr::BinaryOp { left, op: BinaryOperator::Modulo, right: Box::new(right) }));
         }
+        if is_sounds_like(parser) {
+            parser.next_token();
+            parser.next_token();
+            let left = Box::new(expr.clone());
+            let op = BinaryOperator::Custom(SOUNDS_LIKE.to_owned());
+            return Some(parser.parse_subexpr(precedence).map(|right| Expr::BinaryOp { left, op, right: Box::new(right) }));
+        }
+        let negated = is_keyword(parser, 0, Keyword::NOT);
+        if is_keyword(parser, usize::from(negated), Keyword::BETWEEN) {
+            (0..=usize::from(negated)).for_each(|_| _ = parser.next_token());
+            return Some(between(parser, expr, negated));
+        }
         self.mysql.parse_infix(parser, expr, precedence)
     }
+}
+
+fn is_keyword(parser: &Parser, at: usize, keyword: Keyword) -> bool {
+    matches!(&parser.peek_nth_token_ref(at).token, Token::Word(word) if word.quote_style.is_none() && word.keyword == keyword)
+}
+
+/// `SOUNDS LIKE` comes.
+fn is_sounds_like(parser: &Parser) -> bool {
+    let sounds = |token: &Token| matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("SOUNDS"));
+    sounds(&parser.peek_token_ref().token) && is_keyword(parser, 1, Keyword::LIKE)
+}
+
+/// `BINARY x`.
+fn binary(expr: Expr) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type: DataType::Binary(None), format: None }
+}
+
+/// What follows `x BETWEEN`: the upper bound may be a predicate itself.
+fn between(parser: &mut Parser, expr: &Expr, negated: bool) -> Result<Expr, ParserError> {
+    let low = Box::new(parser.parse_subexpr(PREDICATE)?);
+    parser.expect_keyword_is(Keyword::AND)?;
+    let high = Box::new(parser.parse_subexpr(PREDICATE - 1)?);
+    Ok(Expr::Between { expr: Box::new(expr.clone()), negated, low, high })
+}
+
+/// A parenthesis with a query in it that begins with a query in parentheses: `((SELECT 1) UNION (SELECT 2))`. What follows the inner
+/// parenthesis tells it from `((SELECT 1) + 1)`.
+fn is_query_of_queries(parser: &Parser) -> bool {
+    let token = |at: usize| &parser.peek_nth_token_ref(at).token;
+    let mut at = 1;
+    while *token(at) == Token::LParen {
+        at += 1;
+    }
+    let begins =
+        [Keyword::SELECT, Keyword::WITH, Keyword::VALUES, Keyword::TABLE].iter().any(|word| is_keyword(parser, at, *word));
+    if at < 2 || !begins {
+        return false;
+    }
+    let mut depth = at;
+    while depth > 1 {
+        match token(at) {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::EOF => return false,
+            _ => {}
+        }
+        at += 1;
+    }
+    let goes_on = [Keyword::UNION, Keyword::EXCEPT, Keyword::INTERSECT, Keyword::ORDER, Keyword::LIMIT];
+    goes_on.iter().any(|word| is_keyword(parser, at, *word))
 }

@@ -20,12 +20,14 @@ mod literal;
 mod nothing;
 mod operate;
 mod query;
+mod rows;
 mod scope;
 mod select;
 mod set;
 mod show;
 mod source;
 mod typed;
+mod union;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use sqlparser::ast::BinaryOperator as Op;
 
 use super::compiler::Compiler;
+use super::grammar::SOUNDS_LIKE;
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
 use crate::sql::types::SqlType::{self, Decimal, Double, Int, UInt};
@@ -45,6 +46,10 @@ impl Compiler<'_> {
                 return Ok(Typed::new(format!("(({left} | {right}) - ({left} & {right}))"), Int));
             }
             Op::Assignment => return Err(SqlError::unsupported("user variables (:=) are not done by z4")),
+            Op::Custom(word) if word == SOUNDS_LIKE => {
+                let (left, right) = (self.call("SOUNDEX", vec![left])?, self.call("SOUNDEX", vec![right])?);
+                return self.compare(left, "=", right);
+            }
             other => return Err(SqlError::syntax(format!("{other} is no operator of MySQL's"))),
         };
         let (left, right) = (operand(left), operand(right));

@@ -1,19 +1,16 @@
 //! Queries: WITH, UNION and its kin, ORDER BY, LIMIT.
 
-use sqlparser::ast::{
-    Cte as WrittenCte, Expr, LimitClause, Offset, OrderBy, OrderByExpr, OrderByKind, Query, SetExpr, SetOperator, SetQuantifier,
-    Value, Values, With,
-};
+use sqlparser::ast::{Cte as WrittenCte, Expr, LimitClause, Offset, OrderBy, OrderByExpr, OrderByKind, Query, SetExpr, With};
 
 use super::compiler::{Compiled, Compiler, Cte, as_source};
-use super::errors::{column_counts, duplicate_column, unknown_column};
+use super::errors::duplicate_column;
 use super::literal::name as quoted;
 use super::nothing;
-use super::scope::{Clause, Item, Scope};
-use super::typed::{Column, Kind, Typed, common};
+use super::scope::Item;
+use super::typed::Kind;
+use super::union::unify;
 use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
-use crate::sql::types::SqlType;
 
 /// One SELECT of a UNION: its items can still be coerced.
 pub(super) struct Part {
@@ -38,6 +35,9 @@ impl Compiler<'_> {
     }
 
     fn whole_query(&mut self, query: &Query, outermost: bool) -> Result<Compiled, SqlError> {
+        if let Some(inner) = only_in_parentheses(query) {
+            return self.whole_query(&inner, outermost);
+        }
         if query.fetch.is_some() || query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {
             return Err(SqlError::syntax("FETCH, FOR XML, SETTINGS and FORMAT are not MySQL's; LIMIT n is"));
         }
@@ -56,10 +56,10 @@ impl Compiler<'_> {
             }
             body => {
                 self.set_operations(body, &mut parts, never)?;
-                order_sql = self.order_of_union(order, &parts)?;
+                unify(&mut parts, self.zone())?;
+                order_sql = self.order_of_union(order, &mut parts)?;
             }
         }
-        unify(&mut parts, self.zone())?;
         let limit = match &query.limit_clause {
             Some(limit) => self.limit(limit)?,
             None if outermost && self.context.select_limit != u64::MAX => {
@@ -113,128 +113,6 @@ impl Compiler<'_> {
         Ok(text)
     }
 
-    /// The SELECTs of a chain of UNION, EXCEPT and INTERSECT, which SQLite joins from left to right as well.
-    fn set_operations(&mut self, body: &SetExpr, parts: &mut Vec<Part>, never: bool) -> Result<(), SqlError> {
-        let mut chain = Vec::new();
-        let mut first = body;
-        while let SetExpr::SetOperation { left, op, set_quantifier, right } = first {
-            chain.push((joined(*op, *set_quantifier)?, right.as_ref()));
-            first = left;
-        }
-        self.never = never;
-        parts.push(self.part(first, "")?);
-        for (joined, right) in chain.into_iter().rev() {
-            self.never = never;
-            let part = self.part(right, joined)?;
-            parts.push(part);
-        }
-        Ok(())
-    }
-
-    fn part(&mut self, body: &SetExpr, joined: &'static str) -> Result<Part, SqlError> {
-        let part = match body {
-            SetExpr::Select(select) => self.select(select, &[], &mut String::new())?,
-            SetExpr::Values(values) => {
-                self.never = false;
-                self.values(values)?
-            }
-            SetExpr::Query(query) => {
-                let compiled = self.query(query, false)?;
-                self.wrapped(compiled)
-            }
-            SetExpr::SetOperation { .. } => {
-                let never = std::mem::take(&mut self.never);
-                let compiled = self.deeper(|compiler| {
-                    let mut parts = Vec::new();
-                    compiler.set_operations(body, &mut parts, never)?;
-                    unify(&mut parts, compiler.zone())?;
-                    let columns = parts.first().map(|first| out_columns(&first.items)).unwrap_or_default();
-                    Ok(Compiled { sql: parts.iter().map(render).collect::<Vec<_>>().join(" "), columns })
-                })?;
-                self.wrapped(compiled)
-            }
-            SetExpr::Table(table) => {
-                let (Some(name), schema) = (&table.table_name, table.schema_name.as_deref()) else {
-                    return Err(SqlError::syntax("TABLE needs the name of a table"));
-                };
-                let never = std::mem::take(&mut self.never);
-                self.scopes.push(Scope { never, ..Scope::new() });
-                let part = self.table_statement(schema, name);
-                self.scopes.pop();
-                part?
-            }
-            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                return Err(SqlError::read_only("a write inside a query"));
-            }
-        };
-        Ok(Part { joined, ..part })
-    }
-
-    /// A query as a SELECT of all of its columns: where SQLite takes no parentheses.
-    fn wrapped(&mut self, compiled: Compiled) -> Part {
-        let alias = self.fresh("part");
-        let item = |column: &OutColumn| {
-            let origin = Column { table: column.table.clone(), name: column.name.clone(), origin: column.origin };
-            let column_of = (!column.table.is_empty()).then_some(origin);
-            let sql = format!("{}.{}", quoted(&alias), quoted(&column.name));
-            Item {
-                name: column.name.clone(),
-                typed: Typed { column: column_of, ..Typed::new(sql, column.ty) }.null_if(column.nullable),
-            }
-        };
-        let items = compiled.columns.iter().map(item).collect();
-        Part { joined: "", head: "SELECT", items, rest: format!(" FROM ({}) AS {}", compiled.sql, quoted(&alias)) }
-    }
-
-    fn values(&mut self, values: &Values) -> Result<Part, SqlError> {
-        let mut rows = Vec::new();
-        for row in &values.rows {
-            rows.push(row.content.iter().map(|value| self.expression(value)).collect::<Result<Vec<_>, _>>()?);
-        }
-        let mut types = Vec::new();
-        for row in &rows {
-            types.resize(row.len().max(types.len()), SqlType::Null);
-            if rows.first().is_some_and(|first| first.len() != row.len()) {
-                return Err(SqlError::new(1136, "21S01", "Column count doesn't match value count at row 1"));
-            }
-            types = types.iter().zip(row).map(|(ty, value)| common(*ty, value.ty)).collect();
-        }
-        let zone = self.zone();
-        let fit = |row: Vec<Typed>| {
-            let values: Vec<String> = row.into_iter().zip(&types).map(|(value, ty)| value.fitted(*ty, zone).sql).collect();
-            format!("({})", values.join(", "))
-        };
-        let rows: Vec<String> = rows.into_iter().map(fit).collect();
-        let item = |(at, ty): (usize, &SqlType)| Item {
-            name: format!("column_{at}"),
-            typed: Typed::new(format!("column{}", at + 1), *ty),
-        };
-        let items = types.iter().enumerate().map(item).collect();
-        Ok(Part { joined: "", head: "SELECT", items, rest: format!(" FROM (VALUES {})", rows.join(", ")) })
-    }
-
-    /// ORDER BY behind a UNION: columns of the result, by name or place.
-    fn order_of_union(&mut self, order: &[OrderByExpr], parts: &[Part]) -> Result<String, SqlError> {
-        let items: &[Item] = parts.first().map(|part| part.items.as_slice()).unwrap_or_default();
-        let mut terms = Vec::new();
-        for term in order {
-            let place = match &term.expr {
-                Expr::Identifier(name) => items.iter().position(|item| item.name.eq_ignore_ascii_case(&name.value)),
-                Expr::Value(value) => match &value.value {
-                    Value::Number(text, _) => {
-                        text.parse::<usize>().ok().filter(|at| (1..=items.len()).contains(at)).map(|at| at - 1)
-                    }
-                    Value::Null => continue,
-                    _ => None,
-                },
-                _ => None,
-            };
-            let place = place.ok_or_else(|| unknown_column(&term.expr.to_string(), Clause::Order.words()))?;
-            terms.push(format!("{}{}", place + 1, direction(term)?));
-        }
-        Ok(if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) })
-    }
-
     fn limit(&mut self, limit: &LimitClause) -> Result<String, SqlError> {
         let (limit, offset) = match limit {
             LimitClause::LimitOffset { limit, offset, limit_by } if limit_by.is_empty() => {
@@ -264,22 +142,21 @@ impl Compiler<'_> {
     }
 }
 
-fn joined(op: SetOperator, quantifier: SetQuantifier) -> Result<&'static str, SqlError> {
-    match (op, quantifier) {
-        (SetOperator::Union, SetQuantifier::All) => Ok("UNION ALL"),
-        (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => Ok("UNION"),
-        (SetOperator::Except, SetQuantifier::None | SetQuantifier::Distinct) => Ok("EXCEPT"),
-        (SetOperator::Intersect, SetQuantifier::None | SetQuantifier::Distinct) => Ok("INTERSECT"),
-        _ => Err(SqlError::unsupported(format!("{op} {quantifier} is not done by z4; UNION [ALL], EXCEPT and INTERSECT are"))),
-    }
-}
-
 pub(super) fn order_expressions(order: Option<&OrderBy>) -> Result<&[OrderByExpr], SqlError> {
     match order.map(|order| (&order.kind, &order.interpolate)) {
         None => Ok(&[]),
         Some((OrderByKind::Expressions(expressions), None)) => Ok(expressions),
         Some(_) => Err(SqlError::syntax("ORDER BY ALL and INTERPOLATE are not MySQL's")),
     }
+}
+
+/// `(query) ORDER BY … LIMIT …` where the query has no LIMIT: one query with them. Of two orders the outer one counts; SQLite forgets
+/// the order of an inner query.
+fn only_in_parentheses(query: &Query) -> Option<Query> {
+    let SetExpr::Query(inner) = query.body.as_ref() else { return None };
+    let order_by = query.order_by.as_ref().or(inner.order_by.as_ref());
+    let plain = inner.with.is_none() && inner.limit_clause.is_none() && inner.fetch.is_none() && inner.for_clause.is_none();
+    plain.then(|| Query { body: inner.body.clone(), order_by: order_by.cloned(), ..query.clone() })
 }
 
 /// ` DESC`, or nothing.
@@ -295,35 +172,13 @@ pub(super) fn direction(term: &OrderByExpr) -> Result<&'static str, SqlError> {
     }
 }
 
-/// Coerces the columns of each SELECT to what all of them fit into.
-fn unify(parts: &mut [Part], zone_seconds: i32) -> Result<(), SqlError> {
-    let Some(first) = parts.first() else { return Ok(()) };
-    let width = first.items.len();
-    if parts.iter().any(|part| part.items.len() != width) {
-        return Err(column_counts());
-    }
-    if parts.len() < 2 {
-        return Ok(());
-    }
-    for at in 0..width {
-        let of = |part: &Part| part.items.get(at).map(|item| (item.typed.ty, item.typed.nullable));
-        let types: Vec<(SqlType, bool)> = parts.iter().filter_map(of).collect();
-        let ty = types.iter().map(|(ty, _)| *ty).reduce(common).unwrap_or(SqlType::Null);
-        let nullable = types.iter().any(|(_, nullable)| *nullable);
-        for item in parts.iter_mut().filter_map(|part| part.items.get_mut(at)) {
-            item.typed = Typed { nullable, column: None, ..item.typed.clone().fitted(ty, zone_seconds) };
-        }
-    }
-    Ok(())
-}
-
-fn render(part: &Part) -> String {
+pub(super) fn render(part: &Part) -> String {
     let items: Vec<String> = part.items.iter().map(|item| format!("{} AS {}", item.typed.sql, quoted(&item.name))).collect();
     let joined = if part.joined.is_empty() { String::new() } else { format!("{} ", part.joined) };
     format!("{joined}{} {}{}", part.head, items.join(", "), part.rest)
 }
 
-fn out_columns(items: &[Item]) -> Vec<OutColumn> {
+pub(super) fn out_columns(items: &[Item]) -> Vec<OutColumn> {
     let out = |item: &Item| OutColumn {
         name: item.name.clone(),
         table: item.typed.column.as_ref().map(|column| column.table.clone()).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! Names: which tables a SELECT reads, and which column a name means.
 
-use super::errors::{ambiguous, unknown_column, unknown_table};
+use super::errors::{ambiguous, group_reference, unknown_column, unknown_table};
 use super::literal::name as quoted;
 use super::typed::{Column, Typed};
 use crate::sql::catalog::{INFORMATION_SCHEMA, Table};
@@ -52,6 +52,14 @@ impl TableSource {
 pub(super) struct Item {
     pub(super) name: String,
     pub(super) typed: Typed,
+    /// An aggregate stands in it.
+    pub(super) aggregate: bool,
+}
+
+impl Item {
+    pub(super) fn new(name: impl Into<String>, typed: Typed) -> Item {
+        Item { name: name.into(), typed, aggregate: false }
+    }
 }
 
 /// The part of a SELECT that is being read, and how it sees the SELECT's own items.
@@ -84,9 +92,9 @@ pub(super) struct Scope {
     pub(super) sources: Vec<TableSource>,
     /// Columns (source, place) that USING and NATURAL hide behind those they are equal to.
     pub(super) hidden: Vec<(usize, usize)>,
-    /// Those that stay, which `*` has before all others.
-    pub(super) kept: Vec<(usize, usize)>,
-    /// What is selected, once it is known.
+    /// The columns of `*`, in its order.
+    pub(super) shown: Vec<(usize, usize)>,
+    /// What is selected, as far as it is known.
     pub(super) items: Vec<Item>,
     pub(super) clause: Clause,
     /// An aggregate stands in it.
@@ -102,7 +110,7 @@ impl Scope {
         Scope {
             sources: Vec::new(),
             hidden: Vec::new(),
-            kept: Vec::new(),
+            shown: Vec::new(),
             items: Vec::new(),
             clause: Clause::Fields,
             aggregates: false,
@@ -138,7 +146,8 @@ impl Scope {
         self.items.iter().find(|item| item.name.eq_ignore_ascii_case(name))
     }
 
-    fn own(&self, parts: &[&str]) -> Result<Option<Typed>, SqlError> {
+    /// What a name means here; `outer`: it stands in a query inside of this SELECT.
+    fn own(&self, parts: &[&str], outer: bool) -> Result<Option<Typed>, SqlError> {
         let (schema, table, name) = match parts {
             [name] => (None, None, *name),
             [table, name] => (None, Some(*table), *name),
@@ -146,46 +155,43 @@ impl Scope {
             _ => return Ok(None),
         };
         let found = self.find(schema, table, name);
-        let items_first = table.is_none() && matches!(self.clause, Clause::Having | Clause::Order);
-        if items_first && let Some(item) = self.item(name) {
-            return Ok(Some(item.typed.clone()));
+        let alias = self.item(name).filter(|_| table.is_none());
+        if matches!(self.clause, Clause::Having | Clause::Order)
+            && let Some(item) = alias
+        {
+            return if outer && item.aggregate { Err(group_reference(name)) } else { Ok(Some(item.typed.clone())) };
         }
         match found.as_slice() {
             [(source, place)] => Ok(self.column(*source, *place)),
-            [] if table.is_none() && self.clause == Clause::Group => Ok(self.item(name).map(|item| item.typed.clone())),
-            [] => Ok(None),
+            [] if !matches!(self.clause, Clause::Group) && (!outer || self.clause != Clause::Fields) => Ok(None),
+            // The columns of a SELECT see no alias of its own; a query among them sees those before it.
+            [] => match alias {
+                Some(item) if outer && item.aggregate => Err(group_reference(name)),
+                item => Ok(item.map(|item| item.typed.clone())),
+            },
+            // Of two columns of a name the one that is selected.
+            [..] if self.clause == Clause::Group && alias.is_some() => Ok(alias.map(|item| item.typed.clone())),
             _ => Err(ambiguous(&parts.join("."), self.clause.words())),
         }
     }
 
     /// The columns of `*`: source and place.
     pub(super) fn star(&self, table: Option<(&str, Option<&str>)>) -> Result<Vec<(usize, usize)>, SqlError> {
+        let Some((table, schema)) = table else { return Ok(self.shown.clone()) };
         let mut found = Vec::new();
         let mut known = false;
-        let is_kept = |place: &(usize, usize)| table.is_none() && self.kept.contains(place);
-        if table.is_none() {
-            found.extend(&self.kept);
+        for (at, source) in self.sources.iter().enumerate().filter(|(_, source)| source.is(table, schema)) {
+            known = true;
+            found.extend((0..source.columns.len()).map(|place| (at, place)));
         }
-        for (at, source) in self.sources.iter().enumerate() {
-            if table.is_none_or(|(table, schema)| source.is(table, schema)) {
-                known = true;
-                let places = (0..source.columns.len()).map(|place| (at, place));
-                found.extend(
-                    places.filter(|place| table.is_some() || !self.hidden.contains(place)).filter(|place| !is_kept(place)),
-                );
-            }
-        }
-        match table {
-            Some((table, _)) if !known => Err(unknown_table(table)),
-            _ => Ok(found),
-        }
+        if known { Ok(found) } else { Err(unknown_table(table)) }
     }
 }
 
 /// What a name means in the innermost of these SELECTs, or in one around it.
 pub(super) fn resolve(scopes: &[Scope], parts: &[&str]) -> Result<Typed, SqlError> {
-    for scope in scopes.iter().rev() {
-        if let Some(found) = scope.own(parts)? {
+    for (depth, scope) in scopes.iter().rev().enumerate() {
+        if let Some(found) = scope.own(parts, depth > 0)? {
             return Ok(found);
         }
     }

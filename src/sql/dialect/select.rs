@@ -11,7 +11,7 @@ use super::literal::name as quoted;
 use super::nothing;
 use super::query::{Part, direction};
 use super::scope::{Clause, Item, Scope};
-use super::typed::Kind;
+use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
 
 impl Compiler<'_> {
@@ -35,10 +35,7 @@ impl Compiler<'_> {
         let from = self.from(&select.from)?;
         let mut rest = if from.is_empty() { String::new() } else { format!(" FROM {from}") };
         self.enter(Clause::Fields);
-        let items = self.items(select)?;
-        if let Some(scope) = self.scope() {
-            scope.items = items;
-        }
+        self.items(select)?;
         let mut filters = Vec::new();
         if let Some(filter) = &select.selection {
             self.enter(Clause::Where);
@@ -74,19 +71,27 @@ impl Compiler<'_> {
         if !terms.is_empty() {
             *order_sql = format!(" ORDER BY {}", terms.join(", "));
         }
-        let items = self.scope().map(|scope| std::mem::take(&mut scope.items)).unwrap_or_default();
+        let one_group = groups.is_empty() && self.scope().is_some_and(|scope| scope.aggregates);
+        let mut items = self.scope().map(|scope| std::mem::take(&mut scope.items)).unwrap_or_default();
+        // An aggregate in HAVING or ORDER BY makes one group of all rows; SQLite sees that by what is selected alone.
+        if one_group
+            && items.iter().all(|item| !item.aggregate)
+            && let Some(first) = items.first_mut()
+        {
+            first.typed.sql = format!("iif(count(*) IS NULL, NULL, {})", first.typed.sql);
+        }
         let head = if matches!(select.distinct, Some(Distinct::Distinct)) { "SELECT DISTINCT" } else { "SELECT" };
         Ok(Part { joined: "", head, items, rest })
     }
 
-    fn items(&mut self, select: &Select) -> Result<Vec<Item>, SqlError> {
+    /// Compiles what is selected into the scope.
+    fn items(&mut self, select: &Select) -> Result<(), SqlError> {
         let source = self.source;
         let written = source.items(select.select_token.0.span.start);
-        let mut items = Vec::new();
         for (at, item) in select.projection.iter().enumerate() {
             match item {
                 SelectItem::UnnamedExpr(expr) => {
-                    let typed = self.expression(expr)?;
+                    let (typed, aggregate) = self.item(expr)?;
                     let text = written.get(at).copied().unwrap_or_default();
                     let name = match (&typed.column, &typed.kind, expr) {
                         (Some(column), ..) if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {
@@ -95,32 +100,49 @@ impl Compiler<'_> {
                         (_, Kind::Text(text), Expr::Value(_)) => text.clone(),
                         _ => text.to_owned(),
                     };
-                    items.push(Item { name: shortened(name), typed });
+                    self.add_item(Item { name: shortened(name), typed, aggregate });
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
-                    let typed = self.expression(expr)?;
-                    items.push(Item { name: shortened(alias.value.clone()), typed });
+                    let (typed, aggregate) = self.item(expr)?;
+                    self.add_item(Item { name: shortened(alias.value.clone()), typed, aggregate });
                 }
                 SelectItem::Wildcard(options) => {
                     plain(options)?;
-                    self.star(None, &mut items)?;
+                    self.star(None)?;
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     plain(options)?;
                     let names = parts(name).unwrap_or_default();
                     match names.as_slice() {
-                        [table] => self.star(Some((&table.value, None)), &mut items)?,
-                        [schema, table] => self.star(Some((&table.value, Some(&schema.value))), &mut items)?,
+                        [table] => self.star(Some((&table.value, None)))?,
+                        [schema, table] => self.star(Some((&table.value, Some(&schema.value))))?,
                         _ => return Err(SqlError::syntax(format!("{name}.* names no table"))),
                     }
                 }
                 _ => return Err(SqlError::syntax(format!("{item} is not MySQL's"))),
             }
         }
-        Ok(items)
+        Ok(())
     }
 
-    fn star(&mut self, table: Option<(&str, Option<&str>)>, items: &mut Vec<Item>) -> Result<(), SqlError> {
+    /// One expression that is selected, and whether an aggregate stands in it.
+    fn item(&mut self, expr: &Expr) -> Result<(Typed, bool), SqlError> {
+        let before = self.scope().is_some_and(|scope| std::mem::take(&mut scope.aggregates));
+        let typed = self.expression(expr)?;
+        let aggregate = self.scope().is_some_and(|scope| scope.aggregates);
+        if let Some(scope) = self.scope() {
+            scope.aggregates |= before;
+        }
+        Ok((typed, aggregate))
+    }
+
+    fn add_item(&mut self, item: Item) {
+        if let Some(scope) = self.scope() {
+            scope.items.push(item);
+        }
+    }
+
+    fn star(&mut self, table: Option<(&str, Option<&str>)>) -> Result<(), SqlError> {
         let Some(scope) = self.scope() else { return Ok(()) };
         if scope.sources.is_empty() {
             return Err(SqlError::new(1096, "HY000", "No tables used"));
@@ -128,7 +150,7 @@ impl Compiler<'_> {
         for (source, place) in scope.star(table)? {
             if let Some(typed) = scope.column(source, place) {
                 let name = typed.column.as_ref().map(|column| column.name.clone()).unwrap_or_default();
-                items.push(Item { name, typed });
+                scope.items.push(Item::new(name, typed));
             }
         }
         Ok(())
@@ -136,8 +158,8 @@ impl Compiler<'_> {
 
     pub(super) fn table_statement(&mut self, schema: Option<&str>, name: &str) -> Result<Part, SqlError> {
         let from = self.named_table(schema, name, None)?;
-        let mut items = Vec::new();
-        self.star(None, &mut items)?;
+        self.star(None)?;
+        let items = self.scope().map(|scope| std::mem::take(&mut scope.items)).unwrap_or_default();
         let nothing = self.scope().and_then(|scope| nothing::filter(scope));
         let nothing = nothing.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
         Ok(Part { joined: "", head: "SELECT", items, rest: format!(" FROM {from}{nothing}") })

@@ -3,6 +3,7 @@
 mod comments;
 pub(super) mod edits;
 mod limits;
+mod tables;
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -46,6 +47,11 @@ impl Source {
         }
         limits::check_nesting(&source.tokens)?;
         Ok(source)
+    }
+
+    /// DO as a SELECT: the same text, but for the word.
+    pub(super) fn as_select(&self) -> Result<Source, SqlError> {
+        Source::read(&format!("SELECT {}", self.text_from(1)))
     }
 
     /// 1064, with what stands at a token.

@@ -135,6 +135,12 @@ impl Typed {
         }
     }
 
+    /// As text, whatever it is: bytes are read as utf8mb4.
+    pub(super) fn into_characters(self) -> Typed {
+        let text = self.into_text();
+        if text.ty == Blob { text.read_by("z4_text", Text) } else { text }
+    }
+
     /// As a number: a date as MySQL counts it.
     pub(super) fn into_number(self) -> Typed {
         let sql = &self.sql;

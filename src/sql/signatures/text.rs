@@ -10,7 +10,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("CONCAT_WS", "my_concat_ws", 2, MANY, &[T], Strings),
     f("SUBSTRING", "my_substring", 2, 3, &[T, Int], Strings),
     f("SUBSTR", "my_substring", 2, 3, &[T, Int], Strings),
-    f("MID", "my_substring", 3, 3, &[T, Int], Strings),
+    f("MID", "my_substring", 2, 3, &[T, Int], Strings),
     f("SUBSTRING_INDEX", "my_substring_index", 3, 3, &[T, T, Int], Strings),
     f("LEFT", "my_left", 2, 2, &[T, Int], Strings),
     f("RIGHT", "my_right", 2, 2, &[T, Int], Strings),
@@ -45,7 +45,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("QUOTE", "my_quote", 1, 1, &[T], Is(Text)),
     f("ASCII", "my_ascii", 1, 1, &[T], Is(I)),
     f("ORD", "my_ord", 1, 1, &[T], Is(I)),
-    f("CHAR", "my_char", 1, MANY, &[Int], Is(Text)),
+    f("CHAR", "my_char", 1, MANY, &[Int], Is(crate::sql::types::SqlType::Blob)),
     // A number is written in base 16, anything else byte by byte.
     f("HEX", "my_hex", 1, 1, &[Any], Is(Text)),
     f("UNHEX", "my_unhex", 1, 1, &[T], Is(crate::sql::types::SqlType::Blob)),

@@ -44,7 +44,7 @@ pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
     functions::enter(&job.context);
     // One that waited beyond its time is not begun.
     let done = running.check_now().and_then(|()| match job.what {
-        What::Run => rows(&job, statements, &running),
+        What::Run | What::Drop => rows(&job, statements, &running),
         What::Explain => explain::explain(&job, statements, &running),
         What::Check => prepare(&job.query, statements, &running).map(|statement| statements.put(&job.query.sqlite, statement)),
     });
@@ -121,7 +121,7 @@ fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result
         return Err(SqlError::other("the statement has another number of columns than its query"));
     }
     bind(&mut statement, &job.params, query)?;
-    let stepped = step(&mut statement, running, query.columns.len());
+    let stepped = step(&mut statement, running, query.columns.len(), job.what == What::Drop);
     // A statement that failed is not worth a second thought about its state.
     if stepped.is_ok() {
         statement.clear_bindings();
@@ -130,9 +130,9 @@ fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result
     stepped
 }
 
-fn step(statement: &mut Statement<'_>, running: &Running, columns: usize) -> Result<(), SqlError> {
+fn step(statement: &mut Statement<'_>, running: &Running, columns: usize, dropped: bool) -> Result<(), SqlError> {
     let mut rows = statement.raw_query();
-    let mut out = Out { running, batch: Batch::default(), rows: 0, batches: 0, last: clock::monotonic() };
+    let mut out = Out { running, batch: Batch::default(), rows: 0, batches: 0, last: clock::monotonic(), dropped };
     while let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? {
         {
             let _lenient = memory::lenient();
@@ -154,6 +154,8 @@ struct Out<'a> {
     rows: usize,
     batches: usize,
     last: Instant,
+    /// Nobody wants the rows.
+    dropped: bool,
 }
 
 impl Out<'_> {
@@ -186,7 +188,9 @@ impl Out<'_> {
         let batch = std::mem::take(&mut self.batch);
         self.rows = 0;
         self.batches += 1;
-        self.running.send(batch)?;
+        if !self.dropped {
+            self.running.send(batch)?;
+        }
         self.last = clock::monotonic();
         Ok(())
     }

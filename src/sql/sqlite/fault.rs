@@ -50,16 +50,112 @@ fn own(code: i32, said: &str) -> SqlError {
         ffi::SQLITE_TOOBIG => {
             SqlError::new(1301, "HY000", "A value or a row of the query is longer than z4's SQL allows (67108864 bytes)")
         }
-        ffi::SQLITE_AUTH => SqlError::new(1142, "42000", format!("The query asks for what z4's SQL does not give: {said}")),
+        ffi::SQLITE_AUTH => SqlError::new(1142, "42000", "The query asks for what z4's SQL does not give"),
         ffi::SQLITE_RANGE => SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE"),
+        ffi::SQLITE_MISMATCH => SqlError::new(1210, "HY000", "Incorrect arguments to LIMIT: whole numbers are expected"),
         ffi::SQLITE_ERROR => by_text(said),
-        _ => SqlError::other(format!("The query ended with an error of SQLite's ({code}): {said}")),
+        _ => SqlError::other(format!("The query ended with an error of the engine ({code})")),
     }
 }
 
+/// What stands in SQLite's sentence and nowhere else; code, SQLSTATE and sentence of MySQL's.
+const SAID: &[(&str, u16, &str, &str)] = &[
+    ("integer overflow", 1690, "22003", "BIGINT value is out of range"),
+    ("misuse of window function", 3593, "HY000", "You cannot use a window function in this context"),
+    ("misuse of aggregate", 1111, "HY000", "Invalid use of group function"),
+    ("aggregate functions are not allowed in the GROUP BY clause", 1056, "42000", "Can't group on an aggregate"),
+    ("HAVING clause on a non-aggregate query", 1111, "HY000", "Invalid use of group function"),
+    ("misuse of aliased aggregate", 1247, "42S22", "Reference to an aggregate is not supported here"),
+    (
+        "misuse of aliased window function",
+        3594,
+        "HY000",
+        "You cannot use the alias of an expression containing a window function in this context",
+    ),
+    ("ambiguous column name", 1052, "23000", "A column of the query is ambiguous"),
+    ("no such window", 3579, "HY000", "A window that is named is not defined"),
+    (
+        "cannot override",
+        3581,
+        "HY000",
+        "A window which depends on another cannot define partitioning, frame or, after it, ordering",
+    ),
+    (
+        "recursive aggregate queries",
+        3575,
+        "HY000",
+        "A recursive common table expression can contain neither aggregation nor window functions in its recursive query",
+    ),
+    (
+        "cannot use window functions in recursive",
+        3575,
+        "HY000",
+        "A recursive common table expression can contain neither aggregation nor window functions in its recursive query",
+    ),
+    (
+        "recursive reference",
+        3577,
+        "HY000",
+        "A recursive common table expression must be referenced only once in its recursive query, and not in any subquery",
+    ),
+    (
+        "references to recursive table",
+        3577,
+        "HY000",
+        "A recursive common table expression must be referenced only once in its recursive query, and not in any subquery",
+    ),
+    (
+        "circular reference",
+        3573,
+        "HY000",
+        "A recursive common table expression must have a query that does not read it, UNION, and one that does",
+    ),
+    ("row value misused", 1241, "21000", "Operand should contain 1 column(s)"),
+    ("sub-select returns", 1241, "21000", "Operand should contain 1 column(s)"),
+    (
+        "do not have the same number of result columns",
+        1222,
+        "21000",
+        "The used SELECT statements have a different number of columns",
+    ),
+    ("wrong number of arguments", 1582, "42000", "Incorrect parameter count in the call to a native function"),
+    ("frame starting offset", 3586, "HY000", "The start of a window's frame is negative, NULL or no whole number"),
+    ("frame ending offset", 3586, "HY000", "The end of a window's frame is negative, NULL or no whole number"),
+    (
+        "RANGE with offset",
+        3587,
+        "HY000",
+        "A window with RANGE N PRECEDING or FOLLOWING requires exactly one ORDER BY expression, a number",
+    ),
+    ("unsupported frame specification", 3585, "HY000", "The start of a window's frame cannot be behind its end"),
+    ("argument of ntile", 1210, "HY000", "Incorrect arguments to ntile"),
+    ("second argument to nth_value", 1210, "HY000", "Incorrect arguments to nth_value"),
+    ("DISTINCT is not supported for window functions", 1235, "42000", "DISTINCT in a window function is not done by z4"),
+    ("ORDER BY term", 1054, "42S22", "Unknown column in 'order clause'"),
+    ("GROUP BY term", 1054, "42S22", "Unknown column in 'group statement'"),
+    ("tables in a join", 1116, "HY000", "Too many tables; z4 joins at most 64"),
+    (
+        "too many terms in compound SELECT",
+        1105,
+        "HY000",
+        "The query is larger than z4's SQL allows: at most 200 queries in one UNION",
+    ),
+    ("too many columns", 1105, "HY000", "The query is larger than z4's SQL allows: at most 1000 columns"),
+    ("too many SQL variables", 1390, "HY000", "Prepared statement contains too many placeholders"),
+    ("too many arguments", 1105, "HY000", "The query is larger than z4's SQL allows: at most 127 arguments of a function"),
+    ("parser stack overflow", 1436, "HY000", "The query is nested deeper than z4's SQL allows"),
+    (
+        "Expression tree is too large",
+        1436,
+        "HY000",
+        "The query is nested deeper than z4's SQL allows: at most 500 levels of operators",
+    ),
+];
+
+/// No sentence of SQLite's reaches a client: it speaks of SQL that the client did not write.
 fn by_text(said: &str) -> SqlError {
-    if said.contains("integer overflow") {
-        return SqlError::new(1690, "22003", "BIGINT value is out of range");
+    if let Some((_, code, state, sentence)) = SAID.iter().find(|(what, ..)| said.contains(what)) {
+        return SqlError::new(*code, state, *sentence);
     }
     if said.ends_with("may not be modified") {
         return SqlError::read_only("such a statement");
@@ -73,16 +169,7 @@ fn by_text(said: &str) -> SqlError {
     if let Some(function) = said.strip_prefix("no such function: ") {
         return SqlError::no_function(function);
     }
-    if said.contains("too many terms in compound SELECT")
-        || said.contains("too many columns")
-        || said.contains("too many SQL variables")
-    {
-        return SqlError::new(1105, "HY000", format!("The query is larger than z4's SQL allows: {said}"));
-    }
-    if said.contains("parser stack overflow") || said.contains("Expression tree is too large") {
-        return SqlError::new(1436, "HY000", format!("The query is nested deeper than z4's SQL allows: {said}"));
-    }
-    SqlError::other(format!("The query cannot be run: {said}"))
+    SqlError::other("The query is understood, and z4's SQL has no way to run it as it is written")
 }
 
 /// 1317.

@@ -49,6 +49,8 @@ pub enum What {
     Run,
     /// [`EXPLAIN_COLUMNS`].
     Explain,
+    /// Run, and its rows are dropped: `Done` or `Failed`.
+    Drop,
     /// Nothing but whether it may be run: `Done` or `Failed`.
     Check,
 }

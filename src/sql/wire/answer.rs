@@ -169,6 +169,7 @@ impl Answerer {
         let (query, what) = match statement {
             Statement::Query(query) => (Arc::new(query), What::Run),
             Statement::Explain(query) => (Arc::new(query), What::Explain),
+            Statement::Do(query) => (Arc::new(query), What::Drop),
             other => return Ok((Compiled::Change(other), context)),
         };
         self.session.known.keep(text, &query, what);
@@ -205,7 +206,11 @@ impl Answerer {
         if !asks_for_warnings(text) {
             self.session.warnings = warnings;
         }
-        self.end();
+        if what == What::Drop {
+            self.ok()
+        } else {
+            self.end()
+        }
         Ok(())
     }
 
@@ -218,7 +223,7 @@ impl Answerer {
             }
             Statement::Use(database) => self.enter(&database)?,
             Statement::Kill { id, connection } => self.kill(id, connection)?,
-            Statement::Nothing | Statement::Query(_) | Statement::Explain(_) => {}
+            Statement::Nothing | Statement::Query(_) | Statement::Explain(_) | Statement::Do(_) => {}
         }
         self.session.warnings.clear();
         self.ok();
@@ -237,6 +242,7 @@ impl Answerer {
         let (compiled, context) = self.compile(&text).await?;
         let (params, columns, check) = match compiled {
             Compiled::Query(query, What::Explain) => (query.params, explain_columns(), Some(query)),
+            Compiled::Query(query, What::Drop) => (query.params, Vec::new(), Some(query)),
             Compiled::Query(query, _) => (query.params, query.columns.clone(), Some(query)),
             Compiled::Change(_) => (0, Vec::new(), None),
         };

@@ -49,6 +49,8 @@ pub mod users;
 mod variables;
 
 #[cfg(test)]
+mod answers_tests;
+#[cfg(test)]
 mod command_tests;
 #[cfg(test)]
 mod fake;

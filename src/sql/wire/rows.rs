@@ -42,7 +42,8 @@ impl Form {
         None
     }
 
-    fn push_text(&self, into: &mut Vec<u8>, batch: &Batch, row: &[Cell]) {
+    /// Appends a row of the text protocol.
+    pub(super) fn push_text(&self, into: &mut Vec<u8>, batch: &Batch, row: &[Cell]) {
         for (cell, ty) in row.iter().zip(&self.types) {
             match cell {
                 Cell::Null => into.push(NULL),

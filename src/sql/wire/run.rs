@@ -46,7 +46,8 @@ pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<War
     let form = Form { types, binary: job.binary, zone_seconds: job.context.zone_seconds };
     let mut progress = line.service.backend.start_query(job.query, job.params, job.context, job.what);
     // The header waits for the first word of the engine: a query that is refused has none.
-    let mut header = job.what != What::Check;
+    let dropped = matches!(job.what, What::Check | What::Drop);
+    let mut header = !dropped;
     loop {
         let next = match progress.try_recv() {
             Ok(next) => Some(next),

@@ -3,12 +3,20 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use super::tables;
+
 /// Stands for EXTRACT; its first argument is the unit, as a string.
 pub(in crate::sql::dialect) const EXTRACT: &str = "Z4 EXTRACT";
+/// Stands for CHAR( … USING charset), which gives text.
+pub(in crate::sql::dialect) const CHAR: &str = "Z4 CHAR";
 /// Stands for the function INTERVAL, which looks like the INTERVAL of dates.
 pub(in crate::sql::dialect) const INTERVAL: &str = "Z4 INTERVAL";
 
 pub(super) fn edit(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    tables::join_lists(edit_list(tokens))
+}
+
+fn edit_list(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -29,10 +37,17 @@ pub(super) fn edit(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         } else if is_function_interval(rest) {
             out.push(named(INTERVAL, span));
             1
+        } else if let Some(digits) = word(token).and_then(|word| bits(&word.value)) {
+            out.push(TokenWithSpan::new(Token::SingleQuotedByteStringLiteral(digits.to_owned()), span));
+            1
+        } else if let Some(end) = charset_of_char(rest) {
+            out.push(named(CHAR, span));
+            out.extend(edit_list(rest.get(1..end - 2).unwrap_or_default()));
+            end
         } else if let Some((from, to)) = word(token).and_then(|word| composite(&word.value)) {
             out.extend([plain(from, span), plain("TO", span), plain(to, span)]);
             1
-        } else if let Some(length) = share_mode(rest).or_else(|| charset_of_a_cast(&out, rest)) {
+        } else if let Some(length) = lock(rest).or_else(|| charset_of_a_cast(&out, rest)) {
             length
         } else {
             out.push(token.clone());
@@ -113,10 +128,30 @@ fn composite(word: &str) -> Option<(&'static str, &'static str)> {
     known.then_some((*UNITS.get(from)?, *UNITS.get(to)?))
 }
 
-/// `LOCK IN SHARE MODE`, which locks nothing here.
-fn share_mode(rest: &[TokenWithSpan]) -> Option<usize> {
-    let words = ["LOCK", "IN", "SHARE", "MODE"];
-    words.iter().enumerate().all(|(at, what)| is_word(rest.get(at), what)).then_some(words.len())
+/// `LOCK IN SHARE MODE`, `FOR UPDATE [OF t, …] [NOWAIT | SKIP LOCKED]`, `FOR SHARE …`, which lock nothing here.
+fn lock(rest: &[TokenWithSpan]) -> Option<usize> {
+    let are = |from: usize, words: &[&str]| words.iter().enumerate().all(|(at, what)| is_word(rest.get(from + at), what));
+    if are(0, &["LOCK", "IN", "SHARE", "MODE"]) {
+        return Some(4);
+    }
+    if !are(0, &["FOR", "UPDATE"]) && !are(0, &["FOR", "SHARE"]) {
+        return None;
+    }
+    let mut length = 2;
+    if are(length, &["OF"]) {
+        length += 2;
+        while rest.get(length).is_some_and(|token| token.token == Token::Comma) {
+            length += 2;
+        }
+    }
+    length += if are(length, &["NOWAIT"]) {
+        1
+    } else if are(length, &["SKIP", "LOCKED"]) {
+        2
+    } else {
+        0
+    };
+    Some(length)
 }
 
 /// `CHARACTER SET utf8mb4` after `AS CHAR` or `AS CHAR(n)`: all text is utf8mb4.
@@ -132,4 +167,28 @@ fn charset_of_a_cast(out: &[TokenWithSpan], rest: &[TokenWithSpan]) -> Option<us
     let of_char = is_word(Some(last), "CHAR") || last.token == Token::RParen;
     let named = rest.get(length - 1).and_then(word).is_some();
     (of_char && named).then_some(length)
+}
+
+/// The digits of `0b101`, which the parser takes for a name.
+fn bits(word: &str) -> Option<&str> {
+    word.strip_prefix("0b").filter(|digits| !digits.is_empty() && digits.bytes().all(|digit| matches!(digit, b'0' | b'1')))
+}
+
+/// `CHAR ( … USING charset )`: where its last parenthesis stands.
+fn charset_of_char(rest: &[TokenWithSpan]) -> Option<usize> {
+    if !is_word(rest.first(), "CHAR") || rest.get(1)?.token != Token::LParen {
+        return None;
+    }
+    let mut depth = 0_usize;
+    for (at, token) in rest.iter().enumerate().skip(1) {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return (at > 4 && is_word(rest.get(at - 2), "USING") && rest.get(at - 1).and_then(word).is_some()).then_some(at);
+        }
+    }
+    None
 }

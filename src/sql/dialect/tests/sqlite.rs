@@ -1,7 +1,7 @@
 //! What is produced must be SQL for SQLite, over tables of these names and functions of these names, with as many columns as promised.
 
 use rusqlite::Connection;
-use rusqlite::functions::{Aggregate, Context as Call, FunctionFlags};
+use rusqlite::functions::{Aggregate, Context as Call, FunctionFlags, WindowAggregate};
 
 use super::super::compile;
 use super::{context, golden};
@@ -52,6 +52,16 @@ impl Aggregate<(), Option<i64>> for Nothing {
     }
 }
 
+impl WindowAggregate<(), Option<i64>> for Nothing {
+    fn value(&self, _: Option<&mut ()>) -> rusqlite::Result<Option<i64>> {
+        Ok(None)
+    }
+
+    fn inverse(&self, _: &mut Call<'_>, _: &mut ()) -> rusqlite::Result<()> {
+        Ok(())
+    }
+}
+
 /// Empty tables and functions that give NULL.
 pub(super) fn connection() -> Connection {
     let connection = Connection::open_in_memory().expect("opened");
@@ -66,8 +76,9 @@ pub(super) fn connection() -> Connection {
     for name in names.chain(COERCIONS.iter().copied()) {
         connection.create_scalar_function(name, -1, flags, |_| Ok(None::<i64>)).expect("a function");
     }
+    connection.create_aggregate_function("z4_only", 1, flags, Nothing).expect("an aggregate");
     for signature in signatures::all().filter(|one| one.aggregate && !built_in(one.sqlite)) {
-        connection.create_aggregate_function(signature.sqlite, -1, flags, Nothing).expect("an aggregate");
+        connection.create_window_function(signature.sqlite, -1, flags, Nothing).expect("an aggregate");
     }
     connection
 }

@@ -81,7 +81,6 @@ fn what_is_not_done_says_so() {
         "PREPARE s FROM 'SELECT 1'",
         "EXECUTE s",
         "HELP 'x'",
-        "DO 1",
         "HANDLER tasks OPEN",
         "EXPLAIN ANALYZE SELECT 1",
         "SELECT @x",
@@ -92,7 +91,6 @@ fn what_is_not_done_says_so() {
         "SELECT * FROM peers, LATERAL (SELECT 1) x",
         "SELECT SLEEP(1)",
         "SELECT 1 > ALL (SELECT 2)",
-        "SELECT 1 EXCEPT ALL SELECT 2",
     ] {
         assert_eq!(code(sql), 1235, "{sql}: {:?}", compile(sql, &context()));
     }

@@ -1,48 +1,84 @@
 //! Functions that take many rows to one value, beside SQLite's own.
 
-use std::collections::HashMap;
+mod documents;
 
-use rusqlite::functions::{Aggregate, Context, FunctionFlags};
+use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
 use rusqlite::{Connection, Result};
 
-use super::args::{Args, Out, PACKET_MAX, fault};
-use super::json::Json;
+use super::args::{Args, Out, fault};
 use crate::sql::error::SqlError;
-use crate::sql::sqlite::memory::Charge;
 
 pub(super) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     for (name, start, step) in BITS {
-        connection.create_aggregate_function(*name, 1, flags, Bits(*start, *step))?;
+        connection.create_window_function(*name, 1, flags, Bits(*start, *step))?;
     }
     for (name, sample, root) in SPREADS {
-        connection.create_aggregate_function(*name, 1, flags, Spread { sample: *sample, root: *root })?;
+        connection.create_window_function(*name, 1, flags, Spread { sample: *sample, root: *root })?;
     }
-    connection.create_aggregate_function("my_json_arrayagg", 1, flags, ArrayAgg)?;
-    connection.create_aggregate_function("my_json_objectagg", 2, flags, ObjectAgg)
+    connection.create_aggregate_function("z4_only", 1, flags, Only)?;
+    documents::register(connection, flags)
 }
 
-/// Name, value of no rows, step.
-type BitRow = (&'static str, i64, fn(i64, i64) -> i64);
+/// Name, value of no rows, and the value by how many rows there are and how many have a bit.
+type BitRow = (&'static str, i64, fn(u64, u64) -> bool);
 
-const BITS: &[BitRow] = &[("my_bit_and", -1, |a, b| a & b), ("my_bit_or", 0, |a, b| a | b), ("my_bit_xor", 0, |a, b| a ^ b)];
+const BITS: &[BitRow] =
+    &[("my_bit_and", -1, |rows, set| rows == set), ("my_bit_or", 0, |_, set| set > 0), ("my_bit_xor", 0, |_, set| set % 2 == 1)];
 
-struct Bits(i64, fn(i64, i64) -> i64);
+struct Bits(i64, fn(u64, u64) -> bool);
 
-impl Aggregate<i64, i64> for Bits {
-    fn init(&self, _: &mut Context<'_>) -> Result<i64> {
-        Ok(self.0)
+/// How many rows there are, and how many have each bit.
+struct Counts {
+    rows: u64,
+    set: [u64; 64],
+}
+
+impl Counts {
+    fn change(&mut self, value: i64, by: impl Fn(&mut u64)) {
+        by(&mut self.rows);
+        for (bit, set) in self.set.iter_mut().enumerate() {
+            if value >> bit & 1 == 1 {
+                by(set);
+            }
+        }
+    }
+}
+
+impl Bits {
+    fn of(&self, counts: Option<&Counts>) -> i64 {
+        let Some(counts) = counts.filter(|counts| counts.rows > 0) else { return self.0 };
+        counts.set.iter().enumerate().fold(0, |value, (bit, set)| value | i64::from(self.1(counts.rows, *set)) << bit)
+    }
+}
+
+impl Aggregate<Counts, i64> for Bits {
+    fn init(&self, _: &mut Context<'_>) -> Result<Counts> {
+        Ok(Counts { rows: 0, set: [0; 64] })
     }
 
-    fn step(&self, call: &mut Context<'_>, value: &mut i64) -> Result<()> {
-        if let Some(next) = Args(call).int(0) {
-            *value = self.1(*value, next);
+    fn step(&self, call: &mut Context<'_>, counts: &mut Counts) -> Result<()> {
+        if let Some(value) = Args(call).int(0) {
+            counts.change(value, |count| *count += 1);
         }
         Ok(())
     }
 
-    fn finalize(&self, _: &mut Context<'_>, value: Option<i64>) -> Result<i64> {
-        Ok(value.unwrap_or(self.0))
+    fn finalize(&self, _: &mut Context<'_>, counts: Option<Counts>) -> Result<i64> {
+        Ok(self.of(counts.as_ref()))
+    }
+}
+
+impl WindowAggregate<Counts, i64> for Bits {
+    fn value(&self, counts: Option<&mut Counts>) -> Result<i64> {
+        Ok(self.of(counts.as_deref()))
+    }
+
+    fn inverse(&self, call: &mut Context<'_>, counts: &mut Counts) -> Result<()> {
+        if let Some(value) = Args(call).int(0) {
+            counts.change(value, |count| *count = count.saturating_sub(1));
+        }
+        Ok(())
     }
 }
 
@@ -79,90 +115,57 @@ impl Aggregate<Moments, Out> for Spread {
     }
 
     fn finalize(&self, _: &mut Context<'_>, moments: Option<Moments>) -> Result<Out> {
-        let moments = moments.unwrap_or_default();
-        let by = if self.sample { moments.count - 1.0 } else { moments.count };
+        Ok(self.of(moments.as_ref()))
+    }
+}
+
+impl WindowAggregate<Moments, Out> for Spread {
+    fn value(&self, moments: Option<&mut Moments>) -> Result<Out> {
+        Ok(self.of(moments.as_deref()))
+    }
+
+    fn inverse(&self, call: &mut Context<'_>, moments: &mut Moments) -> Result<()> {
+        let Some(value) = Args(call).real(0) else { return Ok(()) };
+        if moments.count <= 1.0 {
+            *moments = Moments::default();
+            return Ok(());
+        }
+        let apart = value - moments.mean;
+        moments.count -= 1.0;
+        moments.mean -= apart / moments.count;
+        moments.squares = (moments.squares - apart * (value - moments.mean)).max(0.0);
+        Ok(())
+    }
+}
+
+impl Spread {
+    fn of(&self, moments: Option<&Moments>) -> Out {
+        let (count, squares) = moments.map_or((0.0, 0.0), |moments| (moments.count, moments.squares));
+        let by = if self.sample { count - 1.0 } else { count };
         if by <= 0.0 {
-            return Ok(Out::Null);
+            return Out::Null;
         }
-        let variance = moments.squares / by;
-        Ok(Out::of(Out::finite(if self.root { variance.sqrt() } else { variance }), 0))
+        let variance = squares / by;
+        Out::of(Out::finite(if self.root { variance.sqrt() } else { variance }), 0)
     }
 }
 
-/// A document that grows longer than a packet ends the query.
-fn too_long(name: &str) -> rusqlite::Error {
-    fault(&SqlError::new(1301, "HY000", format!("Result of {name}() was larger than max_allowed_packet ({PACKET_MAX})")))
-}
+/// The value of the only row; an error (1242) when there is another.
+struct Only;
 
-/// A value of JSON as text; NULL is JSON's null.
-fn element(args: &Args<'_>, at: usize, name: &str) -> Result<String> {
-    match args.text(at) {
-        None => Ok("null".to_owned()),
-        Some(text) => Json::of(&text, at, name).map(|json| json.to_string()).map_err(|error| fault(&error)),
-    }
-}
-
-struct ArrayAgg;
-
-impl Aggregate<(String, Charge), Out> for ArrayAgg {
-    fn init(&self, _: &mut Context<'_>) -> Result<(String, Charge)> {
-        Ok(("[".to_owned(), Charge::default()))
+impl Aggregate<Option<Out>, Out> for Only {
+    fn init(&self, _: &mut Context<'_>) -> Result<Option<Out>> {
+        Ok(None)
     }
 
-    fn step(&self, call: &mut Context<'_>, (text, charge): &mut (String, Charge)) -> Result<()> {
-        let element = element(&Args(call), 0, "json_arrayagg")?;
-        if text.len() + element.len() + 3 > PACKET_MAX {
-            return Err(too_long("json_arrayagg"));
+    fn step(&self, call: &mut Context<'_>, only: &mut Option<Out>) -> Result<()> {
+        match only.replace(Out::copy(Args(call).value(0))) {
+            None => Ok(()),
+            Some(_) => Err(fault(&SqlError::new(1242, "21000", "Subquery returns more than 1 row"))),
         }
-        if text.len() > 1 {
-            text.push_str(", ");
-        }
-        text.push_str(&element);
-        charge.grow(element.len() + 2);
-        Ok(())
     }
 
-    fn finalize(&self, _: &mut Context<'_>, text: Option<(String, Charge)>) -> Result<Out> {
-        Ok(text.map_or(Out::Null, |(text, _)| (text + "]").into()))
-    }
-}
-
-struct ObjectAgg;
-
-/// Members in the order of their first row, places by name, bytes so far, and what they count for.
-type Members = (Vec<(String, String)>, HashMap<String, usize>, usize, Charge);
-
-/// What a member takes beside its texts, about.
-const MEMBER_BYTES: usize = 128;
-
-impl Aggregate<Members, Out> for ObjectAgg {
-    fn init(&self, _: &mut Context<'_>) -> Result<Members> {
-        Ok(Members::default())
-    }
-
-    fn step(&self, call: &mut Context<'_>, (members, places, bytes, charge): &mut Members) -> Result<()> {
-        let args = Args(call);
-        let Some(name) = args.text(0) else { return Err(fault(&super::json::null_name())) };
-        let value = element(&args, 1, "json_objectagg")?;
-        *bytes += name.len() + value.len() + 6;
-        charge.grow(2 * name.len() + value.len() + MEMBER_BYTES);
-        if *bytes > PACKET_MAX {
-            return Err(too_long("json_objectagg"));
-        }
-        match places.get(name.as_ref()).and_then(|at| members.get_mut(*at)) {
-            Some(member) => member.1 = value,
-            None => {
-                places.insert(name.clone().into_owned(), members.len());
-                members.push((name.into_owned(), value));
-            }
-        }
-        Ok(())
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, members: Option<Members>) -> Result<Out> {
-        let Some((members, ..)) = members else { return Ok(Out::Null) };
-        let members: Vec<String> =
-            members.iter().map(|(name, value)| format!("{}: {value}", Json::String(name.clone()))).collect();
-        Ok(format!("{{{}}}", members.join(", ")).into())
+    fn finalize(&self, _: &mut Context<'_>, only: Option<Option<Out>>) -> Result<Out> {
+        Ok(only.flatten().unwrap_or(Out::Null))
     }
 }

@@ -54,6 +54,17 @@ impl Out {
         result.filter(|out| !matches!(out, Out::Arg(at) if *at >= arguments)).unwrap_or(Out::Null)
     }
 
+    /// A copy of a value.
+    pub(super) fn copy(value: ValueRef<'_>) -> Out {
+        match value {
+            ValueRef::Null => Out::Null,
+            ValueRef::Integer(value) => Out::Int(value),
+            ValueRef::Real(value) => Out::Real(value),
+            ValueRef::Text(bytes) => Out::Text(bytes.to_vec()),
+            ValueRef::Blob(bytes) => Out::Blob(bytes.to_vec()),
+        }
+    }
+
     /// A string, a BLOB or a text.
     pub(super) fn string(bytes: impl Into<Vec<u8>>, blob: bool) -> Out {
         if blob { Out::Blob(bytes.into()) } else { Out::Text(bytes.into()) }

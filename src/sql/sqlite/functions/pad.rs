@@ -120,7 +120,7 @@ fn char_of(args: &Args<'_>) -> Option<Out> {
         let skipped = bytes.iter().take(3).take_while(|b| **b == 0).count();
         whole.extend_from_slice(bytes.get(skipped..)?);
     }
-    Some(Out::Text(String::from_utf8_lossy(&whole).into_owned().into_bytes()))
+    Some(Out::Blob(whole))
 }
 
 fn soundex(args: &Args<'_>) -> Option<Out> {
