@@ -3,6 +3,7 @@
 //! A moment is microseconds since 1970-01-01 UTC; a zone is seconds east of UTC. The calendar is Gregorian, before 1582, too.
 
 mod read;
+pub mod span;
 
 pub use read::{parse, parse_civil, parse_number};
 

@@ -57,6 +57,8 @@ pub enum Returns {
     Seconds(usize),
     /// FROM_UNIXTIME: Text with two arguments; else DateTime with the digits behind the number's point (Double and text: 6).
     FromUnixtime,
+    /// Time with as many digits as the arguments from this place on show; 6 for text that is no literal and for a DOUBLE.
+    Span(usize),
     /// STR_TO_DATE: [`str_to_date_type`] of a literal format; DateTime(6) of another.
     StrToDate,
     /// SUM: Decimal(0) of integers, the same Decimal of a Decimal, else Double.

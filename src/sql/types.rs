@@ -24,7 +24,7 @@ pub enum SqlType {
     DateTime(u8),
     /// DATE: TEXT, `YYYY-MM-DD`, in the session's time zone.
     Date,
-    /// TIME with 0 to 6 digits of fraction: TEXT, `[-]HH:MM:SS[.ffffff]`.
+    /// TIME with 0 to 6 digits of fraction: INTEGER, microseconds, at most 838:59:59 to either side.
     Time(u8),
 }
 

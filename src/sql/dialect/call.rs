@@ -88,6 +88,7 @@ impl Compiler<'_> {
             }
             "DATE_ADD" | "ADDDATE" => self.date_add(name, list, false)?,
             "DATE_SUB" | "SUBDATE" => self.date_add(name, list, true)?,
+            "ADDTIME" | "SUBTIME" => self.add_time(name, list)?,
             "TIMESTAMPADD" | "TIMESTAMPDIFF" | "GET_FORMAT" => self.with_unit(name, list)?,
             "DATABASE" | "SCHEMA" => {
                 self.context.database.clone().map_or_else(|| Typed { ty: Text, ..Typed::null() }, Typed::text)
@@ -103,7 +104,7 @@ impl Compiler<'_> {
             "CURRENT_ROLE" => Typed::text("NONE"),
             "NULLIF" => self.nullif(list)?,
             "ISNULL" => match self.values_of(name, list)?.as_slice() {
-                [value] => Typed::new(format!("({} IS NULL)", value.sql), Int).never_null(),
+                [value] => super::expression::truth(format!("({} IS NULL)", value.sql)).never_null(),
                 _ => return Err(wrong_count(name)),
             },
             "CHARSET" | "COLLATION" if list.len() == 1 => {
@@ -140,6 +141,10 @@ impl Compiler<'_> {
         }
         let zone = self.zone();
         let clock = takes_digits(signature);
+        let span = match signature.returns {
+            Returns::Span(from) => args.iter().skip(from).map(Typed::time_digits).max(),
+            _ => None,
+        };
         let mut args: Vec<Typed> = args.into_iter().enumerate().map(|(at, arg)| wanted(signature, at, arg, zone)).collect();
         if let Returns::Common(from) = signature.returns {
             let ty = args.iter().skip(from).map(|arg| arg.ty).reduce(common).unwrap_or(Null);
@@ -148,14 +153,19 @@ impl Compiler<'_> {
         let nullable = signature.arity.0 != 0 || !clock;
         let ty = match (clock, args.first().and_then(Typed::literal_digits)) {
             (true, digits) => clocked(returns(signature, &args), digits.unwrap_or(0).min(6)),
-            _ => returns(signature, &args),
+            _ => span.map_or_else(|| returns(signature, &args), Time),
         };
         if clock && args.is_empty() {
             args.push(Typed::int(0));
         }
         let ci = args.iter().any(|arg| arg.ci) && ty == Text;
+        // A DOUBLE is rounded otherwise than a DECIMAL.
+        let sqlite = match signature.sqlite {
+            "my_round" if args.first().is_some_and(|arg| arg.ty == Double) => "z4_round_double",
+            name => name,
+        };
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
-        Ok(Typed { ci, ..Typed::new(format!("{}({})", signature.sqlite, list.join(", ")), ty) }.null_if(nullable))
+        Ok(Typed { ci, ..Typed::new(format!("{sqlite}({})", list.join(", ")), ty) }.null_if(nullable))
     }
 }
 
@@ -212,6 +222,7 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
             (_, Decimal(digits)) => DateTime(digits.min(6)),
             _ => DateTime(6),
         },
+        Returns::Span(_) => Time(6),
         Returns::StrToDate => match args.get(1).and_then(Typed::literal_text) {
             Some(format) => signatures::str_to_date_type(format),
             None => DateTime(6),

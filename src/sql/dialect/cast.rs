@@ -24,7 +24,12 @@ impl Compiler<'_> {
             }
             DataType::Text => value.into_text(),
             DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("NCHAR") => value.into_text(),
-            DataType::Binary(length) => bytes(value, *length),
+            // BINARY(n) is filled with zeros, VARBINARY(n) is not.
+            DataType::Binary(Some(length)) => {
+                let bytes = value.into_blob();
+                Typed::new(format!("z4_binary({}, {})", bytes.sql, (*length).min(u64::from(u32::MAX))), Blob)
+            }
+            DataType::Binary(None) => bytes(value, None),
             DataType::Varbinary(length) => bytes(
                 value,
                 length.as_ref().and_then(|length| match length {
@@ -57,9 +62,10 @@ impl Compiler<'_> {
             },
             DataType::Time(digits, _) => {
                 let digits = digits.unwrap_or(0).min(6) as u8;
-                match value.ty {
-                    DateTime(_) => Typed::new(format!("z4_time({}, {digits})", value.sql), Time(digits)),
-                    _ => Typed { ty: Time(digits), ..self.call("TIME", vec![value])? },
+                let time = value.into_time();
+                match time.ty {
+                    Time(own) if own <= digits => Typed { ty: Time(digits), column: None, ..time },
+                    _ => Typed::new(format!("z4_tm_round({}, {digits})", time.sql), Time(digits)).null_if(time.nullable),
                 }
             }
             DataType::JSON => match value.ty {

@@ -9,7 +9,7 @@ use super::literal::{self, name as quoted};
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::datetime;
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Blob, Date, DateTime, Json, Null, Text};
+use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Int, Json, Null, Text, Time, UInt};
 
 impl Compiler<'_> {
     /// `left sign right`.
@@ -32,6 +32,11 @@ impl Compiler<'_> {
                 let right = self.moment(right)?;
                 (left, right)
             }
+            (Time(_), Time(_)) => (left, right),
+            (Time(_), ty) if is_number(ty) && !matches!(right.kind, Kind::Number(_)) => (left.into_number(), right.into_number()),
+            (ty, Time(_)) if is_number(ty) && !matches!(left.kind, Kind::Number(_)) => (left.into_number(), right.into_number()),
+            (Time(_), Int | UInt | Decimal(_) | Text | Json) => (left, time(right)?),
+            (Int | UInt | Decimal(_) | Text | Json, Time(_)) => (time(left)?, right),
             (Date, Date) if !right.is_param() => (left, right),
             (Date, _) => self.pair_with_date(left, right)?,
             (Json, Json) => (left, right),
@@ -174,6 +179,17 @@ impl Compiler<'_> {
         let found = format!("z4_regexp({}, {pattern})", text.sql);
         Ok(truth(if negated { format!("(NOT {found})") } else { found }))
     }
+}
+
+/// What is compared with a TIME.
+fn time(typed: Typed) -> Result<Typed, SqlError> {
+    if let Some(text) = typed.literal_text()
+        && datetime::span::parse(text.trim()).is_none()
+        && datetime::parse_civil(text).is_none()
+    {
+        return Err(incorrect("TIME", text));
+    }
+    Ok(typed.into_time())
 }
 
 /// Microseconds before every date that is read or written.

@@ -22,8 +22,10 @@ impl Compiler<'_> {
         let amount = if back { negative(amount) } else { amount };
         if !matches!(base.ty, Date | DateTime(_)) || base.is_param() {
             // Text gives text: whether of a day or of a moment, the text itself says.
-            if matches!(base.ty, Time(_)) {
-                return Err(SqlError::unsupported("TIME + INTERVAL is not done by z4; ADDTIME is"));
+            if let Time(digits) = base.ty {
+                let fine = unit.ends_with("MICROSECOND") || unit == "SECOND" && !matches!(amount.ty, Int);
+                let sql = format!("z4_tm_interval({}, {}, {})", base.sql, amount.sql, literal::quoted(unit));
+                return Ok(Typed::new(sql, Time(if fine { 6 } else { digits })));
             }
             let (base, unit) = (base.scalar().into_text(), literal::quoted(unit));
             return Ok(Typed::new(format!("z4_date_add_text({}, {}, {unit})", base.sql, amount.sql), Text));
@@ -56,6 +58,20 @@ impl Compiler<'_> {
             }
             _ => Err(SqlError::syntax(format!("{name} takes an INTERVAL"))),
         }
+    }
+
+    /// ADDTIME and SUBTIME: of a DATETIME a DATETIME, of a TIME a TIME, of text text.
+    pub(super) fn add_time(&mut self, name: &str, args: &[FunctionArg]) -> Result<Typed, SqlError> {
+        let [base, span] = <[Typed; 2]>::try_from(self.values_of(name, args)?).map_err(|_| super::errors::wrong_count(name))?;
+        let digits = base.time_digits().max(span.time_digits());
+        let (function, ty) = match base.ty {
+            DateTime(_) => ("z4_dt_add", DateTime(digits)),
+            Time(_) => ("z4_tm_add", Time(digits)),
+            _ => return self.call(name, vec![base, span]),
+        };
+        let span = if matches!(span.ty, Time(_)) { span.sql } else { format!("z4_span({})", span.into_text().sql) };
+        let sign = if name == "SUBTIME" { "-" } else { "" };
+        Ok(Typed::new(format!("{function}({}, {sign}{span})", base.sql), ty))
     }
 
     /// TIMESTAMPADD(unit, amount, x), TIMESTAMPDIFF(unit, a, b), GET_FORMAT(type, …): the first argument is a word.

@@ -192,9 +192,9 @@ impl Compiler<'_> {
                         // a AND b AND c: without a pair of parentheses for each.
                         (Some(word), Some(before)) if word == before => {
                             let inner = left.sql.get(1..left.sql.len().saturating_sub(1)).unwrap_or_default();
-                            Typed::new(format!("({inner} {word} {})", as_condition(right)), Int)
+                            truth(format!("({inner} {word} {})", as_condition(right)))
                         }
-                        (Some(word), _) => Typed::new(format!("({} {word} {})", as_condition(left), as_condition(right)), Int),
+                        (Some(word), _) => truth(format!("({} {word} {})", as_condition(left), as_condition(right))),
                         _ => self.operator(left, op, right)?,
                     }
                 }
@@ -206,7 +206,7 @@ impl Compiler<'_> {
 
     fn unary(&mut self, op: UnaryOperator, expr: &Expr) -> Result<Typed, SqlError> {
         match op {
-            UnaryOperator::Not | UnaryOperator::BangNot => Ok(Typed::new(format!("(NOT {})", self.condition(expr)?), Int)),
+            UnaryOperator::Not | UnaryOperator::BangNot => Ok(truth(format!("(NOT {})", self.condition(expr)?))),
             UnaryOperator::Plus => self.expression(expr),
             UnaryOperator::Minus => {
                 let number = operand(self.expression(expr)?);
@@ -347,7 +347,7 @@ fn only_column(compiled: &Compiled) -> Result<SqlType, SqlError> {
 
 /// 0, 1 or NULL.
 pub(super) fn truth(sql: String) -> Typed {
-    Typed::new(sql, Int)
+    Typed { kind: Kind::Truth, ..Typed::new(sql, Int) }
 }
 
 /// SQL whose truth is MySQL's: text and JSON by the number in them.

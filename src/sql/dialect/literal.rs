@@ -6,7 +6,7 @@ use sqlparser::ast::Value;
 
 use super::errors::incorrect;
 use super::typed::{Kind, Typed};
-use crate::sql::datetime;
+use crate::sql::datetime::{self, span};
 use crate::sql::error::SqlError;
 use crate::sql::types::Datum;
 use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Text, Time, UInt};
@@ -104,9 +104,7 @@ pub(super) fn fraction_digits(text: &str) -> u8 {
 /// The moment that a literal names, and its digits.
 pub(super) fn moment(literal: &Typed, zone_seconds: i32) -> Option<(i64, u8)> {
     match &literal.kind {
-        Kind::Text(text) if !matches!(literal.ty, Time(_)) => {
-            datetime::parse(text, zone_seconds).map(|us| (us, fraction_digits(text)))
-        }
+        Kind::Text(text) => datetime::parse(text, zone_seconds).map(|us| (us, fraction_digits(text))),
         Kind::Number(text) if text.contains('.') => datetime::parse(text, zone_seconds).map(|us| (us, fraction_digits(text))),
         Kind::Number(text) => datetime::parse_number(text.parse().ok()?, zone_seconds).map(|us| (us, 0)),
         _ => None,
@@ -128,7 +126,10 @@ pub(super) fn typed(ty: SqlType, text: &str, zone_seconds: i32) -> Result<Typed,
             let us = datetime::parse(text, zone_seconds).ok_or_else(|| incorrect("DATE", text))?;
             Ok(Typed { ty: Date, ..Typed::text(datetime::format_date(us, zone_seconds)) })
         }
-        Time(_) => Ok(Typed { ty: Time(fraction_digits(text)), ..Typed::text(text) }),
+        Time(_) => match span::parse(text.trim()).filter(|us| us.abs() <= span::SPAN_MAX) {
+            Some(us) => Ok(Typed::new(us.to_string(), Time(fraction_digits(text))).never_null()),
+            None => Err(incorrect("TIME", text)),
+        },
         _ => {
             let us = datetime::parse(text, zone_seconds).ok_or_else(|| incorrect("DATETIME", text))?;
             Ok(Typed::new(us.to_string(), DateTime(fraction_digits(text))).never_null())
@@ -145,7 +146,7 @@ pub(super) fn value(value: &Value) -> Option<Typed> {
         }
         Value::HexStringLiteral(digits) => bytes(unhex(digits)?),
         Value::SingleQuotedByteStringLiteral(digits) | Value::DoubleQuotedByteStringLiteral(digits) => bytes(bits(digits)?),
-        Value::Boolean(value) => Typed::int(i64::from(*value)),
+        Value::Boolean(value) => Typed { kind: Kind::Truth, ..Typed::int(i64::from(*value)) },
         Value::Null => Typed::null(),
         _ => return None,
     })

@@ -3,6 +3,7 @@
 use sqlparser::ast::BinaryOperator as Op;
 
 use super::compiler::Compiler;
+use super::expression::truth;
 use super::grammar::SOUNDS_LIKE;
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
@@ -29,7 +30,7 @@ impl Compiler<'_> {
             }
             Op::Xor => {
                 let (left, right) = (left.into_number().sql, right.into_number().sql);
-                return Ok(Typed::new(format!("z4_xor({left}, {right})"), Int));
+                return Ok(truth(format!("z4_xor({left}, {right})")));
             }
             Op::Plus => "+",
             Op::Minus => "-",

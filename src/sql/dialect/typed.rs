@@ -4,6 +4,7 @@ use crate::sql::signatures::Want;
 use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, UInt};
 
 use super::literal;
+use crate::sql::datetime::span;
 
 /// What an expression is besides its type: a literal can be folded.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub(super) enum Kind {
     Bytes(Vec<u8>),
     /// `?`: any type, known when it is run.
     Param,
+    /// 0 or 1 that says whether something holds: a boolean where it goes into a JSON document.
+    Truth,
 }
 
 /// Where a column of a result comes from.
@@ -116,8 +119,12 @@ impl Typed {
         match self.ty {
             _ if self.is_param() => self.read_by("z4_text", Text),
             Text | Blob | Null => self,
-            Date | Time(_) | Json => {
+            Date | Json => {
                 let sql = sql.clone();
+                self.into(sql, Text)
+            }
+            Time(digits) => {
+                let sql = format!("z4_tm_text({sql}, {digits})");
                 self.into(sql, Text)
             }
             DateTime(digits) => {
@@ -165,19 +172,22 @@ impl Typed {
                 let sql = format!("z4_intdiv(z4_dt_num(z4_dt({sql})), 1000000)");
                 self.into(sql, Int)
             }
-            Time(_) => {
-                let sql = format!("z4_num(replace({sql}, ':', ''))");
-                self.into(sql, Double)
+            Time(digits) => {
+                let sql = format!("z4_tm_num({sql})");
+                self.into(sql, if digits == 0 { Int } else { Decimal(digits) })
             }
         }
     }
 
     /// As a whole number.
     pub(super) fn into_int(self) -> Typed {
+        let self_is_double = self.ty == Double;
         let number =
             if matches!(self.ty, Text) && self.kind == Kind::Expression || self.is_param() { self } else { self.into_number() };
         match number.ty {
             Int | UInt | Null if !number.is_param() => number,
+            // A DOUBLE that stands between two integers is rounded to the even one, a DECIMAL away from zero.
+            Double if matches!(number.kind, Kind::Number(_)) || self_is_double => number.read_by("z4_rint", Int),
             _ => number.read_by("z4_int", Int),
         }
     }
@@ -197,8 +207,36 @@ impl Typed {
                 Typed::new(sql, DateTime(6))
             }
             Date => self.read_by("z4_dt", DateTime(0)),
+            Time(digits) => self.read_by("z4_tm_dt", DateTime(digits)),
             Int | UInt => self.read_by("z4_dt", DateTime(0)),
             _ => self.read_by("z4_dt", DateTime(6)),
+        }
+    }
+
+    /// As a TIME; what is none is NULL.
+    pub(super) fn into_time(self) -> Typed {
+        let digits = self.time_digits();
+        if !self.is_param()
+            && let Some(text) = self.literal_text()
+            && let Some(us) = span::parse(text)
+        {
+            return Typed::new(us.clamp(-span::SPAN_MAX, span::SPAN_MAX).to_string(), Time(digits)).never_null();
+        }
+        match self.ty {
+            Time(_) | Null if !self.is_param() => self,
+            DateTime(_) => self.read_by("z4_time", Time(digits)),
+            Json => self.scalar().read_by("z4_tm", Time(6)),
+            _ => self.read_by("z4_tm", Time(digits)),
+        }
+    }
+
+    /// The digits of the fraction that a TIME made of it has.
+    pub(super) fn time_digits(&self) -> u8 {
+        match (self.ty, self.literal_text()) {
+            (Text, Some(text)) => literal::fraction_digits(text),
+            (DateTime(digits) | Time(digits) | Decimal(digits), _) => digits.min(6),
+            (Int | UInt | Date | Null, _) => 0,
+            _ => 6,
         }
     }
 
@@ -207,7 +245,7 @@ impl Typed {
         match want {
             Want::Raw => self,
             Want::Any => match self.ty {
-                DateTime(_) => self.into_text(),
+                DateTime(_) | Time(_) => self.into_text(),
                 _ => self,
             },
             Want::Text => self.into_text(),
@@ -222,6 +260,8 @@ impl Typed {
                 let sql = match self.ty {
                     Json => return self,
                     DateTime(_) => format!("z4_json(z4_dt_text({}, 6))", self.sql),
+                    Time(_) => format!("z4_json(z4_tm_text({}, 6))", self.sql),
+                    _ if self.kind == Kind::Truth => format!("z4_json_truth({})", self.sql),
                     _ => format!("z4_json({})", self.sql),
                 };
                 Typed::new(sql, Json)
@@ -279,6 +319,8 @@ pub(super) fn common(a: SqlType, b: SqlType) -> SqlType {
         (DateTime(a), DateTime(b)) => DateTime(a.max(b)),
         (Time(a), Time(b)) => Time(a.max(b)),
         (DateTime(digits), Date) | (Date, DateTime(digits)) => DateTime(digits),
+        (Time(digits), Date) | (Date, Time(digits)) => DateTime(digits),
+        (Time(a), DateTime(b)) | (DateTime(b), Time(a)) => DateTime(a.max(b)),
         (Blob, _) | (_, Blob) => Blob,
         _ => Text,
     }

@@ -72,6 +72,12 @@ pub(super) const TABLE: &[Signature] = &[
     f("REGEXP_INSTR", "my_regexp_instr", 2, 6, &[T, T, Int, Int, Int, T], Is(I)),
     f("INET_ATON", "my_inet_aton", 1, 1, &[T], Is(UInt)),
     f("INET_NTOA", "my_inet_ntoa", 1, 1, &[Int], Is(Text)),
+    f("INET6_ATON", "my_inet6_aton", 1, 1, &[T], Is(crate::sql::types::SqlType::Blob)),
+    f("INET6_NTOA", "my_inet6_ntoa", 1, 1, &[T], Is(Text)),
+    f("IS_IPV4_COMPAT", "my_is_ipv4_compat", 1, 1, &[T], Is(I)),
+    f("IS_IPV4_MAPPED", "my_is_ipv4_mapped", 1, 1, &[T], Is(I)),
+    f("UUID_SHORT", "my_uuid_short", 0, 0, &[Any], Is(UInt)),
+    f("EXPORT_SET", "my_export_set", 3, 5, &[Int, T, T, T, Int], Is(Text)),
     f("IS_IPV4", "my_is_ipv4", 1, 1, &[T], Is(I)),
     f("IS_IPV6", "my_is_ipv6", 1, 1, &[T], Is(I)),
     // Control flow: SQLite's own where it is lazy. The dialect unifies the arguments' types.

@@ -16,7 +16,11 @@ use crate::sql::sqlite::{Engine, Options, What};
 use crate::sql::statement::{Query, Statement};
 use crate::sql::testing::{Fake, context, row};
 
-const FILES: &[(&str, &str)] = &[("grammar", include_str!("answers/grammar.txt"))];
+const FILES: &[(&str, &str)] = &[
+    ("grammar", include_str!("answers/grammar.txt")),
+    ("times", include_str!("answers/times.txt")),
+    ("values", include_str!("answers/values.txt")),
+];
 
 /// 2022-04-16 10:20:30.123 UTC.
 const NOW_MS: u64 = 1_650_104_430_123;

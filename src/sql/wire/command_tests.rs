@@ -32,7 +32,7 @@ async fn text_rows_have_their_types() {
     let mut expected: Vec<_> = expected.map(|value| Some(value.to_owned())).into();
     expected.push(None);
     assert_eq!(text_row(&rows.rows[0]), expected);
-    let converted = ["12", "3", "3", "1.26", "4", "5.5", "6", "no date", "7", "8"];
+    let converted = ["12", "3", "3", "1.26", "4", "5.5", "6", "no date", "7", "00:00:00"];
     let mut converted: Vec<_> = converted.map(|value| Some(value.to_owned())).into();
     converted.push(None);
     assert_eq!(text_row(&rows.rows[1]), converted);
@@ -65,7 +65,7 @@ async fn binary_rows_have_their_types() {
     expected.extend([4, 0xe6, 7, 4, 16, 8, 0, 0, 0, 0, 0, 1, 2, 3]);
     assert_eq!(rows.rows[0], expected);
     // What is no date is NULL here.
-    assert_eq!(rows.rows[1][1..3], [0, 0b1_1110]);
+    assert_eq!(rows.rows[1][1..3], [0, 0b1_0110]);
 }
 
 #[tokio::test]

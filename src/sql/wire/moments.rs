@@ -1,6 +1,7 @@
 //! DATETIME, DATE and TIME, from microseconds or text, as text and as the binary protocol has them.
 
 use crate::sql::datetime::civil_from_days;
+use crate::sql::datetime::span::SPAN_MAX;
 
 const DAY_US: i64 = 86_400_000_000;
 /// 0000-01-01 00:00:00.
@@ -100,6 +101,12 @@ impl Clock {
             seconds: (seconds % 60) as u8,
             micros: (us % 1_000_000) as u32,
         }
+    }
+
+    /// A TIME, microseconds.
+    pub(super) fn from_span(us: i64) -> Clock {
+        let span = us.clamp(-SPAN_MAX, SPAN_MAX);
+        Clock { negative: span < 0, ..Clock::from_us(span.abs()) }
     }
 
     /// `[-]hh:mm[:ss[.ffffff]]`, up to 838 hours.

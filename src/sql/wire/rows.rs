@@ -74,6 +74,7 @@ impl Form {
             (SqlType::Int | SqlType::UInt, cell) => push_int(into, int(batch, cell)),
             (SqlType::Double, cell) => push_double(into, double(batch, cell)),
             (SqlType::DateTime(digits), cell) => Moment::from_us(int(batch, cell), self.zone_seconds).push(into, digits),
+            (SqlType::Time(digits), cell) => Clock::from_span(int(batch, cell)).push(into, digits),
             (_, Cell::Double(value)) => push_double(into, value),
             (_, cell) => push_int(into, int(batch, cell)),
         }
@@ -110,7 +111,11 @@ impl Form {
                 moment.push_binary(into, true, 0);
             }
             SqlType::Time(digits) => {
-                let Some(clock) = text(batch, cell).and_then(Clock::parse) else { return false };
+                let clock = match cell {
+                    Cell::Bytes { from, until } => Clock::parse(bytes(batch, from, until)),
+                    cell => Some(Clock::from_span(int(batch, cell))),
+                };
+                let Some(clock) = clock else { return false };
                 clock.push_binary(into, digits);
             }
             SqlType::Decimal(_) | SqlType::Text | SqlType::Blob | SqlType::Json => match cell {

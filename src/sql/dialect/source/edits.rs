@@ -124,6 +124,8 @@ fn composite(word: &str) -> Option<(&'static str, &'static str)> {
     let place = |name: &str| UNITS.iter().position(|unit| unit.eq_ignore_ascii_case(name));
     let (from, to) = word.split_once('_')?;
     let (from, to) = (place(from)?, place(to)?);
+    // The parser knows no SECOND TO: the numbers of an amount are counted from its end, so a larger unit before them changes nothing.
+    let from = if UNITS.get(from) == Some(&"SECOND") { from - 1 } else { from };
     let known = (from, to) == (0, 1) || from >= 2 && from < to;
     known.then_some((*UNITS.get(from)?, *UNITS.get(to)?))
 }

@@ -21,6 +21,10 @@ const COERCIONS: &[&str] = &[
     "z4_dec_text",
     "z4_json_scalar",
     "z4_json",
+    "z4_json_truth",
+    "z4_rint",
+    "z4_round_double",
+    "z4_binary",
     "z4_div",
     "z4_intdiv",
     "z4_mod",
@@ -33,6 +37,15 @@ const COERCIONS: &[&str] = &[
     "z4_today",
     "z4_date",
     "z4_time",
+    "z4_tm",
+    "z4_tm_text",
+    "z4_tm_num",
+    "z4_tm_dt",
+    "z4_tm_round",
+    "z4_tm_add",
+    "z4_tm_interval",
+    "z4_dt_add",
+    "z4_span",
 ];
 
 /// An aggregate that gives NULL.

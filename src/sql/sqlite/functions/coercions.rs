@@ -3,9 +3,9 @@
 use rusqlite::types::ValueRef;
 
 use super::Body::{self, Fallible, Plain};
-use super::args::{Args, Number, Out, text_of};
+use super::args::{Args, Number, Out, PACKET_MAX, text_of};
 use super::{Table, civil, json, print, session};
-use crate::sql::datetime;
+use crate::sql::datetime::{self, DAY, SECOND};
 use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
@@ -18,6 +18,9 @@ pub(super) const TABLE: Table = &[
     ("z4_text", Plain(text)),
     ("z4_dec", Plain(|args| decimal(args, false))),
     ("z4_dec_text", Plain(|args| decimal(args, true))),
+    ("z4_rint", Plain(|args| Some(whole_number(args)))),
+    ("z4_binary", Plain(binary)),
+    ("z4_json_truth", Plain(|args| Some(if args.number(0)?.is_zero() { "false" } else { "true" }.into()))),
     ("z4_json", Plain(|args| json::of_value(args.value(0)))),
     ("z4_div", Plain(divide)),
     ("z4_intdiv", Fallible(divide_whole)),
@@ -26,7 +29,7 @@ pub(super) const TABLE: Table = &[
     ("z4_now", Plain(|args| Some(Out::Int(civil::cut(session::now_us(), args.int_or(0, 0)?))))),
     ("z4_today", Body::Plain(|_| Some(datetime::format_date(session::now_us(), session::zone()).into()))),
     ("z4_date", Plain(|args| Some(civil::date_text(args.moment(0)?)?.into()))),
-    ("z4_time", Plain(|args| Some(datetime::format(args.moment(0)?, session::zone(), digits(args)).get(11..)?.into()))),
+    ("z4_time", Plain(|args| Some(Out::Int(args.moment(0)?.checked_add(i64::from(session::zone()) * SECOND)?.rem_euclid(DAY))))),
 ];
 
 /// The digits of a fraction, 0 to 6, in the second argument.
@@ -60,6 +63,23 @@ fn strict(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
             Err(SqlError::new(1525, "HY000", format!("Incorrect DATETIME value: '{text}'")))
         }
     }
+}
+
+/// A DOUBLE as an integer, the even one of two that are as near.
+fn whole_number(args: &Args<'_>) -> Out {
+    match args.number(0) {
+        None => Out::Null,
+        Some(Number::Int(value)) => Out::Int(value),
+        // The cast keeps to the limits.
+        Some(Number::Real(value)) => Out::Int(value.round_ties_even() as i64),
+    }
+}
+
+/// CAST(x AS BINARY(n)): so many bytes, filled with zeros.
+fn binary(args: &Args<'_>) -> Option<Out> {
+    let mut bytes = args.bytes(0)?.into_owned();
+    bytes.resize(usize::try_from(args.int(1)?).ok().filter(|length| *length <= PACKET_MAX)?, 0);
+    Some(Out::Blob(bytes))
 }
 
 /// 20220416000000, with a fraction when there is one.

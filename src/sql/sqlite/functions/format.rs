@@ -1,14 +1,10 @@
-//! DATE_FORMAT, TIME_FORMAT and FORMAT.
+//! DATE_FORMAT and TIME_FORMAT.
 
 use std::fmt::Write;
 
-use super::Body::Plain;
-use super::args::{Args, Number, Out, PACKET_MAX};
+use super::args::PACKET_MAX;
 use super::civil::{self, FIRST_WHOLE, MONDAY, WEEK_OF_YEAR, days};
-use super::{Table, print};
 use crate::sql::datetime::{self, Civil, SECOND};
-
-pub(super) const TABLE: Table = &[("my_format", Plain(number))];
 
 const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
@@ -134,24 +130,4 @@ fn ordinal(day: u8) -> &'static str {
         (_, 3) => "rd",
         _ => "th",
     }
-}
-
-/// FORMAT(x, digits): with a comma after every third digit; other locales than en_US are not there.
-fn number(args: &Args<'_>) -> Option<Out> {
-    let scale = args.int(1)?.clamp(0, 38);
-    let text = match args.number(0)? {
-        Number::Int(value) if scale == 0 => value.to_string(),
-        Number::Int(value) => format!("{value}.{:0<1$}", "", scale as usize),
-        Number::Real(value) => print::fixed(value, scale),
-    };
-    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
-    let (whole, fraction) = text.find('.').map_or((text, ""), |at| text.split_at(at));
-    let mut grouped = String::from(sign);
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    Some((grouped + fraction).into())
 }

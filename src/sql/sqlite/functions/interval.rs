@@ -5,11 +5,13 @@ use rusqlite::types::ValueRef;
 use super::Body::Plain;
 use super::args::{Args, Out};
 use super::{Table, civil, session};
+use crate::sql::datetime::span::SPAN_MAX;
 use crate::sql::datetime::{self, Civil, DAY, SECOND};
 
 pub(super) const TABLE: Table = &[
     ("z4_date_add", Plain(|args| add(args, 0, (1, 2)))),
     ("z4_date_add_text", Plain(add_to_text)),
+    ("z4_tm_interval", Plain(add_to_time)),
     ("my_timestampadd", Plain(|args| add(args, 2, (1, 0)))),
     ("my_timestampdiff", Plain(difference)),
 ];
@@ -55,6 +57,13 @@ fn add(args: &Args<'_>, moment: usize, (number, unit): (usize, usize)) -> Option
         datetime::from_civil(&later, session::zone())
     };
     Some(Out::Int(civil::in_range(us.checked_add(span.micros)?)?))
+}
+
+/// The same for a TIME; NULL for months and years, which have no length.
+fn add_to_time(args: &Args<'_>) -> Option<Out> {
+    let span = span(args, 1, &unit_name(args, 2)?)?;
+    let us = (span.months == 0).then(|| args.int(0)?.checked_add(span.micros))??;
+    (-SPAN_MAX..=SPAN_MAX).contains(&us).then_some(Out::Int(us))
 }
 
 /// The same for what is no DATE and no DATETIME by its type: text, of a day when a day and a unit of days are given.

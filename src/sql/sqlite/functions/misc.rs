@@ -1,13 +1,17 @@
 //! Whatever comes: choice, comparison, addresses.
 
 use std::cmp::Ordering;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rusqlite::types::ValueRef;
+use z4_shards::runtime::clock;
 
 use super::Body::{Plain, Random};
 use super::Table;
-use super::args::{Args, Out};
+use super::args::{Args, Out, PACKET_MAX};
 
 pub(super) const TABLE: Table = &[
     ("my_coalesce", Plain(|args| (0..args.len()).find(|at| !args.is_null(*at)).map(Out::Arg))),
@@ -20,6 +24,12 @@ pub(super) const TABLE: Table = &[
     ("my_uuid", Random(|_| Some(uuid(rand::random::<u128>()).into()))),
     ("my_inet_aton", Plain(inet_aton)),
     ("my_inet_ntoa", Plain(|args| Some(Ipv4Addr::from(u32::try_from(args.int(0)?).ok()?).to_string().into()))),
+    ("my_inet6_aton", Plain(inet6_aton)),
+    ("my_inet6_ntoa", Plain(inet6_ntoa)),
+    ("my_is_ipv4_compat", Plain(|args| Some((v6(args).is_some_and(|bits| bits >> 32 == 0 && bits as u32 > 0xffff)).into()))),
+    ("my_is_ipv4_mapped", Plain(|args| Some((v6(args).is_some_and(|bits| bits >> 32 == 0xffff)).into()))),
+    ("my_uuid_short", Random(|_| Some(Out::Int(uuid_short())))),
+    ("my_export_set", Plain(export_set)),
     ("my_is_ipv4", Plain(|args| Some(args.text(0).is_some_and(|text| text.parse::<Ipv4Addr>().is_ok()).into()))),
     ("my_is_ipv6", Plain(|args| Some(args.text(0).is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()).into()))),
 ];
@@ -62,4 +72,57 @@ fn inet_aton(args: &Args<'_>) -> Option<Out> {
     let head = first.iter().fold(0, |value, part| value << 8 | part);
     let shift = 8 * (4 - first.len() as u32);
     Some(Out::Int(i64::from(if first.is_empty() { *last } else { head << shift | last })))
+}
+
+/// The four bytes of an IPv4 address, the sixteen of an IPv6 one.
+fn inet6_aton(args: &Args<'_>) -> Option<Out> {
+    Some(Out::Blob(match args.text(0)?.parse::<IpAddr>().ok()? {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }))
+}
+
+fn inet6_ntoa(args: &Args<'_>) -> Option<Out> {
+    if !args.is_blob(0) {
+        return None;
+    }
+    let bytes = args.bytes(0)?;
+    if let Ok(four) = <[u8; 4]>::try_from(&bytes[..]) {
+        return Some(Ipv4Addr::from(four).to_string().into());
+    }
+    let bits = v6(args)?;
+    Some(match u32::try_from(bits) {
+        // An IPv4 address inside.
+        Ok(inner) if inner > 0xffff => format!("::{}", Ipv4Addr::from(inner)).into(),
+        _ => Ipv6Addr::from(bits).to_string().into(),
+    })
+}
+
+/// The bits of an IPv6 address in a BLOB.
+fn v6(args: &Args<'_>) -> Option<u128> {
+    let bytes = args.bytes(0).filter(|_| args.is_blob(0))?;
+    <[u8; 16]>::try_from(&bytes[..]).ok().map(u128::from_be_bytes)
+}
+
+/// Seconds since 1970 when the first was asked for, and a counter behind them.
+static SHORT: LazyLock<AtomicI64> = LazyLock::new(|| {
+    let seconds = i64::try_from(clock::wall_us() / 1_000_000).unwrap_or(0);
+    AtomicI64::new((seconds & 0xffff_ffff) << 24)
+});
+
+fn uuid_short() -> i64 {
+    SHORT.fetch_add(1, Relaxed)
+}
+
+/// EXPORT_SET(bits, on, off, between = ',', count = 64): a text for each bit, the lowest first.
+fn export_set(args: &Args<'_>) -> Option<Out> {
+    let (bits, on, off) = (args.int(0)?, args.text(1)?, args.text(2)?);
+    let between = if args.len() > 3 { args.text(3)? } else { ",".into() };
+    let count = args.int_or(4, 64)?;
+    let count = if (0..=64).contains(&count) { count } else { 64 };
+    if count as usize * (on.len().max(off.len()) + between.len()) > PACKET_MAX {
+        return None;
+    }
+    let texts: Vec<&str> = (0..count).map(|bit| if bits >> bit & 1 == 1 { on.as_ref() } else { off.as_ref() }).collect();
+    Some(texts.join(between.as_ref()).into())
 }

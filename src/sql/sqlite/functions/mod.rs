@@ -11,6 +11,7 @@ mod coercions;
 mod dates;
 mod digest;
 mod format;
+mod grouped;
 mod interval;
 mod json;
 mod like;
@@ -58,7 +59,7 @@ const TABLES: &[Table] = &[
     text::TABLE,
     pad::TABLE,
     digest::TABLE,
-    format::TABLE,
+    grouped::TABLE,
     number::TABLE,
     misc::TABLE,
     uuid::TABLE,

@@ -13,6 +13,7 @@ pub(super) const TABLE: Table = &[
     ("my_ceil", Plain(|args| whole(args, f64::ceil))),
     ("my_floor", Plain(|args| whole(args, f64::floor))),
     ("my_round", Plain(|args| rounded(args, true))),
+    ("z4_round_double", Plain(|args| rounded_double(args.real(0)?, args.int_or(1, 0)?))),
     ("my_truncate", Plain(|args| rounded(args, false))),
     ("my_pow", Fallible(pow)),
     ("my_sqrt", Plain(|args| Out::finite(args.real(0)?.sqrt()))),
@@ -67,6 +68,18 @@ fn rounded(args: &Args<'_>, round: bool) -> Option<Out> {
         Number::Real(value) if round => Out::finite(print::round(value, scale)),
         Number::Real(value) => Out::finite(print::truncate(value, scale)),
     }
+}
+
+/// A DOUBLE: by its binary value, half to the even one, as MySQL's.
+fn rounded_double(value: f64, scale: i64) -> Option<Out> {
+    let power = 10_f64.powi(scale.unsigned_abs().min(400) as i32);
+    let rounded = match scale {
+        0.. if !(value * power).is_finite() => value,
+        0.. => (value * power).round_ties_even() / power,
+        _ if power.is_infinite() => 0.0,
+        _ => (value / power).round_ties_even() * power,
+    };
+    Out::finite(rounded)
 }
 
 fn rounded_int(value: i64, scale: i64, round: bool) -> i64 {

@@ -16,7 +16,7 @@ fn str_to_date(args: &Args<'_>) -> Option<Out> {
     read.all(&format, 0)?;
     let clock = read.clock()?;
     Some(match str_to_date_type(&format) {
-        SqlType::Time(digits) => clock::print(clock, digits).into(),
+        SqlType::Time(_) => Out::Int(clock::clamp(clock)),
         SqlType::Date => civil::day_text(read.days()?)?.into(),
         _ => {
             let wall = read.days()?.checked_mul(datetime::DAY)?.checked_add(clock)?;

@@ -11,7 +11,8 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::{print, register, session};
-use crate::sql::signatures::{Want, signature};
+use crate::sql::signatures::{Returns, Want, signature, str_to_date_type};
+use crate::sql::types::SqlType;
 
 /// 2022-04-16 10:20:30.123456 UTC.
 const NOW_US: i64 = 1_650_104_430_123_456;
@@ -51,10 +52,27 @@ fn translate(expression: &str) -> String {
     let want = |at: usize| found.args.get(at).or(found.args.last()).copied();
     let written = arguments.iter().enumerate().map(|(at, argument)| {
         let nested = argument.split_once('(').is_some_and(|(name, _)| signature(name).is_some());
-        let argument = if nested { translate(argument) } else { mysql_literal(argument) };
+        let argument = match nested {
+            true if is_time(argument) => format!("z4_tm_text({}, 6)", translate(argument)),
+            true => translate(argument),
+            false => mysql_literal(argument),
+        };
         if want(at) == Some(Want::JsonValue) { format!("z4_json({argument})") } else { argument }
     });
     format!("{}({})", found.sqlite, written.collect::<Vec<_>>().join(", "))
+}
+
+/// A call that gives a TIME, which is microseconds.
+fn is_time(expression: &str) -> bool {
+    let found = expression.split_once('(').and_then(|(name, _)| signature(name.trim()));
+    found.is_some_and(|found| match found.returns {
+        Returns::Span(_) | Returns::Is(SqlType::Time(_)) => true,
+        Returns::StrToDate => {
+            let format = expression.rsplit_once(", ").map(|(_, format)| format).unwrap_or_default();
+            matches!(str_to_date_type(format), SqlType::Time(_))
+        }
+        _ => false,
+    })
 }
 
 /// MySQL reads backslashes in literals, SQLite does not.
@@ -88,7 +106,11 @@ fn check(cases: &[(&str, Option<&str>)], translate: fn(&str) -> String) {
     let connection = connection();
     let mut wrong = Vec::new();
     for (expression, expected) in cases {
-        let sql = translate(expression);
+        let mut sql = translate(expression);
+        if is_time(expression) {
+            let digits = expected.and_then(|text| text.split_once('.')).map_or(0, |(_, fraction)| fraction.len());
+            sql = format!("z4_tm_text({sql}, {digits})");
+        }
         let got = ask(&connection, &sql);
         if got.as_deref() != *expected {
             wrong.push(format!("{expression} = {got:?}, not {expected:?}   ({sql})"));

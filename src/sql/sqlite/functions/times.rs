@@ -1,10 +1,12 @@
 //! Times of the day, and spans.
 
+use rusqlite::types::ValueRef;
+
 use super::Body::Plain;
-use super::args::{Args, Number, Out};
+use super::args::{Args, Number, Out, text_of};
 use super::clock::{self, Temporal};
 use super::{Table, civil, format, session};
-use crate::sql::datetime::{DAY, SECOND};
+use crate::sql::datetime::{DAY, SECOND, span};
 
 pub(super) const TABLE: Table = &[
     ("my_time", Plain(time)),
@@ -23,15 +25,60 @@ pub(super) const TABLE: Table = &[
     ("my_curtime", Plain(|args| now(args, session::zone()))),
     ("my_utc_time", Plain(|args| now(args, 0))),
     ("my_get_format", Plain(get_format)),
+    ("z4_tm", Plain(|args| read(args.value(0)).map(Out::Int))),
+    ("z4_tm_text", Plain(|args| Some(span::print(args.int(0)?, args.int_or(1, 0)?.clamp(0, 6) as u8).into()))),
+    ("z4_tm_num", Plain(as_number)),
+    ("z4_tm_dt", Plain(today_at)),
+    ("z4_tm_round", Plain(|args| Some(Out::Int(span::round(args.int(0)?, args.int_or(1, 0)?.clamp(0, 6) as u8))))),
+    ("z4_tm_add", Plain(add_span)),
+    ("z4_dt_add", Plain(|args| civil::in_range(args.moment(0)?.checked_add(span_of(args, 1)?)?).map(Out::Int))),
+    ("z4_span", Plain(|args| span_of(args, 0).map(Out::Int))),
 ];
+
+/// A TIME: a text that is one or has one, a number HHMMSS.
+fn read(value: ValueRef<'_>) -> Option<i64> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => span::of_number(number, 0),
+        ValueRef::Real(number) => span::of_number(number.trunc() as i64, (number.fract().abs() * 1e6).round() as i64),
+        ValueRef::Text(_) | ValueRef::Blob(_) => Some(clock::read(&text_of(value)?)?.0.clock()),
+    }
+}
+
+/// HHMMSS, with a fraction when there is one.
+fn as_number(args: &Args<'_>) -> Option<Out> {
+    let (whole, micros) = span::as_number(args.int(0)?);
+    Some(if micros == 0 { Out::Int(whole) } else { Out::Real(whole as f64 + micros as f64 / 1e6) })
+}
+
+/// The moment so long after the beginning of today.
+fn today_at(args: &Args<'_>) -> Option<Out> {
+    let zone = i64::from(session::zone()) * SECOND;
+    let midnight = session::now_us().saturating_add(zone).div_euclid(DAY) * DAY - zone;
+    civil::in_range(midnight.checked_add(args.int(0)?)?).map(Out::Int)
+}
+
+/// A span: an integer is one, in microseconds; a text with a date is none.
+fn span_of(args: &Args<'_>, at: usize) -> Option<i64> {
+    match args.value(at) {
+        ValueRef::Integer(us) => Some(us),
+        _ => match temporal(args, at)?.0 {
+            Temporal::Span(us) => Some(us),
+            Temporal::Wall(_) => None,
+        },
+    }
+}
+
+fn add_span(args: &Args<'_>) -> Option<Out> {
+    Some(Out::Int(clock::clamp(args.int(0)?.checked_add(span_of(args, 1)?)?)))
+}
 
 fn temporal(args: &Args<'_>, at: usize) -> Option<(Temporal, u8)> {
     clock::read(&args.text(at)?)
 }
 
 fn time(args: &Args<'_>) -> Option<Out> {
-    let (value, digits) = temporal(args, 0)?;
-    Some(clock::print(value.clock(), digits).into())
+    Some(Out::Int(temporal(args, 0)?.0.clock()))
 }
 
 fn clock_part(args: &Args<'_>, of: fn(i64) -> i64) -> Option<Out> {
@@ -39,17 +86,16 @@ fn clock_part(args: &Args<'_>, of: fn(i64) -> i64) -> Option<Out> {
 }
 
 fn now(args: &Args<'_>, zone: i32) -> Option<Out> {
-    let digits = args.int_or(0, 0)?.clamp(0, 6) as u8;
     let local = session::now_us().saturating_add(i64::from(zone) * SECOND);
-    Some(clock::print(local.rem_euclid(DAY), digits).into())
+    Some(Out::Int(civil::cut(local.rem_euclid(DAY), args.int_or(0, 0)?)))
 }
 
 fn timediff(args: &Args<'_>) -> Option<Out> {
-    let ((a, a_digits), (b, b_digits)) = (temporal(args, 0)?, temporal(args, 1)?);
+    let ((a, _), (b, _)) = (temporal(args, 0)?, temporal(args, 1)?);
     if std::mem::discriminant(&a) != std::mem::discriminant(&b) {
         return None;
     }
-    Some(clock::print(clock::clamp(a.micros().checked_sub(b.micros())?), a_digits.max(b_digits)).into())
+    Some(Out::Int(clock::clamp(a.micros().checked_sub(b.micros())?)))
 }
 
 fn add(args: &Args<'_>, sign: i64) -> Option<Out> {
@@ -74,26 +120,15 @@ fn make_time(args: &Args<'_>) -> Option<Out> {
     }
     let micros = (seconds.real() * 1e6).round() as i64;
     let span = hours.unsigned_abs().min(839) as i64 * 3600 * SECOND + minutes * 60 * SECOND + micros;
-    let span = clock::clamp(if hours < 0 { -span } else { span });
-    Some(clock::print(span, number_digits(seconds)).into())
-}
-
-/// The digits behind the point of a number of seconds.
-fn number_digits(seconds: Number) -> u8 {
-    let text = match seconds {
-        Number::Int(_) => return 0,
-        Number::Real(value) => super::print::double((value.abs() * 1e6).round() / 1e6),
-    };
-    text.split_once('.').map_or(0, |(_, fraction)| fraction.len().min(6) as u8)
+    Some(Out::Int(clock::clamp(if hours < 0 { -span } else { span })))
 }
 
 fn sec_to_time(args: &Args<'_>) -> Option<Out> {
-    let seconds = args.number(0)?;
-    let us = match seconds {
+    let us = match args.number(0)? {
         Number::Int(seconds) => seconds.saturating_mul(SECOND),
         Number::Real(seconds) => (seconds * 1e6).round() as i64,
     };
-    Some(clock::print(clock::clamp(us), number_digits(seconds)).into())
+    Some(Out::Int(clock::clamp(us)))
 }
 
 fn time_to_sec(args: &Args<'_>) -> Option<Out> {

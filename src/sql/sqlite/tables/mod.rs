@@ -29,9 +29,9 @@ fn declaration(table: &Table) -> String {
         .iter()
         .map(|column| {
             let ty = match column.ty {
-                SqlType::Int | SqlType::UInt | SqlType::DateTime(_) => "INTEGER",
+                SqlType::Int | SqlType::UInt | SqlType::DateTime(_) | SqlType::Time(_) => "INTEGER",
                 SqlType::Double | SqlType::Decimal(_) => "REAL",
-                SqlType::Text | SqlType::Json | SqlType::Date | SqlType::Time(_) => "TEXT",
+                SqlType::Text | SqlType::Json | SqlType::Date => "TEXT",
                 SqlType::Blob | SqlType::Null => "BLOB",
             };
             format!("\"{}\" {ty}", column.name)

@@ -1,0 +1,71 @@
+//! TIME: a span of at most 838:59:59 to either side, in microseconds; MySQL's ways to write one.
+
+use super::{SECOND, push_fraction};
+
+/// 838:59:59 in microseconds.
+pub const SPAN_MAX: i64 = (838 * 3600 + 59 * 60 + 59) * SECOND;
+
+/// Microseconds of `[-][D ]H:M:S[.f]`, `H:M`, `HHMMSS[.f]`, `MMSS`, `SS`, be it more than a TIME can be; `None`: it is none of these.
+pub fn parse(text: &str) -> Option<i64> {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (days, clock) = whole.split_once(' ').map_or((Some(0), whole), |(days, clock)| (number(days), clock.trim_start()));
+    let parts = clock.split(':').map(number).collect::<Option<Vec<_>>>()?;
+    let (hours, minutes, seconds) = match (parts.as_slice(), whole.contains(' ')) {
+        ([hours, minutes, seconds], _) => (*hours, *minutes, *seconds),
+        ([hours, minutes], _) => (*hours, *minutes, 0),
+        ([hours], true) => (*hours, 0, 0),
+        ([run], false) => (run / 10_000, run / 100 % 100, run % 100),
+        _ => return None,
+    };
+    if minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let mut micros = 0;
+    let mut place = 100_000;
+    for digit in fraction.bytes() {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        micros += i64::from(digit - b'0') * place;
+        place /= 10;
+    }
+    let seconds = days?.checked_mul(24)?.checked_add(hours)?.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?;
+    let us = seconds.checked_mul(SECOND)?.checked_add(micros)?;
+    Some(if negative { -us } else { us })
+}
+
+fn number(text: &str) -> Option<i64> {
+    (!text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+/// `[-]HH:MM:SS`, with so many digits of fraction.
+pub fn print(us: i64, digits: u8) -> String {
+    let (sign, us) = (if us < 0 { "-" } else { "" }, us.unsigned_abs());
+    let (seconds, micros) = (us / SECOND as u64, us % SECOND as u64);
+    let mut text = format!("{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    push_fraction(&mut text, micros as u32, digits);
+    text
+}
+
+/// A number HHMMSS with microseconds beside it as a span; `None`: it is none.
+pub fn of_number(number: i64, micros: i64) -> Option<i64> {
+    let (sign, number) = (if number < 0 { -1 } else { 1 }, number.checked_abs()?);
+    let (hours, minutes, seconds) = (number / 10_000, number / 100 % 100, number % 100);
+    let fits = minutes < 60 && seconds < 60 && hours <= 99_999_999;
+    fits.then(|| sign * ((hours * 3600 + minutes * 60 + seconds) * SECOND + micros)).map(|us| us.clamp(-SPAN_MAX, SPAN_MAX))
+}
+
+/// HHMMSS, and microseconds beside it, both with the span's sign.
+pub fn as_number(us: i64) -> (i64, i64) {
+    let (sign, us) = (us.signum(), us.saturating_abs());
+    let seconds = us / SECOND;
+    (sign * (seconds / 3600 * 10_000 + seconds / 60 % 60 * 100 + seconds % 60), sign * (us % SECOND))
+}
+
+/// Rounded to so many digits of the fraction, within what a TIME can be.
+pub fn round(us: i64, digits: u8) -> i64 {
+    let step = 10_i64.pow(6 - u32::from(digits.min(6)));
+    let up = us.saturating_abs().saturating_add(step / 2) / step * step;
+    (us.signum() * up).clamp(-SPAN_MAX, SPAN_MAX)
+}
