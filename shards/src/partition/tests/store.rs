@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use fjall::AbstractTree;
 use proptest::prelude::*;
 
 use super::*;
@@ -145,4 +146,24 @@ fn a_full_queue_waits_for_the_writer_and_hears_of_its_failure() {
 
 fn layer_of_nothing() -> Layer {
     Layer::default()
+}
+
+/// A merge keeps one block of what it has read in memory for each entry of the index that it is to write at the table's end: that index is
+/// written in pieces.
+#[test]
+fn a_merged_table_has_its_index_in_pieces() {
+    let dir = temp();
+    let parts = Parts::open(dir.path());
+    for n in 0..160u8 {
+        // Tables of keys that do not overlap would be moved, not merged.
+        let key = (u16::from(n) * 37 % 160) as u8;
+        parts.commit(&[(&task_key(key), &[n; 20 << 10])]);
+        if n % 10 == 9 {
+            parts.flush();
+        }
+    }
+    while parts.tree.compact().expect("it compacts") {}
+    let [tasks, _] = parts.tree.keyspaces();
+    let pieces: Vec<u64> = tasks.tree.current_version().iter_tables().map(|table| table.metadata.index_block_count).collect();
+    assert!(pieces.iter().any(|pieces| *pieces > 1), "{pieces:?}");
 }
