@@ -7,13 +7,14 @@
 //! peer.rs   what SQL sees of the peer                                                   (the only place of z4_shards::shard)
 //! ```
 //!
-//! Between them stand plain values: [`types`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`data`], [`result`].
+//! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`data`], [`result`].
 //! `wire` knows `dialect` and `sqlite`; `dialect` and `sqlite` do not know each other, nor `wire`.
 
 pub mod catalog;
 pub mod context;
 pub mod data;
 pub mod datetime;
+pub mod decimal;
 pub mod dialect;
 pub mod error;
 pub mod information;

@@ -7,11 +7,11 @@ pub enum SqlType {
     Null,
     /// BIGINT: INTEGER. Booleans, too.
     Int,
-    /// BIGINT UNSIGNED: INTEGER, never negative.
+    /// BIGINT UNSIGNED: INTEGER, never negative; from 2^63 on a BLOB as of a DECIMAL, which SQLite takes for greater than every INTEGER.
     UInt,
     /// DOUBLE: REAL.
     Double,
-    /// DECIMAL with so many digits behind the point: REAL or INTEGER, rounded and padded when it is shown.
+    /// DECIMAL with so many digits behind the point: BLOB, see [`decimal`](super::decimal); rounded and padded when it is shown.
     Decimal(u8),
     /// VARCHAR, LONGTEXT; utf8mb4_bin: TEXT.
     Text,

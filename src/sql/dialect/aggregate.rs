@@ -9,11 +9,12 @@ use super::literal::{self, name as quoted};
 use super::typed::{Typed, common};
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Want};
-use crate::sql::types::SqlType::{Blob, Double, Int, Text, UInt};
+use crate::sql::types::SqlType::{Blob, Decimal, Double, Int, Text, UInt};
 
 impl Compiler<'_> {
     /// COUNT, SUM, AVG, MIN, MAX, GROUP_CONCAT.
-    pub(super) fn aggregate(&mut self, name: &str, arguments: &Arguments<'_>) -> Result<Typed, SqlError> {
+    /// `over`: ` OVER …` of a window, or nothing.
+    pub(super) fn aggregate(&mut self, name: &str, arguments: &Arguments<'_>, over: &str) -> Result<Typed, SqlError> {
         self.aggregates();
         let distinct = if arguments.distinct { "DISTINCT " } else { "" };
         if name == "GROUP_CONCAT" {
@@ -24,11 +25,11 @@ impl Compiler<'_> {
         }
         if name == "COUNT" {
             if is_star(arguments.list) {
-                return Ok(Typed::new("count(*)", Int).never_null());
+                return Ok(Typed::new(format!("count(*){over}"), Int).never_null());
             }
             let values = self.values_of(name, arguments.list)?;
             return match values.as_slice() {
-                [value] => Ok(Typed::new(format!("count({distinct}{})", value.sql), Int).never_null()),
+                [value] => Ok(Typed::new(format!("count({distinct}{}){over}", value.sql), Int).never_null()),
                 [_, ..] if arguments.distinct => Ok(Typed::new(format!("count(DISTINCT {})", row(&values)), Int).never_null()),
                 _ => Err(wrong_count(name)),
             };
@@ -37,7 +38,17 @@ impl Compiler<'_> {
         let signature = signatures::signature(name).ok_or_else(|| SqlError::no_function(name))?;
         let value = if matches!(name, "MIN" | "MAX") { value } else { value.wanted(Want::Number, self.zone()) };
         let ty = returns(signature, std::slice::from_ref(&value));
-        Ok(Typed { ci: value.ci, ..Typed::new(format!("{}({distinct}{})", signature.sqlite, value.sql), ty) })
+        let exact = matches!(value.ty, Decimal(_)) || value.may_be_big();
+        let sum = if exact { "my_sum" } else { "sum" };
+        let of = |function: &str| format!("{function}({distinct}{}){over}", value.sql);
+        let sql = match (name, ty) {
+            // SQLite's own sum of integers is faster than one of DECIMALs.
+            ("SUM", Decimal(_)) if !exact => format!("z4_dec_of({})", of(sum)),
+            ("SUM", Decimal(_)) => of(sum),
+            ("AVG", Decimal(scale)) => format!("z4_avg({}, {}, {scale})", of(sum), of("count")),
+            _ => of(signature.sqlite),
+        };
+        Ok(Typed { ci: value.ci, ..Typed::new(sql, ty) })
     }
 
     fn group_concat(&mut self, arguments: &Arguments<'_>) -> Result<Typed, SqlError> {
@@ -67,19 +78,19 @@ impl Compiler<'_> {
     /// `f(…) OVER …`.
     pub(super) fn windowed(&mut self, name: &str, arguments: &Arguments<'_>, over: &WindowType) -> Result<Typed, SqlError> {
         let aggregates = self.scope().is_some_and(|scope| scope.aggregates);
-        let function = self.window_function(name, arguments)?;
-        // An aggregate over a window groups nothing.
-        if let Some(scope) = self.scope() {
-            scope.aggregates = aggregates;
-        }
         let over = match over {
             WindowType::NamedWindow(name) => quoted(&name.value),
             WindowType::WindowSpec(spec) => self.window(spec)?,
         };
-        Ok(Typed { sql: format!("{} OVER {over}", function.sql), ..function })
+        let function = self.window_function(name, arguments, &format!(" OVER {over}"))?;
+        // An aggregate over a window groups nothing.
+        if let Some(scope) = self.scope() {
+            scope.aggregates = aggregates;
+        }
+        Ok(function)
     }
 
-    fn window_function(&mut self, name: &str, arguments: &Arguments<'_>) -> Result<Typed, SqlError> {
+    fn window_function(&mut self, name: &str, arguments: &Arguments<'_>, over: &str) -> Result<Typed, SqlError> {
         let list: &[FunctionArg] = arguments.list;
         let (least, most) = match name {
             "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "PERCENT_RANK" | "CUME_DIST" => (0, 0),
@@ -89,14 +100,20 @@ impl Compiler<'_> {
             "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" if arguments.distinct => {
                 return Err(SqlError::unsupported(format!("{name}(DISTINCT …) OVER is not done by z4")));
             }
-            "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" => return self.aggregate(name, arguments),
+            "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" => return self.aggregate(name, arguments, over),
             _ => match signatures::signature(name) {
                 Some(signature) if signature.aggregate && arguments.distinct => {
                     return Err(SqlError::unsupported(format!("{name}(DISTINCT …) OVER is not done by z4")));
                 }
                 Some(signature) if signature.aggregate => {
                     let args = self.values_of(name, list)?;
-                    return self.call(name, args);
+                    let call = self.call(name, args)?;
+                    // The window belongs to the aggregate, and not to what is around it.
+                    let sql = match call.sql.strip_prefix("z4_unsigned(").and_then(|sql| sql.strip_suffix(')')) {
+                        Some(inner) => format!("z4_unsigned({inner}{over})"),
+                        None => format!("{}{over}", call.sql),
+                    };
+                    return Ok(Typed { sql, ..call });
                 }
                 Some(_) => return Err(SqlError::syntax(format!("{name} is no window function"))),
                 None => return Err(SqlError::no_function(name)),
@@ -123,7 +140,7 @@ impl Compiler<'_> {
             }
         };
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
-        Ok(Typed::new(format!("{sqlite}({})", list.join(", ")), ty).null_if(most != 0))
+        Ok(Typed::new(format!("{sqlite}({}){over}", list.join(", ")), ty).null_if(most != 0))
     }
 
     pub(super) fn frame(&mut self, frame: &WindowFrame) -> Result<String, SqlError> {

@@ -8,7 +8,7 @@ use super::compiler::Compiler;
 use super::errors::wrong_count;
 use super::literal;
 use super::source::edits;
-use super::typed::{Typed, common, is_number};
+use super::typed::{Typed, common_of, is_number};
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Returns, Signature, Want};
 use crate::sql::types::SqlType::{self, Blob, DateTime, Decimal, Double, Int, Null, Text, Time, UInt};
@@ -34,7 +34,7 @@ impl Compiler<'_> {
             return Ok(done);
         }
         if matches!(name.as_str(), "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT") {
-            return self.aggregate(&name, &arguments);
+            return self.aggregate(&name, &arguments, "");
         }
         let args = self.values_of(&name, arguments.list)?;
         let signature = signatures::signature(&name);
@@ -45,8 +45,12 @@ impl Compiler<'_> {
         }
         let distinct = arguments.distinct;
         let mut done = self.call(&name, args)?;
-        if distinct && let Some((head, tail)) = done.sql.split_once('(') {
-            done.sql = format!("{head}(DISTINCT {tail}");
+        if distinct {
+            let (wrapper, inner) =
+                done.sql.strip_prefix("z4_unsigned(").map_or(("", done.sql.as_str()), |inner| ("z4_unsigned(", inner));
+            if let Some((head, tail)) = inner.split_once('(') {
+                done.sql = format!("{wrapper}{head}(DISTINCT {tail}");
+            }
         }
         Ok(done)
     }
@@ -147,7 +151,7 @@ impl Compiler<'_> {
         };
         let mut args: Vec<Typed> = args.into_iter().enumerate().map(|(at, arg)| wanted(signature, at, arg, zone)).collect();
         if let Returns::Common(from) = signature.returns {
-            let ty = args.iter().skip(from).map(|arg| arg.ty).reduce(common).unwrap_or(Null);
+            let ty = common_of(args.iter().skip(from));
             args = args.into_iter().enumerate().map(|(at, arg)| if at < from { arg } else { arg.fitted(ty, zone) }).collect();
         }
         let nullable = signature.arity.0 != 0 || !clock;
@@ -159,13 +163,30 @@ impl Compiler<'_> {
             args.push(Typed::int(0));
         }
         let ci = args.iter().any(|arg| arg.ci) && ty == Text;
+        if name == "IF"
+            && let Some(condition) = args.first_mut()
+        {
+            condition.sql = super::expression::as_condition(condition.clone());
+        }
         // A DOUBLE is rounded otherwise than a DECIMAL.
+        let is_exact = args.first().is_some_and(|arg| matches!(arg.ty, Decimal(_)));
         let sqlite = match signature.sqlite {
+            "my_round" if is_exact => "z4_dec_round",
+            "my_truncate" if is_exact => "z4_dec_truncate",
+            "my_abs" if is_exact => "z4_dec_abs",
+            "my_ceil" if is_exact => "z4_dec_ceil",
+            "my_floor" if is_exact => "z4_dec_floor",
+            "z4_mod" if is_exact => "z4_dec_mod",
             "my_round" if args.first().is_some_and(|arg| arg.ty == Double) => "z4_round_double",
             name => name,
         };
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
-        Ok(Typed { ci, ..Typed::new(format!("{sqlite}({})", list.join(", ")), ty) }.null_if(nullable))
+        let sql = match (signature.returns, ty) {
+            (Returns::Seconds(_), Decimal(_)) => format!("z4_dec_of({sqlite}({}))", list.join(", ")),
+            (Returns::Is(UInt), _) if sqlite.starts_with("my_bit_") => format!("z4_unsigned({sqlite}({}))", list.join(", ")),
+            _ => format!("{sqlite}({})", list.join(", ")),
+        };
+        Ok(Typed { ci, ..Typed::new(sql, ty) }.null_if(nullable))
     }
 }
 
@@ -193,7 +214,7 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
     match signature.returns {
         Returns::Is(ty) => ty,
         Returns::Like(at) => ty(at),
-        Returns::Common(from) => args.iter().skip(from).map(|arg| arg.ty).reduce(common).unwrap_or(Null),
+        Returns::Common(from) => common_of(args.iter().skip(from)),
         Returns::Strings if args.iter().any(|arg| arg.ty == Blob) => Blob,
         Returns::Strings => Text,
         Returns::Whole(at) => {
@@ -207,6 +228,7 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
             Decimal(own) => match args.get(1).map(Typed::literal_digits) {
                 None => Decimal(0),
                 Some(Some(digits)) => Decimal(own.min(digits)),
+                Some(None) if args.get(1).is_some_and(Typed::is_negative) => Decimal(0),
                 Some(None) => Decimal(own),
             },
             other => other,

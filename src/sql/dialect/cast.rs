@@ -18,7 +18,15 @@ impl Compiler<'_> {
             DataType::Signed | DataType::SignedInteger | DataType::Integer(_) | DataType::Int(_) | DataType::BigInt(_) => {
                 whole(value)
             }
-            DataType::Unsigned | DataType::UnsignedInteger => Typed { ty: UInt, column: None, ..whole(value) },
+            DataType::Unsigned | DataType::UnsignedInteger => match value.ty {
+                UInt => Typed { column: value.column.filter(|column| column.origin.is_some()), ..value },
+                Text | Blob => Typed::new(format!("z4_to_unsigned({})", value.into_characters().sql), UInt),
+                _ => {
+                    let number = value.into_number();
+                    let number = if number.ty == Double { number.into_int() } else { number };
+                    Typed::new(format!("z4_to_unsigned({})", number.sql), UInt).null_if(number.nullable)
+                }
+            },
             DataType::Char(length) | DataType::Varchar(length) | DataType::Character(length) | DataType::Nvarchar(length) => {
                 characters(value, length.as_ref())
             }
@@ -38,16 +46,22 @@ impl Compiler<'_> {
                 }),
             ),
             DataType::Decimal(info) | DataType::Dec(info) | DataType::Numeric(info) => {
-                let scale = match info {
-                    ExactNumberInfo::PrecisionAndScale(_, scale) => u8::try_from(*scale).unwrap_or(30).min(30),
-                    _ => 0,
+                let (precision, scale) = match info {
+                    ExactNumberInfo::PrecisionAndScale(precision, scale) => {
+                        (*precision, u8::try_from(*scale).unwrap_or(30).min(30))
+                    }
+                    ExactNumberInfo::Precision(precision) => (*precision, 0),
+                    ExactNumberInfo::None => (10, 0),
                 };
-                let number = value.into_number();
-                Typed::new(format!("z4_dec({}, {scale})", number.sql), Decimal(scale)).null_if(number.nullable)
+                // 0 stands for 10 digits.
+                let precision = if precision == 0 { 10 } else { precision.clamp(u64::from(scale), 65) };
+                // Text is read digit by digit.
+                let number = if matches!(value.ty, Text | Blob) { value.into_characters() } else { value.into_number() };
+                Typed::new(format!("z4_dec({}, {precision}, {scale})", number.sql), Decimal(scale)).null_if(number.nullable)
             }
             DataType::Double(_) | DataType::DoublePrecision | DataType::Real | DataType::Float(_) => {
                 let number = value.into_number();
-                Typed::new(format!("CAST({} AS REAL)", number.sql), Double).null_if(number.nullable)
+                Typed::new(format!("CAST({} AS REAL)", number.clone().into_real().sql), Double).null_if(number.nullable)
             }
             DataType::Datetime(digits) | DataType::Timestamp(digits, _) => {
                 let digits = digits.unwrap_or(0).min(6) as u8;

@@ -9,7 +9,7 @@ use super::literal::{self, name as quoted};
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::datetime;
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Int, Json, Null, Text, Time, UInt};
+use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, UInt};
 
 impl Compiler<'_> {
     /// `left sign right`.
@@ -33,20 +33,22 @@ impl Compiler<'_> {
                 (left, right)
             }
             (Time(_), Time(_)) => (left, right),
-            (Time(_), ty) if is_number(ty) && !matches!(right.kind, Kind::Number(_)) => (left.into_number(), right.into_number()),
-            (ty, Time(_)) if is_number(ty) && !matches!(left.kind, Kind::Number(_)) => (left.into_number(), right.into_number()),
+            (Time(_), ty) if is_number(ty) && !matches!(right.kind, Kind::Number(_)) => numbers(left, right),
+            (ty, Time(_)) if is_number(ty) && !matches!(left.kind, Kind::Number(_)) => numbers(left, right),
             (Time(_), Int | UInt | Decimal(_) | Text | Json) => (left, time(right)?),
             (Int | UInt | Decimal(_) | Text | Json, Time(_)) => (time(left)?, right),
             (Date, Date) if !right.is_param() => (left, right),
             (Date, _) => self.pair_with_date(left, right)?,
             (Json, Json) => (left, right),
+            (Json, Decimal(_) | UInt) => (left.scalar(), right.into_real()),
+            (Decimal(_) | UInt, Json) => (left.into_real(), right.scalar()),
             (Json, _) => (left.scalar(), right),
             (_, Json) => (left, right.scalar()),
             (Blob, Blob) => (left, right),
-            (Blob, ty) | (ty, Blob) if is_number(ty) => (left.into_number(), right.into_number()),
+            (Blob, ty) | (ty, Blob) if is_number(ty) => numbers(left, right),
             (Blob, _) | (_, Blob) => (left.into_blob(), right.into_blob()),
             _ if left.is_param() && right.is_param() => (left, right),
-            (a, b) if is_number(a) || is_number(b) => (left.into_number(), right.into_number()),
+            (a, b) if is_number(a) || is_number(b) => numbers(left, right),
             _ => (left.into_text(), right.into_text()),
         })
     }
@@ -179,6 +181,27 @@ impl Compiler<'_> {
         let found = format!("z4_regexp({}, {pattern})", text.sql);
         Ok(truth(if negated { format!("(NOT {found})") } else { found }))
     }
+}
+
+/// Two numbers: exact ones exactly, with a DOUBLE as DOUBLEs.
+fn numbers(left: Typed, right: Typed) -> (Typed, Typed) {
+    let (left, right) = (left.into_number(), right.into_number());
+    match (left.ty, right.ty) {
+        (Decimal(_), Decimal(_)) => (left.kept(), right.kept()),
+        (Decimal(_), Int | UInt) => {
+            let (right, left) = whole_and_decimal(right, left);
+            (left, right)
+        }
+        (Int | UInt, Decimal(_)) => whole_and_decimal(left, right),
+        (Double, _) | (_, Double) => (left.into_real(), right.into_real()),
+        _ => (left, right),
+    }
+}
+
+/// A whole number stays as it is beside a short literal: SQLite compares INTEGER and REAL exactly, and can push it down.
+fn whole_and_decimal(whole: Typed, decimal: Typed) -> (Typed, Typed) {
+    let short = matches!(&decimal.kind, Kind::Number(text) if text.len() <= 16);
+    if short && !whole.may_be_big() { (whole, decimal.into_real()) } else { (whole.into_decimal(), decimal.kept()) }
 }
 
 /// What is compared with a TIME.

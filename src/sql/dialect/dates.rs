@@ -6,7 +6,7 @@ use super::compiler::Compiler;
 use super::literal;
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Date, DateTime, Int, Text, Time};
+use crate::sql::types::SqlType::{Date, DateTime, Decimal, Int, Text, Time};
 
 impl Compiler<'_> {
     /// `base + INTERVAL …`, or `base - INTERVAL …`.
@@ -19,24 +19,30 @@ impl Compiler<'_> {
     /// `base`, so many units later or earlier.
     pub(super) fn moved(&mut self, base: Typed, amount: Typed, unit: &str, back: bool) -> Result<Typed, SqlError> {
         let zone = self.zone();
+        // The digits of the fraction that the amount brings.
+        let brought = match (unit, amount.ty) {
+            (unit, _) if unit.ends_with("MICROSECOND") => 6,
+            ("SECOND", Int) => 0,
+            ("SECOND", Decimal(digits)) if !amount.is_param() => digits.min(6),
+            ("SECOND", _) => 6,
+            _ => 0,
+        };
+        let amount = amount.into_real();
         let amount = if back { negative(amount) } else { amount };
         if !matches!(base.ty, Date | DateTime(_)) || base.is_param() {
             // Text gives text: whether of a day or of a moment, the text itself says.
             if let Time(digits) = base.ty {
-                let fine = unit.ends_with("MICROSECOND") || unit == "SECOND" && !matches!(amount.ty, Int);
                 let sql = format!("z4_tm_interval({}, {}, {})", base.sql, amount.sql, literal::quoted(unit));
-                return Ok(Typed::new(sql, Time(if fine { 6 } else { digits })));
+                return Ok(Typed::new(sql, Time(digits.max(brought))));
             }
             let (base, unit) = (base.scalar().into_text(), literal::quoted(unit));
             return Ok(Typed::new(format!("z4_date_add_text({}, {}, {unit})", base.sql, amount.sql), Text));
         }
         let of_days = matches!(unit, "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
         let day = base.ty == Date;
-        let fine = unit.ends_with("MICROSECOND") || unit == "SECOND" && !matches!(amount.ty, Int);
         let moment = base.into_moment(zone);
         let digits = match moment.ty {
-            DateTime(_) if fine => 6,
-            DateTime(digits) => digits,
+            DateTime(digits) => digits.max(brought),
             _ => 6,
         };
         let sql = format!("z4_date_add({}, {}, {})", moment.sql, amount.sql, literal::quoted(unit));

@@ -8,9 +8,9 @@ use super::literal;
 use super::operate::operand;
 use super::rows;
 use super::scope::resolve;
-use super::typed::{Kind, Typed, common};
+use super::typed::{Kind, Typed, common_of};
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{self, Date, DateTime, Int, Json, Text, Time};
+use crate::sql::types::SqlType::{self, Date, DateTime, Decimal, Int, Json, Text, Time, UInt};
 
 impl Compiler<'_> {
     /// An expression.
@@ -215,10 +215,18 @@ impl Compiler<'_> {
                     let negative = literal::number(&text);
                     return Ok(if number.ty == SqlType::Double { Typed { ty: number.ty, ..negative } } else { negative });
                 }
-                let ty = if number.ty == SqlType::UInt { Int } else { number.ty };
-                Ok(Typed::new(format!("(-{})", number.sql), ty).null_if(number.nullable))
+                Ok(match number.ty {
+                    Decimal(_) => Typed::new(format!("z4_dec_neg({})", number.sql), number.ty),
+                    UInt if number.may_be_big() => Typed::new(format!("z4_isub(0, {}, 0)", number.sql), Int),
+                    UInt => Typed::new(format!("(-{})", number.sql), Int),
+                    ty => Typed::new(format!("(-{})", number.sql), ty),
+                }
+                .null_if(number.nullable))
             }
-            UnaryOperator::BitwiseNot => Ok(Typed::new(format!("(~{})", self.expression(expr)?.into_int().sql), Int)),
+            UnaryOperator::BitwiseNot => {
+                let bits = super::operate::into_bits(self.expression(expr)?);
+                Ok(Typed::new(format!("z4_unsigned(~{})", bits.sql), UInt).null_if(bits.nullable))
+            }
             other => Err(SqlError::syntax(format!("{other} is no operator of MySQL's"))),
         }
     }
@@ -242,7 +250,7 @@ impl Compiler<'_> {
             results.push(self.expression(result)?);
         }
         results.push(otherwise.map(|otherwise| self.expression(otherwise)).transpose()?.unwrap_or_else(Typed::null));
-        let ty = results.iter().map(|result| result.ty).reduce(common).unwrap_or(SqlType::Null);
+        let ty = common_of(results.iter());
         let nullable = results.iter().any(|result| result.nullable);
         let zone = self.zone();
         let mut results = results.into_iter().map(|result| result.fitted(ty, zone).sql);
@@ -354,6 +362,7 @@ pub(super) fn truth(sql: String) -> Typed {
 pub(super) fn as_condition(typed: Typed) -> String {
     match typed.ty {
         Json => typed.into_number().sql,
+        Decimal(_) | UInt => typed.into_real().sql,
         _ if typed.is_param() => typed.into_number().sql,
         _ => typed.sql,
     }

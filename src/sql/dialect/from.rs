@@ -66,7 +66,7 @@ impl Compiler<'_> {
                 if let Some(scope) = self.scope() {
                     scope.clause = Clause::On;
                 }
-                return Ok(format!("{left} {words} {right} ON {}", self.expression(expr)?.sql));
+                return Ok(format!("{left} {words} {right} ON {}", self.condition(expr)?));
             }
             JoinConstraint::None => return Ok(format!("{left} {words} {right}")),
             JoinConstraint::Using(names) => {

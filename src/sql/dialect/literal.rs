@@ -7,6 +7,7 @@ use sqlparser::ast::Value;
 use super::errors::incorrect;
 use super::typed::{Kind, Typed};
 use crate::sql::datetime::{self, span};
+use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
 use crate::sql::types::Datum;
 use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Text, Time, UInt};
@@ -50,7 +51,18 @@ pub(super) fn number(text: &str) -> Typed {
     } else {
         Decimal(0)
     };
-    Typed { kind: Kind::Number(text.to_owned()), ..Typed::new(text, ty) }.never_null()
+    let (sql, ty) = match (ty, Dec::parse(text)) {
+        (Decimal(_) | UInt, Some(exact)) => (format!("X'{}'", hex(&exact.encode())), ty),
+        // More digits than a DECIMAL has.
+        (Decimal(_), None) => (real(text), Double),
+        _ => (text.to_owned(), ty),
+    };
+    Typed { kind: Kind::Number(text.to_owned()), ..Typed::new(sql, ty) }.never_null()
+}
+
+/// A number as SQLite's REAL.
+pub(super) fn real(text: &str) -> String {
+    if text.contains(['.', 'e', 'E']) { text.to_owned() } else { format!("{text}.0") }
 }
 
 /// The number at the beginning of a text, as MySQL takes it; 0 when there is none.
@@ -80,7 +92,7 @@ pub(super) fn numeric_prefix(text: &str) -> Typed {
         Some(digits) if length > 0 => {
             let value = number(&format!("{sign}{digits}"));
             // A string is no exact number: '1.50' compares and shows as 1.5.
-            Typed { ty: if value.ty == Int { Int } else { Double }, ..value }
+            if value.ty == Int { value } else { Typed { ty: Double, ..value.into_real() } }
         }
         _ => Typed::int(0),
     }

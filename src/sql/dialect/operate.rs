@@ -5,13 +5,10 @@ use sqlparser::ast::BinaryOperator as Op;
 use super::compiler::Compiler;
 use super::expression::truth;
 use super::grammar::SOUNDS_LIKE;
-use super::typed::{Kind, Typed};
+use super::typed::{Kind, Typed, scale_of};
+use crate::sql::decimal::{DIVISION_DIGITS, SCALE_MAX as DIGITS_MAX, quotient_digits};
 use crate::sql::error::SqlError;
 use crate::sql::types::SqlType::{self, Decimal, Double, Int, UInt};
-
-/// What the digits behind a point grow by in a division (`div_precision_increment`).
-const DIVISION_DIGITS: u8 = 4;
-const DIGITS_MAX: u8 = 30;
 
 impl Compiler<'_> {
     pub(super) fn operator(&mut self, left: Typed, op: &Op, right: Typed) -> Result<Typed, SqlError> {
@@ -35,16 +32,19 @@ impl Compiler<'_> {
             Op::Plus => "+",
             Op::Minus => "-",
             Op::Multiply => "*",
-            Op::Divide => return Ok(call("z4_div", left, right, quotient)),
+            Op::Divide => return Ok(divided(left, right)),
             Op::MyIntegerDivide => return Ok(call("z4_intdiv", left, right, |_, _| Int)),
-            Op::Modulo => return Ok(call("z4_mod", left, right, sum)),
+            Op::Modulo => return Ok(modulo(left, right)),
             Op::BitwiseAnd => return Ok(bits(left, "&", right)),
             Op::BitwiseOr => return Ok(bits(left, "|", right)),
             Op::PGBitwiseShiftLeft => return Ok(bits(left, "<<", right)),
-            Op::PGBitwiseShiftRight => return Ok(bits(left, ">>", right)),
+            Op::PGBitwiseShiftRight => {
+                let (left, right) = (into_bits(left), into_bits(right));
+                return Ok(Typed::new(format!("z4_unsigned(z4_shift_right({}, {}))", left.sql, right.sql), UInt));
+            }
             Op::BitwiseXor => {
-                let (left, right) = (left.into_int().sql, right.into_int().sql);
-                return Ok(Typed::new(format!("(({left} | {right}) - ({left} & {right}))"), Int));
+                let (left, right) = (into_bits(left).sql, into_bits(right).sql);
+                return Ok(Typed::new(format!("z4_unsigned(({left} | {right}) - ({left} & {right}))"), UInt));
             }
             Op::Assignment => return Err(SqlError::unsupported("user variables (:=) are not done by z4")),
             Op::Custom(word) if word == SOUNDS_LIKE => {
@@ -56,11 +56,50 @@ impl Compiler<'_> {
         let (left, right) = (operand(left), operand(right));
         let never_negative = *op != Op::Minus && counts_up(&left) && counts_up(&right) && (left.ty == UInt || right.ty == UInt);
         let ty = match (*op == Op::Multiply, left.ty, right.ty) {
-            _ if never_negative => UInt,
+            _ if never_negative || left.may_be_big() && scale_of(right.ty) == Some(0) && !matches!(right.ty, Decimal(_)) => UInt,
             (true, Decimal(a), Decimal(b)) => Decimal((a.saturating_add(b)).min(DIGITS_MAX)),
             _ => sum(left.ty, right.ty),
         };
-        Ok(Typed::new(format!("({} {sign} {})", left.sql, right.sql), ty).null_if(left.nullable || right.nullable))
+        let nullable = left.nullable || right.nullable;
+        let name = match op {
+            Op::Plus => "add",
+            Op::Minus => "sub",
+            _ => "mul",
+        };
+        let sql = match ty {
+            Double => format!("({} {sign} {})", left.into_real().sql, right.into_real().sql),
+            Decimal(_) => format!("z4_{name}({}, {})", left.sql, right.sql),
+            // What cannot leave BIGINT needs no look.
+            _ if is_small(&left) && is_small(&right) => format!("({} {sign} {})", left.sql, right.sql),
+            _ => format!("z4_i{name}({}, {}, {})", left.sql, right.sql, u8::from(ty == UInt)),
+        };
+        Ok(Typed::new(sql, ty).null_if(nullable))
+    }
+}
+
+/// Far from the ends of BIGINT: a column of the catalog, a literal of a few digits.
+fn is_small(typed: &Typed) -> bool {
+    match (&typed.kind, &typed.column) {
+        (Kind::Number(text), _) => text.len() <= 9,
+        (_, Some(column)) => column.origin.is_some() && typed.ty != Decimal(0),
+        _ => typed.ty == SqlType::Null,
+    }
+}
+
+fn divided(left: Typed, right: Typed) -> Typed {
+    let (left, right) = (operand(left), operand(right));
+    let ty = quotient(left.ty, right.ty);
+    match (scale_of(left.ty), scale_of(right.ty)) {
+        (Some(a), Some(b)) => Typed::new(format!("z4_dec_div({}, {}, {})", left.sql, right.sql, quotient_digits(a, b)), ty),
+        _ => Typed::new(format!("z4_div({}, {})", left.sql, right.sql), ty),
+    }
+}
+
+fn modulo(left: Typed, right: Typed) -> Typed {
+    let (left, right) = (operand(left), operand(right));
+    match sum(left.ty, right.ty) {
+        ty @ Decimal(_) => Typed::new(format!("z4_dec_mod({}, {})", left.sql, right.sql), ty),
+        ty => Typed::new(format!("z4_mod({}, {})", left.sql, right.sql), ty),
     }
 }
 
@@ -72,14 +111,27 @@ fn call(function: &str, left: Typed, right: Typed, ty: fn(SqlType, SqlType) -> S
 /// A number to calculate with: a string is a DOUBLE, even where it looks like a whole number.
 pub(super) fn operand(typed: Typed) -> Typed {
     match typed.ty {
-        SqlType::Text => Typed { ty: Double, ..typed.into_number() },
+        SqlType::Text => Typed { ty: Double, ..typed.into_number().into_real() },
         _ => typed.into_number(),
     }
 }
 
+/// The 64 bits of a whole number, as BIGINT has them.
+pub(super) fn into_bits(typed: Typed) -> Typed {
+    let int = typed.into_int();
+    if !int.may_be_big() {
+        return int;
+    }
+    Typed::new(format!("z4_bits({})", int.sql), Int).null_if(int.nullable)
+}
+
 fn bits(left: Typed, sign: &str, right: Typed) -> Typed {
-    let (left, right) = (left.into_int(), right.into_int());
-    Typed::new(format!("({} {sign} {})", left.sql, right.sql), Int).null_if(left.nullable || right.nullable)
+    let (left, right) = (into_bits(left), into_bits(right));
+    let sql = match sign {
+        "<<" => format!("z4_unsigned(z4_shift_left({}, {}))", left.sql, right.sql),
+        _ => format!("z4_unsigned({} {sign} {})", left.sql, right.sql),
+    };
+    Typed::new(sql, UInt).null_if(left.nullable || right.nullable)
 }
 
 fn counts_up(typed: &Typed) -> bool {

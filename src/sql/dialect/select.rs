@@ -39,13 +39,13 @@ impl Compiler<'_> {
         let mut filters = Vec::new();
         if let Some(filter) = &select.selection {
             self.enter(Clause::Where);
-            filters.push(self.expression(filter)?.sql);
+            filters.push(self.condition(filter)?);
         }
         let groups = self.groups(&select.group_by)?;
         let mut having = None;
         if let Some(expr) = &select.having {
             self.enter(Clause::Having);
-            let condition = self.expression(expr)?.sql;
+            let condition = self.condition(expr)?;
             // MySQL filters rows by HAVING where nothing is grouped; SQLite wants WHERE there.
             if groups.is_empty() && !self.scope().is_some_and(|scope| scope.aggregates) {
                 filters.push(condition);
@@ -79,6 +79,9 @@ impl Compiler<'_> {
             && let Some(first) = items.first_mut()
         {
             first.typed.sql = format!("iif(count(*) IS NULL, NULL, {})", first.typed.sql);
+        }
+        if matches!(select.distinct, Some(Distinct::Distinct)) {
+            items.iter_mut().for_each(|item| item.typed = item.typed.clone().kept());
         }
         let head = if matches!(select.distinct, Some(Distinct::Distinct)) { "SELECT DISTINCT" } else { "SELECT" };
         Ok(Part { joined: "", head, items, rest })
@@ -183,7 +186,7 @@ impl Compiler<'_> {
             {
                 continue;
             }
-            let typed = self.expression(expr)?;
+            let typed = self.expression(expr)?.kept();
             groups.push(collated(&typed.sql, typed.ci && typed.column.is_none()));
         }
         Ok(groups)

@@ -5,6 +5,7 @@ use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, In
 
 use super::literal;
 use crate::sql::datetime::span;
+use crate::sql::decimal::Dec;
 
 /// What an expression is besides its type: a literal can be folded.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +99,11 @@ impl Typed {
         }
     }
 
+    /// A literal below zero.
+    pub(super) fn is_negative(&self) -> bool {
+        matches!(&self.kind, Kind::Number(text) if text.starts_with('-'))
+    }
+
     /// The same with another text and type.
     fn into(self, sql: String, ty: SqlType) -> Typed {
         Typed { nullable: self.nullable, ci: self.ci, ..Typed::new(sql, ty) }
@@ -135,6 +141,10 @@ impl Typed {
                 let sql = format!("z4_dec_text({sql}, {scale})");
                 self.into(sql, Text)
             }
+            UInt if self.may_be_big() => {
+                let sql = format!("z4_dec_text({sql}, 0)");
+                self.into(sql, Text)
+            }
             Int | UInt | Double => {
                 let sql = format!("z4_text({sql})");
                 self.into(sql, Text)
@@ -160,21 +170,73 @@ impl Typed {
             },
             Blob => match &self.kind {
                 Kind::Bytes(bytes) => literal::number_of_bytes(bytes),
-                _ => self.read_by("z4_num", Double),
+                // As text: bytes may look like a DECIMAL's.
+                _ => self.read_by("z4_text", Text).read_by("z4_num", Double),
             },
             Json => {
                 let sql = format!("z4_num(z4_json_scalar({sql}))");
                 self.into(sql, Double)
             }
             DateTime(0) => self.read_by("z4_dt_num", Int),
-            DateTime(digits) => self.read_by("z4_dt_num", Decimal(digits)),
+            DateTime(digits) => self.read_by("z4_dt_dec", Decimal(digits)),
             Date => {
                 let sql = format!("z4_intdiv(z4_dt_num(z4_dt({sql})), 1000000)");
                 self.into(sql, Int)
             }
             Time(digits) => {
-                let sql = format!("z4_tm_num({sql})");
-                self.into(sql, if digits == 0 { Int } else { Decimal(digits) })
+                let (function, ty) = if digits == 0 { ("z4_tm_num", Int) } else { ("z4_tm_dec", Decimal(digits)) };
+                let sql = format!("{function}({sql})");
+                self.into(sql, ty)
+            }
+        }
+    }
+
+    /// A BIGINT UNSIGNED that may be 2^63 or more, and a BLOB then: no column of the catalog is.
+    pub(super) fn may_be_big(&self) -> bool {
+        let bounded = self.column.as_ref().is_some_and(|column| column.origin.is_some());
+        let small = matches!(&self.kind, Kind::Number(text) if text.parse::<i64>().is_ok());
+        self.ty == UInt && !bounded && !small
+    }
+
+    /// As it is kept in a table: a DECIMAL that was divided has more digits while it is calculated with.
+    pub(super) fn kept(self) -> Typed {
+        match (self.ty, &self.kind) {
+            (Decimal(scale), Kind::Expression) if self.column.is_none() => {
+                let sql = format!("z4_dec_round({}, {scale})", self.sql);
+                self.into(sql, Decimal(scale))
+            }
+            _ => self,
+        }
+    }
+
+    /// A number as a DECIMAL.
+    pub(super) fn into_decimal(self) -> Typed {
+        let Some(scale) = scale_of(self.ty) else { return self };
+        match (&self.kind, self.ty) {
+            (_, Decimal(_)) => self,
+            (Kind::Number(text), _) => match Dec::parse(text) {
+                Some(exact) => Typed { kind: self.kind.clone(), ..self.into(literal::bytes(exact.encode()).sql, Decimal(scale)) },
+                None => self,
+            },
+            _ => {
+                let sql = format!("z4_dec_of({})", self.sql);
+                self.into(sql, Decimal(scale))
+            }
+        }
+    }
+
+    /// A number as a DOUBLE.
+    pub(super) fn into_real(self) -> Typed {
+        let exact = matches!(self.ty, Decimal(_)) || self.may_be_big();
+        match &self.kind {
+            _ if !exact => self,
+            Kind::Number(text) => {
+                let sql = literal::real(text);
+                Typed { kind: self.kind.clone(), ..self.into(sql, Double) }
+            }
+            _ => {
+                let sql = format!("z4_num({})", self.sql);
+                self.into(sql, Double)
             }
         }
     }
@@ -208,6 +270,10 @@ impl Typed {
             }
             Date => self.read_by("z4_dt", DateTime(0)),
             Time(digits) => self.read_by("z4_tm_dt", DateTime(digits)),
+            Decimal(digits) => {
+                let text = self.into_text();
+                text.read_by("z4_dt", DateTime(digits.min(6)))
+            }
             Int | UInt => self.read_by("z4_dt", DateTime(0)),
             _ => self.read_by("z4_dt", DateTime(6)),
         }
@@ -226,6 +292,7 @@ impl Typed {
             Time(_) | Null if !self.is_param() => self,
             DateTime(_) => self.read_by("z4_time", Time(digits)),
             Json => self.scalar().read_by("z4_tm", Time(6)),
+            Decimal(_) => self.into_real().read_by("z4_tm", Time(digits)),
             _ => self.read_by("z4_tm", Time(digits)),
         }
     }
@@ -246,6 +313,7 @@ impl Typed {
             Want::Raw => self,
             Want::Any => match self.ty {
                 DateTime(_) | Time(_) => self.into_text(),
+                Decimal(_) | UInt => self.into_real(),
                 _ => self,
             },
             Want::Text => self.into_text(),
@@ -261,6 +329,8 @@ impl Typed {
                     Json => return self,
                     DateTime(_) => format!("z4_json(z4_dt_text({}, 6))", self.sql),
                     Time(_) => format!("z4_json(z4_tm_text({}, 6))", self.sql),
+                    Decimal(scale) => format!("z4_dec_text({}, {scale})", self.sql),
+                    UInt if self.may_be_big() => format!("z4_dec_text({}, 0)", self.sql),
                     _ if self.kind == Kind::Truth => format!("z4_json_truth({})", self.sql),
                     _ => format!("z4_json({})", self.sql),
                 };
@@ -278,6 +348,8 @@ impl Typed {
             DateTime(_) => self.into_moment(zone_seconds),
             Blob => self.into_blob(),
             Json => self.wanted(Want::JsonValue, zone_seconds),
+            Decimal(_) => self.into_decimal(),
+            Double => self.into_real(),
             _ => self,
         };
         Typed { ty, nullable: nullable || fitted.nullable, column, ..fitted }
@@ -323,6 +395,23 @@ pub(super) fn common(a: SqlType, b: SqlType) -> SqlType {
         (Time(a), DateTime(b)) | (DateTime(b), Time(a)) => DateTime(a.max(b)),
         (Blob, _) | (_, Blob) => Blob,
         _ => Text,
+    }
+}
+
+/// The type that all of these values fit into.
+pub(super) fn common_of<'a>(values: impl Iterator<Item = &'a Typed> + Clone) -> SqlType {
+    let ty = values.clone().map(|value| value.ty).reduce(common).unwrap_or(Null);
+    let mut values = values;
+    // BIGINT has no room for the greater half of BIGINT UNSIGNED.
+    if ty == Int && values.any(Typed::may_be_big) { Decimal(0) } else { ty }
+}
+
+/// The digits behind the point of an exact number.
+pub(super) fn scale_of(ty: SqlType) -> Option<u8> {
+    match ty {
+        Int | UInt => Some(0),
+        Decimal(scale) => Some(scale),
+        _ => None,
     }
 }
 

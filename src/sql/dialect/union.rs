@@ -7,7 +7,7 @@ use super::errors::{column_counts, unknown_column};
 use super::literal::name as quoted;
 use super::query::{Part, direction, out_columns, render, unique};
 use super::scope::{Clause, Item, Scope};
-use super::typed::{Column, Typed, common};
+use super::typed::{Column, Typed, common, common_of};
 use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
 use crate::sql::types::SqlType;
@@ -243,12 +243,11 @@ pub(super) fn unify(parts: &mut [Part], zone_seconds: i32) -> Result<(), SqlErro
         return Ok(());
     }
     for at in 0..width {
-        let of = |part: &Part| part.items.get(at).map(|item| (item.typed.ty, item.typed.nullable));
-        let types: Vec<(SqlType, bool)> = parts.iter().filter_map(of).collect();
-        let ty = types.iter().map(|(ty, _)| *ty).reduce(common).unwrap_or(SqlType::Null);
-        let nullable = types.iter().any(|(_, nullable)| *nullable);
+        let column = || parts.iter().filter_map(|part| part.items.get(at)).map(|item| &item.typed);
+        let ty = common_of(column());
+        let nullable = column().any(|typed| typed.nullable);
         for item in parts.iter_mut().filter_map(|part| part.items.get_mut(at)) {
-            item.typed = Typed { nullable, column: None, ..item.typed.clone().fitted(ty, zone_seconds) };
+            item.typed = Typed { nullable, column: None, ..item.typed.clone().kept().fitted(ty, zone_seconds) };
         }
     }
     Ok(())

@@ -19,6 +19,7 @@ use crate::sql::testing::{Fake, context, row};
 const FILES: &[(&str, &str)] = &[
     ("grammar", include_str!("answers/grammar.txt")),
     ("times", include_str!("answers/times.txt")),
+    ("decimals", include_str!("answers/decimals.txt")),
     ("values", include_str!("answers/values.txt")),
 ];
 

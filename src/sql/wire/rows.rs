@@ -7,6 +7,7 @@ use super::bytes::push_string;
 use super::moments::{Clock, Moment};
 use super::numbers::{finite, integer, prefix, push_decimal, push_decimal_int, push_double, push_int};
 use super::outgoing::Outgoing;
+use crate::sql::decimal::{Dec, SCALE_MAX};
 use crate::sql::result::{Batch, Cell};
 use crate::sql::types::SqlType;
 
@@ -69,6 +70,14 @@ impl Form {
     /// A value as text, without its length.
     fn push_short(&self, into: &mut Vec<u8>, batch: &Batch, cell: Cell, ty: SqlType) {
         match (ty, cell) {
+            (SqlType::Decimal(scale), Cell::Bytes { from, until }) => match Dec::decode(bytes(batch, from, until)) {
+                Some(exact) => into.extend_from_slice(exact.to_text(scale.min(SCALE_MAX)).as_bytes()),
+                None => push_decimal(into, double(batch, cell), scale),
+            },
+            (SqlType::UInt, Cell::Bytes { from, until }) => match Dec::decode(bytes(batch, from, until)) {
+                Some(exact) => into.extend_from_slice(exact.to_text(0).as_bytes()),
+                None => push_int(into, int(batch, cell)),
+            },
             (SqlType::Decimal(scale), Cell::Int(value)) => push_decimal_int(into, value, scale),
             (SqlType::Decimal(scale), cell) => push_decimal(into, double(batch, cell), scale),
             (SqlType::Int | SqlType::UInt, cell) => push_int(into, int(batch, cell)),
@@ -96,7 +105,15 @@ impl Form {
     fn push_value(&self, into: &mut Vec<u8>, batch: &Batch, cell: Cell, ty: SqlType) -> bool {
         match ty {
             SqlType::Null => return false,
-            SqlType::Int | SqlType::UInt => into.extend_from_slice(&int(batch, cell).to_le_bytes()),
+            SqlType::UInt => {
+                let exact = match cell {
+                    Cell::Bytes { from, until } => Dec::decode(bytes(batch, from, until)).and_then(|exact| exact.to_u64()),
+                    _ => None,
+                };
+                let value = exact.unwrap_or_else(|| int(batch, cell).cast_unsigned());
+                into.extend_from_slice(&value.to_le_bytes());
+            }
+            SqlType::Int => into.extend_from_slice(&int(batch, cell).to_le_bytes()),
             SqlType::Double => into.extend_from_slice(&finite(double(batch, cell)).to_le_bytes()),
             SqlType::DateTime(digits) => {
                 let moment = match cell {

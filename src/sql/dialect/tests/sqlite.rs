@@ -19,6 +19,29 @@ const COERCIONS: &[&str] = &[
     "z4_text",
     "z4_dec",
     "z4_dec_text",
+    "z4_dt_dec",
+    "z4_dec_of",
+    "z4_dec_neg",
+    "z4_dec_abs",
+    "z4_dec_round",
+    "z4_dec_truncate",
+    "z4_dec_ceil",
+    "z4_dec_floor",
+    "z4_dec_div",
+    "z4_dec_mod",
+    "z4_add",
+    "z4_sub",
+    "z4_mul",
+    "z4_iadd",
+    "z4_isub",
+    "z4_imul",
+    "z4_avg",
+    "z4_tm_dec",
+    "z4_unsigned",
+    "z4_bits",
+    "z4_shift_left",
+    "z4_shift_right",
+    "z4_to_unsigned",
     "z4_json_scalar",
     "z4_json",
     "z4_json_truth",
@@ -89,6 +112,7 @@ pub(super) fn connection() -> Connection {
     for name in names.chain(COERCIONS.iter().copied()) {
         connection.create_scalar_function(name, -1, flags, |_| Ok(None::<i64>)).expect("a function");
     }
+    connection.create_window_function("my_sum", 1, flags, Nothing).expect("an aggregate");
     connection.create_aggregate_function("z4_only", 1, flags, Nothing).expect("an aggregate");
     for signature in signatures::all().filter(|one| one.aggregate && !built_in(one.sqlite)) {
         connection.create_window_function(signature.sqlite, -1, flags, Nothing).expect("an aggregate");

@@ -6,6 +6,8 @@ use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
 use rusqlite::{Connection, Result};
 
 use super::args::{Args, Out, fault};
+use super::exact;
+use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
 
 pub(super) fn register(connection: &Connection) -> Result<()> {
@@ -16,6 +18,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     for (name, sample, root) in SPREADS {
         connection.create_window_function(*name, 1, flags, Spread { sample: *sample, root: *root })?;
     }
+    connection.create_window_function("my_sum", 1, flags, Sum)?;
     connection.create_aggregate_function("z4_only", 1, flags, Only)?;
     documents::register(connection, flags)
 }
@@ -147,6 +150,51 @@ impl Spread {
         }
         let variance = squares / by;
         Out::of(Out::finite(if self.root { variance.sqrt() } else { variance }), 0)
+    }
+}
+
+/// SUM of exact numbers: the sum, and of how many it is.
+struct Sum;
+
+impl Sum {
+    fn of(total: Option<&(Dec, u64)>) -> Result<Out> {
+        match total {
+            Some((sum, count)) if *count > 0 && sum.is_out_of_range() => Err(fault(&exact::out_of_range("DECIMAL"))),
+            Some((sum, count)) if *count > 0 => Ok(exact::out(sum)),
+            _ => Ok(Out::Null),
+        }
+    }
+}
+
+impl Aggregate<(Dec, u64), Out> for Sum {
+    fn init(&self, _: &mut Context<'_>) -> Result<(Dec, u64)> {
+        Ok((Dec::from(0_i64), 0))
+    }
+
+    fn step(&self, call: &mut Context<'_>, (sum, count): &mut (Dec, u64)) -> Result<()> {
+        if let Some(value) = Args(call).exact(0) {
+            *sum = sum.plus(&value);
+            *count += 1;
+        }
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, total: Option<(Dec, u64)>) -> Result<Out> {
+        Sum::of(total.as_ref())
+    }
+}
+
+impl WindowAggregate<(Dec, u64), Out> for Sum {
+    fn value(&self, total: Option<&mut (Dec, u64)>) -> Result<Out> {
+        Sum::of(total.as_deref())
+    }
+
+    fn inverse(&self, call: &mut Context<'_>, (sum, count): &mut (Dec, u64)) -> Result<()> {
+        if let Some(value) = Args(call).exact(0) {
+            *sum = sum.minus(&value);
+            *count = count.saturating_sub(1);
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 
 use super::{print, session};
 use crate::sql::datetime;
+use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
 use crate::sql::sqlite::memory;
 
@@ -163,6 +164,10 @@ impl<'a> Args<'a> {
         self.number(at).map(Number::real)
     }
 
+    pub(super) fn exact(&self, at: usize) -> Option<Dec> {
+        exact_of(self.value(at))
+    }
+
     pub(super) fn int(&self, at: usize) -> Option<i64> {
         int_of(self.value(at))
     }
@@ -204,7 +209,33 @@ pub(super) fn number_of(value: ValueRef<'_>) -> Option<Number> {
         ValueRef::Null => None,
         ValueRef::Integer(value) => Some(Number::Int(value)),
         ValueRef::Real(value) => Some(Number::Real(value)),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(Number::Real(numeric_prefix(bytes))),
+        ValueRef::Text(bytes) => Some(Number::Real(numeric_prefix(bytes))),
+        ValueRef::Blob(bytes) => {
+            Some(Number::Real(Dec::decode(bytes).map_or_else(|| numeric_prefix(bytes), |exact| exact.to_double())))
+        }
+    }
+}
+
+/// An exact number: of a DOUBLE its shortest digits, of a text those that it begins with.
+pub(super) fn exact_of(value: ValueRef<'_>) -> Option<Dec> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(value) => Some(Dec::from(value)),
+        ValueRef::Real(value) => Dec::of_double(value),
+        ValueRef::Text(bytes) => {
+            let text = std::str::from_utf8(bytes).unwrap_or_default().trim_start();
+            let end = text
+                .bytes()
+                .enumerate()
+                .take_while(|(at, b)| b.is_ascii_digit() || *b == b'.' || *at == 0 && matches!(b, b'-' | b'+'));
+            let digits = text.get(..end.count()).unwrap_or_default();
+            let exponent = text.get(digits.len()..).is_some_and(|rest| rest.starts_with(['e', 'E']));
+            match Dec::parse(digits) {
+                Some(exact) if !exponent => Some(exact),
+                _ => Dec::of_double(numeric_prefix(bytes)),
+            }
+        }
+        ValueRef::Blob(bytes) => Dec::decode(bytes),
     }
 }
 
@@ -214,7 +245,8 @@ pub(super) fn int_of(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::Null => None,
         ValueRef::Integer(value) => Some(value),
         ValueRef::Real(value) => Some(value.round() as i64),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(integer_prefix(bytes)),
+        ValueRef::Text(bytes) => Some(integer_prefix(bytes)),
+        ValueRef::Blob(bytes) => Some(Dec::decode(bytes).map_or_else(|| integer_prefix(bytes), |exact| exact.to_int())),
     }
 }
 

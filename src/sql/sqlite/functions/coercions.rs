@@ -4,8 +4,9 @@ use rusqlite::types::ValueRef;
 
 use super::Body::{self, Fallible, Plain};
 use super::args::{Args, Number, Out, PACKET_MAX, text_of};
-use super::{Table, civil, json, print, session};
+use super::{Table, civil, json, session};
 use crate::sql::datetime::{self, DAY, SECOND};
+use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
@@ -13,11 +14,10 @@ pub(super) const TABLE: Table = &[
     ("z4_dt_strict", Fallible(strict)),
     ("z4_dt_text", Plain(|args| Some(datetime::format(args.moment(0)?, session::zone(), digits(args)).into()))),
     ("z4_dt_num", Plain(|args| Some(as_number(args.moment(0)?)))),
+    ("z4_dt_dec", Plain(|args| Some(as_decimal(args.moment(0)?)))),
     ("z4_num", Plain(|args| args.number(0).map(Out::from))),
     ("z4_int", Plain(|args| args.int(0).map(Out::Int))),
     ("z4_text", Plain(text)),
-    ("z4_dec", Plain(|args| decimal(args, false))),
-    ("z4_dec_text", Plain(|args| decimal(args, true))),
     ("z4_rint", Plain(|args| Some(whole_number(args)))),
     ("z4_binary", Plain(binary)),
     ("z4_json_truth", Plain(|args| Some(if args.number(0)?.is_zero() { "false" } else { "true" }.into()))),
@@ -91,22 +91,18 @@ fn as_number(us: i64) -> Out {
     if civil.micros == 0 { Out::Int(whole) } else { Out::Real(whole as f64 + f64::from(civil.micros) / 1e6) }
 }
 
+/// The same as a DECIMAL.
+fn as_decimal(us: i64) -> Out {
+    let micros = us.rem_euclid(SECOND);
+    let Out::Int(whole) = as_number(us.saturating_sub(micros)) else { return Out::Null };
+    Out::Blob(Dec::from(whole).plus(&Dec::new(micros, 6)).encode())
+}
+
 fn text(args: &Args<'_>) -> Option<Out> {
     match args.value(0) {
         ValueRef::Text(_) => Some(Out::Arg(0)),
         _ => Some(Out::Text(args.bytes(0)?.into_owned())),
     }
-}
-
-fn decimal(args: &Args<'_>, as_text: bool) -> Option<Out> {
-    let (value, scale) = (args.number(0)?, args.int_or(1, 0)?.clamp(0, 38));
-    Some(match (value, as_text) {
-        (Number::Int(value), false) => Out::Int(value),
-        (Number::Int(value), true) if scale == 0 => value.to_string().into(),
-        (Number::Int(value), true) => format!("{value}.{:0<1$}", "", scale as usize).into(),
-        (Number::Real(value), false) => Out::Real(print::round(value, scale)),
-        (Number::Real(value), true) => print::fixed(value, scale).into(),
-    })
 }
 
 fn divide(args: &Args<'_>) -> Option<Out> {
@@ -122,6 +118,11 @@ fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     let out_of_range = || SqlError::new(1690, "22003", "BIGINT value is out of range in DIV");
     if let (Number::Int(a), Number::Int(b)) = (a, b) {
         return a.checked_div(b).map(|whole| Some(Out::Int(whole))).ok_or_else(out_of_range);
+    }
+    if let (Some(a), Some(b)) = (args.exact(0), args.exact(1))
+        && let Some(whole) = a.divided(&b, 0)
+    {
+        return if whole == Dec::from(whole.to_int()) { Ok(Some(Out::Int(whole.to_int()))) } else { Err(out_of_range()) };
     }
     let whole = (a.real() / b.real()).trunc();
     if whole.abs() < 9.2e18 { Ok(Some(Out::Int(whole as i64))) } else { Err(out_of_range()) }

@@ -1,8 +1,10 @@
 //! FORMAT: numbers in groups of digits, as a locale has them.
 
+use rusqlite::types::ValueRef;
+
 use super::Body::Plain;
 use super::Table;
-use super::args::{Args, Number, Out};
+use super::args::{Args, Out};
 use super::print;
 
 pub(super) const TABLE: Table = &[("my_format", Plain(number))];
@@ -39,11 +41,10 @@ fn locale(name: &str) -> Locale {
 
 /// FORMAT(x, digits), FORMAT(x, digits, locale).
 fn number(args: &Args<'_>) -> Option<Out> {
-    let scale = args.int(1)?.clamp(0, 38);
-    let text = match args.number(0)? {
-        Number::Int(value) if scale == 0 => value.to_string(),
-        Number::Int(value) => format!("{value}.{:0<1$}", "", scale as usize),
-        Number::Real(value) => print::fixed(value, scale),
+    let scale = args.int(1)?.clamp(0, 30);
+    let text = match args.value(0) {
+        ValueRef::Real(value) => print::fixed(value, scale),
+        _ => args.exact(0)?.to_text(scale as u8),
     };
     let locale = locale(&args.text(2).unwrap_or_default());
     Some(grouped(&text, &locale).into())

@@ -10,6 +10,7 @@ mod clock;
 mod coercions;
 mod dates;
 mod digest;
+mod exact;
 mod format;
 mod grouped;
 mod interval;
@@ -56,6 +57,7 @@ type Table = &'static [(&'static str, Body)];
 
 const TABLES: &[Table] = &[
     coercions::TABLE,
+    exact::TABLE,
     text::TABLE,
     pad::TABLE,
     digest::TABLE,

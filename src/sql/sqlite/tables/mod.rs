@@ -30,9 +30,9 @@ fn declaration(table: &Table) -> String {
         .map(|column| {
             let ty = match column.ty {
                 SqlType::Int | SqlType::UInt | SqlType::DateTime(_) | SqlType::Time(_) => "INTEGER",
-                SqlType::Double | SqlType::Decimal(_) => "REAL",
+                SqlType::Double => "REAL",
                 SqlType::Text | SqlType::Json | SqlType::Date => "TEXT",
-                SqlType::Blob | SqlType::Null => "BLOB",
+                SqlType::Blob | SqlType::Decimal(_) | SqlType::Null => "BLOB",
             };
             format!("\"{}\" {ty}", column.name)
         })
