@@ -63,7 +63,8 @@ enum SendError {
 /// Sends a snapshot and waits until it is installed, or until `cancel` says that it is not wanted any more.
 ///
 /// # Errors
-/// `Closed` when it was cancelled, `StorageError` when the partition here cannot be read, else `Unreachable`: try again later.
+/// `Closed` when it was cancelled, `StorageError` when the disk here does not read, else `Unreachable`: try again later. That is so for
+/// damage as well, which others may have whole: whoever found it sees to it, see `shard/damage.rs`, and this replica need not end for it.
 pub async fn send(
     (links, sending): (&Links, &Sending),
     (to, group): (PeerNumber, GroupId),
@@ -84,7 +85,7 @@ pub async fn send(
             Ok(SnapshotResponse::new(vote))
         }
         Err(SendError::Answered(vote)) => Ok(SnapshotResponse::new(vote)),
-        Err(SendError::Partition(error)) => {
+        Err(SendError::Partition(error)) if !matches!(error, PartitionError::Damaged { .. }) => {
             let error = std::io::Error::other(error);
             Err(StorageError::from_io_error(ErrorSubject::StateMachine, ErrorVerb::Read, error).into())
         }

@@ -136,7 +136,9 @@ impl Peer {
         let storage = Storage::start("test-store").expect("storage thread");
         let base = dir.join("group");
         let opened = storage.call(move |partitions| {
-            let partition = Partition::open_current(&base, GROUP, &PartitionOptions::default()).expect("partition");
+            // Small: rows reach tables.
+            let options = PartitionOptions { memtable_bytes: 1 << 20, ..PartitionOptions::default() };
+            let partition = Partition::open_current(&base, GROUP, &options).expect("partition");
             partitions.insert(GROUP, partition);
         });
         opened.await.expect("opened");
