@@ -7,7 +7,7 @@
 //! peer.rs   what SQL sees of the peer                                                   (the only place of z4_shards::shard)
 //! ```
 //!
-//! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`data`], [`result`].
+//! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`data`], [`result`], [`zones`].
 //! `wire` knows `dialect` and `sqlite`; `dialect` and `sqlite` do not know each other, nor `wire`.
 
 pub mod catalog;
@@ -28,3 +28,4 @@ pub mod testing;
 pub mod types;
 pub mod wait;
 pub mod wire;
+pub mod zones;

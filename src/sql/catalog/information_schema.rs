@@ -1,7 +1,7 @@
 //! information_schema: its tables and columns, with the names that MySQL 8 has, as metadata queries of drivers and tools expect them.
 
 use super::{Column, INFORMATION_SCHEMA, Table};
-use crate::sql::types::SqlType::{DateTime, Int, Text, UInt};
+use crate::sql::types::SqlType::{DateTime, Double, Int, Text, UInt};
 
 const fn t(name: &'static str) -> Column {
     Column { name, ty: Text, nullable: true, comment: "" }
@@ -408,3 +408,87 @@ pub const PROCESSLIST: Table =
 
 /// What the statement before warned of: from the statement's context.
 pub const WARNINGS: Table = table("WARNINGS", &[t("LEVEL"), n("CODE"), t("MESSAGE")]);
+
+/// Rights on columns: none are given one by one.
+pub const COLUMN_PRIVILEGES: Table = table(
+    "COLUMN_PRIVILEGES",
+    &[
+        t("GRANTEE"),
+        t("TABLE_CATALOG"),
+        t("TABLE_SCHEMA"),
+        t("TABLE_NAME"),
+        t("COLUMN_NAME"),
+        t("PRIVILEGE_TYPE"),
+        t("IS_GRANTABLE"),
+    ],
+);
+
+/// Profiles of statements: none are kept.
+pub const PROFILING: Table = table(
+    "PROFILING",
+    &[
+        i("QUERY_ID"),
+        i("SEQ"),
+        t("STATE"),
+        Column { name: "DURATION", ty: Double, nullable: true, comment: "" },
+        Column { name: "CPU_USER", ty: Double, nullable: true, comment: "" },
+        Column { name: "CPU_SYSTEM", ty: Double, nullable: true, comment: "" },
+        i("CONTEXT_VOLUNTARY"),
+        i("CONTEXT_INVOLUNTARY"),
+        i("BLOCK_OPS_IN"),
+        i("BLOCK_OPS_OUT"),
+        i("MESSAGES_SENT"),
+        i("MESSAGES_RECEIVED"),
+        i("PAGE_FAULTS_MAJOR"),
+        i("PAGE_FAULTS_MINOR"),
+        i("SWAPS"),
+        t("SOURCE_FUNCTION"),
+        t("SOURCE_FILE"),
+        i("SOURCE_LINE"),
+    ],
+);
+
+/// Files of tablespaces: there are none.
+pub const FILES: Table = table(
+    "FILES",
+    &[
+        i("FILE_ID"),
+        t("FILE_NAME"),
+        t("FILE_TYPE"),
+        t("TABLESPACE_NAME"),
+        t("TABLE_CATALOG"),
+        t("TABLE_SCHEMA"),
+        t("TABLE_NAME"),
+        t("LOGFILE_GROUP_NAME"),
+        i("LOGFILE_GROUP_NUMBER"),
+        t("ENGINE"),
+        t("FULLTEXT_KEYS"),
+        i("DELETED_ROWS"),
+        i("UPDATE_COUNT"),
+        i("FREE_EXTENTS"),
+        i("TOTAL_EXTENTS"),
+        i("EXTENT_SIZE"),
+        i("INITIAL_SIZE"),
+        i("MAXIMUM_SIZE"),
+        i("AUTOEXTEND_SIZE"),
+        d("CREATION_TIME"),
+        d("LAST_UPDATE_TIME"),
+        d("LAST_ACCESS_TIME"),
+        i("RECOVER_TIME"),
+        i("TRANSACTION_COUNTER"),
+        n("VERSION"),
+        t("ROW_FORMAT"),
+        n("TABLE_ROWS"),
+        n("AVG_ROW_LENGTH"),
+        n("DATA_LENGTH"),
+        n("MAX_DATA_LENGTH"),
+        n("INDEX_LENGTH"),
+        n("DATA_FREE"),
+        d("CREATE_TIME"),
+        d("UPDATE_TIME"),
+        d("CHECK_TIME"),
+        n("CHECKSUM"),
+        t("STATUS"),
+        t("EXTRA"),
+    ],
+);

@@ -50,6 +50,7 @@ const SOURCE_STATUS: &str = "SELECT '' AS File, 0 AS Position, '' AS Binlog_Do_D
     FROM DUAL WHERE 1 = 0";
 const REPLICA_STATUS: &str = "SELECT '' AS Replica_IO_State, '' AS Source_Host FROM DUAL WHERE 1 = 0";
 const LOGS: &str = "SELECT '' AS Log_name, 0 AS File_size FROM DUAL WHERE 1 = 0";
+const ENGINE_STATUS: &str = "SELECT '' AS Type, '' AS Name, '' AS Status FROM DUAL WHERE 1 = 0";
 const PROFILES: &str = "SELECT 0 AS Query_ID, 0.0 AS Duration, '' AS Query FROM DUAL WHERE 1 = 0";
 
 /// A list; `None`: it is about a table.
@@ -87,6 +88,7 @@ pub(super) fn list(cursor: &mut Cursor<'_>, full: bool) -> Option<Result<Shown, 
         (&["REPLICA", "STATUS"], REPLICA_STATUS, "", ""),
         (&["BINARY", "LOGS"], LOGS, "", ""),
         (&["MASTER", "LOGS"], LOGS, "", ""),
+        (&["ENGINE", "INNODB", "STATUS"], ENGINE_STATUS, "", ""),
         (&["PROFILES"], PROFILES, "", ""),
     ];
     if let Some((_, select, like, order)) = found.iter().find(|(words, ..)| cursor.take_all(words)) {

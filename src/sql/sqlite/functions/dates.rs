@@ -5,6 +5,7 @@ use super::args::{Args, Number, Out};
 use super::civil::{self, civil, day_text, days};
 use super::{Table, clock, format, session};
 use crate::sql::datetime::{self, Civil, DAY, FIRST_DAY, SECOND};
+use crate::sql::zones::Zone;
 
 pub(super) const TABLE: Table = &[
     ("my_year", Plain(|args| part(args, |civil| i64::from(civil.year)))),
@@ -115,25 +116,12 @@ fn timestamp(args: &Args<'_>) -> Option<Out> {
     Some(Out::Int(civil::in_range(us.checked_add(span.clock())?)?))
 }
 
-/// Zones are offsets; a name is none but SYSTEM, which is UTC here.
+/// What clocks of another zone show when those of one show this.
 fn convert_tz(args: &Args<'_>) -> Option<Out> {
-    let zone = |at| {
-        let text = args.text(at)?;
-        if text.eq_ignore_ascii_case("SYSTEM") {
-            return Some(0);
-        }
-        let (hours, minutes) = text.get(1..)?.split_once(':')?;
-        let (hours, minutes): (i64, i64) = (hours.parse::<u8>().ok()?.into(), minutes.parse::<u8>().ok()?.into());
-        let seconds = hours * 3600 + minutes * 60;
-        let seconds = match text.as_bytes().first()? {
-            b'+' => seconds,
-            b'-' => -seconds,
-            _ => return None,
-        };
-        (minutes < 60 && (-50_340..=50_400).contains(&seconds)).then_some(seconds)
-    };
-    let (from, to) = (zone(1)?, zone(2)?);
-    Some(Out::Int(civil::in_range(args.moment(0)?.checked_add((to - from) * SECOND)?)?))
+    let (from, to) = (Zone::parse(&args.text(1)?)?, Zone::parse(&args.text(2)?)?);
+    let us = from.moment(&civil(args.moment(0)?)?)?;
+    let shown = datetime::civil(us, to.offset_at(us)?);
+    Some(Out::Int(civil::in_range(datetime::from_civil(&shown, session::zone()))?))
 }
 
 /// A period YYYYMM or YYMM as months.
