@@ -5,7 +5,7 @@
 //! lease that is known here has ended; a claim of it does no harm, for the leader looks whether anybody else has the task. What is forgotten
 //! too early (extended through another peer, or among more than [`HOLDINGS_MAX`]) can still be claimed by its consumer, with its ack.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::ids::{Namespace, TaskId};
 use crate::shard::delivery::ConsumerId;
@@ -22,22 +22,43 @@ const HOLDINGS_MAX: usize = 1 << 18;
 pub(super) struct Holdings {
     /// What each has by its token, and when the lease ends, by the monotonic clock in milliseconds.
     of: HashMap<ConsumerId, HashMap<u64, (Namespace, TaskId, u64)>>,
-    /// Whose a token is. Those of older deliveries come first.
-    whose: BTreeMap<u64, ConsumerId>,
+    /// Whose a token is: that of the consumer who said so last.
+    whose: HashMap<u64, ConsumerId>,
     /// How many there were after the last look at all of them.
     swept: usize,
 }
 
 impl Holdings {
-    /// A consumer has these, each until this time. The oldest make room where there are too many.
+    /// A consumer has these, each until this time. What another one had of them has come to this one, as when a client opens its stream again
+    /// before the old one is missed.
     pub(super) fn add(&mut self, consumer: ConsumerId, held: impl IntoIterator<Item = (Held, u64)>) {
         for ((namespace, id, token), ends_ms) in held {
-            self.whose.insert(token, consumer);
+            if let Some(earlier) = self.whose.insert(token, consumer).filter(|earlier| *earlier != consumer) {
+                self.take(earlier, token);
+            }
             self.of.entry(consumer).or_default().insert(token, (namespace, id, ends_ms));
-            if self.whose.len() > HOLDINGS_MAX
-                && let Some((&oldest, _)) = self.whose.first_key_value()
-            {
-                self.remove(oldest);
+            if self.whose.len() > HOLDINGS_MAX {
+                self.make_room();
+            }
+        }
+    }
+
+    /// A quarter goes, of those who have the most, their oldest deliveries first: whoever says that it holds very much takes nothing from others.
+    fn make_room(&mut self) {
+        let counts: Vec<usize> = self.of.values().map(HashMap::len).collect();
+        let all_with = |each: usize| counts.iter().map(|count| (*count).min(each)).sum::<usize>();
+        // The most that each may have.
+        let (mut least, mut most) = (1, HOLDINGS_MAX);
+        while least < most {
+            let middle = (least + most).div_ceil(2);
+            if all_with(middle) <= HOLDINGS_MAX / 4 * 3 { least = middle } else { most = middle - 1 }
+        }
+        for held in self.of.values_mut().filter(|held| held.len() > least) {
+            let mut tokens: Vec<u64> = held.keys().copied().collect();
+            tokens.sort_unstable();
+            for token in &tokens[..tokens.len() - least] {
+                held.remove(token);
+                self.whose.remove(token);
             }
         }
     }
@@ -52,9 +73,13 @@ impl Holdings {
 
     /// This delivery is over.
     pub(super) fn remove(&mut self, token: u64) {
-        if let Some(consumer) = self.whose.remove(&token)
-            && let Some(held) = self.of.get_mut(&consumer)
-        {
+        if let Some(consumer) = self.whose.remove(&token) {
+            self.take(consumer, token);
+        }
+    }
+
+    fn take(&mut self, consumer: ConsumerId, token: u64) {
+        if let Some(held) = self.of.get_mut(&consumer) {
             held.remove(&token);
             if held.is_empty() {
                 self.of.remove(&consumer);
@@ -127,7 +152,35 @@ mod tests {
         let mut holdings = Holdings::default();
         let all = HOLDINGS_MAX as u64 + 10;
         holdings.add(ME, (0..all).map(|token| (held(token), u64::MAX)));
-        assert_eq!(tokens(&holdings), (10..all).collect::<Vec<_>>());
+        let kept = HOLDINGS_MAX as u64 / 4 * 3 + 9;
+        assert_eq!(tokens(&holdings), (all - kept..all).collect::<Vec<_>>());
+        assert_eq!(holdings.whose.len() as u64, kept);
+    }
+
+    /// Any client may say that it holds what it likes, with tokens above all others.
+    #[test]
+    fn who_says_that_it_holds_much_takes_nothing_from_others() {
+        let mut holdings = Holdings::default();
+        holdings.add(ME, (0..100).map(|token| (held(token), u64::MAX)));
+        for n in 1..15 {
+            holdings.add(ConsumerId(100 + n % 7), (0..65_536).map(|token| (held((n << 32) + token), u64::MAX)));
+            assert!(holdings.whose.len() <= HOLDINGS_MAX);
+        }
+        assert_eq!(tokens(&holdings), (0..100).collect::<Vec<_>>());
+        let all: usize = holdings.of.values().map(HashMap::len).sum();
+        assert_eq!(all, holdings.whose.len());
+    }
+
+    /// The end of a stream that was opened again must not give up, nor forget, what the new one holds.
+    #[test]
+    fn what_a_consumer_holds_again_is_not_its_earlier_streams() {
+        let (mut holdings, earlier) = (Holdings::default(), ConsumerId(6));
+        holdings.add(earlier, (0..3).map(|token| (held(token), 1_000)));
+        holdings.add(ME, (1..3).map(|token| (held(token), 1_000)));
+        assert_eq!((holdings.of(earlier), tokens(&holdings)), (vec![held(0)], vec![1, 2]));
+        holdings.forget(earlier);
+        holdings.remove(1);
+        assert_eq!((tokens(&holdings), holdings.whose.len()), (vec![2], 1));
     }
 
     #[test]
