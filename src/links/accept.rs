@@ -74,10 +74,12 @@ impl State {
         let (peer_id, disk) = (&*self.links.peer_id, self.links.disk);
         let knows = Knows { identity, peer_id, disk, roster: &roster, named: &named };
         let answer = hello::answer(&hello, &knows);
+        // Also of a caller that gets no link: one that this peer's registry does not know may know more of its disk.
+        let own = self.check_own(&hello, identity);
         let judged = match answer {
-            Answer::Accept | Answer::Tell => self
-                .check_own(&hello, identity)
-                .and_then(|knows_us| Ok((knows_us, self.judge_caller(&hello, identity, &roster)?))),
+            Answer::Accept | Answer::Tell => {
+                own.and_then(|knows_us| Ok((knows_us, self.judge_caller(&hello, identity, &roster)?)))
+            }
             _ => Ok((false, None)),
         };
         let joins = matches!(answer, Answer::Join(_));
@@ -124,7 +126,7 @@ impl State {
 
     /// Who this peer is, for those who are told.
     fn introduce(&self, verdict: Verdict, identity: Option<&Identity>) -> Welcome {
-        if !matches!(verdict, Verdict::Empty | Verdict::Told | Verdict::Outdated) {
+        if !matches!(verdict, Verdict::Empty | Verdict::Told | Verdict::Outdated | Verdict::Removed) {
             return Welcome::default();
         }
         Welcome {

@@ -15,7 +15,7 @@ use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Member, Registry};
 use z4_shards::runtime::clock;
 
-use super::{Identity, State, VERSION, words};
+use super::{Identity, State, VERSION, proof, words};
 
 /// How often missing links are looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -102,10 +102,12 @@ impl State {
                 let reach = self.links.shards.reach();
                 reach.update(member.number, |reach| reach.service_address.clone_from(&welcome.service_address));
                 reach.measured(member.number, reading);
-                self.hand_over((member.number, disk), shard as u32, shard, stream)
+                self.hand_over((member.number, disk), shard_there(shard, &welcome), shard, stream)
             }
             Verdict::Removed => {
-                self.removed(&welcome.reason);
+                if proof::is_by(member, &me.cluster_id, &welcome) {
+                    self.removed(&welcome.reason);
+                }
                 Err(io::Error::other(welcome.reason))
             }
             Verdict::Mismatch => {
@@ -173,6 +175,13 @@ impl State {
     }
 }
 
+/// The shard at the other end of a link that this one's `shard` has asked for. That peer may have fewer: each has a log, and it says of each
+/// where it ends.
+fn shard_there(shard: usize, welcome: &Welcome) -> u32 {
+    let count = welcome.disk_state.as_ref().map_or(0, |disk| disk.log_ends.len());
+    shard.checked_rem(count).unwrap_or(shard) as u32
+}
+
 /// Says who calls, and hears who is there.
 pub(super) async fn exchange(stream: &mut TcpStream, hello: &Hello) -> io::Result<Welcome> {
     words::say(stream, hello).await?;
@@ -184,4 +193,24 @@ pub(super) async fn connect(address: &str) -> io::Result<TcpStream> {
     let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, format!("{address} cannot be reached: no answer"));
     let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address)).await.map_err(timed_out)?;
     connected.map_err(|e| io::Error::new(e.kind(), format!("{address} cannot be reached: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use z4_proto::peer::DiskState;
+
+    use super::*;
+
+    /// What arrives on the link tells of that shard's log: told of another one, or of none, it would not be seen.
+    #[test]
+    fn a_link_is_to_a_shard_that_the_other_peer_has() {
+        let told = |log_ends: &[u64]| Welcome {
+            disk_state: Some(DiskState { log_ends: log_ends.to_vec(), ..DiskState::default() }),
+            ..Welcome::default()
+        };
+        assert_eq!([0, 1, 2, 3].map(|shard| shard_there(shard, &told(&[7, 8]))), [0, 1, 0, 1]);
+        assert_eq!([0, 1].map(|shard| shard_there(shard, &told(&[7, 8, 9]))), [0, 1]);
+        assert_eq!(shard_there(3, &told(&[])), 3);
+        assert_eq!(shard_there(3, &Welcome::default()), 3, "it does not say");
+    }
 }

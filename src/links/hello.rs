@@ -60,7 +60,11 @@ pub fn answer(hello: &Hello, knows: &Knows<'_>) -> Answer {
         ));
     }
     if hello.probe {
-        return Answer::Tell;
+        // One who only wants to know who is there names no cluster.
+        return match knows.identity.filter(|me| !hello.cluster_id.is_empty() && hello.cluster_id != me.cluster_id) {
+            Some(me) => foreign(hello, me),
+            None => Answer::Tell,
+        };
     }
     if let Err(what) = check_form(hello) {
         return mismatch(format!("the caller's first message is malformed: {what}"));
@@ -144,16 +148,16 @@ fn check_invitation(hello: &Hello, disk: Incarnation, registry: &Registry) -> Re
     Ok(())
 }
 
+/// The answer to a caller of another cluster.
+fn foreign(hello: &Hello, me: &Identity) -> Answer {
+    let (id, own, told) = (&me.peer_id, &me.cluster_id, cut(&hello.cluster_id));
+    mismatch(format!("this peer ({id}) belongs to the cluster {own}, the caller to {told}"))
+}
+
 /// The answer of a member.
 fn as_member(hello: &Hello, me: &Identity, knows: &Knows<'_>) -> Answer {
     if hello.cluster_id != me.cluster_id {
-        let text = format!(
-            "this peer ({}) belongs to the cluster {}, the caller to {}",
-            me.peer_id,
-            me.cluster_id,
-            cut(&hello.cluster_id)
-        );
-        return mismatch(text);
+        return foreign(hello, me);
     }
     if hello.to != me.peer_number || hello.to_id != me.peer_id {
         let (id, number) = (&me.peer_id, me.peer_number);

@@ -150,5 +150,8 @@ fn a_probe_is_told_who_is_here() {
     let probe = Hello { version: VERSION, probe: true, ..Hello::default() };
     assert_eq!(asked(&probe, None, ""), Answer::Tell);
     assert_eq!(asked(&probe, Some(&me()), ""), Answer::Tell);
+    let of_cluster = |cluster: &str| Hello { cluster_id: cluster.into(), ..probe.clone() };
+    assert_eq!(asked(&of_cluster(CLUSTER), Some(&me()), ""), Answer::Tell);
+    refused(asked(&of_cluster("c2"), Some(&me()), ""), Verdict::Mismatch, "to c2");
     refused(asked(&Hello { version: VERSION - 1, ..probe }, None, ""), Verdict::Mismatch, "version 1");
 }

@@ -23,7 +23,7 @@ use z4_shards::link::{DiskState, Life, Outdated, Seen};
 use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Member, Roster};
 
-use super::{Identity, State, dial};
+use super::{Identity, State, VERSION, dial};
 
 /// How often it is looked who is still to be asked.
 const LOOK: Duration = Duration::from_millis(50);
@@ -91,6 +91,16 @@ impl Proof {
     }
 }
 
+/// What the caller says of the disk that it calls is about this peer's.
+fn is_about(hello: &Hello, me: &Identity) -> bool {
+    hello.version == VERSION && hello.cluster_id == me.cluster_id && hello.to == me.peer_number
+}
+
+/// The one that answers is this member of the cluster. Another one may be at its address by now, and another cluster has the same numbers.
+pub(super) fn is_by(member: &Member, cluster: &str, welcome: &Welcome) -> bool {
+    welcome.peer_number == member.number && welcome.cluster_id == cluster
+}
+
 /// For people.
 fn refusal(id: &str, number: PeerNumber, outdated: &Outdated) -> (Verdict, String) {
     let whose = format!("the disk of peer {id} (number {number})");
@@ -150,14 +160,15 @@ impl State {
         put_state(self.links.shards.reach().disks().own(to))
     }
 
-    /// What this peer has seen of the disk of a peer that it calls.
+    /// What this peer has seen of the disk of a peer that it calls; of whichever it has, when the registry does not say.
     pub(super) fn seen_of(&self, member: &Member, disk: Option<Incarnation>) -> Option<peer::DiskState> {
-        self.links.shards.reach().disks().seen_of(member.number, disk?).map(put_state)
+        self.links.shards.reach().disks().seen_of(member.number, disk).map(put_state)
     }
 
-    /// The caller may have seen more of this peer's disk than there is: then this peer ends. `true`: it has seen of it, and knows its key.
+    /// The caller may have seen more of this peer's disk than there is: then this peer ends, whatever else comes of the call. `true`: it has
+    /// seen of it, and knows its key.
     pub(super) fn check_own(&self, hello: &Hello, me: Option<&Identity>) -> Result<bool, (Verdict, String)> {
-        let (Some(seen), Some(me)) = (&hello.to_disk, me) else { return Ok(false) };
+        let (Some(seen), Some(me)) = (&hello.to_disk, me.filter(|me| is_about(hello, me))) else { return Ok(false) };
         match self.links.shards.reach().disks().check_own(hello.from, state(seen)) {
             Ok(()) => Ok(true),
             // Who does not know the disk's key is not heard; a link with it would be one that it refuses.
@@ -229,8 +240,7 @@ impl State {
 
     /// A member says that this peer's disk is outdated: it ends, if it is that member.
     pub(super) fn outdated(&self, member: &Member, welcome: Welcome) -> io::Error {
-        let cluster = self.links.standing.identity().map(|me| me.cluster_id.clone());
-        if welcome.peer_number == member.number && cluster.as_ref() == Some(&welcome.cluster_id) {
+        if self.links.standing.identity().is_some_and(|me| is_by(member, &me.cluster_id, &welcome)) {
             (self.links.fail)(format!("peer {} says: {}", member.id, welcome.reason));
         }
         io::Error::other(welcome.reason)
@@ -314,8 +324,7 @@ impl State {
         let known = self.links.shards.roster().incarnation(member.number);
         let question = Hello { probe: true, ..self.hello(me, member, 0, known) };
         match dial::exchange(&mut stream, &question).await {
-            // Another one may be at its address by now.
-            Ok(welcome) if welcome.verdict() == Verdict::Told && welcome.peer_number == member.number => Word::Good,
+            Ok(welcome) if welcome.verdict() == Verdict::Told && is_by(member, &me.cluster_id, &welcome) => Word::Good,
             Ok(welcome) if welcome.verdict() == Verdict::Outdated => {
                 self.outdated(member, welcome);
                 Word::None
@@ -341,6 +350,24 @@ mod tests {
         assert!(is_proven([Word::Good, Word::Absent], ABSENT_MAX));
         assert!(!is_proven([Word::Good, Word::None], ABSENT_MAX), "it may be starting");
         assert!(is_proven([Word::Absent, Word::None], SILENT_MAX));
+    }
+
+    /// Every cluster has a peer 1, and any address may be another peer's by now.
+    #[test]
+    fn only_the_member_itself_speaks_for_it_and_only_of_this_peer() {
+        let member = Member { number: 2, id: "b".into(), address: "b:1".into(), removed: false };
+        let welcome =
+            |peer_number, cluster_id: &str| Welcome { peer_number, cluster_id: cluster_id.into(), ..Welcome::default() };
+        assert!(is_by(&member, "c1", &welcome(2, "c1")));
+        assert!(!is_by(&member, "c1", &welcome(3, "c1")), "another number");
+        assert!(!is_by(&member, "c1", &welcome(2, "c2")), "another cluster");
+        assert!(!is_by(&member, "c1", &Welcome::default()), "one that does not say");
+        let (cluster_id, peer_id, incarnation) = ("c1".to_owned(), "b".to_owned(), String::new());
+        let me = Identity { cluster_id, peer_id, peer_number: 2, shards: 1, groups: 1, incarnation };
+        let hello = |version, to, cluster_id: &str| Hello { version, to, cluster_id: cluster_id.into(), ..Hello::default() };
+        assert!(is_about(&hello(VERSION, 2, "c1"), &me));
+        assert!(!is_about(&hello(VERSION + 1, 2, "c1"), &me) && !is_about(&hello(VERSION, 3, "c1"), &me));
+        assert!(!is_about(&hello(VERSION, 2, "c2"), &me));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! What would be wrong: it votes and acknowledges with a log that has forgotten what it promised, and tasks that were acknowledged are
 //! gone; or a peer that was only started again, or moved, is taken for such a one.
 
-use crate::harness::cluster::Cluster;
+use crate::harness::cluster::{Cluster, serves};
 use crate::harness::members::{add_as, info, state_hash, transfer};
 use crate::harness::network::{Passage, Way};
 use crate::harness::wait::until;
@@ -93,6 +93,38 @@ async fn an_outdated_disk_ends_when_somebody_returns_who_knows() {
     let log = cluster.member("peer-3").peer.log();
     assert!(log.contains("peer-2 says") && log.contains("is outdated"), "{log}");
     cluster.member("peer-3").peer.ended();
+}
+
+/// The backup is of a time when nobody else was there: its registry knows nobody whom it could ask, and not those who call. It is a cluster of
+/// its own as long as nobody reaches it, and ends as soon as one does.
+#[tokio::test]
+async fn an_outdated_disk_that_knows_nobody_ends_when_it_is_called() {
+    let mut cluster = Cluster::of_one(&[]).await;
+    assert_eq!(cluster.member("peer-1").peer.terminate().await.code(), Some(0));
+    let backup = cluster.member("peer-1").peer.back_up();
+    cluster.restart("peer-1").await;
+    for _ in 0..2 {
+        let id = cluster.start().await;
+        cluster.ask_to_add(&id, 0).await;
+    }
+    cluster.until_voters(&["peer-1", "peer-2", "peer-3"]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    acknowledge(&cluster, "peer-1", &namespace).await;
+    cluster.member("peer-1").peer.kill().await;
+    cluster.member("peer-1").peer.put_back(&backup);
+    // The others call it where it was before, until it serves.
+    cluster.member("peer-1").peer.begin();
+    cluster.member("peer-1").peer.until_ready().await;
+    let first = cluster.client("peer-1");
+    until("it leads alone", async || serves(&info(&first).await, 1).then_some(())).await;
+    let address = cluster.member("peer-1").peer.peer_address();
+    cluster.network.move_to("peer-1", &address);
+    let status = until("it ends", async || cluster.member("peer-1").peer.exited()).await;
+    assert_eq!(status.code(), STORAGE);
+    let log = cluster.member("peer-1").peer.log();
+    assert!(log.contains("says: the disk of peer peer-1 (number 1) is outdated"), "{log}");
+    cluster.member("peer-1").peer.ended();
+    assert_eq!(count(&cluster, "peer-2", &namespace).await, TASKS);
 }
 
 /// Nothing of it arrives at those whom it could ask, and what they say arrives: they tell it with their calls.

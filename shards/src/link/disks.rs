@@ -246,10 +246,11 @@ impl Disks {
         DiskState { life, key, log_ends }
     }
 
-    /// What was seen of a peer's disk.
-    pub fn seen_of(&self, peer: PeerNumber, incarnation: Incarnation) -> Option<DiskState> {
+    /// What was seen of a peer's disk. `None`: of whichever it has.
+    pub fn seen_of(&self, peer: PeerNumber, incarnation: Option<Incarnation>) -> Option<DiskState> {
         let others = locked(&self.0.others);
-        others.get(&peer).filter(|seen| seen.incarnation == incarnation).map(|seen| seen.state())
+        let is_it = |seen: &&Arc<Seen>| incarnation.is_none_or(|incarnation| seen.incarnation == incarnation);
+        others.get(&peer).filter(is_it).map(|seen| seen.state())
     }
 
     /// Something was seen of a peer's disk. `None`: of whichever it has.
@@ -367,7 +368,7 @@ mod tests {
         called.live(Life { start: 2, process: 11 }, 3);
         let seen = |start, process, log_ends: &[u64]| {
             let _ = caller.meet(3, DISK, state(start, process, log_ends)).expect("later than before");
-            called.check_own(1, caller.seen_of(3, DISK).expect("it was seen"))
+            called.check_own(1, caller.seen_of(3, Some(DISK)).expect("it was seen"))
         };
         assert_eq!(seen(1, 10, &[5]), Ok(()));
         assert_eq!(seen(2, 11, &[9]), Ok(()), "of this process, so it is there");
@@ -375,7 +376,9 @@ mod tests {
         called.log_end(0).store(20, Ordering::Release);
         assert_eq!(seen(4, 13, &[9]), Err(Outdated::Log { shard: 0, told: 5, seen: 9 }), "what it wrote since is no proof");
         assert_eq!(called.check_own(1, DiskState { key: 4, ..state(9, 1, &[9]) }), Err(Outdated::Stranger));
-        assert_eq!(caller.seen_of(3, Incarnation::new(8)), None);
+        assert_eq!(caller.seen_of(3, Some(Incarnation::new(8))), None);
+        assert_eq!(caller.seen_of(3, None), caller.seen_of(3, Some(DISK)), "also where the registry does not say which it is");
+        assert_eq!(caller.seen_of(4, None), None);
     }
 
     /// Somebody knows a peer's names, and says that he is a later start of its disk.
