@@ -394,12 +394,9 @@ async fn creates_that_are_done_are_not_kept_while_their_answers_wait() {
                 net::sleep(Duration::from_millis(1)).await;
             }
             tell.send(0).expect("the test waits");
-            let mut payloads = Vec::new();
-            for (payload, answer) in taken.0.take() {
+            // One after the other: the first answer waits for the client when the next create is done.
+            for (mut payload, answer) in taken.0.take() {
                 answer();
-                payloads.push(payload);
-            }
-            for mut payload in payloads {
                 let alone = loop {
                     match payload.try_into_mut() {
                         Ok(alone) => break alone,
