@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tonic::Code;
 
-use crate::harness::cluster::Cluster;
+use crate::harness::cluster::{Cluster, serves};
 use crate::harness::http;
+use crate::harness::members::{info, transfer};
 use crate::harness::mysql::{Rows, Sql};
 use crate::harness::wait::until;
 use crate::harness::{create, due_at, now_ms};
@@ -263,4 +264,36 @@ async fn damage_that_the_replay_at_a_start_meets_is_mended_by_the_others() {
     until_rebuilt(&mut cluster, "peer-3").await;
     cluster.lead_all_by("peer-3").await;
     assert!(cluster.client("peer-3").list_all(&namespace).await.is_empty());
+}
+
+/// A peer joins, and the log does not reach back: the snapshot is the first that reads the damaged row of the leader. That one hands over, gets
+/// the rows of the others, and ends neither then nor with the next snapshot; the newcomer gets all tasks from another one.
+#[tokio::test]
+async fn damage_that_the_snapshot_for_a_newcomer_meets_is_mended_by_the_others() {
+    let mut cluster = Cluster::of_three(&[OPTIONS[0], ("Z4_LOG_RETAINED_BYTES", "1048576")]).await;
+    let namespace = cluster.namespace_of(1, "mail").await;
+    fill(&cluster, &namespace).await;
+    // One each: nothing moves when leaders are spread.
+    until("each leads a group, peer-1 the one with the tasks", async || {
+        for (group, id) in [(1, "peer-1"), (0, "peer-2"), (2, "peer-3")] {
+            let client = cluster.client(id);
+            if !serves(&info(&client).await, group) {
+                let _ = transfer(&client, group, id).await;
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    let (db, address) = (cluster.member("peer-1").peer.db_dir(), cluster.member("peer-1").peer.metrics_address());
+    until_in_a_table(&db).await;
+    until("the log is purged", async || (http::metric(&address, "z4_last_fsm_snapshot").await > 0.0).then_some(())).await;
+    flip_a_row(&db);
+
+    let fresh = cluster.start().await;
+    cluster.ask_to_add(&fresh, 1).await;
+    until("the damage is found", async || cluster.member("peer-1").peer.log().contains(FOUND).then_some(())).await;
+    until_rebuilt(&mut cluster, "peer-1").await;
+    cluster.until_voters(&["peer-1", "peer-2", "peer-3", "peer-4"]).await;
+    assert_eq!(cluster.client(&fresh).list_all(&namespace).await.len(), TASKS);
 }
