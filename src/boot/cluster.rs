@@ -108,22 +108,76 @@ async fn bootstrap(shards: &Shards, identity: &Identity, address: &str, config: 
     }
 }
 
+/// What is known of a group that this peer may have to wait for.
+struct Waited {
+    group: GroupId,
+    serves: bool,
+    /// This peer is its only voter.
+    is_alone: bool,
+}
+
+/// The group that this peer still has to lead; `None`: there is none. What needs another peer is not waited for, because there is no link
+/// before the groups are open. Nor does one that was removed wait: it serves nothing any more, and takes part until others have what it has.
+fn is_awaited(groups: &[Waited], (is_removed, serves): (bool, bool)) -> Option<GroupId> {
+    if is_removed {
+        return None;
+    }
+    let waited = groups.iter().find(|group| group.is_alone && !group.serves);
+    // Of a peer that needs nobody, what serves says so a moment later.
+    let needs_nobody = groups.iter().all(|group| group.is_alone);
+    waited.or_else(|| groups.first().filter(|_| needs_nobody && !serves)).map(|group| group.group)
+}
+
 /// Waits until this peer serves every group of which it is the only voter.
 async fn until_led(shards: &Shards, me: PeerNumber) -> Result<(), BootError> {
     let until = tokio::time::Instant::now() + LEADER_WAIT;
     // The groups of the peer that bootstrapped have voters, also when a replica that has just been opened does not say so yet.
     let alone = |voters: &[PeerNumber]| voters == [me] || (voters.is_empty() && me == 1);
     loop {
-        let groups = shards.groups().await;
-        let waiting = groups.iter().find(|group| !group.serves && alone(&group.voters));
-        // What serves says so a moment later.
-        let Some(waiting) = waiting.or_else(|| groups.iter().find(|group| alone(&group.voters) && shards.serving().is_err()))
-        else {
-            return Ok(());
-        };
+        let groups = shards.groups().await.into_iter();
+        let groups: Vec<_> =
+            groups.map(|group| Waited { group: group.group, serves: group.serves, is_alone: alone(&group.voters) }).collect();
+        let Some(group) = is_awaited(&groups, (shards.is_removed(), shards.serving().is_ok())) else { return Ok(()) };
         if tokio::time::Instant::now() >= until {
-            return Err(BootError::NoLeader { group: waiting.group });
+            return Err(BootError::NoLeader { group });
         }
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A peer that waits at its start for what only its links can bring ends each time, and nobody gets at what it has.
+    use super::*;
+
+    fn awaited(groups: &[(bool, bool)], is_removed: bool, serves: bool) -> Option<GroupId> {
+        let waited = |(n, (is_alone, serves)): (usize, &(bool, bool))| Waited {
+            group: GroupId(n as u16),
+            serves: *serves,
+            is_alone: *is_alone,
+        };
+        let groups: Vec<_> = groups.iter().enumerate().map(waited).collect();
+        is_awaited(&groups, (is_removed, serves))
+    }
+
+    #[test]
+    fn a_lone_peer_waits_until_it_serves() {
+        assert_eq!(awaited(&[(true, true), (true, false)], false, false), Some(GroupId(1)));
+        assert_eq!(awaited(&[(true, true), (true, true)], false, false), Some(GroupId(0)), "the board says so a moment later");
+        assert_eq!(awaited(&[(true, true), (true, true)], false, true), None);
+    }
+
+    /// It leads and does not serve, for good; those who are to have its tasks are reached only after it has gone on.
+    #[test]
+    fn a_removed_peer_that_is_the_only_voter_does_not_wait_to_serve() {
+        assert_eq!(awaited(&[(true, true), (true, true)], true, false), None);
+        assert_eq!(awaited(&[(true, false), (true, false)], true, false), None);
+    }
+
+    /// The second voter has joined one group and not yet the other: without it, and so without a link, not all groups have a leader.
+    #[test]
+    fn a_group_that_needs_another_peer_is_not_waited_for() {
+        assert_eq!(awaited(&[(true, true), (false, false)], false, false), None);
+        assert_eq!(awaited(&[(true, false), (false, false)], false, false), Some(GroupId(0)));
     }
 }
