@@ -130,7 +130,7 @@ fn changed(error: ChangeError) -> Status {
             MemberError::MalformedId(_) | MemberError::MalformedAddress(_) => Status::invalid_argument(text),
             MemberError::IdTaken { .. } | MemberError::AddressTaken { .. } => Status::already_exists(text),
             MemberError::Unknown(_) => Status::not_found(text),
-            MemberError::Full(_) | MemberError::Last(_) => Status::failed_precondition(text),
+            MemberError::Full(_) | MemberError::Last(_) | MemberError::OnlyVoter { .. } => Status::failed_precondition(text),
         },
     }
 }

@@ -88,7 +88,7 @@ impl State {
         if welcome.1.verdict() == Verdict::Empty {
             let registry = self.write_down(member, &welcome.1.disk).await?;
             hello = self.hello(me, member, shard, registry.roster.incarnation(member.number));
-            let rows = registry.invitation().into_iter();
+            let rows = registry.invitation(me.peer_number).into_iter();
             hello.registry = rows.map(|(name, row)| RegistryRow { name, row }).collect();
             asked_us = clock::monotonic_us();
             welcome = self.greet(member, &hello).await?;

@@ -131,15 +131,16 @@ fn as_nobody(hello: &Hello, knows: &Knows<'_>) -> Answer {
 /// The registry has caller and called as the Hello says.
 fn check_invitation(hello: &Hello, disk: Incarnation, registry: &Registry) -> Result<(), &'static str> {
     let roster = &registry.roster;
-    let is = |number, id: &str| roster.present().any(|member| member.number == number && member.id == id);
     // A cluster's id has the form of a disk's.
     if Incarnation::parse(&roster.cluster).is_none() || roster.cluster != hello.cluster_id {
         return Err("is another cluster's");
     }
-    if !is(hello.from, &hello.from_id) {
+    // It may have been removed, and still be the one that lets others in.
+    if roster.member(hello.from).is_none_or(|caller| caller.id != hello.from_id) {
         return Err("does not name the caller");
     }
-    if !is(hello.to, &hello.to_id) || roster.incarnation(hello.to) != Some(disk) {
+    let is_named = roster.present().any(|member| member.number == hello.to && member.id == hello.to_id);
+    if !is_named || roster.incarnation(hello.to) != Some(disk) {
         return Err("does not name this peer");
     }
     if registry.slots.is_none() {

@@ -47,7 +47,7 @@ fn invitation(change: impl FnOnce(&mut Registry)) -> Hello {
     let slots = Some(vec![GroupId(1); usize::from(SLOTS)]);
     let mut registry = Registry { roster: roster(), slots, revision: Some(3) };
     change(&mut registry);
-    let rows = registry.invitation().into_iter().map(|(name, row)| RegistryRow { name, row }).collect();
+    let rows = registry.invitation(1).into_iter().map(|(name, row)| RegistryRow { name, row }).collect();
     Hello { to_incarnation: MINE.to_string(), registry: rows, ..hello() }
 }
 
@@ -107,6 +107,17 @@ fn an_empty_disk_joins_only_where_the_registry_has_it() {
     assert_eq!(asked(&Hello { to_incarnation: MINE.to_string(), ..hello() }, None, "b"), Answer::Empty, "no registry came yet");
     let Answer::Join(registry) = asked(&invitation(|_| {}), None, "b") else { panic!("it is invited") };
     assert_eq!((registry.roster.cluster.as_str(), registry.roster.members.len()), (CLUSTER, 2));
+}
+
+/// The only peer with a vote is the only one that can let another one in; were it refused for its removal, nobody would get at what it has.
+#[test]
+fn a_removed_peer_that_still_leads_lets_others_in() {
+    let hello = invitation(|registry| registry.roster.members[0].removed = true);
+    let Answer::Join(registry) = asked(&hello, None, "b") else { panic!("it is invited") };
+    let seen: Vec<_> = registry.roster.members.iter().map(|member| (member.number, member.removed)).collect();
+    assert_eq!(seen, [(1, true), (2, false)]);
+    let gone = invitation(|registry| registry.roster.members[1].removed = true);
+    refused(asked(&gone, None, "b"), Verdict::Mismatch, "does not name this peer");
 }
 
 /// An emptied disk knows nothing of what it has acknowledged and whom it has voted for: taken for the member that it was, it would elect

@@ -75,6 +75,14 @@ async fn what_cannot_be_is_refused() {
     refused(add(&client, "peer-3", "nowhere").await, Code::InvalidArgument, &["member_address", "nowhere", "host:port"]);
     refused(add_as(&client, "peer-3", "0.0.0.0:1", "force").await, Code::InvalidArgument, &["member_address", "0.0.0.0:1"]);
     refused(remove(&client, "peer-9").await, Code::NotFound, &["member_id", "peer-9"]);
+    // Nobody has been there: with this one everything would go, and nobody could let another one in.
+    refused(
+        remove(&client, "peer-1").await,
+        Code::FailedPrecondition,
+        &["member_id", "peer-1", "no other member has a vote in group 0"],
+    );
+    refused(add_as(&client, "peer-1", &own, "replace force").await, Code::FailedPrecondition, &["peer-1", "no other member"]);
+    client.created(create("emails", "x")).await;
     remove(&client, "peer-2").await.expect("the wish is stored");
     refused(remove(&client, "peer-1").await, Code::FailedPrecondition, &["peer-1", "last member"]);
     refused(add_as(&client, "peer-1", &own, "replace force").await, Code::FailedPrecondition, &["peer-1", "last member"]);

@@ -2,11 +2,12 @@
 
 use super::{Member, Registry, Roster};
 use crate::command::{Before, Command, Op};
-use crate::ids::PeerNumber;
+use crate::ids::{GroupId, PeerNumber};
 use crate::machine::incarnation::{self, Incarnation};
 use crate::machine::peer_row::{self, PeerRow};
 use crate::machine::registry;
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A cluster has at most so many members.
 pub const MEMBERS_MAX: usize = 63;
@@ -47,7 +48,21 @@ pub enum MemberError {
     /// Nobody would be left.
     #[error("member_id {0:?} is the last member of the cluster and cannot be removed")]
     Last(String),
+    /// Nobody who is left would have what the group has.
+    #[error(
+        "member_id {id:?} cannot be removed now: no other member has a vote in group {group}, so nobody else is known to have its tasks; wait \
+         until another one votes there (z4t info tells), or remove the ones that do not come"
+    )]
+    OnlyVoter {
+        /// Who is to go.
+        id: String,
+        /// Where.
+        group: GroupId,
+    },
 }
+
+/// Whose votes count in each group, as far as it is known; nobody's: it is not known.
+pub type Voters = BTreeMap<GroupId, BTreeSet<PeerNumber>>;
 
 /// A change of peers' rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +138,17 @@ impl Roster {
             return Err(MemberError::Last(id.to_owned()));
         }
         Ok(Change { number: member.number, rows: vec![(member.number, PeerRow { removed: true, ..row(member) })] })
+    }
+
+    /// Who goes leaves a member with a vote in each group: it has what was acknowledged there, and can let others in.
+    pub fn check_left(&self, change: &Change, voters: &Voters) -> Result<(), MemberError> {
+        let goes = |number| change.rows.iter().any(|(row_of, row)| *row_of == number && row.removed);
+        let Some(gone) = self.members.iter().find(|member| goes(member.number)) else { return Ok(()) };
+        let stays = |number: &PeerNumber| !goes(*number) && self.present().any(|member| member.number == *number);
+        match voters.iter().find(|(_, voters)| !voters.iter().any(stays)) {
+            Some((group, _)) => Err(MemberError::OnlyVoter { id: gone.id.clone(), group: *group }),
+            None => Ok(()),
+        }
     }
 
     /// Id and address have their form.

@@ -98,6 +98,29 @@ fn removing_says_what_is_wrong() {
     assert_eq!(last.remove("b"), Ok(Change::nothing(2)));
 }
 
+/// Who has a row has not got a task yet: with the last one who votes everything goes that was acknowledged.
+#[test]
+fn who_alone_has_a_vote_in_some_group_stays() {
+    let roster = roster(vec![member(1, "a", false), member(2, "b", false), member(3, "c", true)]);
+    let voters = |groups: &[&[PeerNumber]]| -> Voters {
+        let group = |(n, voters): (usize, &&[PeerNumber])| (GroupId(n as u16), voters.iter().copied().collect());
+        groups.iter().enumerate().map(group).collect()
+    };
+    let only = |id: &str, group| Err(MemberError::OnlyVoter { id: id.into(), group: GroupId(group) });
+    let left = |change: Result<Change, MemberError>, groups| roster.check_left(&change.expect("it may"), &voters(groups));
+    assert_eq!(left(roster.remove("a"), &[&[1], &[1]]), only("a", 0), "b is a learner");
+    assert_eq!(left(roster.remove("a"), &[&[1, 2], &[1]]), only("a", 1));
+    assert_eq!(left(roster.remove("a"), &[&[1, 3]]), only("a", 0), "c was removed itself");
+    assert_eq!(left(roster.remove("a"), &[&[]]), only("a", 0), "nobody knows");
+    assert_eq!(left(roster.replace("a", "a:2"), &[&[1]]), only("a", 0), "the disk that comes is empty");
+    assert_eq!(left(roster.remove("a"), &[&[1, 2], &[2]]), Ok(()));
+    assert_eq!(left(roster.remove("b"), &[&[1], &[1]]), Ok(()), "a learner that does not come");
+    assert_eq!(left(roster.replace("b", "b:2"), &[&[1, 2]]), Ok(()));
+    for nobody_goes in [roster.remove("c"), roster.add("d", "d:1"), roster.relocate(1, "a:2")] {
+        assert_eq!(left(nobody_goes, &[&[1]]), Ok(()));
+    }
+}
+
 /// Group 0, as far as these changes go.
 struct Group {
     machine: Machine,

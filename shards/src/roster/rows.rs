@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Member, Roster};
-use crate::ids::GroupId;
+use crate::ids::{GroupId, PeerNumber};
 use crate::machine::incarnation::{self, Incarnation};
 use crate::machine::peer_row::{self, PeerRow};
 use crate::machine::registry;
@@ -55,16 +55,18 @@ impl Registry {
         Some(())
     }
 
-    /// The rows that a newcomer is shown: the cluster, its members with their disks, and the slot table.
-    pub fn invitation(&self) -> Vec<(Bytes, Bytes)> {
+    /// The rows that a newcomer is shown: the cluster, its members with their disks, and the slot table. Whoever invites it is among them, also
+    /// when it was removed: until others have a vote it is the one that lets them in.
+    pub fn invitation(&self, caller: PeerNumber) -> Vec<(Bytes, Bytes)> {
+        let shown = || self.roster.members.iter().filter(move |member| !member.removed || member.number == caller);
         let named = |name: &'static str, row: Bytes| (Bytes::from_static(name.as_bytes()), row);
         let mut rows = vec![named(registry::CLUSTER_ID, Bytes::from(self.roster.cluster.clone()))];
         rows.extend(self.slots.as_ref().map(|slots| named(registry::SLOTS_TABLE, registry::encode_slots(slots))));
-        rows.extend(self.roster.present().map(|member| {
-            let row = PeerRow { id: member.id.clone(), address: member.address.clone(), removed: false };
+        rows.extend(shown().map(|member| {
+            let row = PeerRow { id: member.id.clone(), address: member.address.clone(), removed: member.removed };
             (peer_row::name(member.number), row.encode())
         }));
-        rows.extend(self.roster.present().filter_map(|member| {
+        rows.extend(shown().filter_map(|member| {
             let disk = self.roster.incarnation(member.number)?;
             Some((incarnation::name(member.number), Bytes::from(disk.to_string())))
         }));
@@ -103,7 +105,7 @@ mod tests {
         assert_eq!(found.roster.incarnation(10), Some(Incarnation::new(0xab)));
         assert_eq!((found.roster.cluster.as_str(), &found.slots, found.revision), ("c1", &Some(slots), Some(7)));
         // A newcomer is shown what it needs.
-        let shown = Registry::from_rows(&found.invitation()).expect("it is understood");
+        let shown = Registry::from_rows(&found.invitation(10)).expect("it is understood");
         let seen: Vec<_> = shown.roster.members.iter().map(|m| (m.number, m.id.as_str())).collect();
         assert_eq!((seen, shown.roster.incarnation(10)), (vec![(10, "c")], Some(Incarnation::new(0xab))));
         assert_eq!((shown.roster.cluster, shown.slots), (found.roster.cluster, found.slots));

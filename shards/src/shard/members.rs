@@ -4,7 +4,7 @@ use futures_channel::oneshot;
 
 use crate::ids::{GroupId, PeerNumber};
 use crate::machine::incarnation::Incarnation;
-use crate::roster::change::{Change, MemberError};
+use crate::roster::change::{Change, MemberError, Voters};
 use crate::roster::{Newcomer, Registry, Roster};
 use crate::shard::api::Rejection;
 use crate::shard::handle::Shards;
@@ -90,6 +90,7 @@ impl Shards {
             if change.rows.is_empty() {
                 return Ok(change.number);
             }
+            registry.roster.check_left(&change, &self.voters().await)?;
             match self.registry_write(registry.command(&change)).await {
                 Ok(()) => return Ok(change.number),
                 // Another change was faster, or this one may have been made: what is there now tells.
@@ -124,6 +125,13 @@ impl Shards {
             }
         }
         Err(ChangeError::Crowded)
+    }
+
+    /// Who votes where, as the replicas here know it. A member that votes goes on to do so until it is removed, so what is old tells of too few.
+    async fn voters(&self) -> Voters {
+        let mut voters: Voters = self.all_groups().into_iter().map(|group| (group, Default::default())).collect();
+        voters.extend(self.groups().await.into_iter().map(|group| (group.group, group.voters.into_iter().collect())));
+        voters
     }
 
     /// The registry, linearizable.
