@@ -7,7 +7,7 @@
 //! peer.rs   what SQL sees of the peer                                                   (the only place of z4_shards::shard)
 //! ```
 //!
-//! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`data`], [`result`], [`zones`].
+//! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`own`], [`data`], [`result`], [`zones`].
 //! `wire` knows `dialect` and `sqlite`; `dialect` and `sqlite` do not know each other, nor `wire`.
 
 pub mod catalog;
@@ -18,6 +18,7 @@ pub mod decimal;
 pub mod dialect;
 pub mod error;
 pub mod information;
+pub mod own;
 pub mod peer;
 pub mod result;
 pub mod signatures;

@@ -8,6 +8,7 @@
 mod dates;
 mod json;
 mod number;
+mod session;
 mod text;
 
 use std::collections::HashMap;
@@ -97,7 +98,7 @@ const fn aggregate(name: &'static str, sqlite: &'static str, most: u8, args: &'s
 
 /// Every signature, by subject.
 pub fn all() -> impl Iterator<Item = &'static Signature> {
-    [text::TABLE, number::TABLE, dates::TABLE, json::TABLE].into_iter().flatten()
+    [text::TABLE, number::TABLE, dates::TABLE, json::TABLE, session::TABLE].into_iter().flatten()
 }
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Signature>> =

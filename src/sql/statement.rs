@@ -9,10 +9,14 @@ pub enum Statement {
     Query(Query),
     /// How the query would be done.
     Explain(Query),
+    /// A query whose only row goes into these user variables, by their lower-case names without `@`.
+    Into(Query, Vec<String>),
     /// DO: the query is run, and its rows are dropped.
     Do(Query),
-    /// Session variables, in order; names in lower case, checked against what the session knows by `wire`. `None`: DEFAULT.
-    Set(Vec<(String, Option<Datum>)>),
+    /// Variables, in order; names in lower case, checked against what the session knows by `wire`. A user variable begins with `@`.
+    Set(Vec<(String, Given)>),
+    /// A transaction begins or ends.
+    Transaction(Transaction),
     /// The default database; it exists.
     Use(String),
     /// End a query (`connection` false), or the connection and its query.
@@ -22,8 +26,34 @@ pub enum Statement {
         /// The connection, too.
         connection: bool,
     },
-    /// Accepted, and nothing to do: BEGIN, COMMIT, SET NAMES utf8mb4, ….
+    /// Accepted, and nothing to do: SAVEPOINT, LOCK TABLES, ….
     Nothing,
+}
+
+/// What SET gives a variable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// DEFAULT.
+    Default,
+    /// A value.
+    Is(Datum),
+    /// The only value of a query.
+    Of(Box<Query>),
+}
+
+/// What becomes of the session's transaction. There is nothing to roll back; clients are told whether they are in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transaction {
+    /// BEGIN, START TRANSACTION.
+    Begin {
+        /// READ ONLY.
+        read_only: bool,
+    },
+    /// COMMIT, ROLLBACK, and what ends one by the way.
+    End {
+        /// AND CHAIN: the next one begins.
+        chain: bool,
+    },
 }
 
 /// A query in SQLite's SQL, over the virtual tables of the catalog.

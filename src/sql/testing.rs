@@ -193,7 +193,8 @@ pub fn context(now_ms: u64) -> Context {
         consistency: Consistency::Stale,
         max_execution_ms: 0,
         select_limit: u64::MAX,
-        variables: Arc::default(),
+        variables: super::context::Variables::default(),
+        own: Arc::default(),
         warnings: Vec::new(),
     }
 }

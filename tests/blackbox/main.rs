@@ -29,6 +29,7 @@ mod older_clients;
 mod rust_client;
 mod small_frames;
 mod sql;
+mod sql_sessions;
 mod streams;
 mod tasks;
 mod trimming;

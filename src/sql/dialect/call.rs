@@ -119,7 +119,7 @@ impl Compiler<'_> {
                     _ => "utf8mb4_bin",
                 })
             }
-            "SLEEP" | "BENCHMARK" | "GET_LOCK" | "RELEASE_LOCK" | "LOAD_FILE" => {
+            "BENCHMARK" | "LOAD_FILE" => {
                 return Err(SqlError::unsupported(format!("{name} is not done by z4")));
             }
             _ => return Ok(None),

@@ -1,5 +1,7 @@
 //! What the compiler of one statement carries along.
 
+use std::collections::BTreeMap;
+
 use sqlparser::ast::{Ident, ObjectName};
 
 use super::errors::too_deep;
@@ -8,6 +10,7 @@ use super::source::Source;
 use crate::sql::context::Context;
 use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
+use crate::sql::types::SqlType;
 
 /// Calls inside calls while compiling.
 const DEPTH_MAX: usize = 100;
@@ -35,6 +38,8 @@ pub(super) struct Compiler<'a> {
     pub(super) uses: Vec<&'static str>,
     /// Names given so far.
     pub(super) names: usize,
+    /// Types of the user variables that the statement has set so far.
+    pub(super) assigned: BTreeMap<String, SqlType>,
     /// The query that is compiled next gives no rows whatever it reads (see `nothing`).
     pub(super) never: bool,
     depth: usize,
@@ -57,6 +62,7 @@ impl<'a> Compiler<'a> {
             tasks: 0,
             uses: Vec::new(),
             names: 0,
+            assigned: BTreeMap::new(),
             never: false,
             depth: 0,
         }

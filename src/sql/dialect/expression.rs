@@ -113,9 +113,7 @@ impl Compiler<'_> {
         let parts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
         match parts.as_slice() {
             [first, rest @ ..] if first.starts_with("@@") => self.variable(first, rest),
-            [first, ..] if first.starts_with('@') => {
-                Err(SqlError::unsupported(format!("user variables, such as {first}, are not done by z4")))
-            }
+            [first, ..] if first.starts_with('@') => self.user_variable(&parts),
             _ => resolve(&self.scopes, &parts),
         }
     }
@@ -131,8 +129,8 @@ impl Compiler<'_> {
             [name] if matches!(first.as_str(), "session" | "local" | "global") => name.to_ascii_lowercase(),
             _ => return Err(unknown_variable(&format!("{first}.{}", rest.join(".")))),
         };
-        match self.context.variables.get(&name) {
-            Some(value) => Ok(literal::datum(value)),
+        match self.context.variable(&name) {
+            Some(value) => Ok(literal::datum(&value)),
             None => Err(unknown_variable(&name)),
         }
     }
@@ -149,6 +147,9 @@ impl Compiler<'_> {
 
     /// Operators, from left to right without recursion: chains of AND and OR may be long.
     fn binary(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        if let Expr::BinaryOp { left, op: BinaryOperator::Assignment, right } = expr {
+            return self.assign(left, right);
+        }
         let mut chain = Vec::new();
         let mut first = expr;
         while let Expr::BinaryOp { left, op, right } = first {

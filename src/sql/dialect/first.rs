@@ -1,12 +1,14 @@
 //! What a statement is: its first words say so, even where the rest cannot be parsed.
 
+use super::errors::column_counts;
 use super::query;
 use super::set;
 use super::show;
 use super::source::Source;
+use super::user;
 use crate::sql::context::Context;
 use crate::sql::error::SqlError;
-use crate::sql::statement::Statement;
+use crate::sql::statement::{Statement, Transaction};
 
 /// Statements that would change something.
 const WRITES: &[&str] = &[
@@ -23,7 +25,6 @@ const WRITES: &[&str] = &[
     "GRANT",
     "REVOKE",
     "CALL",
-    "LOCK",
     "IMPORT",
     "INSTALL",
     "UNINSTALL",
@@ -61,30 +62,68 @@ const NOT_DONE: &[&str] = &[
     "DECLARE",
 ];
 
-/// Statements that begin, end or mark a transaction, or write what is in memory: there is nothing to do.
-const NOTHING: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "FLUSH", "UNLOCK"];
+/// Statements that mark a transaction, or write what is in memory: there is nothing to do.
+const NOTHING: &[&str] = &["SAVEPOINT", "RELEASE"];
 
-pub(super) fn statement(source: &Source, context: &Context) -> Result<Statement, SqlError> {
+pub(super) fn statement(source: Source, context: &Context) -> Result<Statement, SqlError> {
     let first = source.word(0);
     let word = first.as_str();
+    let source = match word {
+        "SELECT" | "WITH" | "VALUES" | "TABLE" | "(" => return rows(source, context),
+        _ => &source,
+    };
     match word {
-        "SELECT" | "WITH" | "VALUES" | "TABLE" | "(" => {
-            refuse_write_of_with(source, 0)?;
-            refuse_into(source)?;
-            Ok(Statement::Query(query(source, 0, context, true)?))
-        }
-        // The expressions of a SELECT without tables.
-        "DO" => Ok(Statement::Do(query(&source.as_select()?, 0, context, false)?)),
         "SHOW" => show::show(source, context),
         "DESCRIBE" | "DESC" | "EXPLAIN" => show::describe(source, context),
         "SET" => set::set(source, context),
         "USE" => set::use_database(source),
         "KILL" => set::kill(source),
-        "START" if source.word(1) != "TRANSACTION" => Err(SqlError::read_only(&format!("START {}", source.word(1)))),
+        "DO" => evaluate(source, context),
+        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "FLUSH" | "LOCK" | "UNLOCK" => transaction(source, word),
         _ if WRITES.contains(&word) => Err(SqlError::read_only(word)),
         _ if NOT_DONE.contains(&word) => Err(SqlError::unsupported(format!("{word} is not done by z4"))),
         _ if NOTHING.contains(&word) => Ok(Statement::Nothing),
         _ => Err(source.syntax_at(0, "")),
+    }
+}
+
+/// SELECT and its kin, with INTO or without.
+fn rows(source: Source, context: &Context) -> Result<Statement, SqlError> {
+    refuse_write_of_with(&source, 0)?;
+    refuse_into_file(&source)?;
+    let Some((names, tokens)) = user::into(&source)? else { return Ok(Statement::Query(query(&source, 0, context, true)?)) };
+    let query = query(&source.without(tokens), 0, context, true)?;
+    if query.columns.len() != names.len() {
+        return Err(column_counts());
+    }
+    Ok(Statement::Into(query, names))
+}
+
+/// DO: a SELECT whose rows nobody wants.
+fn evaluate(source: &Source, context: &Context) -> Result<Statement, SqlError> {
+    let select = source.selecting(1..source.tokens.len()).filter(|_| source.tokens.len() > 1);
+    let select = select.ok_or_else(|| source.syntax_at(1, "an expression is expected"))?;
+    Ok(Statement::Do(query(&select, 0, context, false)?))
+}
+
+/// What begins or ends a transaction; some statements do so by the way.
+fn transaction(source: &Source, word: &str) -> Result<Statement, SqlError> {
+    let has = |words: &[&str]| {
+        (1..source.tokens.len()).any(|at| words.iter().enumerate().all(|(offset, word)| source.word(at + offset) == *word))
+    };
+    let end = |chain| Ok(Statement::Transaction(Transaction::End { chain }));
+    match (word, source.word(1).as_str()) {
+        ("BEGIN", "" | "WORK") => Ok(Statement::Transaction(Transaction::Begin { read_only: false })),
+        ("START", "TRANSACTION") => Ok(Statement::Transaction(Transaction::Begin { read_only: has(&["READ", "ONLY"]) })),
+        ("START", other) => Err(SqlError::read_only(&format!("START {other}"))),
+        ("ROLLBACK", _) if has(&["TO"]) => Ok(Statement::Nothing),
+        ("COMMIT" | "ROLLBACK", _) => end(has(&["AND", "CHAIN"])),
+        // Nobody writes through this session, so nothing has to be kept out.
+        ("LOCK", "TABLES" | "TABLE") if !has(&["WRITE"]) => end(false),
+        ("LOCK", "TABLES" | "TABLE") => Err(SqlError::read_only("LOCK TABLES … WRITE")),
+        ("LOCK", "INSTANCE") | ("UNLOCK", "INSTANCE") => Ok(Statement::Nothing),
+        ("UNLOCK", "TABLES" | "TABLE") | ("FLUSH", _) => end(false),
+        _ => Err(source.syntax_at(1, "")),
     }
 }
 
@@ -108,12 +147,11 @@ pub(super) fn refuse_write_of_with(source: &Source, first: usize) -> Result<(), 
     Ok(())
 }
 
-/// SELECT … INTO writes a file or a variable.
-fn refuse_into(source: &Source) -> Result<(), SqlError> {
+/// SELECT … INTO may write a file.
+fn refuse_into_file(source: &Source) -> Result<(), SqlError> {
     let into = (0..source.tokens.len()).find(|at| source.word(*at) == "INTO");
     match into.map(|at| source.word(at + 1)) {
         Some(next) if next == "OUTFILE" || next == "DUMPFILE" => Err(SqlError::read_only(&format!("SELECT … INTO {next}"))),
-        Some(next) if next.starts_with('@') => Err(SqlError::unsupported("user variables are not done by z4")),
         _ => Ok(()),
     }
 }

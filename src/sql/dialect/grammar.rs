@@ -43,6 +43,7 @@ const COMPARISON: u8 = 18;
 const AND: u8 = 10;
 const XOR: u8 = 7;
 const OR: u8 = 5;
+const ASSIGNMENT: u8 = 1;
 
 /// Says yes to what `MySqlDialect` says yes to.
 macro_rules! as_mysql {
@@ -125,6 +126,7 @@ impl Dialect for Grammar {
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         let precedence = match &parser.peek_token_ref().token {
+            Token::Assignment => ASSIGNMENT,
             Token::Arrow | Token::LongArrow => ARROW,
             Token::Caret => CARET,
             Token::ShiftLeft | Token::ShiftRight => SHIFT,

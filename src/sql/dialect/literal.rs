@@ -9,6 +9,7 @@ use super::typed::{Kind, Typed};
 use crate::sql::datetime::{self, span};
 use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
+use crate::sql::own::UserValue;
 use crate::sql::types::Datum;
 use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Text, Time, UInt};
 
@@ -186,9 +187,20 @@ pub(super) fn datum(datum: &Datum) -> Typed {
         Datum::Null => Typed { ty: Text, ..Typed::null() },
         Datum::Int(value) => Typed::int(*value),
         Datum::UInt(value) => Typed { ty: UInt, ..number(&value.to_string()) },
-        Datum::Double(value) if value.is_finite() => Typed { ty: Double, ..number(&format!("{value:?}")) },
+        Datum::Double(value) if value.is_finite() => {
+            let text = format!("{value:?}");
+            Typed { ty: Double, sql: real(&text), ..number(&text) }
+        }
         Datum::Double(_) => Typed::null(),
         Datum::Text(text) => Typed::text(text),
         Datum::Blob(value) => bytes(value.clone()),
+    }
+}
+
+/// The value of a user variable.
+pub(super) fn user_value(value: &UserValue) -> Typed {
+    match (&value.datum, value.ty) {
+        (Datum::Text(text), Decimal(_)) => Typed { ty: value.ty, ..number(text) },
+        (found, _) => datum(found),
     }
 }

@@ -24,10 +24,12 @@ mod rows;
 mod scope;
 mod select;
 mod set;
+mod several;
 mod show;
 mod source;
 mod typed;
 mod union;
+mod user;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ use super::error::SqlError;
 use super::statement::{Query, Statement};
 use compiler::Compiler;
 use grammar::Grammar;
+pub use several::{is_blank, split};
 use source::Source;
 
 /// Levels that the parser recurses.
@@ -50,8 +53,7 @@ const RECURSION_MAX: usize = 160;
 /// # Errors
 /// What is wrong with it, in MySQL's codes.
 pub fn compile(sql: &str, context: &Context) -> Result<Statement, SqlError> {
-    let source = Source::read(sql)?;
-    first::statement(&source, context)
+    first::statement(Source::read(sql)?, context)
 }
 
 /// The code of a syntax error.

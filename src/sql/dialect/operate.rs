@@ -46,7 +46,6 @@ impl Compiler<'_> {
                 let (left, right) = (into_bits(left).sql, into_bits(right).sql);
                 return Ok(Typed::new(format!("z4_unsigned(({left} | {right}) - ({left} & {right}))"), UInt));
             }
-            Op::Assignment => return Err(SqlError::unsupported("user variables (:=) are not done by z4")),
             Op::Custom(word) if word == SOUNDS_LIKE => {
                 let (left, right) = (self.call("SOUNDEX", vec![left])?, self.call("SOUNDEX", vec![right])?);
                 return self.compare(left, "=", right);

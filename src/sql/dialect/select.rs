@@ -83,7 +83,10 @@ impl Compiler<'_> {
         if matches!(select.distinct, Some(Distinct::Distinct)) {
             items.iter_mut().for_each(|item| item.typed = item.typed.clone().kept());
         }
-        let head = if matches!(select.distinct, Some(Distinct::Distinct)) { "SELECT DISTINCT" } else { "SELECT" };
+        // SQLite leaves out columns of a derived table that nobody reads, unless it is DISTINCT; `(SELECT @n := 0) AS start` has one row.
+        let starts = from.is_empty() && items.iter().any(|item| item.typed.sql.contains("z4_assign("));
+        let distinct = starts || matches!(select.distinct, Some(Distinct::Distinct));
+        let head = if distinct { "SELECT DISTINCT" } else { "SELECT" };
         Ok(Part { joined: "", head, items, rest })
     }
 

@@ -3,13 +3,17 @@
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::errors::unknown_variable;
+use super::errors::{one_column, unknown_variable};
 use super::show::schema;
 use super::source::Source;
+use super::user;
 use crate::sql::context::Context;
 use crate::sql::error::SqlError;
-use crate::sql::statement::Statement;
+use crate::sql::statement::{Given, Statement};
 use crate::sql::types::Datum;
+
+/// Names and what they are set to.
+type Pairs = Vec<(String, Given)>;
 
 /// SET …
 pub(super) fn set(source: &Source, context: &Context) -> Result<Statement, SqlError> {
@@ -29,11 +33,7 @@ pub(super) fn set(source: &Source, context: &Context) -> Result<Statement, SqlEr
 }
 
 /// One assignment; `Some`: the whole statement is something else.
-fn assignment(
-    cursor: &mut Cursor<'_>,
-    context: &Context,
-    pairs: &mut Vec<(String, Option<Datum>)>,
-) -> Result<Option<Statement>, SqlError> {
+fn assignment(cursor: &mut Cursor<'_>, context: &Context, pairs: &mut Pairs) -> Result<Option<Statement>, SqlError> {
     match cursor.peek().as_str() {
         "NAMES" => {
             cursor.at += 1;
@@ -50,60 +50,140 @@ fn assignment(
             return Ok(None);
         }
         "PASSWORD" => return Err(SqlError::read_only("SET PASSWORD")),
+        // Of the next transaction alone, which reads as every other does.
         "ROLE" | "TRANSACTION" => return Ok(Some(Statement::Nothing)),
         "DEFAULT" if cursor.source.word(cursor.at + 1) == "ROLE" => return Err(SqlError::read_only("SET DEFAULT ROLE")),
         _ => {}
     }
-    let mut scope = cursor.take(&["SESSION", "LOCAL", "GLOBAL", "PERSIST", "PERSIST_ONLY"]).unwrap_or_default().to_owned();
-    if cursor.peek() == "TRANSACTION" {
-        return Ok(Some(Statement::Nothing));
+    let scope = cursor.take(&["SESSION", "LOCAL", "GLOBAL", "PERSIST", "PERSIST_ONLY"]).unwrap_or_default().to_owned();
+    if cursor.take(&["TRANSACTION"]).is_some() {
+        return transaction(cursor, &scope).map(Some);
     }
-    let mut name = cursor.name()?.to_ascii_lowercase();
-    if let Some(system) = name.strip_prefix("@@").map(str::to_owned) {
-        name = system;
-        if cursor.take(&["."]).is_some() {
-            scope = name.to_ascii_uppercase();
-            name = cursor.name()?.to_ascii_lowercase();
-        }
-    } else if name.starts_with('@') {
-        return Err(SqlError::unsupported(format!("user variables, such as {name}, are not done by z4")));
-    }
+    let (scope, name) = target(cursor, scope)?;
     match scope.as_str() {
         "" | "SESSION" | "LOCAL" => {}
-        "GLOBAL" | "PERSIST" | "PERSIST_ONLY" => {
+        _ => {
             let text =
                 "Access denied; you need (at least one of) the SUPER or SYSTEM_VARIABLES_ADMIN privilege(s) for this operation";
             return Err(SqlError::new(1227, "42000", text));
         }
-        other => return Err(unknown_variable(&format!("{}.{name}", other.to_ascii_lowercase()))),
     }
     if cursor.take(&["=", ":="]).is_none() {
         return Err(cursor.wrong("= is expected"));
     }
-    if cursor.take(&["DEFAULT"]).is_some() {
-        pairs.push((name, None));
+    if !name.starts_with('@') && cursor.take(&["DEFAULT"]).is_some() {
+        pairs.push((name, Given::Default));
         return Ok(None);
     }
-    pairs.push((name, Some(value(cursor, context)?)));
+    pairs.push((name, given(cursor, context)?));
     Ok(None)
 }
 
+/// What is set: its scope, and its name in lower case; user variables begin with `@`.
+fn target(cursor: &mut Cursor<'_>, scope: String) -> Result<(String, String), SqlError> {
+    let mut parts = vec![cursor.name()?];
+    while cursor.take(&["."]).is_some() {
+        parts.push(cursor.name()?);
+    }
+    let first = parts.first().cloned().unwrap_or_default();
+    if first.starts_with('@') && !first.starts_with("@@") {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        return Ok((scope, format!("@{}", user::name(&parts))));
+    }
+    let mut name = parts.join(".").to_ascii_lowercase();
+    let mut scope = scope;
+    if let Some(system) = name.strip_prefix("@@").map(str::to_owned) {
+        name = system;
+        for known in ["session", "local", "global", "persist", "persist_only"] {
+            if let Some(rest) = name.strip_prefix(known).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned) {
+                (scope, name) = (known.to_ascii_uppercase(), rest);
+            }
+        }
+    }
+    Ok((scope, name))
+}
+
+/// SET SESSION TRANSACTION …: of all transactions of the session.
+fn transaction(cursor: &mut Cursor<'_>, scope: &str) -> Result<Statement, SqlError> {
+    let mut pairs = Vec::new();
+    let text = |text: &str| Given::Is(Datum::Text(text.to_owned()));
+    loop {
+        if cursor.take_all(&["ISOLATION", "LEVEL"]) {
+            let level = [
+                (&["REPEATABLE", "READ"][..], "REPEATABLE-READ"),
+                (&["READ", "COMMITTED"], "READ-COMMITTED"),
+                (&["READ", "UNCOMMITTED"], "READ-UNCOMMITTED"),
+                (&["SERIALIZABLE"], "SERIALIZABLE"),
+            ];
+            let found = level.iter().find(|(words, _)| cursor.take_all(words));
+            let (_, level) = found.ok_or_else(|| cursor.wrong("a level of isolation is expected"))?;
+            pairs.push(("transaction_isolation".to_owned(), text(level)));
+        } else if cursor.take_all(&["READ", "ONLY"]) {
+            pairs.push(("transaction_read_only".to_owned(), text("ON")));
+        } else if cursor.take_all(&["READ", "WRITE"]) {
+            pairs.push(("transaction_read_only".to_owned(), text("OFF")));
+        } else {
+            return Err(cursor.wrong("ISOLATION LEVEL, READ ONLY or READ WRITE is expected"));
+        }
+        if cursor.take(&[","]).is_none() {
+            break;
+        }
+    }
+    cursor.end()?;
+    match scope {
+        "SESSION" | "LOCAL" => Ok(Statement::Set(pairs)),
+        _ => Ok(Statement::Nothing),
+    }
+}
+
 /// SET NAMES x COLLATE y.
-fn names(cursor: &mut Cursor<'_>, pairs: &mut Vec<(String, Option<Datum>)>, variables: &[&str]) -> Result<(), SqlError> {
+fn names(cursor: &mut Cursor<'_>, pairs: &mut Pairs, variables: &[&str]) -> Result<(), SqlError> {
     let charset = match cursor.take(&["DEFAULT"]) {
-        Some(_) => None,
-        None => Some(Datum::Text(word_or_string(cursor)?.to_ascii_lowercase())),
+        Some(_) => Given::Default,
+        None => Given::Is(Datum::Text(word_or_string(cursor)?.to_ascii_lowercase())),
     };
     pairs.extend(variables.iter().map(|variable| ((*variable).to_owned(), charset.clone())));
     if cursor.take(&["COLLATE"]).is_some() {
         let collation = word_or_string(cursor)?.to_ascii_lowercase();
-        pairs.push(("collation_connection".to_owned(), Some(Datum::Text(collation))));
+        pairs.push(("collation_connection".to_owned(), Given::Is(Datum::Text(collation))));
     }
     Ok(())
 }
 
 fn word_or_string(cursor: &mut Cursor<'_>) -> Result<String, SqlError> {
     cursor.string().or_else(|_| cursor.name())
+}
+
+/// What a variable is set to, up to the next comma: a value that is known here, or an expression that becomes a query.
+fn given(cursor: &mut Cursor<'_>, context: &Context) -> Result<Given, SqlError> {
+    let first = cursor.at;
+    let known = value(cursor, context);
+    if known.is_ok() && (cursor.at_end() || cursor.peek() == ",") {
+        return known.map(Given::Is);
+    }
+    cursor.at = first;
+    let mut depth = 0_usize;
+    loop {
+        match cursor.token() {
+            None => break,
+            Some(Token::Comma) if depth == 0 => break,
+            Some(Token::LParen) => depth += 1,
+            Some(Token::RParen) => depth = depth.saturating_sub(1),
+            Some(_) => {}
+        }
+        cursor.at += 1;
+    }
+    let Some(source) = cursor.source.selecting(first..cursor.at).filter(|_| cursor.at > first) else {
+        return Err(cursor.wrong("a value or DEFAULT is expected"));
+    };
+    if source.params() > 0 {
+        return Err(cursor.source.syntax_at(first, "SET takes no parameters"));
+    }
+    let query = super::query(&source, 0, context, false)?;
+    match query.columns.len() {
+        1 => Ok(Given::Of(Box::new(query))),
+        _ => Err(one_column(1)),
+    }
 }
 
 /// A value: a literal, a word, another variable, or CONCAT of such.
@@ -115,7 +195,8 @@ fn value(cursor: &mut Cursor<'_>, context: &Context) -> Result<Datum, SqlError> 
             cursor.at += 1;
             let text = if minus { format!("-{text}") } else { text.clone() };
             let whole = text.parse().map(Datum::Int).or_else(|_| text.parse().map(Datum::UInt));
-            whole.or_else(|_| text.parse().map(Datum::Double)).map_err(|_| wrong(cursor))
+            // One with a fraction is an expression, which keeps its digits.
+            whole.map_err(|_| wrong(cursor))
         }
         _ if minus => Err(wrong(cursor)),
         Some(Token::SingleQuotedString(_) | Token::DoubleQuotedString(_)) => Ok(Datum::Text(cursor.string()?)),
@@ -124,11 +205,10 @@ fn value(cursor: &mut Cursor<'_>, context: &Context) -> Result<Datum, SqlError> 
             if cursor.take(&["."]).is_some() {
                 name = cursor.name()?.to_ascii_lowercase();
             }
-            context.variables.get(&name).cloned().ok_or_else(|| unknown_variable(&name))
+            context.variable(&name).ok_or_else(|| unknown_variable(&name))
         }
-        Some(Token::Word(word)) if word.value.starts_with('@') => {
-            Err(SqlError::unsupported(format!("user variables, such as {}, are not done by z4", word.value)))
-        }
+        // An expression.
+        Some(Token::Word(word)) if word.value.starts_with('@') => Err(wrong(cursor)),
         Some(Token::Word(_)) if cursor.take_all(&["CONCAT", "("]) => {
             let mut text = String::new();
             loop {

@@ -1,6 +1,6 @@
 //! A statement's text, its tokens and their places: what is checked before anything is parsed, and what expressions looked like.
 
-mod comments;
+pub(super) mod comments;
 pub(super) mod edits;
 mod limits;
 mod tables;
@@ -31,6 +31,7 @@ impl Source {
         let mut tokens = Tokenizer::new(&Grammar::default(), &text)
             .tokenize_with_location()
             .map_err(|wrong| SqlError::syntax(format!("You have an error in your SQL syntax: {}", wrong.message)))?;
+        tokens = join_user_variables(tokens);
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
         while tokens.last().is_some_and(|token| matches!(token.token, Token::SemiColon | Token::EOF)) {
             tokens.pop();
@@ -49,9 +50,26 @@ impl Source {
         Ok(source)
     }
 
-    /// DO as a SELECT: the same text, but for the word.
-    pub(super) fn as_select(&self) -> Result<Source, SqlError> {
-        Source::read(&format!("SELECT {}", self.text_from(1)))
+    /// The expression of tokens, as a SELECT of it; the token before it becomes the SELECT.
+    pub(super) fn selecting(&self, expression: std::ops::Range<usize>) -> Option<Source> {
+        let range = expression.start.checked_sub(1)?..expression.end;
+        let mut tokens = self.tokens.get(range.clone())?.to_vec();
+        let ends = tokens.first()?.span.start..=tokens.last()?.span.start;
+        tokens.first_mut()?.token = Token::make_word("SELECT", None);
+        let params = self.params.iter().copied().filter(|at| ends.contains(at)).collect();
+        Some(Source { text: self.text.clone(), places: self.places.get(range)?.to_vec(), tokens, params })
+    }
+
+    /// The same without some tokens.
+    pub(super) fn without(mut self, tokens: std::ops::Range<usize>) -> Source {
+        self.tokens.drain(tokens.clone());
+        self.places.drain(tokens);
+        self
+    }
+
+    /// It sets user variables while it runs.
+    pub(super) fn assigns(&self) -> bool {
+        self.tokens.iter().any(|token| token.token == Token::Assignment)
     }
 
     /// 1064, with what stands at a token.
@@ -170,6 +188,40 @@ impl Source {
         items.push(self.text_between(first, at));
         items
     }
+}
+
+/// `@'x'`, `@"x"` and ``@`x` `` are one word each. (`'u'@'h'` is none: a name stands right before.)
+fn join_user_variables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_at = |token: &TokenWithSpan| match &token.token {
+        Token::AtSign => true,
+        Token::Word(word) => word.value == "@" && word.quote_style.is_none(),
+        _ => false,
+    };
+    if !tokens.iter().any(is_at) {
+        return tokens;
+    }
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let name = match &token.token {
+            Token::SingleQuotedString(name) | Token::DoubleQuotedString(name) => Some(name.clone()),
+            Token::Word(word) if word.quote_style.is_some() => Some(word.value.clone()),
+            _ => None,
+        };
+        let before = joined.len().checked_sub(2).and_then(|at| joined.get(at)).map(|token| &token.token);
+        let starts = !matches!(before, Some(Token::SingleQuotedString(_) | Token::Word(_)));
+        match (name, joined.last_mut()) {
+            (Some(name), Some(last)) if starts && is_at(last) => {
+                last.token = Token::Word(user_word(&name));
+                last.span.end = token.span.end;
+            }
+            _ => joined.push(token),
+        }
+    }
+    joined
+}
+
+fn user_word(name: &str) -> sqlparser::tokenizer::Word {
+    sqlparser::tokenizer::Word { value: format!("@{name}"), quote_style: None, keyword: Keyword::NoKeyword }
 }
 
 fn ends_items(keyword: Keyword) -> bool {

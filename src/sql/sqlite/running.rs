@@ -163,6 +163,17 @@ impl Running {
         self.check()
     }
 
+    /// Waits, as long as the query may run.
+    ///
+    /// # Errors
+    /// Nobody listens any more, or the query's time is over first.
+    pub fn pause(&self, span: Duration) -> Result<(), SqlError> {
+        let wake = clock::monotonic().checked_add(span);
+        let first = [wake, self.deadline].into_iter().flatten().min();
+        wait_until(self.out.closed(), first);
+        self.check_now()
+    }
+
     /// Why it was stopped, when it was.
     pub fn stopped(&self) -> Option<SqlError> {
         Some(match self.why.get()? {

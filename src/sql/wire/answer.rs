@@ -6,15 +6,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::bytes::Input;
 use super::columns::expression;
 use super::command::Command;
+use super::connections::Interrupt;
 use super::fault::Fault;
 use super::handshake::capability;
 use super::line::Line;
+use super::login::Pending;
 use super::prepared::Prepared;
 use super::reply::{self, Manner};
-use super::run::{Job, explain_columns, run};
+use super::run::{Job, explain_columns, pause, run, unless};
 use super::session::Session;
+use crate::sql::catalog;
 use crate::sql::context::Context;
+use crate::sql::dialect;
 use crate::sql::error::SqlError;
+use crate::sql::own::Own;
 use crate::sql::sqlite::What;
 use crate::sql::statement::{Query, Statement};
 use crate::sql::types::{Datum, SqlType};
@@ -36,24 +41,33 @@ enum Compiled {
 pub(super) struct Answerer {
     pub(super) line: Arc<Line>,
     pub(super) session: Session,
-    manner: Option<Manner>,
+    /// The client wants no EOF behind columns; `None`: it has not been met.
+    deprecate_eof: Option<bool>,
+    /// Another statement of the same text follows.
+    more: bool,
+    /// Another login that waits for its proof.
+    pub(super) pending: Option<Pending>,
 }
 
 impl Answerer {
     pub(super) fn new(line: Arc<Line>) -> Answerer {
-        let session = Session::new(line.entry.id, line.peer().ip().to_string(), &line.service.options);
-        Answerer { line, session, manner: None }
+        let (defaults, own) = (line.service.defaults.clone(), Own::new(line.entry.holder()));
+        let session = Session::new(line.entry.id, line.peer().ip().to_string(), defaults, own);
+        Answerer { line, session, deprecate_eof: None, more: false, pending: None }
     }
 
     /// Carries out a command and answers it, but for an error.
     pub(super) async fn answer(&mut self, command: Command) -> Result<(), Fault> {
         self.meet();
+        self.more = false;
         let name = match &command {
             Command::Query(_) => "Query",
             Command::Prepare(_) => "Prepare",
             Command::Execute(_) => "Execute",
             Command::Database(_) => "Init DB",
             Command::Ping => "Ping",
+            Command::Reset => "Reset Connection",
+            Command::ChangeUser(_) | Command::Proof(_) => "Change user",
             _ => "Query",
         };
         match command {
@@ -62,6 +76,8 @@ impl Answerer {
             Command::Execute(payload) => return self.execute(&payload).await,
             Command::LongData { statement, param, data } => self.long_data(statement, param, &data),
             Command::Close(id) => drop(self.session.prepared.remove(&id)),
+            Command::ChangeUser(payload) => return self.change_user(&payload).await,
+            Command::Proof(answer) => return self.proof(&answer).await,
             _ => {
                 self.line.entry.begins(name, None);
                 self.small(command)?;
@@ -72,21 +88,21 @@ impl Answerer {
 
     /// Before the first command: who it is, now that it has logged in.
     fn meet(&mut self) {
-        if self.manner.is_none() {
+        if self.deprecate_eof.is_none() {
             let response = self.line.response();
             self.session.user = String::from_utf8_lossy(&response.user).into_owned();
             self.line.entry.is_of(&self.session.user, self.session.database.as_deref());
-            let deprecate_eof = response.capabilities & capability::DEPRECATE_EOF != 0;
-            self.manner = Some(Manner { deprecate_eof, status: reply::AUTOCOMMIT });
+            self.session.several = response.capabilities & capability::MULTI_STATEMENTS != 0;
+            self.deprecate_eof = Some(response.capabilities & capability::DEPRECATE_EOF != 0);
         }
     }
 
     fn manner(&self) -> Manner {
-        let status = if self.session.number("autocommit") == 0 { 0 } else { reply::AUTOCOMMIT };
-        Manner { deprecate_eof: self.manner.is_some_and(|manner| manner.deprecate_eof), status }
+        let more = if self.more { reply::MORE_RESULTS } else { 0 };
+        Manner { deprecate_eof: self.deprecate_eof.unwrap_or_default(), status: self.session.status() | more }
     }
 
-    fn ok(&self) {
+    pub(super) fn ok(&self) {
         reply::ok(&mut self.line.outgoing(), self.manner().status, self.session.warnings.len());
     }
 
@@ -111,8 +127,11 @@ impl Answerer {
             }
             // No columns: there is nothing to complete names with.
             Command::FieldList => self.end(),
-            // Several statements in one text are refused all the same.
-            Command::Option(0 | 1) => self.end(),
+            // Several statements in one text: on, off.
+            Command::Option(option @ (0 | 1)) => {
+                self.session.several = option == 0;
+                self.end();
+            }
             Command::Statistics => {
                 let summary = self.line.service.connections.summary();
                 reply::sentence(&mut self.line.outgoing(), &summary);
@@ -136,13 +155,13 @@ impl Answerer {
         Ok(())
     }
 
-    fn enter(&mut self, database: &str) -> Result<(), SqlError> {
+    pub(super) fn enter(&mut self, database: &str) -> Result<(), SqlError> {
         self.session.enter(database)?;
         self.line.entry.is_of(&self.session.user, self.session.database.as_deref());
         Ok(())
     }
 
-    fn kill(&self, id: u32, connection: bool) -> Result<(), SqlError> {
+    pub(super) fn kill(&self, id: u32, connection: bool) -> Result<(), SqlError> {
         let found = self.line.service.connections.kill(id, connection);
         if found { Ok(()) } else { Err(SqlError::new(1094, "HY000", format!("Unknown thread id: {id}"))) }
     }
@@ -179,14 +198,39 @@ impl Answerer {
     async fn query(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
         self.line.service.connections.counters.statements.fetch_add(1, Relaxed);
         let text = text(text_bytes)?;
-        self.line.entry.begins("Query", Some(&text));
-        let (compiled, context) = self.compile(&text).await?;
+        if !self.session.several {
+            return self.statement(&text).await;
+        }
+        let mut rest = text.as_str();
+        loop {
+            let (statement, behind) = dialect::split(rest);
+            self.more = !dialect::is_blank(behind);
+            // One of them, in the client's eyes, which hears of each end by itself.
+            self.statement(statement).await?;
+            if !self.more {
+                return Ok(());
+            }
+            // A text may hold a million of them, and the client may take none of their answers.
+            if self.line.outgoing().is_full() {
+                unless(&self.line, Interrupt::Query, self.line.drain()).await??;
+            }
+            pause(&self.line).await?;
+            self.line.entry.ends(&self.line.service.connections, None);
+            self.line.service.connections.counters.statements.fetch_add(1, Relaxed);
+            rest = behind;
+        }
+    }
+
+    /// Answers one statement.
+    async fn statement(&mut self, text: &str) -> Result<(), Fault> {
+        self.line.entry.begins("Query", Some(text));
+        let (compiled, context) = self.compile(text).await?;
         if let Compiled::Query(query, _) = &compiled
             && query.params > 0
         {
             return Err(SqlError::syntax("A parameter ('?') can only stand in a prepared statement").into());
         }
-        self.carry_out(compiled, Vec::new(), context, &text, false).await
+        self.carry_out(compiled, Vec::new(), context, text, false).await
     }
 
     async fn carry_out(
@@ -199,8 +243,12 @@ impl Answerer {
     ) -> Result<(), Fault> {
         let (query, what) = match compiled {
             Compiled::Query(query, what) => (query, what),
-            Compiled::Change(statement) => return self.change(statement),
+            Compiled::Change(statement) => return self.change(statement, params, context).await,
         };
+        if text.contains(":=") {
+            self.session.known.clear();
+        }
+        self.notice(&query);
         let job = Job { query, params, context, what, binary };
         let warnings = run(&self.line, job, self.manner()).await?;
         if !asks_for_warnings(text) {
@@ -214,20 +262,11 @@ impl Answerer {
         Ok(())
     }
 
-    /// Statements without rows.
-    fn change(&mut self, statement: Statement) -> Result<(), Fault> {
-        match statement {
-            Statement::Set(assignments) => {
-                self.session.set(assignments)?;
-                self.line.set_idle(self.session.number("wait_timeout"));
-            }
-            Statement::Use(database) => self.enter(&database)?,
-            Statement::Kill { id, connection } => self.kill(id, connection)?,
-            Statement::Nothing | Statement::Query(_) | Statement::Explain(_) | Statement::Do(_) => {}
+    /// A query that reads tables may begin a transaction.
+    pub(super) fn notice(&mut self, query: &Query) {
+        if query.uses.iter().any(|table| catalog::table(catalog::DATABASE, table).is_some()) {
+            self.session.reads();
         }
-        self.session.warnings.clear();
-        self.ok();
-        Ok(())
     }
 
     async fn prepare(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
@@ -244,6 +283,7 @@ impl Answerer {
             Compiled::Query(query, What::Explain) => (query.params, explain_columns(), Some(query)),
             Compiled::Query(query, What::Drop) => (query.params, Vec::new(), Some(query)),
             Compiled::Query(query, _) => (query.params, query.columns.clone(), Some(query)),
+            Compiled::Change(Statement::Into(query, _)) => (query.params, Vec::new(), Some(Arc::new(query))),
             Compiled::Change(_) => (0, Vec::new(), None),
         };
         if params > COUNTED_MAX || columns.len() > COUNTED_MAX {

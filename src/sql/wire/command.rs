@@ -20,6 +20,10 @@ pub(super) enum Command {
     Kill(u32),
     /// Everything but the login is as at the start.
     Reset,
+    /// `COM_CHANGE_USER`: another login.
+    ChangeUser(Vec<u8>),
+    /// What proves the password of that login, where it was asked for once more.
+    Proof(Vec<u8>),
     /// `COM_SET_OPTION`.
     Option(u16),
     Prepare(Vec<u8>),
@@ -64,10 +68,11 @@ impl Command {
             0x18 => {
                 number.zip(input.u16()).map(|(statement, param)| Command::LongData { statement, param, data: input.0.to_vec() })
             }
-            0x02 | 0x03 | 0x16 => {
+            0x02 | 0x03 | 0x11 | 0x16 => {
                 payload.drain(..1);
                 return match byte {
                     0x02 => Command::Database(payload),
+                    0x11 => Command::ChangeUser(payload),
                     0x03 => Command::Query(payload),
                     _ => Command::Prepare(payload),
                 };

@@ -258,6 +258,11 @@ impl Entry {
         }
     }
 
+    /// Who is charged for what it keeps; `None`: nobody counts.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        self.memory.as_ref().map(|(holder, _)| holder.clone())
+    }
+
     /// Hears of interrupts.
     pub(super) fn interrupts(&self) -> watch::Receiver<Interrupt> {
         self.interrupt.subscribe()

@@ -18,14 +18,14 @@ use crate::sql::context::Context;
 use crate::sql::error::SqlError;
 use crate::sql::result::{Batch, Cell, Progress};
 use crate::sql::sqlite::What;
-use crate::sql::statement::{OutColumn, Query, Statement};
+use crate::sql::statement::{Given, OutColumn, Query, Statement, Transaction};
 use crate::sql::types::{Datum, SqlType};
 
 /// Longer than any of these tests should take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Statements: `types` (a row with every type), `echo ?` (its parameters), `forever`, `many N` (rows), `fail`, `set name value`,
-/// `use name`, `kill id`, `kill query id`, `nothing`.
+/// `use name`, `kill id`, `kill query id`, `nothing`, `begin`, `commit`, `into name`.
 pub(super) struct Fake {
     /// How long `forever` is, if nobody interrupts it.
     pub(super) forever: Duration,
@@ -58,7 +58,7 @@ impl Backend for Fake {
                 nullable: at > 0,
             };
             let columns = types.iter().enumerate().map(column).collect();
-            Statement::Query(Query { sqlite: sql.to_owned(), columns, params, tasks: 0, uses: Vec::new() })
+            Statement::Query(Query { sqlite: sql.trim().to_owned(), columns, params, tasks: 0, uses: Vec::new() })
         };
         let id = |word: &str| word.parse().map_err(|_| SqlError::syntax("no id"));
         Ok(match words.as_slice() {
@@ -69,11 +69,17 @@ impl Backend for Fake {
                 Statement::Query(query) => Statement::Explain(query),
                 other => other,
             },
-            ["set", name, value] => Statement::Set(vec![((*name).to_owned(), Some(Datum::Text((*value).to_owned())))]),
+            ["set", name, value] => Statement::Set(vec![((*name).to_owned(), Given::Is(Datum::Text((*value).to_owned())))]),
             ["use", name] => Statement::Use((*name).to_owned()),
             ["kill", "query", of] => Statement::Kill { id: id(of)?, connection: false },
             ["kill", of] => Statement::Kill { id: id(of)?, connection: true },
             ["nothing"] => Statement::Nothing,
+            ["begin"] => Statement::Transaction(Transaction::Begin { read_only: false }),
+            ["commit"] => Statement::Transaction(Transaction::End { chain: false }),
+            ["into", name] => match query(0, &[SqlType::Text]) {
+                Statement::Query(query) => Statement::Into(query, vec![(*name).to_owned()]),
+                other => other,
+            },
             _ => return Err(SqlError::syntax(format!("near {sql:?}"))),
         })
     }
@@ -186,6 +192,8 @@ pub(super) struct Client {
     pub(super) salt: Vec<u8>,
     pub(super) plugin: String,
     pub(super) deprecate_eof: bool,
+    /// Capabilities beside those that every client has.
+    pub(super) capabilities: u32,
 }
 
 /// Metadata and rows of a result, undecoded.
@@ -196,11 +204,19 @@ pub(super) struct Rows {
     pub(super) last: Vec<u8>,
 }
 
+impl Rows {
+    /// The status of the last packet, an OK or an EOF.
+    pub(super) fn status(&self) -> u16 {
+        u16::from_le_bytes([self.last[3], self.last[4]])
+    }
+}
+
 impl Client {
     /// Connects and reads the greeting.
     pub(super) async fn connect(stand: &Stand) -> Result<Client, Refusal> {
         let socket = TcpStream::connect(stand.address).await.expect("connects");
-        let mut client = Client { socket, sequence: 0, id: 0, salt: Vec::new(), plugin: String::new(), deprecate_eof: false };
+        let mut client =
+            Client { socket, sequence: 0, id: 0, salt: Vec::new(), plugin: String::new(), deprecate_eof: false, capabilities: 0 };
         let greeting = client.read().await.expect("a greeting");
         check(&greeting)?;
         let mut input = Input(&greeting[1..]);
@@ -225,7 +241,7 @@ impl Client {
     }
 
     pub(super) async fn respond(&mut self, user: &str, answer: &[u8], plugin: &str, database: Option<&str>) {
-        let mut caps: u32 = 1 << 9 | 1 << 15 | 1 << 19 | 1 << 21;
+        let mut caps: u32 = 1 << 9 | 1 << 15 | 1 << 19 | 1 << 21 | self.capabilities;
         caps |= u32::from(self.deprecate_eof) << 24 | u32::from(database.is_some()) << 3;
         let mut payload = caps.to_le_bytes().to_vec();
         payload.extend_from_slice(&[0; 28]);

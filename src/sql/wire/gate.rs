@@ -88,6 +88,7 @@ impl Gate {
                 match self.stage {
                     Stage::Response => self.response(&payload),
                     Stage::Switched => self.give(sequence, &payload),
+                    _ if self.line.is_proof_expected() => self.command(Command::Proof(payload), shares),
                     _ => self.command(Command::parse(payload), shares),
                 }
             }

@@ -12,6 +12,9 @@ pub(super) mod capability {
     pub(crate) const SSL: u32 = 1 << 11;
     pub(crate) const TRANSACTIONS: u32 = 1 << 13;
     pub(crate) const SECURE_CONNECTION: u32 = 1 << 15;
+    pub(crate) const MULTI_STATEMENTS: u32 = 1 << 16;
+    pub(crate) const MULTI_RESULTS: u32 = 1 << 17;
+    pub(crate) const PS_MULTI_RESULTS: u32 = 1 << 18;
     pub(crate) const PLUGIN_AUTH: u32 = 1 << 19;
     pub(crate) const LENENC_AUTH: u32 = 1 << 21;
     pub(crate) const DEPRECATE_EOF: u32 = 1 << 24;
@@ -19,7 +22,8 @@ pub(super) mod capability {
 use capability as c;
 
 /// What opensrv's greeting lacks and its client may rely on here.
-const ADDED: u32 = c::LONG_PASSWORD | c::LONG_FLAG | c::TRANSACTIONS;
+const ADDED: u32 =
+    c::LONG_PASSWORD | c::LONG_FLAG | c::TRANSACTIONS | c::MULTI_STATEMENTS | c::MULTI_RESULTS | c::PS_MULTI_RESULTS;
 /// Where the greeting has the low half of the capabilities, counted from the zero behind the version: the id, half of the salt, a zero.
 const CAPABILITIES_AT: usize = 1 + 4 + 8 + 1;
 
@@ -61,6 +65,20 @@ impl Response {
         Ok(Response { capabilities, user, database: database.filter(|name| !name.is_empty()), plugin, answer })
     }
 
+    /// Parses what follows the byte of `COM_CHANGE_USER`; the capabilities stay those of the login. `None`: it is cut.
+    pub(super) fn of_change(payload: &[u8], capabilities: u32) -> Option<Response> {
+        let mut input = Input(payload);
+        let user = input.terminated().to_vec();
+        let answer = input.u8().and_then(|length| input.take(usize::from(length)))?.to_vec();
+        let database = String::from_utf8_lossy(input.terminated()).into_owned().into_bytes();
+        // The character set, which older clients leave out, as they do what follows.
+        let named = input.u16().is_some() && capabilities & c::PLUGIN_AUTH != 0;
+        let plugin = if named { input.terminated() } else { b"mysql_native_password" };
+        let plugin = String::from_utf8_lossy(plugin).into_owned();
+        let database = (!database.is_empty()).then_some(database);
+        Some(Response { capabilities, user, database, plugin, answer })
+    }
+
     /// The client has no password, or none was given to it. MySQL's own client sends a zero then.
     pub(super) fn is_without_password(answer: &[u8]) -> bool {
         matches!(answer, [] | [0])
@@ -94,9 +112,9 @@ impl Response {
 pub(super) fn amend_greeting(payload: &mut [u8]) {
     let Some(zero) = payload.iter().position(|byte| *byte == 0) else { return };
     // Low half, charset, status, high half, as the protocol lays them out.
-    if let Some([a, b, charset, status, ..]) = payload.get_mut(zero + CAPABILITIES_AT..) {
-        let amended = (u16::from_le_bytes([*a, *b]) | ADDED as u16).to_le_bytes();
-        (*a, *b) = (amended[0], amended[1]);
+    if let Some([a, b, charset, status, _, c, d, ..]) = payload.get_mut(zero + CAPABILITIES_AT..) {
+        let amended = u32::from_le_bytes([*a, *b, *c, *d]) | ADDED;
+        [*a, *b, *c, *d] = amended.to_le_bytes();
         (*charset, *status) = (super::columns::UTF8MB4_BIN as u8, super::reply::AUTOCOMMIT as u8);
     }
 }

@@ -93,7 +93,12 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
     async fn payload(&mut self, header: Result<(usize, u8), Stop>) -> Result<Inbound, Stop> {
         let (length, sequence) = header?;
         let logged_in = self.line.is_logged_in();
-        let expected = if logged_in { 0 } else { 2 * self.logins + 1 };
+        let expected = match logged_in {
+            // After COM_CHANGE_USER and the request for another plugin.
+            true if self.line.is_proof_expected() => 2,
+            true => 0,
+            false => 2 * self.logins + 1,
+        };
         if sequence != expected {
             return Err(out_of_order());
         }

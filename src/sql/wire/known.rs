@@ -26,8 +26,8 @@ impl Known {
 
     /// Keeps it.
     pub(super) fn keep(&mut self, text: &str, query: &Arc<Query>, what: What) {
-        // The count of warnings is a variable that no SET changes.
-        if text.len() > BYTES_MAX || text.contains("@@") {
+        // The count of warnings is a variable that no SET changes; what := changes is seen by the next statement.
+        if text.len() > BYTES_MAX || text.contains("@@") || text.contains(":=") {
             return;
         }
         if self.0.len() >= KEPT {

@@ -24,6 +24,8 @@ pub(super) struct Line {
     state: Mutex<State>,
     outgoing: Mutex<Outgoing>,
     logged_in: AtomicBool,
+    /// The next packet proves the password of another login.
+    proof: AtomicBool,
     idle_ms: AtomicU64,
 }
 
@@ -40,7 +42,8 @@ impl Line {
         let idle_ms = AtomicU64::new(service.options.idle_timeout.as_millis() as u64);
         let state = Mutex::default();
         let outgoing = Mutex::new(outgoing);
-        Arc::new(Line { service, entry, salt: salt(), state, outgoing, logged_in: AtomicBool::new(false), idle_ms })
+        let (logged_in, proof) = Default::default();
+        Arc::new(Line { service, entry, salt: salt(), state, outgoing, logged_in, proof, idle_ms })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,7 +92,20 @@ impl Line {
     }
 
     pub(super) fn set_idle(&self, seconds: u64) {
-        self.idle_ms.store(seconds.saturating_mul(1_000), Relaxed);
+        self.set_idle_for(Duration::from_secs(seconds));
+    }
+
+    pub(super) fn set_idle_for(&self, time: Duration) {
+        self.idle_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Whether the next packet is no command, but proves a password.
+    pub(super) fn expects_proof(&self, expects: bool) {
+        self.proof.store(expects, Relaxed);
+    }
+
+    pub(super) fn is_proof_expected(&self) -> bool {
+        self.proof.load(Relaxed)
     }
 
     /// The next command, and the memory that it holds.
@@ -121,7 +137,7 @@ impl Line {
 }
 
 /// Random, of bytes from 1 to 127, which is what MySQL sends; `$` has a meaning in some clients.
-fn salt() -> [u8; 20] {
+pub(super) fn salt() -> [u8; 20] {
     let random: [u8; 20] = std::array::from_fn(|_| rand::random_range(1..=126));
     random.map(|byte| if byte == b'$' { 127 } else { byte })
 }

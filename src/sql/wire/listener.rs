@@ -51,6 +51,7 @@ pub fn start(
 ) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
+    let options = Options { port: address.port(), ..options };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("z4-sql-long")

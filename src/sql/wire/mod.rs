@@ -19,6 +19,7 @@
 
 mod answer;
 mod bytes;
+mod changes;
 mod columns;
 mod command;
 mod connection;
@@ -30,6 +31,7 @@ mod inlet;
 mod known;
 mod line;
 mod listener;
+mod login;
 mod moments;
 mod numbers;
 mod once_a_second;
@@ -58,6 +60,8 @@ mod fake;
 mod fuzz_tests;
 #[cfg(test)]
 mod login_tests;
+#[cfg(test)]
+mod session_tests;
 
 pub use connections::Connections;
 pub use listener::{Server, start};

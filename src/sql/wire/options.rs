@@ -25,6 +25,8 @@ pub struct Options {
     pub statements_max: usize,
     /// A wrong password is answered after this.
     pub refusal_delay: Duration,
+    /// The port, as `@@port` tells it.
+    pub port: u16,
     /// When the server stops, connections have so long to end.
     pub stop_timeout: Duration,
 }
@@ -42,6 +44,7 @@ impl Default for Options {
             max_execution_ms: 30_000,
             statements_max: 256,
             refusal_delay: Duration::from_millis(250),
+            port: 3306,
             stop_timeout: Duration::from_secs(5),
         }
     }

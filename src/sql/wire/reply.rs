@@ -8,6 +8,12 @@ use crate::sql::statement::OutColumn;
 
 /// `SERVER_STATUS_AUTOCOMMIT`.
 pub(super) const AUTOCOMMIT: u16 = 2;
+/// `SERVER_STATUS_IN_TRANS`.
+pub(super) const IN_TRANSACTION: u16 = 1;
+/// `SERVER_MORE_RESULTS_EXISTS`.
+pub(super) const MORE_RESULTS: u16 = 8;
+/// `SERVER_STATUS_IN_TRANS_READONLY`.
+pub(super) const IN_TRANSACTION_READ_ONLY: u16 = 0x2000;
 /// A longer message of an error is cut: MySQL's limit is 512, and clients cope with more.
 const MESSAGE_BYTES_MAX: usize = 2048;
 
@@ -53,6 +59,18 @@ pub(super) fn error(outgoing: &mut Outgoing, error: &SqlError) {
 /// What a client with caching_sha2_password waits for before the OK: its proof was enough.
 pub(super) fn fast_path(outgoing: &mut Outgoing) {
     outgoing.packet(&[1, 3]);
+}
+
+/// The request for another plugin's proof, by another salt.
+pub(super) fn another_plugin(outgoing: &mut Outgoing, plugin: &str, salt: &[u8]) {
+    let open = outgoing.open();
+    let payload = outgoing.payload();
+    payload.push(0xfe);
+    for part in [plugin.as_bytes(), salt] {
+        payload.extend_from_slice(part);
+        payload.push(0);
+    }
+    outgoing.close(open);
 }
 
 /// A sentence, as `COM_STATISTICS` answers.

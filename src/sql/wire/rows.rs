@@ -8,8 +8,9 @@ use super::moments::{Clock, Moment};
 use super::numbers::{finite, integer, prefix, push_decimal, push_decimal_int, push_double, push_int};
 use super::outgoing::Outgoing;
 use crate::sql::decimal::{Dec, SCALE_MAX};
+use crate::sql::own::UserValue;
 use crate::sql::result::{Batch, Cell};
-use crate::sql::types::SqlType;
+use crate::sql::types::{Datum, SqlType};
 
 const NULL: u8 = 0xfb;
 
@@ -41,6 +42,30 @@ impl Form {
             outgoing.close(open);
         }
         None
+    }
+
+    /// A value as a user variable keeps it: numbers as such, everything else as the client would see it.
+    pub(super) fn kept(&self, batch: &Batch, cell: Cell, ty: SqlType) -> UserValue {
+        let text = |bytes: &[u8]| Datum::Text(String::from_utf8_lossy(bytes).into_owned());
+        let short = || {
+            let mut short = Vec::new();
+            self.push_short(&mut short, batch, cell, ty);
+            text(&short)
+        };
+        let (datum, ty) = match (ty, cell) {
+            (SqlType::Int, cell) => (Datum::Int(int(batch, cell)), ty),
+            (SqlType::UInt, Cell::Bytes { from, until }) => {
+                let whole = Dec::decode(bytes(batch, from, until)).and_then(|exact| exact.to_u64());
+                (Datum::UInt(whole.unwrap_or_else(|| int(batch, cell).cast_unsigned())), ty)
+            }
+            (SqlType::UInt, cell) => (Datum::UInt(int(batch, cell).cast_unsigned()), ty),
+            (SqlType::Double, cell) => (Datum::Double(double(batch, cell)), ty),
+            (SqlType::Decimal(_), _) => (short(), ty),
+            (SqlType::Blob, Cell::Bytes { from, until }) => (Datum::Blob(bytes(batch, from, until).to_vec()), ty),
+            (_, Cell::Bytes { from, until }) => (text(bytes(batch, from, until)), SqlType::Text),
+            _ => (short(), SqlType::Text),
+        };
+        UserValue { datum: if cell == Cell::Null { Datum::Null } else { datum }, ty }
     }
 
     /// Appends a row of the text protocol.

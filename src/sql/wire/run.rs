@@ -12,6 +12,7 @@ use super::reply::{self, Manner};
 use super::rows::Form;
 use crate::sql::context::{Context, Warning};
 use crate::sql::error::SqlError;
+use crate::sql::own::UserValue;
 use crate::sql::result::Progress;
 use crate::sql::sqlite::{EXPLAIN_COLUMNS, What};
 use crate::sql::statement::{OutColumn, Query};
@@ -81,6 +82,38 @@ pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<War
             unless_interrupted(line, line.drain()).await??;
         }
     }
+}
+
+/// The first rows of a query that the session asked for itself.
+pub(super) struct Collected {
+    pub(super) rows: Vec<Vec<UserValue>>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Runs a query and keeps its first rows, at most so many; the others are passed over.
+pub(super) async fn collect(line: &Line, job: Job, rows_max: usize) -> Result<Collected, Fault> {
+    let types: Vec<_> = job.query.columns.iter().map(|column| column.ty).collect();
+    let form = Form { types, binary: false, zone_seconds: job.context.zone_seconds };
+    let mut progress = line.service.backend.start_query(job.query, job.params, job.context, job.what);
+    let mut rows = Vec::new();
+    loop {
+        match unless_interrupted(line, progress.recv()).await? {
+            Some(Progress::Failed(error)) => return Err(error.into()),
+            None => return Err(SqlError::other("the query ended without a word; the server's log may tell why").into()),
+            Some(Progress::Done { warnings }) => return Ok(Collected { rows, warnings }),
+            Some(Progress::Rows(batch)) => {
+                let left = rows_max - rows.len();
+                for row in batch.cells.chunks_exact(form.types.len().max(1)).take(left) {
+                    rows.push(row.iter().zip(&form.types).map(|(cell, ty)| form.kept(&batch, *cell, *ty)).collect());
+                }
+            }
+        }
+    }
+}
+
+/// Lets others have their turn.
+pub(super) async fn pause(line: &Line) -> Result<(), Fault> {
+    unless_interrupted(line, tokio::task::yield_now()).await
 }
 
 /// Does it, unless somebody wants the statement or the connection to stop.

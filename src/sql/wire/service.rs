@@ -1,5 +1,6 @@
 //! What all connections of the server share, and where statements go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -8,6 +9,7 @@ use z4_shards::account::Share;
 
 use super::connections::Connections;
 use super::options::Options;
+use super::session;
 use super::users::Users;
 use crate::sql::context::Context;
 use crate::sql::dialect;
@@ -49,13 +51,16 @@ pub(super) struct Service {
     pub(super) packets: Budget,
     /// For what connections keep: prepared statements and long parameters.
     pub(super) kept: Budget,
+    /// What the variables of every session begin with.
+    pub(super) defaults: Arc<BTreeMap<String, Datum>>,
 }
 
 impl Service {
     pub(super) fn new(backend: Arc<dyn Backend>, users: Users, connections: Arc<Connections>, options: Options) -> Arc<Service> {
         // One packet of the largest kind always fits.
         let budget = || Budget::new(options.packets_bytes_max.max(2 * options.packet_bytes_max));
-        Arc::new(Service { backend, users, connections, options, packets: budget(), kept: budget() })
+        let (packets, kept, defaults) = (budget(), budget(), session::defaults(&options));
+        Arc::new(Service { backend, users, connections, options, packets, kept, defaults })
     }
 }
 

@@ -8,11 +8,17 @@ use z4_shards::runtime::clock;
 use super::known::Known;
 use super::options::Options;
 use super::prepared::Prepared;
-use super::variables::{VARIABLES, charset, find, zone};
+use super::reply;
+use super::variables::{Rule, VARIABLES, charset, find, zone};
 use crate::sql::catalog::{DATABASE, INFORMATION_SCHEMA};
-use crate::sql::context::{Consistency, Context, Warning};
+use crate::sql::context::{Consistency, Context, Variables, Warning};
 use crate::sql::error::SqlError;
+use crate::sql::own::Own;
+use crate::sql::statement::Transaction;
 use crate::sql::types::Datum;
+
+/// A statement has no more warnings.
+const WARNINGS_MAX: usize = 64;
 
 /// The state of a connection.
 pub(super) struct Session {
@@ -20,8 +26,13 @@ pub(super) struct Session {
     pub(super) user: String,
     host: String,
     pub(super) database: Option<String>,
-    variables: Arc<BTreeMap<String, Datum>>,
-    defaults: Arc<BTreeMap<String, Datum>>,
+    variables: Variables,
+    /// User variables and locks.
+    pub(super) own: Arc<Own>,
+    /// It is in a transaction, one that only reads or not.
+    transaction: Option<bool>,
+    /// Several statements may come in one text.
+    pub(super) several: bool,
     /// What was made of its last statements.
     pub(super) known: Known,
     pub(super) prepared: BTreeMap<u32, Prepared>,
@@ -30,34 +41,71 @@ pub(super) struct Session {
     pub(super) warnings: Vec<Warning>,
 }
 
+/// What every session begins with.
+pub(super) fn defaults(options: &Options) -> Arc<BTreeMap<String, Datum>> {
+    let mut defaults: BTreeMap<String, Datum> = VARIABLES.iter().map(|v| (v.0.to_owned(), v.1.datum())).collect();
+    let idle = options.idle_timeout.as_secs().max(1);
+    for (name, value) in [
+        ("max_allowed_packet", options.packet_bytes_max as u64),
+        ("max_connections", options.connections_max as u64),
+        ("max_execution_time", options.max_execution_ms),
+        ("max_prepared_stmt_count", options.statements_max as u64),
+        ("port", u64::from(options.port)),
+        ("wait_timeout", idle),
+        ("interactive_timeout", idle),
+        ("connect_timeout", options.login_timeout.as_secs()),
+        ("net_read_timeout", options.read_timeout.as_secs()),
+        ("net_write_timeout", options.write_timeout.as_secs()),
+    ] {
+        defaults.insert(name.to_owned(), Datum::UInt(value));
+    }
+    Arc::new(defaults)
+}
+
 impl Session {
-    pub(super) fn new(id: u32, host: String, options: &Options) -> Session {
-        let mut defaults: BTreeMap<String, Datum> = VARIABLES.iter().map(|v| (v.0.to_owned(), v.1.datum())).collect();
-        let idle = options.idle_timeout.as_secs().max(1);
-        for (name, value) in [
-            ("max_allowed_packet", options.packet_bytes_max as u64),
-            ("max_connections", options.connections_max as u64),
-            ("max_execution_time", options.max_execution_ms),
-            ("wait_timeout", idle),
-            ("interactive_timeout", idle),
-            ("net_read_timeout", options.read_timeout.as_secs()),
-            ("net_write_timeout", options.write_timeout.as_secs()),
-        ] {
-            defaults.insert(name.to_owned(), Datum::UInt(value));
-        }
-        let (user, database, prepared, warnings) = Default::default();
-        let defaults = Arc::new(defaults);
-        let variables = Arc::clone(&defaults);
-        Session { id, user, host, database, variables, defaults, known: Known::default(), prepared, last_prepared: 0, warnings }
+    pub(super) fn new(id: u32, host: String, defaults: Arc<BTreeMap<String, Datum>>, own: Own) -> Session {
+        let (user, database, known, prepared, warnings) = Default::default();
+        let (variables, own) = (Variables::new(defaults), Arc::new(own));
+        let (transaction, several, last_prepared) = (None, false, 0);
+        Session { id, user, host, database, variables, own, transaction, several, known, prepared, last_prepared, warnings }
     }
 
     /// Everything but the login is as at the start.
     pub(super) fn reset(&mut self) {
-        self.variables = Arc::clone(&self.defaults);
+        self.variables.reset();
+        self.own.clear();
+        self.transaction = None;
         self.known.clear();
         self.prepared.clear();
         self.warnings.clear();
         // The database of the login, and not NULL as in MySQL 5.7, stays in MySQL 8.0, too.
+    }
+
+    /// Whether a transaction begins or ends.
+    pub(super) fn transact(&mut self, change: Transaction) {
+        self.transaction = match change {
+            Transaction::Begin { read_only } => Some(read_only),
+            Transaction::End { chain: true } => self.transaction,
+            Transaction::End { chain: false } => None,
+        };
+    }
+
+    /// Tables are read: without autocommit a transaction begins.
+    pub(super) fn reads(&mut self) {
+        if self.number("autocommit") == 0 && self.transaction.is_none() {
+            self.transaction = Some(false);
+        }
+    }
+
+    /// The status that clients are told: autocommit and transaction.
+    pub(super) fn status(&self) -> u16 {
+        let autocommit = if self.number("autocommit") == 0 { 0 } else { reply::AUTOCOMMIT };
+        autocommit
+            | match self.transaction {
+                None => 0,
+                Some(false) => reply::IN_TRANSACTION,
+                Some(true) => reply::IN_TRANSACTION | reply::IN_TRANSACTION_READ_ONLY,
+            }
     }
 
     /// Makes a database the default one.
@@ -77,12 +125,13 @@ impl Session {
         Ok(())
     }
 
-    /// Sets variables: all of them, or none.
+    /// Sets variables: all of them, or none. Returns warnings of those that there are not: they are as good as set, for whoever never
+    /// reads them.
     ///
     /// # Errors
-    /// 1193: there is no such variable; 1227: it is global; and what a variable says of its value.
-    pub(super) fn set(&mut self, assignments: Vec<(String, Option<Datum>)>) -> Result<(), SqlError> {
-        let mut changes = Vec::new();
+    /// 1227: it is global; and what a variable says of its value.
+    pub(super) fn set(&mut self, assignments: Vec<(String, Option<Datum>)>) -> Result<Vec<Warning>, SqlError> {
+        let (mut changes, mut warnings) = (Vec::new(), Vec::new());
         for (name, value) in assignments {
             let name = name.trim_start_matches('@');
             if ["global.", "persist.", "persist_only."].iter().any(|prefix| name.starts_with(prefix)) {
@@ -93,37 +142,53 @@ impl Session {
             match name {
                 "names" => changes.extend(names(value, true)?),
                 "character set" | "charset" => changes.extend(names(value, false)?),
-                _ => changes.push(self.change(name, value)?),
+                _ => match self.change(name, value)? {
+                    Some(change) => changes.push(change),
+                    None if warnings.len() < WARNINGS_MAX => {
+                        let shown: String = name.chars().take(64).collect();
+                        let error = SqlError::new(1193, "HY000", format!("Unknown system variable '{shown}'"));
+                        warnings.push(Warning { level: "Warning", error });
+                    }
+                    None => {}
+                },
             }
         }
         self.known.clear();
-        let variables = Arc::make_mut(&mut self.variables);
         for (name, value) in changes {
             // One variable under two names.
-            for (one, other) in [("tx_isolation", "transaction_isolation"), ("tx_read_only", "transaction_read_only")] {
+            for (one, other) in [
+                ("tx_isolation", "transaction_isolation"),
+                ("tx_read_only", "transaction_read_only"),
+                ("identity", "last_insert_id"),
+                ("storage_engine", "default_storage_engine"),
+            ] {
                 if name == one || name == other {
-                    variables.insert(one.to_owned(), value.clone());
-                    variables.insert(other.to_owned(), value.clone());
+                    self.variables.insert(one.to_owned(), value.clone());
+                    self.variables.insert(other.to_owned(), value.clone());
                 }
             }
-            variables.insert(name, value);
+            if name == "autocommit" && value == Datum::Int(1) {
+                self.transaction = None;
+            }
+            self.variables.insert(name, value);
         }
-        Ok(())
+        Ok(warnings)
     }
 
-    fn change(&self, name: &str, value: Option<Datum>) -> Result<(String, Datum), SqlError> {
-        let variable = find(name).ok_or_else(|| SqlError::new(1193, "HY000", format!("Unknown system variable '{name}'")))?;
+    /// What a variable becomes; `None`: there is no such variable.
+    fn change(&self, name: &str, value: Option<Datum>) -> Result<Option<(String, Datum)>, SqlError> {
+        let Some(variable) = find(name) else { return Ok(None) };
         let value = match value {
             Some(value) => variable.check(value)?,
             None => {
                 // A fixed one has no DEFAULT either.
-                if matches!(variable.2, super::variables::Rule::Fixed) {
+                if matches!(variable.2, Rule::Fixed) {
                     variable.check(Datum::Null)?;
                 }
-                self.defaults.get(name).cloned().unwrap_or(Datum::Null)
+                self.variables.default_of(name).cloned().unwrap_or(Datum::Null)
             }
         };
-        Ok((name.to_owned(), value))
+        Ok(Some((name.to_owned(), value)))
     }
 
     /// A variable that is a whole number.
@@ -142,6 +207,14 @@ impl Session {
         }
     }
 
+    /// When a statement that starts now starts, microseconds: `SET timestamp` stops the clock.
+    fn now_us(&self) -> i64 {
+        match self.variables.get("timestamp") {
+            Some(Datum::Double(seconds)) if *seconds > 0.0 => (seconds * 1e6).round() as i64,
+            _ => i64::try_from(clock::wall_us()).unwrap_or(i64::MAX),
+        }
+    }
+
     /// The session as the next statement sees it.
     pub(super) fn context(&self) -> Context {
         let linearizable = self.text("z4_consistency") == "linearizable";
@@ -151,13 +224,14 @@ impl Session {
             user: self.user.clone(),
             host: self.host.clone(),
             database: self.database.clone(),
-            now_us: i64::try_from(clock::wall_us()).unwrap_or(i64::MAX),
+            now_us: self.now_us(),
             // It was checked when it was set.
             zone_seconds: zone(self.text("time_zone")).unwrap_or(0),
             consistency: if linearizable { Consistency::Linearizable } else { Consistency::Stale },
             max_execution_ms: if max_execution_ms == 0 { u64::MAX } else { max_execution_ms },
             select_limit: self.number("sql_select_limit"),
-            variables: Arc::clone(&self.variables),
+            variables: self.variables.clone(),
+            own: Arc::clone(&self.own),
             warnings: self.warnings.clone(),
         }
     }
@@ -181,11 +255,11 @@ mod tests {
     use super::*;
 
     fn session() -> Session {
-        Session::new(7, "127.0.0.1:1".to_owned(), &Options::default())
+        Session::new(7, "127.0.0.1:1".to_owned(), defaults(&Options::default()), Own::default())
     }
 
     fn set(session: &mut Session, name: &str, value: &str) -> Result<(), u16> {
-        session.set(vec![(name.to_owned(), Some(Datum::Text(value.to_owned())))]).map_err(|error| error.code)
+        session.set(vec![(name.to_owned(), Some(Datum::Text(value.to_owned())))]).map(drop).map_err(|error| error.code)
     }
 
     #[test]
@@ -204,7 +278,11 @@ mod tests {
             ("autocommit", "OFF", Ok(())),
             ("autocommit", "maybe", Err(1231)),
             ("version", "9", Err(1238)),
-            ("no_such", "1", Err(1193)),
+            ("no_such", "1", Ok(())),
+            ("socket", "/tmp/x", Err(1238)),
+            ("lc_messages", "de_DE", Ok(())),
+            ("long_query_time", "0.5", Ok(())),
+            ("long_query_time", "-1", Err(1231)),
             ("global.time_zone", "+00:00", Err(1227)),
             ("sql_select_limit", "x", Err(1232)),
             ("sql_select_limit", "5", Ok(())),
@@ -222,7 +300,7 @@ mod tests {
         }
         let context = session.context();
         assert_eq!((context.zone_seconds, context.select_limit, context.consistency), (7200, 5, Consistency::Linearizable));
-        assert_eq!(context.variables["tx_isolation"], Datum::Text("READ-COMMITTED".to_owned()));
+        assert_eq!(context.variable("tx_isolation"), Some(Datum::Text("READ-COMMITTED".to_owned())));
         assert_eq!(context.max_execution_ms, 30_000);
         session.set(vec![("time_zone".to_owned(), None), ("max_execution_time".to_owned(), Some(Datum::Int(0)))]).expect("fine");
         assert_eq!((session.context().zone_seconds, session.context().max_execution_ms), (0, u64::MAX));
@@ -231,9 +309,53 @@ mod tests {
     #[test]
     fn a_set_is_done_whole_or_not_at_all() {
         let mut session = session();
-        let both = vec![("sql_select_limit".to_owned(), Some(Datum::Int(5))), ("no_such".to_owned(), None)];
-        assert_eq!(session.set(both).map_err(|error| error.code), Err(1193));
+        let both = vec![("sql_select_limit".to_owned(), Some(Datum::Int(5))), ("version".to_owned(), None)];
+        assert_eq!(session.set(both).map_err(|error| error.code), Err(1238));
         assert_eq!(session.context().select_limit, u64::MAX);
+    }
+
+    /// Whoever sets what there is not goes on; whoever reads it hears of it.
+    #[test]
+    fn an_unknown_variable_is_warned_of_and_not_there() {
+        let mut session = session();
+        let warnings = session.set(vec![("no_such".to_owned(), Some(Datum::Int(5)))]).expect("is taken");
+        assert_eq!(warnings.iter().map(|warning| (warning.level, warning.error.code)).collect::<Vec<_>>(), [("Warning", 1193)]);
+        assert_eq!(session.context().variable("no_such"), None);
+    }
+
+    #[test]
+    fn transactions_are_in_the_status() {
+        let mut session = session();
+        let begin = |read_only| Transaction::Begin { read_only };
+        assert_eq!(session.status(), 2);
+        session.reads();
+        assert_eq!(session.status(), 2);
+        session.transact(begin(false));
+        assert_eq!(session.status(), 3);
+        session.transact(Transaction::End { chain: true });
+        assert_eq!(session.status(), 3);
+        session.transact(Transaction::End { chain: false });
+        assert_eq!(session.status(), 2);
+        session.transact(begin(true));
+        assert_eq!(session.status(), 2 | 1 | 0x2000);
+        set(&mut session, "autocommit", "0").expect("is set");
+        assert_eq!(session.status(), 1 | 0x2000);
+        session.transact(Transaction::End { chain: false });
+        assert_eq!(session.status(), 0);
+        session.reads();
+        assert_eq!(session.status(), 1);
+        set(&mut session, "autocommit", "1").expect("is set");
+        assert_eq!(session.status(), 2);
+    }
+
+    #[test]
+    fn the_clock_can_be_stopped() {
+        let mut session = session();
+        set(&mut session, "timestamp", "1000.25").expect("is set");
+        assert_eq!(session.context().now_us, 1_000_250_000);
+        assert_eq!(session.context().variable("timestamp"), Some(Datum::Double(1000.25)));
+        session.set(vec![("timestamp".to_owned(), None)]).expect("is set");
+        assert!(session.context().now_us > 1_700_000_000_000_000);
     }
 
     #[test]

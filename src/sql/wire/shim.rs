@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use opensrv_mysql::{AsyncMysqlShim, InitWriter, ParamParser, QueryResultWriter, StatementMetaWriter};
@@ -10,15 +9,14 @@ use opensrv_mysql::{AsyncMysqlShim, InitWriter, ParamParser, QueryResultWriter, 
 use super::answer::Answerer;
 use super::connections::Interrupt;
 use super::fault::Fault;
-use super::handshake::Response;
 use super::line::Line;
+use super::login::verify;
 use super::outlet::Outlet;
 use super::reply;
 use super::run::unless;
 use super::users::{NATIVE, SHA2};
 use super::variables::VERSION;
 use crate::sql::context::Warning;
-use crate::sql::error::SqlError;
 
 /// One connection's side of opensrv.
 pub(super) struct Shim {
@@ -91,32 +89,11 @@ impl AsyncMysqlShim<Outlet> for Shim {
     }
 
     async fn authenticate(&self, plugin: &str, user: &[u8], salt: &[u8], answer: &[u8]) -> bool {
-        let service = &self.line.service;
-        // Some clients end it with a zero.
-        let answer = if answer.len() == 21 { answer.strip_suffix(&[0]).unwrap_or(answer) } else { answer };
-        if service.users.verify(user, plugin, salt, answer) {
-            self.line.logs_in();
-            if Response::wants_fast_path(plugin, answer) {
-                reply::fast_path(&mut self.line.outgoing());
-            }
-            return true;
+        match verify(&self.line, plugin, user, salt, answer).await {
+            Ok(()) => self.line.logs_in(),
+            Err(refused) => self.line.refuse(&refused),
         }
-        tokio::time::sleep(service.options.refusal_delay).await;
-        service.connections.counters.refused_logins.fetch_add(1, Relaxed);
-        let user = String::from_utf8_lossy(user);
-        let password = if Response::is_without_password(answer) { "NO" } else { "YES" };
-        service.connections.metrics.refused_logins.inc();
-        if let Some(unlogged) = service.connections.counters.refusals.admits() {
-            let (peer, user) = (self.line.peer(), user.chars().take(64).collect::<String>());
-            tracing::warn!(%peer, ?user, unlogged, "an SQL login was refused");
-        }
-        let host = self.line.peer().ip();
-        self.line.refuse(&SqlError::new(
-            1045,
-            "28000",
-            format!("Access denied for user '{user}'@'{host}' (using password: {password})"),
-        ));
-        false
+        self.line.is_logged_in()
     }
 
     async fn on_init<'a>(&'a mut self, database: &'a str, _: InitWriter<'a, Outlet>) -> io::Result<()> {

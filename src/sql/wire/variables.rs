@@ -1,7 +1,10 @@
 //! The session variables that z4 knows: clients ask for many of them when they connect, and set some.
 
+mod table;
+
 use crate::sql::error::SqlError;
 use crate::sql::types::Datum;
+pub(super) use table::VARIABLES;
 
 /// What the server calls itself. The first numbers are those of the MySQL whose behaviour clients should expect.
 pub const VERSION: &str = concat!("8.0.36-z4-", env!("CARGO_PKG_VERSION"));
@@ -25,7 +28,9 @@ pub(super) enum Rule {
     Zone,
     /// Names of MySQL's modes.
     Modes,
-    /// Any text.
+    /// Seconds with a fraction, from 0.
+    Moment,
+    /// Any value.
     Any,
 }
 
@@ -34,22 +39,17 @@ pub(super) enum Rule {
 pub(super) enum Value {
     Int(i64),
     UInt(u64),
+    Double(f64),
     Text(&'static str),
 }
 
 /// A variable.
 pub(super) struct Variable(pub(super) &'static str, pub(super) Value, pub(super) Rule);
 
-use Rule::{Any, Charset, Collation, Fixed, Modes, Number, One, Switch, Zone};
-use Value::{Int, Text, UInt};
-
-const LEVELS: Rule = One(&["REPEATABLE-READ", "READ-COMMITTED", "READ-UNCOMMITTED", "SERIALIZABLE"]);
-const SET: &str = "utf8mb4";
-const COLLATED: &str = "utf8mb4_bin";
-const DAY: u64 = 86_400;
-const YEAR: u64 = 365 * DAY;
-const STRICT: &str =
-    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+/// A longer text is no value of any variable, bytes.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+/// 2038-01-19 03:14:07 UTC, beyond which MySQL takes no `timestamp`.
+const MOMENT_MAX: f64 = i32::MAX as f64;
 
 /// Names of `sql_mode`; all are taken, and change nothing.
 const MODES: &[&str] = &[
@@ -77,97 +77,13 @@ const MODES: &[&str] = &[
     "TRADITIONAL",
 ];
 
-/// All of them, in order; `connection_id`-like ones are added by the session.
-pub(super) const VARIABLES: &[Variable] = &[
-    Variable("auto_increment_increment", Int(1), Number(1, 65_535)),
-    Variable("auto_increment_offset", Int(1), Number(1, 65_535)),
-    Variable("autocommit", Int(1), Switch),
-    Variable("big_tables", Int(0), Switch),
-    Variable("character_set_client", Text(SET), Charset),
-    Variable("character_set_connection", Text(SET), Charset),
-    Variable("character_set_database", Text(SET), Charset),
-    Variable("character_set_filesystem", Text("binary"), Charset),
-    Variable("character_set_results", Text(SET), Charset),
-    Variable("character_set_server", Text(SET), Charset),
-    Variable("character_set_system", Text("utf8mb3"), Fixed),
-    Variable("collation_connection", Text(COLLATED), Collation),
-    Variable("collation_database", Text(COLLATED), Collation),
-    Variable("collation_server", Text(COLLATED), Collation),
-    Variable("cte_max_recursion_depth", Int(1_000), Number(0, u32::MAX as u64)),
-    Variable("default_storage_engine", Text("z4"), Any),
-    Variable("default_week_format", Int(0), Number(0, 7)),
-    Variable("div_precision_increment", Int(4), Number(0, 30)),
-    Variable("event_scheduler", Text("OFF"), Fixed),
-    Variable("explicit_defaults_for_timestamp", Int(1), Switch),
-    Variable("foreign_key_checks", Int(1), Switch),
-    Variable("group_concat_max_len", UInt(1_048_576), Number(4, u64::MAX)),
-    Variable("have_openssl", Text("DISABLED"), Fixed),
-    Variable("have_ssl", Text("DISABLED"), Fixed),
-    Variable("hostname", Text("z4"), Fixed),
-    Variable("information_schema_stats_expiry", Int(86_400), Number(0, YEAR)),
-    Variable("init_connect", Text(""), Fixed),
-    Variable("innodb_lock_wait_timeout", Int(50), Number(1, 1_073_741_824)),
-    Variable("interactive_timeout", UInt(28_800), Number(1, YEAR)),
-    Variable("lc_time_names", Text("en_US"), One(&["en_US"])),
-    Variable("license", Text("Apache-2.0"), Fixed),
-    Variable("local_infile", Int(0), Fixed),
-    Variable("lock_wait_timeout", UInt(YEAR), Number(1, YEAR)),
-    Variable("long_query_time", Int(10), Fixed),
-    Variable("lower_case_file_system", Int(0), Fixed),
-    Variable("lower_case_table_names", Int(0), Fixed),
-    Variable("max_allowed_packet", UInt(16 << 20), Fixed),
-    Variable("max_connections", Int(0), Fixed),
-    Variable("max_execution_time", UInt(0), Number(0, u32::MAX as u64)),
-    Variable("max_sort_length", Int(1_024), Number(4, 8 << 20)),
-    Variable("net_buffer_length", UInt(16_384), Fixed),
-    Variable("net_read_timeout", UInt(30), Number(1, YEAR)),
-    Variable("net_write_timeout", UInt(60), Number(1, YEAR)),
-    Variable("optimizer_switch", Text(""), Any),
-    Variable("performance_schema", Int(0), Fixed),
-    Variable("port", Int(0), Fixed),
-    Variable("protocol_version", Int(10), Fixed),
-    Variable("query_cache_size", Int(0), Fixed),
-    Variable("query_cache_type", Text("OFF"), Fixed),
-    Variable("read_only", Int(1), Fixed),
-    Variable("secure_file_priv", Text(""), Fixed),
-    Variable("session_track_schema", Int(0), Any),
-    Variable("session_track_system_variables", Text(""), Any),
-    Variable("show_old_temporals", Int(0), Switch),
-    Variable("sql_auto_is_null", Int(0), Switch),
-    Variable("sql_big_selects", Int(1), Switch),
-    Variable("sql_buffer_result", Int(0), Switch),
-    Variable("sql_log_bin", Int(0), Switch),
-    Variable("sql_log_off", Int(0), Switch),
-    Variable("sql_mode", Text(STRICT), Modes),
-    Variable("sql_notes", Int(1), Switch),
-    Variable("sql_quote_show_create", Int(1), Switch),
-    Variable("sql_require_primary_key", Int(0), Switch),
-    Variable("sql_safe_updates", Int(0), Switch),
-    Variable("sql_select_limit", UInt(u64::MAX), Number(0, u64::MAX)),
-    Variable("sql_warnings", Int(0), Switch),
-    Variable("ssl_cipher", Text(""), Fixed),
-    Variable("super_read_only", Int(1), Fixed),
-    Variable("system_time_zone", Text("UTC"), Fixed),
-    Variable("time_zone", Text("SYSTEM"), Zone),
-    Variable("transaction_isolation", Text("REPEATABLE-READ"), LEVELS),
-    Variable("transaction_read_only", Int(0), Switch),
-    Variable("tx_isolation", Text("REPEATABLE-READ"), LEVELS),
-    Variable("tx_read_only", Int(0), Switch),
-    Variable("unique_checks", Int(1), Switch),
-    Variable("version", Text(VERSION), Fixed),
-    Variable("version_comment", Text("z4, read-only SQL over tasks"), Fixed),
-    Variable("version_compile_machine", Text(std::env::consts::ARCH), Fixed),
-    Variable("version_compile_os", Text("Linux"), Fixed),
-    Variable("wait_timeout", UInt(28_800), Number(1, YEAR)),
-    Variable("z4_consistency", Text("stale"), One(&["stale", "linearizable"])),
-];
-
 impl Value {
     /// As the session keeps it.
     pub(super) fn datum(self) -> Datum {
         match self {
             Value::Int(value) => Datum::Int(value),
             Value::UInt(value) => Datum::UInt(value),
+            Value::Double(value) => Datum::Double(value),
             Value::Text(text) => Datum::Text(text.to_owned()),
         }
     }
@@ -187,10 +103,19 @@ impl Variable {
     pub(super) fn check(&self, value: Datum) -> Result<Datum, SqlError> {
         let Variable(name, _, rule) = self;
         let shown = shown(&value);
-        let wrong = || SqlError::new(1231, "42000", format!("Variable '{name}' can't be set to the value of '{shown}'"));
+        let wrong = || {
+            let start: String = shown.chars().take(64).collect();
+            SqlError::new(1231, "42000", format!("Variable '{name}' can't be set to the value of '{start}'"))
+        };
         match rule {
             Rule::Fixed => Err(SqlError::new(1238, "HY000", format!("Variable '{name}' is a read only variable"))),
+            _ if shown.len() > TEXT_BYTES_MAX => Err(wrong()),
             Rule::Any => Ok(value),
+            Rule::Moment => match shown.trim().parse::<f64>() {
+                Ok(seconds) if (0.0..=MOMENT_MAX).contains(&seconds) => Ok(Datum::Double(seconds)),
+                Ok(_) => Err(wrong()),
+                Err(_) => Err(wrong_type(name)),
+            },
             Rule::Switch => match shown.to_ascii_lowercase().as_str() {
                 "1" | "on" | "true" => Ok(Datum::Int(1)),
                 "0" | "off" | "false" => Ok(Datum::Int(0)),
@@ -256,8 +181,16 @@ fn modes(value: &Datum, shown: &str) -> Option<String> {
         return Some(String::new());
     }
     let upper = shown.to_ascii_uppercase();
-    let known = upper.split(',').map(str::trim).filter(|mode| !mode.is_empty()).all(|mode| MODES.contains(&mode));
-    (known && *value != Datum::Null).then_some(upper)
+    let mut modes: Vec<&str> = Vec::new();
+    for mode in upper.split(',').map(str::trim).filter(|mode| !mode.is_empty()) {
+        if !MODES.contains(&mode) {
+            return None;
+        }
+        if !modes.contains(&mode) {
+            modes.push(mode);
+        }
+    }
+    (*value != Datum::Null).then(|| modes.join(","))
 }
 
 /// Seconds east of UTC: `SYSTEM`, `UTC` or `±hh:mm`, from -13:59 to +14:00.

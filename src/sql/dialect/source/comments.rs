@@ -5,8 +5,10 @@ use crate::sql::error::SqlError;
 /// The version that z4 answers for: conditional comments for later ones are comments.
 const VERSION: u32 = 80_099;
 
+/// Where a place is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
+pub(in crate::sql::dialect) enum Inside {
+    /// Outside of all.
     Sql,
     /// `-- ` or `#`, to the end of the line.
     Line,
@@ -52,9 +54,13 @@ pub(super) fn blank(sql: &str) -> Result<String, SqlError> {
                 });
             }
             Inside::Sql => {
-                let (next, length, shown) = open(rest, c, &mut conditional);
-                (inside, taken) = (next, length);
-                out.push_str(&shown);
+                let before = conditional;
+                (inside, taken) = open(rest, c, &mut conditional);
+                if before != conditional || matches!(inside, Inside::Line | Inside::Block) {
+                    out.extend(std::iter::repeat_n(' ', taken));
+                } else {
+                    out.push(c);
+                }
             }
         }
         rest = rest.get(taken..).unwrap_or_default();
@@ -65,18 +71,18 @@ pub(super) fn blank(sql: &str) -> Result<String, SqlError> {
     Ok(out)
 }
 
-/// What begins here: where it leads, its length, and what stays of it.
-fn open(rest: &str, c: char, conditional: &mut bool) -> (Inside, usize, String) {
+/// What begins here: where it leads, and its length. `conditional`: whether a place is inside `/*! … */`.
+pub(in crate::sql::dialect) fn open(rest: &str, c: char, conditional: &mut bool) -> (Inside, usize) {
     if matches!(c, '\'' | '"' | '`') {
-        return (Inside::Quotes(c), 1, c.to_string());
+        return (Inside::Quotes(c), 1);
     }
     let dashes = rest.starts_with("--") && rest.chars().nth(2).is_none_or(char::is_whitespace);
     if c == '#' || dashes {
-        return (Inside::Line, 1, " ".into());
+        return (Inside::Line, 1);
     }
     if *conditional && rest.starts_with("*/") {
         *conditional = false;
-        return (Inside::Sql, 2, "  ".into());
+        return (Inside::Sql, 2);
     }
     if let Some(after) = rest.strip_prefix("/*!") {
         let digits = after.bytes().take(6).take_while(u8::is_ascii_digit).count();
@@ -84,11 +90,11 @@ fn open(rest: &str, c: char, conditional: &mut bool) -> (Inside, usize, String) 
         let version: u32 = after.get(..digits).and_then(|digits| digits.parse().ok()).unwrap_or(0);
         if version <= VERSION && !*conditional {
             *conditional = true;
-            return (Inside::Sql, 3 + digits, " ".repeat(3 + digits));
+            return (Inside::Sql, 3 + digits);
         }
     }
     if rest.starts_with("/*") {
-        return (Inside::Block, 2, "  ".into());
+        return (Inside::Block, 2);
     }
-    (Inside::Sql, c.len_utf8(), c.to_string())
+    (Inside::Sql, c.len_utf8())
 }

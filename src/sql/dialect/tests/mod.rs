@@ -8,7 +8,7 @@ mod statements;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::sql::context::{Consistency, Context};
+use crate::sql::context::{Consistency, Context, Variables};
 use crate::sql::types::Datum;
 
 /// A session at 2022-04-16 10:00:00 UTC in the zone +00:00.
@@ -24,13 +24,14 @@ fn context() -> Context {
         consistency: Consistency::Stale,
         max_execution_ms: 30_000,
         select_limit: u64::MAX,
-        variables: Arc::new(BTreeMap::from([
+        variables: Variables::new(Arc::new(BTreeMap::from([
             text("version", "8.0.36-z4"),
             text("version_comment", "z4"),
             text("sql_mode", "STRICT_TRANS_TABLES"),
             ("max_allowed_packet".to_owned(), Datum::UInt(67_108_864)),
             ("autocommit".to_owned(), Datum::Int(1)),
-        ])),
+        ]))),
+        own: Arc::default(),
         warnings: Vec::new(),
     }
 }

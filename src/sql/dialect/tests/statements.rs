@@ -3,7 +3,7 @@
 use super::super::compile;
 use super::context;
 use crate::sql::error::SqlError;
-use crate::sql::statement::{Query, Statement};
+use crate::sql::statement::{Given, Query, Statement, Transaction};
 use crate::sql::types::{Datum, SqlType};
 
 fn query(sql: &str) -> Query {
@@ -17,7 +17,7 @@ fn code(sql: &str) -> u16 {
     compile(sql, &context()).map_or_else(|wrong| wrong.code, |done| panic!("{sql}: {done:?}"))
 }
 
-fn set(sql: &str) -> Vec<(String, Option<Datum>)> {
+fn set(sql: &str) -> Vec<(String, Given)> {
     match compile(sql, &context()) {
         Ok(Statement::Set(pairs)) => pairs,
         other => panic!("{sql}: {other:?}"),
@@ -83,13 +83,8 @@ fn what_is_not_done_says_so() {
         "HELP 'x'",
         "HANDLER tasks OPEN",
         "EXPLAIN ANALYZE SELECT 1",
-        "SELECT @x",
-        "SET @x = 1",
-        "SELECT @x := 1",
-        "SELECT 1 INTO @x",
         "SELECT state, COUNT(*) FROM tasks GROUP BY state WITH ROLLUP",
         "SELECT * FROM peers, LATERAL (SELECT 1) x",
-        "SELECT SLEEP(1)",
         "SELECT 1 > ALL (SELECT 2)",
     ] {
         assert_eq!(code(sql), 1235, "{sql}: {:?}", compile(sql, &context()));
@@ -106,11 +101,16 @@ fn what_is_not_done_says_so() {
 
 #[test]
 fn set_gives_pairs() {
-    let text = |name: &str, value: &str| (name.to_owned(), Some(Datum::Text(value.to_owned())));
-    let int = |name: &str, value: i64| (name.to_owned(), Some(Datum::Int(value)));
+    let text = |name: &str, value: &str| (name.to_owned(), Given::Is(Datum::Text(value.to_owned())));
+    let int = |name: &str, value: i64| (name.to_owned(), Given::Is(Datum::Int(value)));
     assert_eq!(
         set("SET SESSION sql_mode = 'ANSI', @@session.autocommit = 1, @@sql_select_limit=DEFAULT, LOCAL time_zone := '+02:00'"),
-        [text("sql_mode", "ANSI"), int("autocommit", 1), ("sql_select_limit".to_owned(), None), text("time_zone", "+02:00")]
+        [
+            text("sql_mode", "ANSI"),
+            int("autocommit", 1),
+            ("sql_select_limit".to_owned(), Given::Default),
+            text("time_zone", "+02:00")
+        ]
     );
     assert_eq!(set("SET autocommit = ON, sql_safe_updates=0"), [text("autocommit", "ON"), int("sql_safe_updates", 0)]);
     assert_eq!(set("SET z4_consistency = 'linearizable'"), [text("z4_consistency", "linearizable")]);
@@ -118,7 +118,7 @@ fn set_gives_pairs() {
         set("SET sql_mode = CONCAT(@@sql_mode, ',', 'NO_ZERO_DATE')"),
         [text("sql_mode", "STRICT_TRANS_TABLES,NO_ZERO_DATE")]
     );
-    assert_eq!(set("SET character_set_results = NULL"), [("character_set_results".to_owned(), Some(Datum::Null))]);
+    assert_eq!(set("SET character_set_results = NULL"), [("character_set_results".to_owned(), Given::Is(Datum::Null))]);
     let names = set("SET NAMES utf8mb4 COLLATE 'utf8mb4_bin'");
     assert_eq!(names.len(), 4);
     assert_eq!(names[3], text("collation_connection", "utf8mb4_bin"));
@@ -129,17 +129,114 @@ fn set_gives_pairs() {
     assert_eq!(code("SET PERSIST x = 5"), 1227);
     assert_eq!(code("SET sql_mode = @@nothing"), 1193);
     assert_eq!(code("SET sql_mode"), 1064);
-    for sql in [
-        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        "SET SESSION TRANSACTION READ ONLY",
-        "BEGIN",
-        "START TRANSACTION READ ONLY",
+    assert_eq!(compile("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &context()), Ok(Statement::Nothing));
+    assert_eq!(
+        set("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY"),
+        [text("transaction_isolation", "READ-COMMITTED"), text("transaction_read_only", "ON")]
+    );
+    assert_eq!(code("SET SESSION TRANSACTION NONSENSE"), 1064);
+}
+
+/// What drivers open with, and dumps.
+#[test]
+fn set_takes_expressions() {
+    let given = |sql: &str| set(sql).into_iter().map(|(name, given)| (name, matches!(given, Given::Of(_)))).collect::<Vec<_>>();
+    let pair = |name: &str, of: bool| (name.to_owned(), of);
+    assert_eq!(
+        given(
+            "SET sql_mode=(SELECT CONCAT(@@sql_mode, ',PIPES_AS_CONCAT,NO_ENGINE_SUBSTITUTION')),time_zone='+00:00',NAMES utf8mb4 COLLATE utf8mb4_unicode_ci"
+        ),
+        [
+            pair("sql_mode", true),
+            pair("time_zone", false),
+            pair("character_set_client", false),
+            pair("character_set_connection", false),
+            pair("character_set_results", false),
+            pair("collation_connection", false)
+        ]
+    );
+    assert_eq!(
+        given("SET @a = 1 + 2, @b := 'x', @`c d` = @a, @E.f = NULL"),
+        [pair("@a", true), pair("@b", false), pair("@c d", true), pair("@e.f", false)]
+    );
+    assert_eq!(
+        given("/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */"),
+        [pair("@old_sql_mode", false), pair("sql_mode", false)]
+    );
+    assert_eq!(
+        given("SET max_execution_time = 2 * 500, @@session.no.such = 1"),
+        [pair("max_execution_time", true), pair("no.such", false)]
+    );
+    let of = |sql: &str| match set(sql).pop() {
+        Some((_, Given::Of(query))) => query.sqlite,
+        other => panic!("{sql}: {other:?}"),
+    };
+    assert_eq!(of("SET @a = 1 + 2"), r#"SELECT (1 + 2) AS "1 + 2""#);
+    for sql in ["SET @a", "SET @a = ", "SET @a = 1 2", "SET @a = ?", "SET @a = (1, 2)", "SET @@a.b.c", "SET @a = (SELECT 1, 2)"] {
+        assert!(matches!(code(sql), 1064 | 1241), "{sql}: {:?}", compile(sql, &context()));
+    }
+    assert_eq!(code("SET @a = (SELECT no FROM tasks)"), 1054);
+}
+
+#[test]
+fn user_variables_are_literals_unless_the_statement_sets_some() {
+    let context = context();
+    let value = |datum, ty| crate::sql::own::UserValue { datum, ty };
+    context.own.assign("n", value(Datum::Int(7), SqlType::Int)).expect("room");
+    context.own.assign("d", value(Datum::Text("1.50".to_owned()), SqlType::Decimal(2))).expect("room");
+    let query = |sql: &str| match compile(sql, &context) {
+        Ok(Statement::Query(query)) => query,
+        other => panic!("{sql}: {other:?}"),
+    };
+    let read = query("SELECT @N, @d, @`none`, @'n'");
+    assert_eq!(read.sqlite, r#"SELECT 7 AS "@N", 1.50 AS "@d", NULL AS "@`none`", 7 AS "@'n'""#);
+    let types: Vec<SqlType> = read.columns.iter().map(|column| column.ty).collect();
+    assert_eq!(types, [SqlType::Int, SqlType::Decimal(2), SqlType::Text, SqlType::Int]);
+    let set = query("SELECT @n := @n + 1, @t := 'x', @t FROM peers");
+    assert_eq!(
+        set.sqlite,
+        r#"SELECT z4_assign('n', (z4_user('n') + 1), 'i') AS "@n := @n + 1", z4_assign('t', 'x', 't') AS "@t := 'x'", z4_user('t') AS "@t" FROM "peers" AS "peers""#
+    );
+    assert_eq!(code("SELECT 1 := 2"), 1064);
+    assert_eq!(code("SELECT @@sql_mode := 2"), 1064);
+    for sql in ["SELECT 1, 2 INTO @a, @B", "SELECT 1, 2 INTO @a, @b FROM peers", "SELECT 1, 2 FROM peers LIMIT 1 INTO @a, @b"] {
+        match compile(sql, &context) {
+            Ok(Statement::Into(query, names)) => {
+                assert_eq!((names, query.columns.len()), (vec!["a".to_owned(), "b".to_owned()], 2), "{sql}");
+            }
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    assert_eq!(code("SELECT 1, 2 INTO @a"), 1222);
+    assert_eq!(code("SELECT 1 INTO @@a"), 1064);
+    assert!(matches!(compile("DO SLEEP(1), 2", &context), Ok(Statement::Do(_))));
+    assert_eq!(code("DO"), 1064);
+}
+
+#[test]
+fn transactions_begin_and_end() {
+    let begin = |read_only| Statement::Transaction(Transaction::Begin { read_only });
+    let end = |chain| Statement::Transaction(Transaction::End { chain });
+    for (sql, expected) in [
+        ("BEGIN", begin(false)),
+        ("BEGIN WORK", begin(false)),
+        ("START TRANSACTION", begin(false)),
+        ("START TRANSACTION WITH CONSISTENT SNAPSHOT", begin(false)),
+        ("START TRANSACTION READ ONLY", begin(true)),
+        ("COMMIT", end(false)),
+        ("COMMIT AND CHAIN", end(true)),
+        ("ROLLBACK", end(false)),
+        ("ROLLBACK TO SAVEPOINT a", Statement::Nothing),
+        ("SAVEPOINT a", Statement::Nothing),
+        ("RELEASE SAVEPOINT a", Statement::Nothing),
+        ("FLUSH PRIVILEGES", end(false)),
+        ("LOCK TABLES `tasks` READ /*!32311 LOCAL */", end(false)),
+        ("UNLOCK TABLES", end(false)),
     ] {
-        assert_eq!(compile(sql, &context()), Ok(Statement::Nothing), "{sql}");
+        assert_eq!(compile(sql, &context()), Ok(expected), "{sql}");
     }
-    for sql in ["COMMIT", "ROLLBACK TO SAVEPOINT a", "SAVEPOINT a", "FLUSH PRIVILEGES", "UNLOCK TABLES", "RELEASE SAVEPOINT a"] {
-        assert_eq!(compile(sql, &context()), Ok(Statement::Nothing), "{sql}");
-    }
+    assert_eq!(code("LOCK TABLES tasks READ, peers WRITE"), 1290);
+    assert_eq!(code("BEGIN NONSENSE"), 1064);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod like;
 mod md5;
 mod misc;
 mod number;
+mod own;
 mod pad;
 mod patience;
 mod print;
@@ -48,6 +49,8 @@ enum Body {
     Plain(fn(&Args<'_>) -> Option<Out>),
     /// It may.
     Fallible(fn(&Args<'_>) -> Result<Option<Out>, SqlError>),
+    /// It reaches the session, and may fail.
+    Own(fn(&Args<'_>) -> Result<Option<Out>, SqlError>),
     /// Two calls with the same arguments differ.
     Random(fn(&Args<'_>) -> Option<Out>),
 }
@@ -64,6 +67,7 @@ const TABLES: &[Table] = &[
     grouped::TABLE,
     number::TABLE,
     misc::TABLE,
+    own::TABLE,
     uuid::TABLE,
     like::TABLE,
     regexp::TABLE,
@@ -86,6 +90,11 @@ pub fn register(connection: &Connection) -> rusqlite::Result<()> {
 fn register_one(connection: &Connection, name: &str, body: Body) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
     let same = flags | FunctionFlags::SQLITE_DETERMINISTIC;
+    let fallible = |flags, run: fn(&Args<'_>) -> Result<Option<Out>, SqlError>| {
+        connection.create_scalar_function(name, -1, flags, move |call: &Call<'_>| {
+            run(&Args(call)).map(|out| Out::of(out, call.len())).map_err(|error| args::fault(&error))
+        })
+    };
     match body {
         Body::Plain(run) => {
             connection.create_scalar_function(name, -1, same, move |call: &Call<'_>| Ok(Out::of(run(&Args(call)), call.len())))
@@ -93,9 +102,8 @@ fn register_one(connection: &Connection, name: &str, body: Body) -> rusqlite::Re
         Body::Random(run) => {
             connection.create_scalar_function(name, -1, flags, move |call: &Call<'_>| Ok(Out::of(run(&Args(call)), call.len())))
         }
-        Body::Fallible(run) => connection.create_scalar_function(name, -1, same, move |call: &Call<'_>| {
-            run(&Args(call)).map(|out| Out::of(out, call.len())).map_err(|error| args::fault(&error))
-        }),
+        Body::Fallible(run) => fallible(same, run),
+        Body::Own(run) => fallible(flags, run),
     }
 }
 

@@ -57,7 +57,7 @@ fn session(table: &Table, running: &Running) -> Result<Vec<Record>, SqlError> {
             running.live.status().into_iter().map(|(name, value)| vec![text(name), text(&value)]).collect()
         }
         "SESSION_VARIABLES" | "GLOBAL_VARIABLES" => {
-            context.variables.iter().map(|(name, value)| vec![text(name), datum_text(value)]).collect()
+            context.all_variables().map(|(name, value)| vec![text(name), datum_text(&value)]).collect()
         }
         "WARNINGS" => {
             let row = |w: &Warning| vec![text(w.level), Value::Integer(i64::from(w.error.code)), text(&w.error.message)];

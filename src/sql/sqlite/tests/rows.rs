@@ -156,7 +156,8 @@ fn or_arms_that_overlap_give_a_row_once() {
 #[test]
 fn the_small_tables_have_rows() {
     let mut bench = bench(states());
-    std::sync::Arc::make_mut(&mut bench.context.variables).insert("autocommit".into(), Datum::Int(1));
+    let defaults = [("autocommit".to_owned(), Datum::Int(1))].into();
+    bench.context.variables = crate::sql::context::Variables::new(std::sync::Arc::new(defaults));
     let names = bench.rows("SELECT name, scheduled, ready, leased, dead FROM namespaces ORDER BY name", 5);
     let all: i64 = names.iter().flatten().filter_map(|cell| if let Datum::Int(n) = cell { Some(*n) } else { None }).sum();
     assert_eq!((names.len(), all), (3, 20), "{names:?}");
