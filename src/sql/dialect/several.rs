@@ -52,7 +52,8 @@ fn walk(text: &str, mut see: impl FnMut(usize, char) -> bool) {
                 (inside, taken) = open(rest, c, &mut conditional);
                 let comment = matches!(inside, Inside::Line | Inside::Block);
                 let shown = if was != conditional { 'x' } else { c };
-                if !comment && !(was && conditional) && !see(at, shown) {
+                let hidden = comment || was && conditional;
+                if !hidden && !see(at, shown) {
                     return;
                 }
             }

@@ -67,8 +67,11 @@ pub(super) fn name(parts: &[&str]) -> String {
     parts.join(".").trim_start_matches('@').to_lowercase()
 }
 
+/// Names of user variables, and where they stand.
+type Into = (Vec<String>, std::ops::Range<usize>);
+
 /// `INTO @a, @b` of a SELECT, wherever it stands: the names, and the tokens of it.
-pub(super) fn into(source: &Source) -> Result<Option<(Vec<String>, std::ops::Range<usize>)>, SqlError> {
+pub(super) fn into(source: &Source) -> Result<Option<Into>, SqlError> {
     let is_user = |at: usize| source.word(at).starts_with('@');
     let Some(first) = (0..source.tokens.len()).find(|at| source.word(*at) == "INTO" && is_user(at + 1)) else { return Ok(None) };
     let mut names = Vec::new();

@@ -17,7 +17,7 @@ impl Answerer {
     pub(super) async fn change(&mut self, statement: Statement, params: Vec<Datum>, context: Arc<Context>) -> Result<(), Fault> {
         let warnings = match statement {
             Statement::Set(assignments) => self.set(assignments, &context).await?,
-            Statement::Into(query, names) => self.into_variables(query, names, params, context).await?,
+            Statement::Into(query, names) => self.keep_row(query, names, params, context).await?,
             Statement::Transaction(change) => {
                 self.session.transact(change);
                 Vec::new()
@@ -77,7 +77,7 @@ impl Answerer {
         Ok(found.rows.into_iter().flatten().next().unwrap_or(kept(Datum::Null)))
     }
 
-    async fn into_variables(
+    async fn keep_row(
         &mut self,
         query: Query,
         names: Vec<String>,
