@@ -4,6 +4,7 @@ use z4_proto::AddClusterMemberRequest;
 use z4_shards::ids::PeerNumber;
 use z4_shards::roster::change::MemberError;
 use z4_shards::roster::{Newcomer, Roster};
+use z4_shards::shard::members::COPY;
 
 use crate::links::Found;
 
@@ -48,6 +49,10 @@ pub(super) enum NotAdded {
          this one takes its place with `replace` (z4t add-peer --replace)"
     )]
     LostDisk { id: String, address: String },
+    #[error(
+        "the empty disk at member_address {address} is that of peer {of}, so one of the two is a copy; nothing was stored: {COPY}"
+    )]
+    Copy { address: String, of: String },
 }
 
 /// Decides. `votes`: some group counts the votes of this number.
@@ -79,7 +84,10 @@ pub(super) fn decide(
                 Some((member, Newcomer::Invite)) => Ok(Deed::Nothing(member.number)),
                 Some((member, Newcomer::Claim)) if member.address == address => Ok(Deed::Nothing(member.number)),
                 Some((_, Newcomer::Lost)) if !request.replace => Err(NotAdded::LostDisk { id, address }),
-                _ => Ok(deed()?.0),
+                _ => match roster.owner(disk) {
+                    Some(other) => Err(NotAdded::Copy { address, of: roster.name(other) }),
+                    None => Ok(deed()?.0),
+                },
             }
         }
         Found::Member { id: found, cluster, .. } if cluster != roster.cluster => {
@@ -154,6 +162,8 @@ mod tests {
         assert_eq!(asked("b", "b:1", "replace", empty("b", EMPTY)), Ok(Deed::Replace));
         assert!(matches!(asked("b", "b:1", "", empty("b", EMPTY)), Err(NotAdded::LostDisk { .. })));
         assert_eq!(asked("a", "a:1", "replace", empty("a", EMPTY)), Ok(Deed::Nothing(1)), "nobody has joined there yet");
+        let copy = asked("d", "d:1", "", empty("d", LOST)).expect_err("another peer's").to_string();
+        assert!(copy.contains("is that of peer b") && copy.contains("empty both directories"), "{copy}");
     }
 
     #[test]

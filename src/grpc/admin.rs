@@ -126,6 +126,7 @@ fn changed(error: ChangeError) -> Status {
     match error {
         ChangeError::Rejected(rejection) => status::status(rejection),
         ChangeError::Crowded => Status::aborted(text),
+        ChangeError::Copy { .. } => Status::failed_precondition(text),
         ChangeError::Member(error) => match error {
             MemberError::MalformedId(_) | MemberError::MalformedAddress(_) => Status::invalid_argument(text),
             MemberError::IdTaken { .. } | MemberError::AddressTaken { .. } => Status::already_exists(text),

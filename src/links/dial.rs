@@ -14,6 +14,7 @@ use z4_shards::link::Reading;
 use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Member, Registry};
 use z4_shards::runtime::clock;
+use z4_shards::shard::members::ChangeError;
 
 use super::{Identity, State, VERSION, proof, words};
 
@@ -82,10 +83,15 @@ impl State {
 
     async fn call(self: &Rc<Self>, me: &Identity, member: &Member, shard: usize) -> io::Result<()> {
         let known = self.links.shards.roster().incarnation(member.number);
+        // Before it is asked: a link that another shard makes meanwhile says nothing about the answer.
+        let had_links = self.links.shards.reach().disks().has_seen(member.number, None);
         let mut hello = self.hello(me, member, shard, known);
         let mut asked_us = clock::monotonic_us();
         let mut welcome = self.greet(member, &hello).await?;
         if welcome.1.verdict() == Verdict::Empty {
+            if had_links {
+                return Err(self.put_back(member));
+            }
             let registry = self.write_down(member, &welcome.1.disk).await?;
             hello = self.hello(me, member, shard, registry.roster.incarnation(member.number));
             let rows = registry.invitation(me.peer_number).into_iter();
@@ -163,8 +169,28 @@ impl State {
                 }
                 Err(io::Error::other(reason))
             }
+            Err(error @ ChangeError::Copy { .. }) => {
+                let (id, reason) = (&member.id, format!("the disk at {} is empty, and {error}", member.address));
+                if self.told.is_due(&reason, Instant::now()) {
+                    tracing::warn!(peer = id, reason, "the link was not made");
+                }
+                Err(io::Error::other(reason))
+            }
             Err(error) => Err(io::Error::other(format!("the registry cannot be asked about its disk: {error}"))),
         }
+    }
+
+    /// A disk of which links told something says that it is empty: it was put back to what it was before it joined.
+    fn put_back(&self, member: &Member) -> io::Error {
+        let (id, address) = (&member.id, &member.address);
+        let reason = format!(
+            "the disk at {address} is empty, but {id} has taken part with the one that it had: it was emptied, or put back to what it was before \
+             it joined. Empty both of its directories, start it, and have it take its own place: z4t -p {address} -id {id} add-peer --replace"
+        );
+        if self.told.is_due(&reason, Instant::now()) {
+            tracing::warn!(peer = id, reason, "the link was not made");
+        }
+        io::Error::other(reason)
     }
 
     /// Another member says that this peer is none any more.

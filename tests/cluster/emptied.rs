@@ -129,6 +129,65 @@ async fn a_first_peer_that_was_emptied_does_not_speak_for_the_old_cluster() {
     assert_eq!(count(&cluster, "peer-1", &namespaces).await, TASKS);
 }
 
+/// A member's disk is put back to what it was while it waited to be added: the registry has it, but it knows nothing of what it has promised.
+/// And a copy of it waits under another id.
+#[tokio::test]
+async fn a_disk_that_is_put_back_to_before_it_joined_is_not_invited_again() {
+    let mut cluster = Cluster::of_one(&[]).await;
+    for _ in 0..2 {
+        cluster.start().await;
+    }
+    assert_eq!(cluster.member("peer-2").peer.terminate().await.code(), Some(0));
+    let waiting = cluster.member("peer-2").peer.back_up();
+    cluster.restart("peer-2").await;
+    cluster.ask_to_add("peer-2", 0).await;
+    cluster.until_voters(&["peer-1", "peer-2"]).await;
+    let namespaces = [cluster.namespace_of(1, "mail").await, cluster.namespace_of(2, "mail").await];
+    acknowledge(&cluster, "peer-1", &namespaces).await;
+    for id in ["peer-2", "peer-3"] {
+        cluster.member(id).peer.kill().await;
+        cluster.member(id).peer.put_back(&waiting);
+        cluster.restart(id).await;
+    }
+    until("its member says how to go on", async || {
+        cluster.member("peer-1").peer.log().contains("put back to what it was before it joined").then_some(())
+    })
+    .await;
+    tokio::time::sleep(LONG_ENOUGH_TO_ELECT).await;
+    assert_eq!(info(&cluster.client("peer-2")).await.membership(), Membership::NotYet);
+    assert!(!cluster.member("peer-2").peer.peer_dir().join("identity.toml").exists(), "it is nobody");
+}
+
+/// Three machines from one image, in which a peer was started once: they have one disk, and one of them is a member.
+#[tokio::test]
+async fn clones_of_a_disk_are_one_member() {
+    let mut cluster = Cluster::of_one(&[]).await;
+    for _ in 0..2 {
+        cluster.start().await;
+    }
+    assert_eq!(cluster.member("peer-2").peer.terminate().await.code(), Some(0));
+    let image = cluster.member("peer-2").peer.back_up();
+    cluster.restart("peer-2").await;
+    cluster.member("peer-3").peer.kill().await;
+    cluster.member("peer-3").peer.put_back(&image);
+    cluster.restart("peer-3").await;
+    cluster.ask_to_add("peer-2", 0).await;
+    cluster.until_voters(&["peer-1", "peer-2"]).await;
+    let (first, address) = (cluster.client("peer-1"), cluster.member("peer-3").address.clone());
+    let refused = until("the registry is read", async || {
+        add(&first, "peer-3", &address).await.err().filter(|refused| refused.code() == Code::FailedPrecondition)
+    })
+    .await;
+    for part in ["is that of peer peer-2", "empty both directories"] {
+        assert!(refused.message().contains(part), "{part} is not in: {refused}");
+    }
+    cluster.member("peer-3").peer.kill().await;
+    cluster.member("peer-3").peer.empty();
+    cluster.restart("peer-3").await;
+    cluster.ask_to_add("peer-3", 0).await;
+    cluster.until_voters(&["peer-1", "peer-2", "peer-3"]).await;
+}
+
 /// Pods keep their names: what was removed comes back under its id, with an empty disk and another number.
 #[tokio::test]
 async fn an_id_comes_back_after_it_was_removed() {

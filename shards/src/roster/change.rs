@@ -191,10 +191,11 @@ impl Registry {
         Command { namespace: registry::namespace(), ops }
     }
 
-    /// The command that writes down which disk a peer is, unless one is written down already, or peers were changed since this was read.
+    /// The command that writes down which disk a peer is, unless one is written down already, or peers were changed since this was read. It
+    /// counts as such a change: else two who have read the same could write one disk under two numbers.
     pub fn claim(&self, number: PeerNumber, disk: Incarnation) -> Command {
         let claim = Op::Register { key: incarnation::name(number), value: Bytes::from(disk.to_string()), before: Before::Absent };
-        Command { namespace: registry::namespace(), ops: vec![self.revised(0), claim] }
+        Command { namespace: registry::namespace(), ops: vec![self.revised(1), claim] }
     }
 
     /// Expects that no peer's row was changed since this was read, and counts so many changes.

@@ -188,6 +188,21 @@ fn a_number_is_claimed_by_one_disk_and_only_while_it_is_a_members() {
     assert_eq!(group.read().roster.incarnation(1), None);
 }
 
+/// Two clones of a disk come at a time, each where another number should be.
+#[test]
+fn a_disk_is_written_down_under_one_number() {
+    let mut group = Group::new();
+    for id in ["a", "b"] {
+        let read = group.read();
+        let change = read.roster.add(id, &format!("{id}:1")).expect("new");
+        assert!(group.write(read.command(&change)));
+    }
+    let (read, disk) = (group.read(), Incarnation::new(1));
+    let made = [1, 2].map(|number| group.write(read.claim(number, disk)));
+    assert_eq!(made, [true, false]);
+    assert_eq!(group.read().roster.owner(disk), Some(1));
+}
+
 proptest! {
     /// Any number of operators at a time, each with what it read some time ago: numbers, the ids and addresses of members stay unique and
     /// somebody stays.

@@ -13,6 +13,8 @@ pub enum Newcomer {
     Claim,
     /// Somebody has joined under the number and made promises that this disk knows nothing of.
     Lost,
+    /// The disk is that of another number: one of the two is a copy.
+    Copy(PeerNumber),
 }
 
 impl Roster {
@@ -23,8 +25,13 @@ impl Roster {
             Some(known) if known == disk => Newcomer::Invite,
             Some(_) => Newcomer::Lost,
             None if votes => Newcomer::Lost,
-            None => Newcomer::Claim,
+            None => self.owner(disk).map_or(Newcomer::Claim, Newcomer::Copy),
         }
+    }
+
+    /// The number under which a disk has joined, removed or not.
+    pub fn owner(&self, disk: Incarnation) -> Option<PeerNumber> {
+        self.incarnations.iter().find(|(_, known)| **known == disk).map(|(number, _)| *number)
     }
 }
 
@@ -43,5 +50,15 @@ mod tests {
         }
         assert_eq!(roster.newcomer(3, second, false), Newcomer::Claim);
         assert_eq!(roster.newcomer(3, second, true), Newcomer::Lost, "it joined before disks were told apart");
+    }
+
+    /// An image of a machine in which a peer has waited once: all its clones have one disk.
+    #[test]
+    fn a_disk_is_one_member() {
+        let (disk, other) = (Incarnation::new(1), Incarnation::new(2));
+        let roster = Roster { incarnations: [(2, disk)].into(), ..Roster::default() };
+        assert_eq!(roster.newcomer(3, disk, false), Newcomer::Copy(2));
+        assert_eq!(roster.newcomer(3, other, false), Newcomer::Claim);
+        assert_eq!((roster.owner(disk), roster.owner(other)), (Some(2), None));
     }
 }

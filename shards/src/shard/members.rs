@@ -25,7 +25,16 @@ pub enum ChangeError {
     /// Others changed the membership at the same time, again and again.
     #[error("the membership was changed {TRIES_MAX} times by others meanwhile; try again")]
     Crowded,
+    /// A disk is one member.
+    #[error("its disk is that of peer {of}, so one of the two is a copy: {COPY}")]
+    Copy {
+        /// Whose it is in the registry.
+        of: String,
+    },
 }
+
+/// How to go on with a copy of a disk.
+pub const COPY: &str = "empty both directories of the one that has not joined and start it; it has a disk of its own then";
 
 /// Why a leader was not moved.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -106,6 +115,9 @@ impl Shards {
     /// Writes down which disk a member is, unless one is written down: the first one that joins under a number is that member for ever.
     /// Answers with the registry as it is then; `None`: it is another disk than this one, or somebody has joined before disks were told
     /// apart, or the peer is no member.
+    ///
+    /// # Errors
+    /// The disk is another number's already; or the registry cannot be read or written.
     pub async fn claim(&self, number: PeerNumber, disk: Incarnation, is_newcomer: bool) -> Result<Option<Registry>, ChangeError> {
         for _ in 0..TRIES_MAX {
             let registry = self.registry().await?;
@@ -117,6 +129,7 @@ impl Shards {
             match registry.roster.newcomer(number, disk, votes) {
                 Newcomer::Invite => return Ok(Some(registry)),
                 Newcomer::Lost => return Ok(None),
+                Newcomer::Copy(other) => return Err(ChangeError::Copy { of: registry.roster.name(other) }),
                 Newcomer::Claim => {}
             }
             match self.registry_write(registry.claim(number, disk)).await {
