@@ -382,9 +382,16 @@ impl Group {
     }
 
     pub(super) fn end_subscription(self: &Rc<Self>, consumer: ConsumerId, how: Gone) {
-        self.subscriptions.borrow_mut().remove(&consumer);
+        let subscription = self.subscriptions.borrow_mut().remove(&consumer);
         self.remotes.forget(consumer);
         self.relays.holdings.borrow_mut().forget(consumer);
-        self.with_engine(|engine| engine.unsubscribe(consumer, how));
+        // What a stream at another peer has sent, that peer has said.
+        let sent = subscription.filter(|s| !s.flow.is_remote()).map(|s| s.sent_up_to.token());
+        self.with_engine(|engine| {
+            if let (Gone::Lost, Some(token)) = (how, sent) {
+                engine.not_sent_after(consumer, token, false);
+            }
+            engine.unsubscribe(consumer, how);
+        });
     }
 }

@@ -289,7 +289,9 @@ impl Group {
         // Whoever waits for the last word takes what comes before it.
         let received = gone.is_none().then_some(received);
         self.relays.seats.borrow_mut().remove(&id);
-        let told = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, how, sent, received)));
+        let sent_token = self.subscriptions.borrow().get(&consumer).filter(|_| how == Gone::Lost).map(|s| s.sent_up_to.token());
+        let last = Unsubscribe { sent_token, ..unsubscribe(id, how, sent, received) };
+        let told = self.links.tell(leader, self.id, Body::Unsubscribe(last));
         self.bid_farewell(told.is_ok().then_some(id), left);
         match gone {
             Some(gone) if told.is_ok() => {

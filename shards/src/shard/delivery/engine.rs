@@ -166,12 +166,19 @@ impl Engine {
 
     /// Ends a consumer.
     pub fn unsubscribe(&mut self, consumer: ConsumerId, gone: Gone) {
-        let Some(c) = self.consumers_by_id.remove(&consumer) else { return };
+        let Some(c) = self.consumers_by_id.get(&consumer).copied() else { return };
+        let sent = self.consumers[c].sent.count();
+        let blamed = match gone {
+            // Not the first of its list: those that it has from a leader before stand in any order there.
+            Gone::Lost => {
+                self.leased_to(consumer, |lease| lease.nth <= sent).into_iter().min_by_key(|slot| self.leases.at(*slot).token)
+            }
+            Gone::Left | Gone::Detached => None,
+        };
+        self.consumers_by_id.remove(&consumer);
         let lanes = std::mem::take(&mut self.consumers[c].lanes);
         let to_load = std::mem::take(&mut self.consumers[c].to_load);
         let mut leases = self.consumers[c].leases;
-        let sent = self.consumers[c].sent.count();
-        let mut blamed = gone != Gone::Lost;
         while leases.head != NONE {
             let slot = leases.head;
             let unsent = self.is_unsent(slot);
@@ -180,8 +187,7 @@ impl Engine {
             lease.consumer = NONE;
             lease.lost = gone != Gone::Detached;
             if lease.lost && lease.state == State::Leased {
-                if !blamed && lease.nth <= sent {
-                    blamed = true;
+                if blamed == Some(slot) {
                     self.end(slot, Why::ConsumerLost);
                 } else if unsent {
                     self.undo(slot);

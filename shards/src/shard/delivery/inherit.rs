@@ -142,7 +142,7 @@ impl Engine {
     }
 
     /// What a consumer has of some of its deliveries.
-    fn leased_to(&self, consumer: ConsumerId, some: impl Fn(&Lease) -> bool) -> Vec<u32> {
+    pub(super) fn leased_to(&self, consumer: ConsumerId, some: impl Fn(&Lease) -> bool) -> Vec<u32> {
         let mut found = Vec::new();
         let mut slot = self.consumers_by_id.get(&consumer).map_or(NONE, |c| self.consumers[*c].leases.head);
         while slot != NONE {

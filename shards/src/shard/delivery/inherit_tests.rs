@@ -110,6 +110,36 @@ fn what_was_not_sent_comes_again_whichever_leader_delivered_it() {
     }
 }
 
+/// A consumer breaks that has its deliveries from a leader before, which tells them in any order: the one that it was sent first counts an
+/// attempt, no other.
+#[test]
+fn whoever_breaks_is_blamed_for_what_it_was_sent_first_whichever_leader_delivered_it() {
+    for backwards in [false, true] {
+        for sent in 0..=4 {
+            let (mut w, got) = leased(4);
+            let mut estate = w.engine.estate(w.now());
+            estate.leases.sort_by_key(|lease| if backwards { u64::MAX - lease.token } else { lease.token });
+            let mut engine = super::Engine::new(GROUP, w.limits, w.engine.next_token());
+            engine.inherit(estate, w.now());
+            w.engine = engine;
+            w.clients.clear();
+            w.connect(7, &[0], 0, 1 << 30);
+            w.engine.resume(ConsumerId(7), ConsumerId(1), 4);
+            w.engine.not_sent_after(ConsumerId(7), if sent == 0 { 0 } else { got[sent - 1].token }, false);
+            w.leave(7, Gone::Lost);
+            w.pass(60_000);
+            w.connect(8, &[0], 0, 1 << 30);
+            w.credit(8, 10);
+            w.pump();
+            let mut again: Vec<_> = w.take(8, 10).iter().map(|task| (task.id, task.attempt)).collect();
+            again.sort_unstable();
+            let blamed: Vec<_> =
+                got.iter().enumerate().map(|(n, task)| (task.id, if n == 0 && sent > 0 { 2 } else { 1 })).collect();
+            assert_eq!(again, blamed, "backwards: {backwards}, {sent} sent");
+        }
+    }
+}
+
 /// A consumer has gone between two leaders, and who knows it says so to the next one.
 #[test]
 fn what_a_consumer_that_has_gone_held_is_given_up_by_name() {
