@@ -2,7 +2,7 @@
 
 pub mod information_schema;
 
-use super::types::SqlType::{self, Blob, DateTime, Int, Json, Text, UInt};
+use super::types::SqlType::{self, Blob, Int, Json, Text, Timestamp, UInt};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +67,12 @@ pub const TASKS: Table = Table {
     columns: &[
         column("namespace", Text, "Whose task it is"),
         column("id", Text, "26 characters, unique in the cluster"),
-        column("deliver_at", DateTime(3), "Due: not delivered before"),
+        column("deliver_at", Timestamp(3), "Due: not delivered before"),
         column("metadata", Json, "An object of strings"),
         column("payload", Blob, "What the consumer gets"),
         column("state", Text, "scheduled, ready, leased or dead"),
-        column("created_at", DateTime(3), "When it was created"),
-        nullable("last_retry", DateTime(3), "When an attempt failed last"),
+        column("created_at", Timestamp(3), "When it was created"),
+        nullable("last_retry", Timestamp(3), "When an attempt failed last"),
         column("attempts", UInt, "Failed attempts so far"),
         column("payload_bytes", UInt, "Length of the payload"),
         nullable("last_error", Text, "What the last failed attempt said"),
@@ -87,7 +87,7 @@ pub const NAMESPACES: Table = Table {
     columns: &[
         column("name", Text, "Its name"),
         column("group_id", UInt, "The Raft group that holds its tasks"),
-        nullable("created_at", DateTime(3), "When it was first written to"),
+        nullable("created_at", Timestamp(3), "When it was first written to"),
         column("scheduled", UInt, "Tasks due in the future"),
         column("ready", UInt, "Tasks due, not with a consumer"),
         column("leased", UInt, "Tasks with a consumer"),

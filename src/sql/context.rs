@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::SqlError;
 use super::own::Own;
 use super::types::Datum;
+use super::zones::Zone;
 
 /// How fresh the rows must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub struct Context {
     pub database: Option<String>,
     /// When the statement started, microseconds since 1970-01-01 UTC: NOW().
     pub now_us: i64,
-    /// Seconds east of UTC.
-    pub zone_seconds: i32,
+    /// The session's time zone.
+    pub zone: Zone,
     /// How fresh.
     pub consistency: Consistency,
     /// The statement ends with an error after this, milliseconds.

@@ -31,6 +31,8 @@ pub enum Want {
     Int,
     /// Microseconds, as [`SqlType::DateTime`]; text is parsed in any of MySQL's forms; NULL when it is none.
     DateTime,
+    /// The same as [`SqlType::Timestamp`].
+    Timestamp,
     /// A JSON document as text; text is parsed by the function.
     Json,
     /// A value that goes into a JSON document: JSON stays as it is, anything else passes through `z4_json` (dates as text with six
@@ -56,7 +58,7 @@ pub enum Returns {
     Rounded,
     /// Int when there is no such argument or it is a date without fraction; else Decimal with that fraction's digits, 6 for text.
     Seconds(usize),
-    /// FROM_UNIXTIME: Text with two arguments; else DateTime with the digits behind the number's point (Double and text: 6).
+    /// FROM_UNIXTIME: Text with two arguments; else Timestamp with the digits behind the number's point (Double and text: 6).
     FromUnixtime,
     /// Time with as many digits as the arguments from this place on show; 6 for text that is no literal and for a DOUBLE.
     Span(usize),

@@ -12,6 +12,7 @@ use z4_shards::machine::record::{TaskRecord, pack_metadata};
 use super::context::{Consistency, Context};
 use super::data::{Data, GroupRow, Leases, Live, PeerRow, ProcessRow, Range, RawRow, Rows};
 use super::error::SqlError;
+use super::zones::Zone;
 
 /// A row: namespace, dead, position, record.
 pub type FakeRow = (Namespace, bool, TaskKey, TaskRecord);
@@ -189,7 +190,7 @@ pub fn context(now_ms: u64) -> Context {
         host: "h".into(),
         database: Some("z4".into()),
         now_us: (now_ms * 1000).cast_signed(),
-        zone_seconds: 0,
+        zone: Zone::UTC,
         consistency: Consistency::Stale,
         max_execution_ms: 0,
         select_limit: u64::MAX,

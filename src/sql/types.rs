@@ -19,8 +19,10 @@ pub enum SqlType {
     Blob,
     /// JSON: TEXT that holds a JSON document.
     Json,
-    /// DATETIME with 0 to 6 digits of fraction: INTEGER, microseconds since 1970-01-01 UTC. The session's time zone counts when it
-    /// becomes text and when text becomes one.
+    /// TIMESTAMP with 0 to 6 digits of fraction, an instant: INTEGER, microseconds since 1970-01-01 UTC. The session's time zone counts
+    /// when it becomes a DATETIME or text. Columns and NOW are; clients are told DATETIME.
+    Timestamp(u8),
+    /// DATETIME with 0 to 6 digits of fraction, what calendar and clock show: INTEGER, microseconds since 1970-01-01 00:00:00 there.
     DateTime(u8),
     /// DATE: TEXT, `YYYY-MM-DD`, in the session's time zone.
     Date,

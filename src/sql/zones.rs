@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
-use super::datetime::{self, Civil};
+use super::datetime::{self, SECOND};
 
 /// A zone.
 #[derive(Clone, Debug)]
@@ -18,53 +18,110 @@ enum Kind {
 }
 
 impl Zone {
+    /// The zone of sessions that chose none.
+    pub const UTC: Zone = Zone(Kind::Fixed(0));
+
     /// `SYSTEM`, `UTC`, `±hh:mm` from -13:59 to +14:00, or a name in any case; `None`: it is none of these.
     pub fn parse(name: &str) -> Option<Zone> {
         if ["SYSTEM", "UTC"].iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            return Some(Zone(Kind::Fixed(0)));
+            return Some(Zone::UTC);
         }
         match name.as_bytes().first()? {
             b'+' => fixed(1, name.get(1..)?),
             b'-' => fixed(-1, name.get(1..)?),
-            _ => TimeZone::get(name).ok().map(|zone| Zone(Kind::Named(zone))),
+            _ => TimeZone::get(name).ok().filter(|zone| !zone.is_unknown()).map(|zone| Zone(Kind::Named(zone))),
         }
     }
 
-    /// Seconds east of UTC at a moment, microseconds since 1970-01-01 UTC.
-    pub fn offset_at(&self, us: i64) -> Option<i32> {
+    /// As `@@time_zone` shows it; SYSTEM and UTC are known by what was asked for.
+    pub fn name(&self, asked: &str) -> String {
         match &self.0 {
-            Kind::Fixed(seconds) => Some(*seconds),
-            Kind::Named(zone) => Some(zone.to_offset(Timestamp::from_microsecond(us).ok()?).seconds()),
+            Kind::Fixed(_) if !asked.starts_with(['+', '-']) => asked.to_ascii_uppercase(),
+            Kind::Fixed(seconds) => {
+                let (sign, minutes) = (if *seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
+                format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+            }
+            Kind::Named(zone) => zone.iana_name().unwrap_or(asked).to_owned(),
         }
     }
 
-    /// The moment at which calendar and clock show this, microseconds since 1970-01-01 UTC: of two the earlier one; of a time that was
-    /// skipped, when it was skipped.
-    pub fn moment(&self, civil: &Civil) -> Option<i64> {
-        let zone = match &self.0 {
-            Kind::Fixed(seconds) => return Some(datetime::from_civil(civil, *seconds)),
-            Kind::Named(zone) => zone,
-        };
-        let whole = |part: u8| i8::try_from(part).ok();
-        let shown = civil::DateTime::new(
-            i16::try_from(civil.year).ok()?,
-            whole(civil.month)?,
-            whole(civil.day)?,
-            whole(civil.hour)?,
-            whole(civil.minute)?,
-            whole(civil.second)?,
-            i32::try_from(civil.micros).ok()?.checked_mul(1_000)?,
-        )
-        .ok()?;
-        match zone.to_ambiguous_timestamp(shown).offset() {
-            AmbiguousOffset::Unambiguous { offset } => Some(datetime::from_civil(civil, offset.seconds())),
-            AmbiguousOffset::Fold { before, .. } => Some(datetime::from_civil(civil, before.seconds())),
-            AmbiguousOffset::Gap { before, .. } => {
-                let after = Timestamp::from_microsecond(datetime::from_civil(civil, before.seconds()).checked_add(1)?).ok()?;
-                zone.preceding(after).next().map(|change| change.timestamp().as_microsecond())
+    /// Seconds east of UTC, when they are always the same.
+    pub fn fixed(&self) -> Option<i32> {
+        match self.0 {
+            Kind::Fixed(seconds) => Some(seconds),
+            Kind::Named(_) => None,
+        }
+    }
+
+    /// Seconds east of UTC at an instant, microseconds since 1970-01-01 UTC.
+    fn offset_at(&self, us: i64) -> i32 {
+        match &self.0 {
+            Kind::Fixed(seconds) => *seconds,
+            Kind::Named(zone) => {
+                let end = if us < 0 { Timestamp::MIN } else { Timestamp::MAX };
+                zone.to_offset(Timestamp::from_microsecond(us).unwrap_or(end)).seconds()
             }
         }
     }
+
+    /// What calendar and clock show at an instant, both in microseconds since 1970-01-01.
+    pub fn wall(&self, us: i64) -> i64 {
+        us.saturating_add(i64::from(self.offset_at(us)) * SECOND)
+    }
+
+    /// The instant at which calendar and clock show this: of two the earlier one; of a time that was skipped, when it was skipped.
+    pub fn timestamp(&self, wall: i64) -> i64 {
+        let minus = |seconds: i32| wall.saturating_sub(i64::from(seconds) * SECOND);
+        let zone = match &self.0 {
+            Kind::Fixed(seconds) => return minus(*seconds),
+            Kind::Named(zone) => zone,
+        };
+        let Some(shown) = jiff_of(wall) else { return minus(self.offset_at(wall)) };
+        match zone.to_ambiguous_timestamp(shown).offset() {
+            AmbiguousOffset::Unambiguous { offset } => minus(offset.seconds()),
+            AmbiguousOffset::Fold { before, .. } => minus(before.seconds()),
+            AmbiguousOffset::Gap { before, .. } => {
+                let late = minus(before.seconds());
+                let change =
+                    Timestamp::from_microsecond(late.saturating_add(1)).ok().and_then(|late| zone.preceding(late).next());
+                change.map_or(late, |change| change.timestamp().as_microsecond())
+            }
+        }
+    }
+
+    /// The DATETIME that a text names, microseconds; one with an offset of its own is shown in this zone. `None`: it is no date.
+    pub fn read_wall(&self, text: &str) -> Option<i64> {
+        let (civil, offset) = datetime::parse_civil(text)?;
+        Some(match offset {
+            Some(seconds) => self.wall(datetime::from_civil(&civil, seconds)),
+            None => datetime::from_civil(&civil, 0),
+        })
+    }
+
+    /// The instant that a text names, microseconds since 1970-01-01 UTC. `None`: it is no date.
+    pub fn read_timestamp(&self, text: &str) -> Option<i64> {
+        let (civil, offset) = datetime::parse_civil(text)?;
+        Some(match offset {
+            Some(seconds) => datetime::from_civil(&civil, seconds),
+            None => self.timestamp(datetime::from_civil(&civil, 0)),
+        })
+    }
+}
+
+/// A DATETIME as jiff has it; `None`: outside of its calendar.
+fn jiff_of(wall: i64) -> Option<civil::DateTime> {
+    let civil = datetime::civil(wall, 0);
+    let whole = |part: u8| i8::try_from(part).ok();
+    civil::DateTime::new(
+        i16::try_from(civil.year).ok()?,
+        whole(civil.month)?,
+        whole(civil.day)?,
+        whole(civil.hour)?,
+        whole(civil.minute)?,
+        whole(civil.second)?,
+        i32::try_from(civil.micros).ok()?.checked_mul(1_000)?,
+    )
+    .ok()
 }
 
 /// `hh:mm` on one side of UTC.
@@ -85,12 +142,18 @@ mod tests {
 
     #[test]
     fn zones_are_read() {
-        for (name, offset) in
-            [("SYSTEM", 0), ("utc", 0), ("+02:30", 9_000), ("-13:59", -50_340), ("Europe/Paris", 3_600), ("europe/paris", 3_600)]
-        {
-            assert_eq!(Zone::parse(name).and_then(|zone| zone.offset_at(0)), Some(offset), "{name}");
+        for (name, offset, shown) in [
+            ("system", 0, "SYSTEM"),
+            ("utc", 0, "UTC"),
+            ("+2:30", 9_000, "+02:30"),
+            ("-13:59", -50_340, "-13:59"),
+            ("-00:30", -1_800, "-00:30"),
+            ("europe/paris", 3_600, "Europe/Paris"),
+        ] {
+            let zone = Zone::parse(name).expect(name);
+            assert_eq!((zone.wall(0) / SECOND, zone.name(name).as_str()), (offset, shown));
         }
-        for name in ["", "Nowhere/Else", "+14:01", "-14:00", "+1:2:3", "+aa:00", "é", "+"] {
+        for name in ["", "Z", "Nowhere/Else", "Etc/Unknown", "+14:01", "-14:00", "+1:2:3", "+aa:00", "é", "+"] {
             assert!(Zone::parse(name).is_none(), "{name}");
         }
     }
@@ -98,14 +161,22 @@ mod tests {
     #[test]
     fn clocks_change() {
         let paris = Zone::parse("Europe/Paris").expect("a zone");
-        let at = |month, day, hour, minute| {
-            let civil = Civil { year: 2024, month, day, hour, minute, ..Civil::default() };
-            paris.moment(&civil).map(|us| datetime::format(us, 0, 0))
-        };
-        assert_eq!(at(3, 31, 1, 59).as_deref(), Some("2024-03-31 00:59:00"));
-        assert_eq!(at(3, 31, 2, 30).as_deref(), Some("2024-03-31 01:00:00"), "skipped");
-        assert_eq!(at(3, 31, 3, 0).as_deref(), Some("2024-03-31 01:00:00"));
-        assert_eq!(at(10, 27, 2, 30).as_deref(), Some("2024-10-27 00:30:00"), "twice");
-        assert_eq!(at(10, 27, 3, 0).as_deref(), Some("2024-10-27 02:00:00"));
+        let at = |text: &str| paris.read_timestamp(text).map(|us| datetime::format(us, 0, 0));
+        for (wall, utc) in [
+            ("2024-03-31 01:59:00", "2024-03-31 00:59:00"),
+            ("2024-03-31 02:30:00", "2024-03-31 01:00:00"),
+            ("2024-03-31 03:00:00", "2024-03-31 01:00:00"),
+            ("2024-10-27 02:30:00", "2024-10-27 00:30:00"),
+            ("2024-10-27 03:00:00", "2024-10-27 02:00:00"),
+            ("2024-10-27 01:30:00Z", "2024-10-27 01:30:00"),
+        ] {
+            assert_eq!(at(wall).as_deref(), Some(utc), "{wall}");
+        }
+        assert_eq!(paris.wall(1_729_992_600 * SECOND), 1_729_996_200 * SECOND, "in winter again");
+        assert_eq!(paris.wall(1_729_989_000 * SECOND), 1_729_996_200 * SECOND, "an hour before that");
+        // Far outside of every calendar nothing overflows.
+        for us in [i64::MIN, i64::MAX] {
+            let _ = (paris.wall(us), paris.timestamp(us));
+        }
     }
 }

@@ -2,14 +2,8 @@
 
 use super::{Civil, days_in_month, from_civil};
 
-/// The moment that a text names, in any of MySQL's forms; `zone_seconds` counts where the text names no zone of its own.
-/// `None`: it is no date (a month 0 or a day 0 is none, either), or something follows that belongs to no date.
-pub fn parse(text: &str, zone_seconds: i32) -> Option<i64> {
-    let (civil, zone) = parse_civil(text)?;
-    Some(from_civil(&civil, zone.unwrap_or(zone_seconds)))
-}
-
-/// What a text says, and its zone where it names one (`Z`, `+02:00`).
+/// What a text says in any of MySQL's forms, and its zone, seconds east of UTC, where it names one (`Z`, `+02:00`). `None`: it is no
+/// date (a month 0 or a day 0 is none, either), or something follows that belongs to no date.
 pub fn parse_civil(text: &str) -> Option<(Civil, Option<i32>)> {
     let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
     if let Some((rest, zone)) = split_zone(text)
@@ -20,8 +14,8 @@ pub fn parse_civil(text: &str) -> Option<(Civil, Option<i32>)> {
     read(text).and_then(|(civil, _)| carried(civil)).map(|civil| (civil, None))
 }
 
-/// The moment that a number names: YYMMDD, YYYYMMDD, YYMMDDhhmmss or YYYYMMDDhhmmss.
-pub fn parse_number(number: i64, zone_seconds: i32) -> Option<i64> {
+/// The DATETIME that a number names: YYMMDD, YYYYMMDD, YYMMDDhhmmss or YYYYMMDDhhmmss.
+pub fn parse_number(number: i64) -> Option<i64> {
     let full = match number {
         101..=691_231 => (number + 20_000_000) * 1_000_000,
         700_101..=991_231 => (number + 19_000_000) * 1_000_000,
@@ -41,7 +35,7 @@ pub fn parse_number(number: i64, zone_seconds: i32) -> Option<i64> {
         second: two(1),
         micros: 0,
     };
-    checked(civil).map(|civil| from_civil(&civil, zone_seconds))
+    checked(civil).map(|civil| from_civil(&civil, 0))
 }
 
 /// Whether a text has a time of day.

@@ -55,7 +55,7 @@ impl Compiler<'_> {
         let values = self.values_of("GROUP_CONCAT", arguments.list)?;
         let value = match values.len() {
             0 => return Err(wrong_count("GROUP_CONCAT")),
-            1 => values.into_iter().next().map(|value| value.wanted(Want::Text, 0)).unwrap_or_else(Typed::null),
+            1 => values.into_iter().next().map(|value| value.into_text()).unwrap_or_else(Typed::null),
             _ => self.call("CONCAT", values)?,
         };
         let ty = if value.ty == Blob { Blob } else { Text };

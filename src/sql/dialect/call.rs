@@ -12,6 +12,7 @@ use super::typed::{Typed, common_of, is_number};
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Returns, Signature, Want};
 use crate::sql::types::SqlType::{self, Blob, DateTime, Decimal, Double, Int, Null, Text, Time, UInt};
+use crate::sql::zones::Zone;
 
 /// What stands in a function's parentheses.
 #[derive(Default)]
@@ -197,13 +198,14 @@ fn takes_digits(signature: &Signature) -> bool {
 
 fn clocked(ty: SqlType, digits: u8) -> SqlType {
     match ty {
+        SqlType::Timestamp(_) => SqlType::Timestamp(digits),
         DateTime(_) => DateTime(digits),
         Time(_) => Time(digits),
         other => other,
     }
 }
 
-fn wanted(signature: &Signature, at: usize, arg: Typed, zone: i32) -> Typed {
+fn wanted(signature: &Signature, at: usize, arg: Typed, zone: &Zone) -> Typed {
     let want = signature.args.get(at).or(signature.args.last()).copied().unwrap_or(Want::Any);
     arg.wanted(want, zone)
 }
@@ -234,15 +236,15 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
             other => other,
         },
         Returns::Seconds(at) => match args.get(at).map(|arg| arg.ty) {
-            None | Some(SqlType::Date | DateTime(0)) => Int,
-            Some(DateTime(digits)) => Decimal(digits),
+            None | Some(SqlType::Date | DateTime(0) | SqlType::Timestamp(0)) => Int,
+            Some(DateTime(digits) | SqlType::Timestamp(digits)) => Decimal(digits),
             Some(_) => Decimal(6),
         },
         Returns::FromUnixtime => match (args.len(), ty(0)) {
             (2, _) => Text,
-            (_, Int | UInt) => DateTime(0),
-            (_, Decimal(digits)) => DateTime(digits.min(6)),
-            _ => DateTime(6),
+            (_, Int | UInt) => SqlType::Timestamp(0),
+            (_, Decimal(digits)) => SqlType::Timestamp(digits.min(6)),
+            _ => SqlType::Timestamp(6),
         },
         Returns::Span(_) => Time(6),
         Returns::StrToDate => match args.get(1).and_then(Typed::literal_text) {

@@ -65,14 +65,14 @@ impl Compiler<'_> {
             }
             DataType::Datetime(digits) | DataType::Timestamp(digits, _) => {
                 let digits = digits.unwrap_or(0).min(6) as u8;
-                let moment = value.into_moment(zone);
+                let moment = value.into_datetime(zone);
                 let finer = matches!(moment.ty, DateTime(own) if own > digits);
                 let sql = if finer { rounded(&moment.sql, digits) } else { moment.sql };
                 Typed::new(sql, DateTime(digits)).null_if(moment.nullable)
             }
             DataType::Date => match value.ty {
                 Date => value,
-                _ => Typed::new(format!("z4_date({})", value.into_moment(zone).sql), Date),
+                _ => Typed::new(format!("z4_date({})", value.into_datetime(zone).sql), Date),
             },
             DataType::Time(digits, _) => {
                 let digits = digits.unwrap_or(0).min(6) as u8;

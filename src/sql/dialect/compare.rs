@@ -9,7 +9,7 @@ use super::literal::{self, name as quoted};
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::datetime;
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, UInt};
+use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, Timestamp, UInt};
 
 impl Compiler<'_> {
     /// `left sign right`.
@@ -22,12 +22,16 @@ impl Compiler<'_> {
 
     /// Both sides, ready to be compared by SQLite.
     pub(super) fn pair(&mut self, left: Typed, right: Typed) -> Result<(Typed, Typed), SqlError> {
-        if is_moment(&right) && !is_moment(&left) || right.ty == Date && !matches!(left.ty, DateTime(_) | Date) {
+        if rank(&right) > rank(&left) {
             let (right, left) = self.pair(right, left)?;
             return Ok((left, right));
         }
         Ok(match (left.ty, right.ty) {
             (Null, _) | (_, Null) => (left, right),
+            (Timestamp(_), _) => {
+                let right = self.timestamp(right)?;
+                (left, right)
+            }
             (DateTime(_), _) => {
                 let right = self.moment(right)?;
                 (left, right)
@@ -53,24 +57,21 @@ impl Compiler<'_> {
         })
     }
 
+    /// What is compared with a TIMESTAMP.
+    fn timestamp(&mut self, typed: Typed) -> Result<Typed, SqlError> {
+        let zone = self.zone();
+        Ok(match dated(&typed, |typed| literal::timestamp(typed, zone), "z4_dt_strict")? {
+            Some((sql, digits, nullable)) => Typed::new(sql, Timestamp(digits)).null_if(nullable),
+            None => typed.into_timestamp(zone),
+        })
+    }
+
     /// What is compared with a DATETIME.
     fn moment(&mut self, typed: Typed) -> Result<Typed, SqlError> {
         let zone = self.zone();
-        if matches!(typed.ty, DateTime(_)) {
-            return Ok(typed);
-        }
-        if matches!(typed.kind, Kind::Text(_) | Kind::Number(_)) {
-            return match literal::moment(&typed, zone) {
-                Some((us, digits)) => Ok(Typed::new(us.to_string(), DateTime(digits)).never_null()),
-                None if is_zero_date(&typed) => Ok(Typed::new(BEFORE_ALL.to_string(), DateTime(0)).never_null()),
-                None => Err(incorrect("DATETIME", literal::written(&typed).unwrap_or_default())),
-            };
-        }
-        Ok(match typed.ty {
-            _ if typed.is_param() => Typed::new(format!("z4_dt_strict({})", typed.sql), DateTime(6)),
-            Text => Typed::new(format!("z4_dt_strict({})", typed.sql), DateTime(6)),
-            Json => Typed::new(format!("z4_dt_strict({})", typed.scalar().sql), DateTime(6)),
-            _ => typed.into_moment(zone),
+        Ok(match dated(&typed, |typed| literal::moment(typed, zone), "z4_wall_strict")? {
+            Some((sql, digits, nullable)) => Typed::new(sql, DateTime(digits)).null_if(nullable),
+            None => typed.into_datetime(zone),
         })
     }
 
@@ -79,12 +80,11 @@ impl Compiler<'_> {
         let zone = self.zone();
         let right = self.moment(right)?;
         if let (DateTime(_), Ok(us)) = (right.ty, right.sql.parse::<i64>())
-            && datetime::civil(us, zone)
-                == (datetime::Civil { hour: 0, minute: 0, second: 0, micros: 0, ..datetime::civil(us, zone) })
+            && us.rem_euclid(datetime::DAY) == 0
         {
-            return Ok((left, Typed { ty: Date, ..Typed::text(datetime::format_date(us, zone)) }));
+            return Ok((left, Typed { ty: Date, ..Typed::text(datetime::format_date(us, 0)) }));
         }
-        Ok((left.into_moment(zone), right))
+        Ok((left.into_datetime(zone), right))
     }
 
     pub(super) fn between(&mut self, expr: &Expr, low: &Expr, high: &Expr, negated: bool) -> Result<Typed, SqlError> {
@@ -99,7 +99,7 @@ impl Compiler<'_> {
         if above.sql == below.sql {
             let between = format!("{}{collation} {not}BETWEEN {} AND {}", above.sql, low.sql, high.sql);
             // SQLite plans the arms of an OR without a BETWEEN beside it, and an INNER JOIN for an outer one only by it: both are said.
-            if !negated && matches!(above.ty, DateTime(_)) && above.column.is_some() && self.source.has_alternatives() {
+            if !negated && matches!(above.ty, Timestamp(_)) && above.column.is_some() && self.source.has_alternatives() {
                 let (column, low, high) = (above.sql, low.sql, high.sql);
                 return Ok(truth(format!("({between} AND {column} >= {low} AND {column} <= {high})")));
             }
@@ -229,6 +229,36 @@ fn is_zero_date(literal: &Typed) -> bool {
     }
 }
 
-fn is_moment(typed: &Typed) -> bool {
-    matches!(typed.ty, DateTime(_))
+/// Of two sides the one with the greater rank says as what they are compared.
+fn rank(typed: &Typed) -> u8 {
+    match typed.ty {
+        Timestamp(_) => 3,
+        DateTime(_) => 2,
+        Date => 1,
+        _ => 0,
+    }
+}
+
+/// A literal or a text that is compared with a date: its SQL, the digits of its fraction, whether it may be NULL; `None`: it is neither.
+fn dated(
+    typed: &Typed,
+    read: impl Fn(&Typed) -> Option<(i64, u8)>,
+    function: &str,
+) -> Result<Option<(String, u8, bool)>, SqlError> {
+    if rank(typed) > 1 {
+        return Ok(None);
+    }
+    if matches!(typed.kind, Kind::Text(_) | Kind::Number(_)) {
+        return match read(typed) {
+            Some((us, digits)) => Ok(Some((us.to_string(), digits, false))),
+            None if is_zero_date(typed) => Ok(Some((BEFORE_ALL.to_string(), 0, false))),
+            None => Err(incorrect("DATETIME", literal::written(typed).unwrap_or_default())),
+        };
+    }
+    Ok(match typed.ty {
+        _ if typed.is_param() => Some((format!("{function}({})", typed.sql), 6, true)),
+        Text => Some((format!("{function}({})", typed.sql), 6, true)),
+        Json => Some((format!("{function}({})", typed.clone().scalar().sql), 6, true)),
+        _ => None,
+    })
 }

@@ -11,6 +11,7 @@ use crate::sql::context::Context;
 use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
 use crate::sql::types::SqlType;
+use crate::sql::zones::Zone;
 
 /// Calls inside calls while compiling.
 const DEPTH_MAX: usize = 100;
@@ -85,8 +86,8 @@ impl<'a> Compiler<'a> {
         format!("z4_{what}_{}", self.names)
     }
 
-    pub(super) fn zone(&self) -> i32 {
-        self.context.zone_seconds
+    pub(super) fn zone(&self) -> &'a Zone {
+        &self.context.zone
     }
 
     /// The SELECT that is compiled.

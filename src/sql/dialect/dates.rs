@@ -6,7 +6,7 @@ use super::compiler::Compiler;
 use super::literal;
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Date, DateTime, Decimal, Int, Text, Time};
+use crate::sql::types::SqlType::{Date, DateTime, Decimal, Int, Text, Time, Timestamp};
 
 impl Compiler<'_> {
     /// `base + INTERVAL …`, or `base - INTERVAL …`.
@@ -29,7 +29,7 @@ impl Compiler<'_> {
         };
         let amount = amount.into_real();
         let amount = if back { negative(amount) } else { amount };
-        if !matches!(base.ty, Date | DateTime(_)) || base.is_param() {
+        if !matches!(base.ty, Date | DateTime(_) | Timestamp(_)) || base.is_param() {
             // Text gives text: whether of a day or of a moment, the text itself says.
             if let Time(digits) = base.ty {
                 let sql = format!("z4_tm_interval({}, {}, {})", base.sql, amount.sql, literal::quoted(unit));
@@ -40,7 +40,7 @@ impl Compiler<'_> {
         }
         let of_days = matches!(unit, "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
         let day = base.ty == Date;
-        let moment = base.into_moment(zone);
+        let moment = base.into_datetime(zone);
         let digits = match moment.ty {
             DateTime(digits) => digits.max(brought),
             _ => 6,
@@ -70,6 +70,7 @@ impl Compiler<'_> {
     pub(super) fn add_time(&mut self, name: &str, args: &[FunctionArg]) -> Result<Typed, SqlError> {
         let [base, span] = <[Typed; 2]>::try_from(self.values_of(name, args)?).map_err(|_| super::errors::wrong_count(name))?;
         let digits = base.time_digits().max(span.time_digits());
+        let base = if matches!(base.ty, Timestamp(_)) { base.into_datetime(self.zone()) } else { base };
         let (function, ty) = match base.ty {
             DateTime(_) => ("z4_dt_add", DateTime(digits)),
             Time(_) => ("z4_tm_add", Time(digits)),

@@ -12,6 +12,7 @@ use crate::sql::error::SqlError;
 use crate::sql::own::UserValue;
 use crate::sql::types::Datum;
 use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Text, Time, UInt};
+use crate::sql::zones::Zone;
 
 /// A string in SQLite's SQL.
 pub(super) fn quoted(text: &str) -> String {
@@ -114,13 +115,21 @@ pub(super) fn fraction_digits(text: &str) -> u8 {
     fraction.bytes().take_while(u8::is_ascii_digit).count().min(6) as u8
 }
 
-/// The moment that a literal names, and its digits.
-pub(super) fn moment(literal: &Typed, zone_seconds: i32) -> Option<(i64, u8)> {
+/// The DATETIME that a literal names, and its digits.
+pub(super) fn moment(literal: &Typed, zone: &Zone) -> Option<(i64, u8)> {
     match &literal.kind {
-        Kind::Text(text) => datetime::parse(text, zone_seconds).map(|us| (us, fraction_digits(text))),
-        Kind::Number(text) if text.contains('.') => datetime::parse(text, zone_seconds).map(|us| (us, fraction_digits(text))),
-        Kind::Number(text) => datetime::parse_number(text.parse().ok()?, zone_seconds).map(|us| (us, 0)),
+        Kind::Text(text) => zone.read_wall(text).map(|us| (us, fraction_digits(text))),
+        Kind::Number(text) if text.contains('.') => zone.read_wall(text).map(|us| (us, fraction_digits(text))),
+        Kind::Number(text) => datetime::parse_number(text.parse().ok()?).map(|us| (us, 0)),
         _ => None,
+    }
+}
+
+/// The TIMESTAMP that a literal names, and its digits.
+pub(super) fn timestamp(literal: &Typed, zone: &Zone) -> Option<(i64, u8)> {
+    match &literal.kind {
+        Kind::Text(text) => zone.read_timestamp(text).map(|us| (us, fraction_digits(text))),
+        _ => moment(literal, zone).map(|(us, digits)| (zone.timestamp(us), digits)),
     }
 }
 
@@ -133,18 +142,18 @@ pub(super) fn written(literal: &Typed) -> Option<&str> {
 }
 
 /// `DATE '…'`, `TIME '…'`, `TIMESTAMP '…'`.
-pub(super) fn typed(ty: SqlType, text: &str, zone_seconds: i32) -> Result<Typed, SqlError> {
+pub(super) fn typed(ty: SqlType, text: &str, zone: &Zone) -> Result<Typed, SqlError> {
     match ty {
         Date => {
-            let us = datetime::parse(text, zone_seconds).ok_or_else(|| incorrect("DATE", text))?;
-            Ok(Typed { ty: Date, ..Typed::text(datetime::format_date(us, zone_seconds)) })
+            let us = zone.read_wall(text).ok_or_else(|| incorrect("DATE", text))?;
+            Ok(Typed { ty: Date, ..Typed::text(datetime::format_date(us, 0)) })
         }
         Time(_) => match span::parse(text.trim()).filter(|us| us.abs() <= span::SPAN_MAX) {
             Some(us) => Ok(Typed::new(us.to_string(), Time(fraction_digits(text))).never_null()),
             None => Err(incorrect("TIME", text)),
         },
         _ => {
-            let us = datetime::parse(text, zone_seconds).ok_or_else(|| incorrect("DATETIME", text))?;
+            let us = zone.read_wall(text).ok_or_else(|| incorrect("DATETIME", text))?;
             Ok(Typed::new(us.to_string(), DateTime(fraction_digits(text))).never_null())
         }
     }

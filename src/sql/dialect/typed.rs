@@ -1,10 +1,11 @@
 //! An expression in SQLite's SQL with MySQL's type, and how it becomes one of another type.
 
 use crate::sql::signatures::Want;
-use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, UInt};
+use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, Timestamp, UInt};
+use crate::sql::zones::Zone;
 
 use super::literal;
-use crate::sql::datetime::span;
+use crate::sql::datetime::{SECOND, span};
 use crate::sql::decimal::Dec;
 
 /// What an expression is besides its type: a literal can be folded.
@@ -133,8 +134,12 @@ impl Typed {
                 let sql = format!("z4_tm_text({sql}, {digits})");
                 self.into(sql, Text)
             }
-            DateTime(digits) => {
+            Timestamp(digits) => {
                 let sql = format!("z4_dt_text({sql}, {digits})");
+                self.into(sql, Text)
+            }
+            DateTime(digits) => {
+                let sql = format!("z4_wall_text({sql}, {digits})");
                 self.into(sql, Text)
             }
             Decimal(scale) => {
@@ -177,10 +182,12 @@ impl Typed {
                 let sql = format!("z4_num(z4_json_scalar({sql}))");
                 self.into(sql, Double)
             }
-            DateTime(0) => self.read_by("z4_dt_num", Int),
-            DateTime(digits) => self.read_by("z4_dt_dec", Decimal(digits)),
+            Timestamp(0) => self.read_by("z4_dt_num", Int),
+            Timestamp(digits) => self.read_by("z4_dt_dec", Decimal(digits)),
+            DateTime(0) => self.read_by("z4_wall_num", Int),
+            DateTime(digits) => self.read_by("z4_wall_dec", Decimal(digits)),
             Date => {
-                let sql = format!("z4_intdiv(z4_dt_num(z4_dt({sql})), 1000000)");
+                let sql = format!("z4_intdiv(z4_wall_num(z4_dt({sql})), 1000000)");
                 self.into(sql, Int)
             }
             Time(digits) => {
@@ -254,13 +261,40 @@ impl Typed {
         }
     }
 
-    /// As microseconds; what is no date is NULL.
-    pub(super) fn into_moment(self, zone_seconds: i32) -> Typed {
+    /// As a TIMESTAMP; what is no date is NULL.
+    pub(super) fn into_timestamp(self, zone: &Zone) -> Typed {
+        if matches!(self.ty, Timestamp(_) | Null) && !self.is_param() {
+            return self;
+        }
+        if let Some((us, digits)) = literal::timestamp(&self, zone) {
+            return Typed::new(us.to_string(), Timestamp(digits)).never_null();
+        }
+        let wall = self.into_datetime(zone);
+        let DateTime(digits) = wall.ty else { return wall };
+        let sql = match (wall.sql.parse(), zone.fixed()) {
+            (Ok(us), _) => zone.timestamp(us).to_string(),
+            (_, Some(0)) => return Typed { ty: Timestamp(digits), ..wall },
+            (_, Some(seconds)) => format!("({} - {})", wall.sql, i64::from(seconds) * SECOND),
+            (_, None) => format!("z4_ts({})", wall.sql),
+        };
+        wall.into(sql, Timestamp(digits))
+    }
+
+    /// As a DATETIME; what is no date is NULL.
+    pub(super) fn into_datetime(self, zone: &Zone) -> Typed {
         match self.ty {
             DateTime(_) | Null if !self.is_param() => return self,
+            Timestamp(digits) if !self.is_param() => {
+                let sql = match zone.fixed() {
+                    Some(0) => return Typed { ty: DateTime(digits), ..self },
+                    Some(seconds) => format!("({} + {})", self.sql, i64::from(seconds) * SECOND),
+                    None => format!("z4_wall({})", self.sql),
+                };
+                return self.into(sql, DateTime(digits));
+            }
             _ => {}
         }
-        if let Some((us, digits)) = literal::moment(&self, zone_seconds) {
+        if let Some((us, digits)) = literal::moment(&self, zone) {
             return Typed::new(us.to_string(), DateTime(digits)).never_null();
         }
         match self.ty {
@@ -290,7 +324,8 @@ impl Typed {
         }
         match self.ty {
             Time(_) | Null if !self.is_param() => self,
-            DateTime(_) => self.read_by("z4_time", Time(digits)),
+            Timestamp(_) => self.read_by("z4_time", Time(digits)),
+            DateTime(_) => self.read_by("z4_wall_time", Time(digits)),
             Json => self.scalar().read_by("z4_tm", Time(6)),
             Decimal(_) => self.into_real().read_by("z4_tm", Time(digits)),
             _ => self.read_by("z4_tm", Time(digits)),
@@ -301,33 +336,35 @@ impl Typed {
     pub(super) fn time_digits(&self) -> u8 {
         match (self.ty, self.literal_text()) {
             (Text, Some(text)) => literal::fraction_digits(text),
-            (DateTime(digits) | Time(digits) | Decimal(digits), _) => digits.min(6),
+            (Timestamp(digits) | DateTime(digits) | Time(digits) | Decimal(digits), _) => digits.min(6),
             (Int | UInt | Date | Null, _) => 0,
             _ => 6,
         }
     }
 
     /// As a function wants it.
-    pub(super) fn wanted(self, want: Want, zone_seconds: i32) -> Typed {
+    pub(super) fn wanted(self, want: Want, zone: &Zone) -> Typed {
         match want {
             Want::Raw => self,
             Want::Any => match self.ty {
-                DateTime(_) | Time(_) => self.into_text(),
+                Timestamp(_) | DateTime(_) | Time(_) => self.into_text(),
                 Decimal(_) | UInt => self.into_real(),
                 _ => self,
             },
             Want::Text => self.into_text(),
             Want::Number => self.into_number(),
             Want::Int => self.into_int(),
-            Want::DateTime => self.into_moment(zone_seconds),
+            Want::DateTime => self.into_datetime(zone),
+            Want::Timestamp => self.into_timestamp(zone),
             Want::Json => match self.ty {
-                DateTime(_) | Date | Time(_) => self.into_text(),
+                Timestamp(_) | DateTime(_) | Date | Time(_) => self.into_text(),
                 _ => self,
             },
             Want::JsonValue => {
                 let sql = match self.ty {
                     Json => return self,
-                    DateTime(_) => format!("z4_json(z4_dt_text({}, 6))", self.sql),
+                    Timestamp(_) => format!("z4_json(z4_dt_text({}, 6))", self.sql),
+                    DateTime(_) => format!("z4_json(z4_wall_text({}, 6))", self.sql),
                     Time(_) => format!("z4_json(z4_tm_text({}, 6))", self.sql),
                     Decimal(scale) => format!("z4_dec_text({}, {scale})", self.sql),
                     UInt if self.may_be_big() => format!("z4_dec_text({}, 0)", self.sql),
@@ -340,14 +377,15 @@ impl Typed {
     }
 
     /// As a value of a type that [`common`] gave.
-    pub(super) fn fitted(self, ty: SqlType, zone_seconds: i32) -> Typed {
+    pub(super) fn fitted(self, ty: SqlType, zone: &Zone) -> Typed {
         let (nullable, column) = (self.nullable, self.column.clone());
         let fitted = match ty {
             _ if self.ty == ty || self.ty == Null => self,
             Text => self.into_text(),
-            DateTime(_) => self.into_moment(zone_seconds),
+            Timestamp(_) => self.into_timestamp(zone),
+            DateTime(_) => self.into_datetime(zone),
             Blob => self.into_blob(),
-            Json => self.wanted(Want::JsonValue, zone_seconds),
+            Json => self.wanted(Want::JsonValue, zone),
             Decimal(_) => self.into_decimal(),
             Double => self.into_real(),
             _ => self,
@@ -388,11 +426,13 @@ pub(super) fn common(a: SqlType, b: SqlType) -> SqlType {
         (Double, Int | UInt | Decimal(_)) | (Int | UInt | Decimal(_), Double) => Double,
         (Decimal(digits), Int | UInt) | (Int | UInt, Decimal(digits)) => Decimal(digits),
         (Decimal(a), Decimal(b)) => Decimal(a.max(b)),
-        (DateTime(a), DateTime(b)) => DateTime(a.max(b)),
+        (Timestamp(a), Timestamp(b)) => Timestamp(a.max(b)),
+        (DateTime(a), DateTime(b)) | (DateTime(a), Timestamp(b)) | (Timestamp(a), DateTime(b)) => DateTime(a.max(b)),
+        (Timestamp(digits), Date) | (Date, Timestamp(digits)) => DateTime(digits),
         (Time(a), Time(b)) => Time(a.max(b)),
         (DateTime(digits), Date) | (Date, DateTime(digits)) => DateTime(digits),
         (Time(digits), Date) | (Date, Time(digits)) => DateTime(digits),
-        (Time(a), DateTime(b)) | (DateTime(b), Time(a)) => DateTime(a.max(b)),
+        (Time(a), DateTime(b) | Timestamp(b)) | (DateTime(b) | Timestamp(b), Time(a)) => DateTime(a.max(b)),
         (Blob, _) | (_, Blob) => Blob,
         _ => Text,
     }

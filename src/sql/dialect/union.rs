@@ -11,6 +11,7 @@ use super::typed::{Column, Typed, common, common_of};
 use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
 use crate::sql::types::SqlType;
+use crate::sql::zones::Zone;
 
 impl Compiler<'_> {
     /// The SELECTs of a chain of UNION, EXCEPT and INTERSECT, which SQLite joins from left to right as well.
@@ -233,7 +234,7 @@ fn joined(op: SetOperator, quantifier: SetQuantifier) -> Result<Joined, SqlError
 }
 
 /// Coerces the columns of each SELECT to what all of them fit into.
-pub(super) fn unify(parts: &mut [Part], zone_seconds: i32) -> Result<(), SqlError> {
+pub(super) fn unify(parts: &mut [Part], zone: &Zone) -> Result<(), SqlError> {
     let Some(first) = parts.first() else { return Ok(()) };
     let width = first.items.len();
     if parts.iter().any(|part| part.items.len() != width) {
@@ -247,7 +248,7 @@ pub(super) fn unify(parts: &mut [Part], zone_seconds: i32) -> Result<(), SqlErro
         let ty = common_of(column());
         let nullable = column().any(|typed| typed.nullable);
         for item in parts.iter_mut().filter_map(|part| part.items.get_mut(at)) {
-            item.typed = Typed { nullable, column: None, ..item.typed.clone().kept().fitted(ty, zone_seconds) };
+            item.typed = Typed { nullable, column: None, ..item.typed.clone().kept().fitted(ty, zone) };
         }
     }
     Ok(())

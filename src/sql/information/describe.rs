@@ -48,7 +48,7 @@ pub(super) fn shape(ty: SqlType) -> Shape {
         },
         SqlType::Blob => Shape { characters: Some(LONGEST), octets: Some(LONGEST), ..plain("longblob") },
         SqlType::Json => plain("json"),
-        SqlType::DateTime(digits) => {
+        SqlType::Timestamp(digits) | SqlType::DateTime(digits) => {
             Shape { column_type: with(digits, "datetime"), fraction: Some(u64::from(digits)), ..plain("datetime") }
         }
         SqlType::Date => plain("date"),

@@ -1,17 +1,17 @@
 //! Functions of dates and times. What takes a TIME as well as a DATETIME takes text, which tells the two apart.
 
 use super::Returns::{FromUnixtime, Is, Like, Seconds, Span, StrToDate};
-use super::Want::{Any, DateTime as D, Int, Number, Text as T};
+use super::Want::{self, Any, DateTime as D, Int, Number, Text as T};
 use super::{Signature, f};
-use crate::sql::types::SqlType::{Date, DateTime, Int as I, Text, Time};
+use crate::sql::types::SqlType::{Date, DateTime, Int as I, Text, Time, Timestamp};
 
 pub(super) const TABLE: &[Signature] = &[
     // The digits of the literal argument are the digits of the type.
-    f("NOW", "z4_now", 0, 1, &[Int], Is(DateTime(0))),
-    f("CURRENT_TIMESTAMP", "z4_now", 0, 1, &[Int], Is(DateTime(0))),
-    f("LOCALTIME", "z4_now", 0, 1, &[Int], Is(DateTime(0))),
-    f("LOCALTIMESTAMP", "z4_now", 0, 1, &[Int], Is(DateTime(0))),
-    f("SYSDATE", "z4_now", 0, 1, &[Int], Is(DateTime(0))),
+    f("NOW", "z4_now", 0, 1, &[Int], Is(Timestamp(0))),
+    f("CURRENT_TIMESTAMP", "z4_now", 0, 1, &[Int], Is(Timestamp(0))),
+    f("LOCALTIME", "z4_now", 0, 1, &[Int], Is(Timestamp(0))),
+    f("LOCALTIMESTAMP", "z4_now", 0, 1, &[Int], Is(Timestamp(0))),
+    f("SYSDATE", "z4_now", 0, 1, &[Int], Is(Timestamp(0))),
     f("UTC_TIMESTAMP", "my_utc_timestamp", 0, 1, &[Int], Is(DateTime(0))),
     f("CURDATE", "z4_today", 0, 0, &[Any], Is(Date)),
     f("CURRENT_DATE", "z4_today", 0, 0, &[Any], Is(Date)),
@@ -49,7 +49,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("TIMESTAMPADD", "my_timestampadd", 3, 3, &[Any, Any, D], Like(2)),
     f("ADDDATE", "my_adddate", 2, 2, &[D, Int], Like(0)),
     f("SUBDATE", "my_subdate", 2, 2, &[D, Int], Like(0)),
-    f("UNIX_TIMESTAMP", "my_unix_timestamp", 0, 1, &[D], Seconds(0)),
+    f("UNIX_TIMESTAMP", "my_unix_timestamp", 0, 1, &[Want::Timestamp], Seconds(0)),
     f("FROM_UNIXTIME", "my_from_unixtime", 1, 2, &[Number, T], FromUnixtime),
     f("FROM_DAYS", "my_from_days", 1, 1, &[Int], Is(Date)),
     f("TO_DAYS", "my_to_days", 1, 1, &[D], Is(I)),

@@ -2,7 +2,7 @@
 //!
 //! `answers/*.txt` hold them: `> statement`, then its rows (`= value | value`, NULL is `NULL`) and, where they matter, the types of its
 //! columns (`: Int, Text`), or its error (`! code`). The answers are MariaDB 10.11's, and MySQL 8.0's documented ones where a comment
-//! says so. The clock stands at 2022-04-16 10:20:30.123456 UTC; `tasks` has six rows in namespaces a and b, all due in 1970.
+//! says so. `@ zone NAME` sets the session's time zone for the statements below it. The clock stands at 2022-04-16 10:20:30.123456 UTC; `tasks` has six rows in namespaces a and b, all due in 1970.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,12 +15,14 @@ use crate::sql::result::{Batch, Progress};
 use crate::sql::sqlite::{Engine, Options, What};
 use crate::sql::statement::{Query, Statement};
 use crate::sql::testing::{Fake, context, row};
+use crate::sql::zones::Zone;
 
 const FILES: &[(&str, &str)] = &[
     ("grammar", include_str!("answers/grammar.txt")),
     ("times", include_str!("answers/times.txt")),
     ("decimals", include_str!("answers/decimals.txt")),
     ("values", include_str!("answers/values.txt")),
+    ("zones", include_str!("answers/zones.txt")),
 ];
 
 /// 2022-04-16 10:20:30.123 UTC.
@@ -68,15 +70,14 @@ fn run(engine: &Engine, query: &Query, context: &Context, what: What) -> Result<
 }
 
 /// What a client sees, in the form of the files; `types`: the types of the columns, too.
-fn answer(engine: &Engine, sql: &str, types: bool) -> String {
-    let context = context(NOW_MS);
-    let (query, what) = match compile(sql, &context) {
+fn answer(engine: &Engine, context: &Context, sql: &str, types: bool) -> String {
+    let (query, what) = match compile(sql, context) {
         Ok(Statement::Query(query)) => (query, What::Run),
         Ok(Statement::Do(query)) => (query, What::Drop),
         Ok(other) => return format!("< {other:?}\n"),
         Err(error) => return format!("! {} {}\n", error.code, error.message),
     };
-    let batches = match run(engine, &query, &context, what) {
+    let batches = match run(engine, &query, context, what) {
         Ok(batches) => batches,
         Err(error) => return format!("! {} {}\n", error.code, error.message),
     };
@@ -85,8 +86,7 @@ fn answer(engine: &Engine, sql: &str, types: bool) -> String {
         let types: Vec<String> = query.columns.iter().map(|column| format!("{:?}", column.ty)).collect();
         let _ = writeln!(text, ": {}", types.join(", "));
     }
-    let form =
-        Form { types: query.columns.iter().map(|column| column.ty).collect(), binary: false, zone_seconds: context.zone_seconds };
+    let form = Form { types: query.columns.iter().map(|column| column.ty).collect(), binary: false, zone: context.zone.clone() };
     for batch in &batches {
         for row in batch.cells.chunks(query.columns.len()) {
             let mut packet = Vec::new();
@@ -105,14 +105,18 @@ fn answers_are_mysqls() {
     let (mut wrong, mut count) = (String::new(), 0);
     for (name, text) in FILES {
         let mut lines = text.lines().peekable();
+        let mut context = context(NOW_MS);
         while let Some(line) = lines.next() {
+            if let Some(zone) = line.strip_prefix("@ zone ") {
+                context.zone = Zone::parse(zone).expect(zone);
+            }
             let Some(sql) = line.strip_prefix("> ") else { continue };
             let mut expected = String::new();
-            while let Some(line) = lines.next_if(|line| !line.starts_with(['>', '#']) && !line.is_empty()) {
+            while let Some(line) = lines.next_if(|line| !line.starts_with(['>', '#', '@']) && !line.is_empty()) {
                 expected.push_str(line);
                 expected.push('\n');
             }
-            let got = answer(&engine, sql, expected.starts_with(':'));
+            let got = answer(&engine, &context, sql, expected.starts_with(':'));
             count += 1;
             // Of an error the code is compared where no sentence is expected.
             let code_only = expected.starts_with('!') && expected.trim().split(' ').count() == 2;

@@ -83,7 +83,7 @@ fn told(ty: SqlType) -> Told {
         SqlType::Double => told(kind::DOUBLE, 22, 31, 0),
         SqlType::Decimal(scale) => told(kind::NEWDECIMAL, 67, scale.min(30), 0),
         SqlType::Blob => told(kind::BLOB, u32::MAX, 0, BLOB_FLAG),
-        SqlType::DateTime(digits) => told(kind::DATETIME, 19 + fraction(digits), digits.min(6), 0),
+        SqlType::Timestamp(digits) | SqlType::DateTime(digits) => told(kind::DATETIME, 19 + fraction(digits), digits.min(6), 0),
         SqlType::Date => told(kind::DATE, 10, 0, 0),
         SqlType::Time(digits) => told(kind::TIME, 10 + fraction(digits), digits.min(6), 0),
         // No BINARY flag, although the collation is binary: clients take it for bytes.

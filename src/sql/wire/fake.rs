@@ -123,7 +123,7 @@ const ALL: &[SqlType] = &[
     SqlType::Text,
     SqlType::Blob,
     SqlType::Json,
-    SqlType::DateTime(3),
+    SqlType::Timestamp(3),
     SqlType::Date,
     SqlType::Time(0),
     SqlType::Null,

@@ -29,9 +29,9 @@ pub(super) struct Clock {
 }
 
 impl Moment {
-    /// Microseconds since 1970-01-01 UTC, in a zone so many seconds east of it; what MySQL has no dates for is moved to the nearest.
-    pub(super) fn from_us(us: i64, zone_seconds: i32) -> Moment {
-        let local = us.saturating_add(i64::from(zone_seconds) * 1_000_000).clamp(FIRST_US, LAST_US);
+    /// Microseconds since 1970-01-01 00:00:00 on the wall; what MySQL has no dates for is moved to the nearest.
+    pub(super) fn from_us(us: i64) -> Moment {
+        let local = us.clamp(FIRST_US, LAST_US);
         let (days, rest) = (local.div_euclid(DAY_US), local.rem_euclid(DAY_US));
         // The ends of MySQL's range have four digits.
         let (year, month, day) = civil_from_days(days);
@@ -180,24 +180,23 @@ fn push_two(into: &mut Vec<u8>, number: u8) {
 
 #[cfg(test)]
 mod tests {
-    //! Dates are right at the ends of MySQL's range, across leap days and in zones; text that is none is none.
+    //! Dates are right at the ends of MySQL's range, across leap days; text that is none is none.
     use super::*;
 
-    fn text(us: i64, zone: i32, digits: u8) -> String {
+    fn text(us: i64, digits: u8) -> String {
         let mut into = Vec::new();
-        Moment::from_us(us, zone).push(&mut into, digits);
+        Moment::from_us(us).push(&mut into, digits);
         String::from_utf8(into).expect("ASCII")
     }
 
     #[test]
     fn microseconds_become_text() {
-        assert_eq!(text(0, 0, 0), "1970-01-01 00:00:00");
-        assert_eq!(text(1_650_067_200_123_456, 0, 3), "2022-04-16 00:00:00.123");
-        assert_eq!(text(1_650_067_200_000_000, -3600, 6), "2022-04-15 23:00:00.000000");
-        assert_eq!(text(1_709_164_800_000_000, 5400, 0), "2024-02-29 01:30:00");
-        assert_eq!(text(-1, 0, 6), "1969-12-31 23:59:59.999999");
-        assert_eq!(text(i64::MAX, 3600, 3), "9999-12-31 23:59:59.999");
-        assert_eq!(text(i64::MIN, -3600, 3), "0000-01-01 00:00:00.000");
+        assert_eq!(text(0, 0), "1970-01-01 00:00:00");
+        assert_eq!(text(1_650_067_200_123_456, 3), "2022-04-16 00:00:00.123");
+        assert_eq!(text(1_709_170_200_000_000, 0), "2024-02-29 01:30:00");
+        assert_eq!(text(-1, 6), "1969-12-31 23:59:59.999999");
+        assert_eq!(text(i64::MAX, 3), "9999-12-31 23:59:59.999");
+        assert_eq!(text(i64::MIN, 3), "0000-01-01 00:00:00.000");
     }
 
     #[test]

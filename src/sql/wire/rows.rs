@@ -11,6 +11,7 @@ use crate::sql::decimal::{Dec, SCALE_MAX};
 use crate::sql::own::UserValue;
 use crate::sql::result::{Batch, Cell};
 use crate::sql::types::{Datum, SqlType};
+use crate::sql::zones::Zone;
 
 const NULL: u8 = 0xfb;
 
@@ -21,8 +22,8 @@ pub(super) struct Form {
     pub(super) types: Vec<SqlType>,
     /// The binary protocol of prepared statements, or the text protocol.
     pub(super) binary: bool,
-    /// Of DATETIMEs.
-    pub(super) zone_seconds: i32,
+    /// Of TIMESTAMPs.
+    pub(super) zone: Zone,
 }
 
 impl Form {
@@ -107,7 +108,8 @@ impl Form {
             (SqlType::Decimal(scale), cell) => push_decimal(into, double(batch, cell), scale),
             (SqlType::Int | SqlType::UInt, cell) => push_int(into, int(batch, cell)),
             (SqlType::Double, cell) => push_double(into, double(batch, cell)),
-            (SqlType::DateTime(digits), cell) => Moment::from_us(int(batch, cell), self.zone_seconds).push(into, digits),
+            (SqlType::Timestamp(digits), cell) => Moment::from_us(self.zone.wall(int(batch, cell))).push(into, digits),
+            (SqlType::DateTime(digits), cell) => Moment::from_us(int(batch, cell)).push(into, digits),
             (SqlType::Time(digits), cell) => Clock::from_span(int(batch, cell)).push(into, digits),
             (_, Cell::Double(value)) => push_double(into, value),
             (_, cell) => push_int(into, int(batch, cell)),
@@ -140,10 +142,11 @@ impl Form {
             }
             SqlType::Int => into.extend_from_slice(&int(batch, cell).to_le_bytes()),
             SqlType::Double => into.extend_from_slice(&finite(double(batch, cell)).to_le_bytes()),
-            SqlType::DateTime(digits) => {
+            SqlType::Timestamp(digits) | SqlType::DateTime(digits) => {
                 let moment = match cell {
                     Cell::Bytes { from, until } => Moment::parse(bytes(batch, from, until)),
-                    cell => Some(Moment::from_us(int(batch, cell), self.zone_seconds)),
+                    cell if matches!(ty, SqlType::Timestamp(_)) => Some(Moment::from_us(self.zone.wall(int(batch, cell)))),
+                    cell => Some(Moment::from_us(int(batch, cell))),
                 };
                 let Some(moment) = moment else { return false };
                 moment.push_binary(into, false, digits);

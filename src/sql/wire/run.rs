@@ -44,7 +44,7 @@ pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<War
         &query.columns
     };
     let types = columns.iter().map(|column| column.ty).collect();
-    let form = Form { types, binary: job.binary, zone_seconds: job.context.zone_seconds };
+    let form = Form { types, binary: job.binary, zone: job.context.zone.clone() };
     let mut progress = line.service.backend.start_query(job.query, job.params, job.context, job.what);
     // The header waits for the first word of the engine: a query that is refused has none.
     let dropped = matches!(job.what, What::Check | What::Drop);
@@ -93,7 +93,7 @@ pub(super) struct Collected {
 /// Runs a query and keeps its first rows, at most so many; the others are passed over.
 pub(super) async fn collect(line: &Line, job: Job, rows_max: usize) -> Result<Collected, Fault> {
     let types: Vec<_> = job.query.columns.iter().map(|column| column.ty).collect();
-    let form = Form { types, binary: false, zone_seconds: job.context.zone_seconds };
+    let form = Form { types, binary: false, zone: job.context.zone.clone() };
     let mut progress = line.service.backend.start_query(job.query, job.params, job.context, job.what);
     let mut rows = Vec::new();
     loop {

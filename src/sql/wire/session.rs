@@ -16,6 +16,7 @@ use crate::sql::error::SqlError;
 use crate::sql::own::Own;
 use crate::sql::statement::Transaction;
 use crate::sql::types::Datum;
+use crate::sql::zones::Zone;
 
 /// A statement has no more warnings.
 const WARNINGS_MAX: usize = 64;
@@ -226,7 +227,7 @@ impl Session {
             database: self.database.clone(),
             now_us: self.now_us(),
             // It was checked when it was set.
-            zone_seconds: zone(self.text("time_zone")).unwrap_or(0),
+            zone: zone(self.text("time_zone")).unwrap_or(Zone::UTC),
             consistency: if linearizable { Consistency::Linearizable } else { Consistency::Stale },
             max_execution_ms: if max_execution_ms == 0 { u64::MAX } else { max_execution_ms },
             select_limit: self.number("sql_select_limit"),
@@ -271,10 +272,11 @@ mod tests {
     fn variables_have_rules() {
         let mut session = session();
         for (name, value, expected) in [
-            ("time_zone", "+02:00", Ok(())),
-            ("time_zone", "Europe/Berlin", Err(1298)),
+            ("time_zone", "europe/berlin", Ok(())),
+            ("time_zone", "Nowhere/Else", Err(1298)),
             ("time_zone", "+99:00", Err(1298)),
             ("time_zone", "+1:2:3", Err(1298)),
+            ("time_zone", "+2:00", Ok(())),
             ("autocommit", "OFF", Ok(())),
             ("autocommit", "maybe", Err(1231)),
             ("version", "9", Err(1238)),
@@ -299,11 +301,11 @@ mod tests {
             assert_eq!(set(&mut session, name, value), expected, "{name} = {value}");
         }
         let context = session.context();
-        assert_eq!((context.zone_seconds, context.select_limit, context.consistency), (7200, 5, Consistency::Linearizable));
+        assert_eq!((context.zone.fixed(), context.select_limit, context.consistency), (Some(7200), 5, Consistency::Linearizable));
         assert_eq!(context.variable("tx_isolation"), Some(Datum::Text("READ-COMMITTED".to_owned())));
         assert_eq!(context.max_execution_ms, 30_000);
         session.set(vec![("time_zone".to_owned(), None), ("max_execution_time".to_owned(), Some(Datum::Int(0)))]).expect("fine");
-        assert_eq!((session.context().zone_seconds, session.context().max_execution_ms), (0, u64::MAX));
+        assert_eq!((session.context().zone.fixed(), session.context().max_execution_ms), (Some(0), u64::MAX));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod table;
 
 use crate::sql::error::SqlError;
 use crate::sql::types::Datum;
+use crate::sql::zones::Zone;
 pub(super) use table::VARIABLES;
 
 /// What the server calls itself. The first numbers are those of the MySQL whose behaviour clients should expect.
@@ -24,7 +25,7 @@ pub(super) enum Rule {
     Charset,
     /// A collation of one.
     Collation,
-    /// An offset.
+    /// An offset, or the name of a zone.
     Zone,
     /// Names of MySQL's modes.
     Modes,
@@ -138,7 +139,11 @@ impl Variable {
             Rule::Charset if value == Datum::Null && *name == "character_set_results" => Ok(Datum::Null),
             Rule::Charset => charset(&shown).map(|set| Datum::Text(set.to_owned())),
             Rule::Collation => collation(&shown).map(Datum::Text),
-            Rule::Zone => zone(&shown).map(|_| value),
+            Rule::Zone => match &value {
+                Datum::Text(name) => zone(name).map(|zone| Datum::Text(zone.name(name))),
+                Datum::Null => Err(wrong()),
+                _ => Err(wrong_type(name)),
+            },
             Rule::Modes => modes(&value, &shown).ok_or_else(wrong).map(Datum::Text),
         }
     }
@@ -193,27 +198,10 @@ fn modes(value: &Datum, shown: &str) -> Option<String> {
     (*value != Datum::Null).then(|| modes.join(","))
 }
 
-/// Seconds east of UTC: `SYSTEM`, `UTC` or `±hh:mm`, from -13:59 to +14:00.
+/// A time zone.
 ///
 /// # Errors
-/// 1298.
-pub(super) fn zone(name: &str) -> Result<i32, SqlError> {
-    let unknown = || SqlError::new(1298, "HY000", format!("Unknown or incorrect time zone: '{name}'"));
-    if ["SYSTEM", "UTC"].iter().any(|known| known.eq_ignore_ascii_case(name)) {
-        return Ok(0);
-    }
-    let (sign, text) = match (name.strip_prefix('+'), name.strip_prefix('-')) {
-        (Some(text), _) => (1, text),
-        (_, Some(text)) => (-1, text),
-        _ => return Err(unknown()),
-    };
-    let (hours, minutes) = text.split_once(':').ok_or_else(unknown)?;
-    let digits = |text: &str| (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(hours) || !digits(minutes) {
-        return Err(unknown());
-    }
-    let (hours, minutes): (i32, i32) = (hours.parse().map_err(|_| unknown())?, minutes.parse().map_err(|_| unknown())?);
-    let seconds = sign * (hours * 3600 + minutes * 60);
-    let fits = minutes < 60 && (-14 * 3600 + 60..=14 * 3600).contains(&seconds);
-    if fits { Ok(seconds) } else { Err(unknown()) }
+/// 1298: there is none of this name.
+pub(super) fn zone(name: &str) -> Result<Zone, SqlError> {
+    Zone::parse(name).ok_or_else(|| SqlError::new(1298, "HY000", format!("Unknown or incorrect time zone: '{name}'")))
 }

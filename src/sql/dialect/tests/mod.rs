@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::sql::context::{Consistency, Context, Variables};
 use crate::sql::types::Datum;
+use crate::sql::zones::Zone;
 
 /// A session at 2022-04-16 10:00:00 UTC in the zone +00:00.
 fn context() -> Context {
@@ -20,7 +21,7 @@ fn context() -> Context {
         host: "localhost".to_owned(),
         database: Some("z4".to_owned()),
         now_us: 1_650_103_200_000_000,
-        zone_seconds: 0,
+        zone: Zone::UTC,
         consistency: Consistency::Stale,
         max_execution_ms: 30_000,
         select_limit: u64::MAX,

@@ -5,6 +5,7 @@ use super::context;
 use crate::sql::error::SqlError;
 use crate::sql::statement::{Given, Query, Statement, Transaction};
 use crate::sql::types::{Datum, SqlType};
+use crate::sql::zones::Zone;
 
 fn query(sql: &str) -> Query {
     match compile(sql, &context()) {
@@ -32,7 +33,7 @@ fn the_question_of_the_documentation_reads_one_range() {
     );
     assert!(query.sqlite.contains(r#"("tasks"."deliver_at" BETWEEN 1650067200000000 AND 1650153600000000)"#), "{}", query.sqlite);
     assert_eq!(query.columns.len(), crate::sql::catalog::TASKS.columns.len());
-    assert_eq!(query.columns[2].ty, SqlType::DateTime(3));
+    assert_eq!(query.columns[2].ty, SqlType::Timestamp(3));
     assert_eq!(query.columns[2].origin, Some(("z4", "tasks", "deliver_at")));
     assert_eq!(query.tasks, 1);
 }
@@ -254,7 +255,7 @@ fn use_and_kill() {
 #[test]
 fn the_session_counts() {
     let mut session = context();
-    session.zone_seconds = 7200;
+    session.zone = Zone::parse("+02:00").expect("a zone");
     session.select_limit = 10;
     session.database = None;
     let compiled = |sql: &str| match compile(sql, &session) {

@@ -6,7 +6,6 @@ use rusqlite::functions::Context;
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 
 use super::{print, session};
-use crate::sql::datetime;
 use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
 use crate::sql::sqlite::memory;
@@ -177,13 +176,21 @@ impl<'a> Args<'a> {
         if at < self.len() { self.int(at) } else { Some(other) }
     }
 
-    /// Microseconds: an integer is that already, text is read as a date.
+    /// A DATETIME: an integer is one already, text is read as a date.
     pub(super) fn moment(&self, at: usize) -> Option<i64> {
         match self.value(at) {
             ValueRef::Null => None,
             ValueRef::Integer(us) => Some(us),
             ValueRef::Real(us) => Some(us as i64),
-            ValueRef::Text(text) | ValueRef::Blob(text) => datetime::parse(std::str::from_utf8(text).ok()?, session::zone()),
+            ValueRef::Text(text) | ValueRef::Blob(text) => session::zone().read_wall(std::str::from_utf8(text).ok()?),
+        }
+    }
+
+    /// The same as a TIMESTAMP.
+    pub(super) fn timestamp(&self, at: usize) -> Option<i64> {
+        match self.value(at) {
+            ValueRef::Text(text) | ValueRef::Blob(text) => session::zone().read_timestamp(std::str::from_utf8(text).ok()?),
+            _ => self.moment(at),
         }
     }
 }

@@ -1,6 +1,5 @@
-//! Moments in the session's zone: weeks, fractions, the range of dates.
+//! Moments on the wall, and how they are shown: weeks, fractions, the range of dates.
 
-use super::session;
 use crate::sql::datetime::{self, Civil, DAY, FIRST_DAY, LAST_DAY};
 
 /// Cuts a fraction to so many digits.
@@ -9,21 +8,20 @@ pub(super) fn cut(us: i64, digits: i64) -> i64 {
     us.saturating_sub(us.rem_euclid(step))
 }
 
-/// What calendar and clock show in the session's zone; `None`: outside of the years 0000 to 9999.
+/// What calendar and clock show; `None`: outside of the years 0000 to 9999.
 pub(super) fn civil(us: i64) -> Option<Civil> {
     in_range(us)?;
-    Some(datetime::civil(us, session::zone()))
+    Some(datetime::civil(us, 0))
 }
 
 /// The moment, when it is a date that MySQL could write.
 pub(super) fn in_range(us: i64) -> Option<i64> {
-    let local = us.checked_add(i64::from(session::zone()) * datetime::SECOND)?;
-    (FIRST_DAY..=LAST_DAY).contains(&local.div_euclid(DAY)).then_some(us)
+    (FIRST_DAY..=LAST_DAY).contains(&us.div_euclid(DAY)).then_some(us)
 }
 
 /// `YYYY-MM-DD`.
 pub(super) fn date_text(us: i64) -> Option<String> {
-    Some(datetime::format_date(in_range(us)?, session::zone()))
+    Some(datetime::format_date(in_range(us)?, 0))
 }
 
 /// `YYYY-MM-DD` of a number of days since 1970-01-01.

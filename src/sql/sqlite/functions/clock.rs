@@ -49,8 +49,7 @@ pub(super) fn read(text: &str) -> Option<(Temporal, u8)> {
     let text = text.trim();
     let digits = text.rsplit_once('.').map_or(0, |(_, fraction)| fraction.bytes().take_while(u8::is_ascii_digit).count().min(6));
     let dated = text.bytes().skip(1).any(|b| b == b'-' || b == b'T') || text.bytes().take_while(u8::is_ascii_digit).count() >= 12;
-    if dated && let Some((civil, zone)) = datetime::parse_civil(text) {
-        let wall = datetime::from_civil(&civil, zone.map_or(0, |zone| zone - session::zone()));
+    if dated && let Some(wall) = session::zone().read_wall(text) {
         return Some((Temporal::Wall(wall), digits as u8));
     }
     span::parse(text).map(|us| us.clamp(-SPAN_MAX, SPAN_MAX)).map(|us| (Temporal::Span(us), digits as u8))

@@ -11,10 +11,17 @@ use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
     ("z4_dt", Plain(|args| read(args.value(0)).map(Out::Int))),
-    ("z4_dt_strict", Fallible(strict)),
-    ("z4_dt_text", Plain(|args| Some(datetime::format(args.moment(0)?, session::zone(), digits(args)).into()))),
-    ("z4_dt_num", Plain(|args| Some(as_number(args.moment(0)?)))),
-    ("z4_dt_dec", Plain(|args| Some(as_decimal(args.moment(0)?)))),
+    ("z4_dt_strict", Fallible(|args| strict(args, read_timestamp))),
+    ("z4_dt_text", Plain(|args| Some(datetime::format(wall(args)?, 0, digits(args)).into()))),
+    ("z4_dt_num", Plain(|args| Some(as_number(wall(args)?)))),
+    ("z4_dt_dec", Plain(|args| Some(as_decimal(wall(args)?)))),
+    ("z4_wall", Plain(|args| Some(Out::Int(wall(args)?)))),
+    ("z4_wall_strict", Fallible(|args| strict(args, read))),
+    ("z4_wall_text", Plain(|args| Some(datetime::format(args.moment(0)?, 0, digits(args)).into()))),
+    ("z4_wall_num", Plain(|args| Some(as_number(args.moment(0)?)))),
+    ("z4_wall_dec", Plain(|args| Some(as_decimal(args.moment(0)?)))),
+    ("z4_wall_time", Plain(|args| Some(Out::Int(args.moment(0)?.rem_euclid(DAY))))),
+    ("z4_ts", Plain(|args| Some(Out::Int(session::zone().timestamp(args.moment(0)?))))),
     ("z4_num", Plain(|args| args.number(0).map(Out::from))),
     ("z4_int", Plain(|args| args.int(0).map(Out::Int))),
     ("z4_text", Plain(text)),
@@ -27,9 +34,9 @@ pub(super) const TABLE: Table = &[
     ("z4_mod", Plain(modulo)),
     ("z4_xor", Plain(|args| Some((truth(args.number(0)?) != truth(args.number(1)?)).into()))),
     ("z4_now", Plain(|args| Some(Out::Int(civil::cut(session::now_us(), args.int_or(0, 0)?))))),
-    ("z4_today", Body::Plain(|_| Some(datetime::format_date(session::now_us(), session::zone()).into()))),
+    ("z4_today", Body::Plain(|_| Some(datetime::format_date(session::wall_us(), 0).into()))),
     ("z4_date", Plain(|args| Some(civil::date_text(args.moment(0)?)?.into()))),
-    ("z4_time", Plain(|args| Some(Out::Int(args.moment(0)?.checked_add(i64::from(session::zone()) * SECOND)?.rem_euclid(DAY))))),
+    ("z4_time", Plain(|args| Some(Out::Int(wall(args)?.rem_euclid(DAY))))),
 ];
 
 /// The digits of a fraction, 0 to 6, in the second argument.
@@ -41,16 +48,29 @@ fn digits(args: &Args<'_>) -> u8 {
 fn read(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Null => None,
-        ValueRef::Integer(number) => datetime::parse_number(number, session::zone()),
+        ValueRef::Integer(number) => datetime::parse_number(number),
         ValueRef::Real(number) => {
-            let whole = datetime::parse_number(number.trunc() as i64, session::zone())?;
+            let whole = datetime::parse_number(number.trunc() as i64)?;
             Some(whole + (number.fract().abs() * 1e6).round() as i64)
         }
-        ValueRef::Text(_) | ValueRef::Blob(_) => datetime::parse(&text_of(value)?, session::zone()),
+        ValueRef::Text(_) | ValueRef::Blob(_) => session::zone().read_wall(&text_of(value)?),
     }
 }
 
-fn strict(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+/// The same as a TIMESTAMP.
+fn read_timestamp(value: ValueRef<'_>) -> Option<i64> {
+    match value {
+        ValueRef::Text(_) | ValueRef::Blob(_) => session::zone().read_timestamp(&text_of(value)?),
+        _ => Some(session::zone().timestamp(read(value)?)),
+    }
+}
+
+/// A TIMESTAMP as a DATETIME.
+fn wall(args: &Args<'_>) -> Option<i64> {
+    Some(session::zone().wall(args.timestamp(0)?))
+}
+
+fn strict(args: &Args<'_>, read: fn(ValueRef<'_>) -> Option<i64>) -> Result<Option<Out>, SqlError> {
     if args.is_null(0) {
         return Ok(None);
     }
@@ -84,7 +104,7 @@ fn binary(args: &Args<'_>) -> Option<Out> {
 
 /// 20220416000000, with a fraction when there is one.
 fn as_number(us: i64) -> Out {
-    let civil = datetime::civil(us, session::zone());
+    let civil = datetime::civil(us, 0);
     let day = i64::from(civil.year) * 10_000 + i64::from(civil.month) * 100 + i64::from(civil.day);
     let clock = i64::from(civil.hour) * 10_000 + i64::from(civil.minute) * 100 + i64::from(civil.second);
     let whole = day.saturating_mul(1_000_000).saturating_add(clock);

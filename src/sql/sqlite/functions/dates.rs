@@ -32,16 +32,12 @@ pub(super) const TABLE: Table = &[
     ("my_last_day", Plain(last_day)),
     ("my_makedate", Plain(make_date)),
     ("my_timestamp", Plain(timestamp)),
-    ("my_utc_timestamp", Plain(|args| Some(Out::Int(civil::cut(session::now_us() - zone_us(), args.int_or(0, 0)?))))),
+    ("my_utc_timestamp", Plain(|args| Some(Out::Int(civil::cut(session::now_us(), args.int_or(0, 0)?))))),
     ("my_utc_date", Plain(|_| Some(datetime::format_date(session::now_us(), 0).into()))),
     ("my_convert_tz", Plain(convert_tz)),
     ("my_period_add", Plain(|args| Some(Out::Int(period(months(args.int(0)?)?.checked_add(args.int(1)?)?))))),
     ("my_period_diff", Plain(|args| Some(Out::Int(months(args.int(0)?)? - months(args.int(1)?)?)))),
 ];
-
-fn zone_us() -> i64 {
-    i64::from(session::zone()) * SECOND
-}
 
 fn part(args: &Args<'_>, of: fn(&Civil) -> i64) -> Option<Out> {
     Some(Out::Int(of(&civil(args.moment(0)?)?)))
@@ -62,12 +58,15 @@ fn add_days(args: &Args<'_>, sign: i64) -> Option<Out> {
     Some(Out::Int(civil::in_range(args.moment(0)?.checked_add(span)?)?))
 }
 
+/// 1970-01-01 00:00:01 to 3001-01-18 23:59:59.999999 UTC, microseconds.
+const TIMESTAMPS: std::ops::Range<i64> = SECOND..32_536_771_200 * SECOND;
+
 /// Seconds, with a fraction when the moment has one; 0 before 1970.
 fn unix_timestamp(args: &Args<'_>) -> Option<Out> {
     if args.len() == 0 {
         return Some(Out::Int(session::now_us().div_euclid(SECOND)));
     }
-    let us = args.moment(0)?.max(0);
+    let us = args.timestamp(0)?.max(0);
     Some(if us % SECOND == 0 { Out::Int(us / SECOND) } else { Out::Real(us as f64 / 1e6) })
 }
 
@@ -77,10 +76,11 @@ fn from_unixtime(args: &Args<'_>) -> Option<Out> {
         Number::Real(seconds) => (seconds * 1e6).round() as i64,
     };
     let us = civil::in_range(us).filter(|us| *us >= 0)?;
+    let shown = civil(session::zone().wall(us))?;
     if args.len() < 2 {
         return Some(Out::Int(us));
     }
-    format::date(&civil(us)?, &args.text(1)?).map(Out::from)
+    format::date(&shown, &args.text(1)?).map(Out::from)
 }
 
 fn to_seconds(civil: &Civil) -> i64 {
@@ -116,12 +116,12 @@ fn timestamp(args: &Args<'_>) -> Option<Out> {
     Some(Out::Int(civil::in_range(us.checked_add(span.clock())?)?))
 }
 
-/// What clocks of another zone show when those of one show this.
+/// What clocks of another zone show when those of one show this. What is no TIMESTAMP of MySQL 8.0 stays as it is.
 fn convert_tz(args: &Args<'_>) -> Option<Out> {
     let (from, to) = (Zone::parse(&args.text(1)?)?, Zone::parse(&args.text(2)?)?);
-    let us = from.moment(&civil(args.moment(0)?)?)?;
-    let shown = datetime::civil(us, to.offset_at(us)?);
-    Some(Out::Int(civil::in_range(datetime::from_civil(&shown, session::zone()))?))
+    let wall = civil::in_range(args.moment(0)?)?;
+    let us = from.timestamp(wall);
+    Some(Out::Int(if TIMESTAMPS.contains(&us) { to.wall(us) } else { wall }))
 }
 
 /// A period YYYYMM or YYMM as months.

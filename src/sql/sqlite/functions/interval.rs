@@ -4,7 +4,7 @@ use rusqlite::types::ValueRef;
 
 use super::Body::Plain;
 use super::args::{Args, Out};
-use super::{Table, civil, session};
+use super::{Table, civil};
 use crate::sql::datetime::span::SPAN_MAX;
 use crate::sql::datetime::{self, Civil, DAY, SECOND};
 
@@ -54,7 +54,7 @@ fn add(args: &Args<'_>, moment: usize, (number, unit): (usize, usize)) -> Option
         us
     } else {
         let later = datetime::add_months(&civil::civil(us)?, span.months)?;
-        datetime::from_civil(&later, session::zone())
+        datetime::from_civil(&later, 0)
     };
     Some(Out::Int(civil::in_range(us.checked_add(span.micros)?)?))
 }
@@ -72,10 +72,10 @@ fn add_to_text(args: &Args<'_>) -> Option<Out> {
     let written = args.text(0)?;
     let of_days = matches!(unit_name(args, 2)?.as_str(), "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
     if of_days && written.trim().len() <= 10 && !written.contains([':', '.']) {
-        return Some(datetime::format_date(us, session::zone()).into());
+        return Some(datetime::format_date(us, 0).into());
     }
     let digits = if us.rem_euclid(SECOND) == 0 { 0 } else { 6 };
-    Some(datetime::format(us, session::zone(), digits).into())
+    Some(datetime::format(us, 0, digits).into())
 }
 
 fn span(args: &Args<'_>, number: usize, name: &str) -> Option<Span> {

@@ -118,5 +118,5 @@ fn compare_ci(a: &str, b: &str) -> Ordering {
 
 /// Says which statement runs on this thread from now on: its clock and time zone.
 pub fn enter(context: &Context) {
-    session::set(context.now_us, context.zone_seconds);
+    session::set(context.now_us, context.zone.clone());
 }

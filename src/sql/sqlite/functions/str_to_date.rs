@@ -2,7 +2,7 @@
 
 use super::Body::Plain;
 use super::args::{Args, Out};
-use super::{Table, civil, clock, format, session};
+use super::{Table, civil, clock, format};
 use crate::sql::datetime::{self, Civil, FIRST_DAY, SECOND};
 use crate::sql::signatures::str_to_date_type;
 use crate::sql::types::SqlType;
@@ -18,10 +18,7 @@ fn str_to_date(args: &Args<'_>) -> Option<Out> {
     Some(match str_to_date_type(&format) {
         SqlType::Time(_) => Out::Int(clock::clamp(clock)),
         SqlType::Date => civil::day_text(read.days()?)?.into(),
-        _ => {
-            let wall = read.days()?.checked_mul(datetime::DAY)?.checked_add(clock)?;
-            Out::Int(wall.checked_sub(i64::from(session::zone()) * SECOND)?)
-        }
+        _ => Out::Int(read.days()?.checked_mul(datetime::DAY)?.checked_add(clock)?),
     })
 }
 

@@ -13,6 +13,7 @@ use rusqlite::types::ValueRef;
 use super::{print, register, session};
 use crate::sql::signatures::{Returns, Want, signature, str_to_date_type};
 use crate::sql::types::SqlType;
+use crate::sql::zones::Zone;
 
 /// 2022-04-16 10:20:30.123456 UTC.
 const NOW_US: i64 = 1_650_104_430_123_456;
@@ -20,7 +21,7 @@ const NOW_US: i64 = 1_650_104_430_123_456;
 fn connection() -> Connection {
     let connection = Connection::open_in_memory().expect("SQLite opens");
     register(&connection).expect("the functions register");
-    session::set(NOW_US, 0);
+    session::set(NOW_US, Zone::UTC);
     connection
 }
 

@@ -22,8 +22,8 @@ pub(super) const TABLE: Table = &[
     ("my_time_to_sec", Plain(time_to_sec)),
     ("my_addtime", Plain(|args| add(args, 1))),
     ("my_subtime", Plain(|args| add(args, -1))),
-    ("my_curtime", Plain(|args| now(args, session::zone()))),
-    ("my_utc_time", Plain(|args| now(args, 0))),
+    ("my_curtime", Plain(|args| clock_of(args, session::wall_us()))),
+    ("my_utc_time", Plain(|args| clock_of(args, session::now_us()))),
     ("my_get_format", Plain(get_format)),
     ("z4_tm", Plain(|args| read(args.value(0)).map(Out::Int))),
     ("z4_tm_text", Plain(|args| Some(span::print(args.int(0)?, args.int_or(1, 0)?.clamp(0, 6) as u8).into()))),
@@ -53,8 +53,7 @@ fn as_number(args: &Args<'_>) -> Option<Out> {
 
 /// The moment so long after the beginning of today.
 fn today_at(args: &Args<'_>) -> Option<Out> {
-    let zone = i64::from(session::zone()) * SECOND;
-    let midnight = session::now_us().saturating_add(zone).div_euclid(DAY) * DAY - zone;
+    let midnight = session::wall_us().div_euclid(DAY) * DAY;
     civil::in_range(midnight.checked_add(args.int(0)?)?).map(Out::Int)
 }
 
@@ -85,9 +84,9 @@ fn clock_part(args: &Args<'_>, of: fn(i64) -> i64) -> Option<Out> {
     Some(Out::Int(of(temporal(args, 0)?.0.clock().abs())))
 }
 
-fn now(args: &Args<'_>, zone: i32) -> Option<Out> {
-    let local = session::now_us().saturating_add(i64::from(zone) * SECOND);
-    Some(Out::Int(civil::cut(local.rem_euclid(DAY), args.int_or(0, 0)?)))
+/// The time of day, with so many digits of its fraction as the argument says.
+fn clock_of(args: &Args<'_>, wall_us: i64) -> Option<Out> {
+    Some(Out::Int(civil::cut(wall_us.rem_euclid(DAY), args.int_or(0, 0)?)))
 }
 
 fn timediff(args: &Args<'_>) -> Option<Out> {
@@ -105,10 +104,7 @@ fn add(args: &Args<'_>, sign: i64) -> Option<Out> {
     let sum = value.micros().checked_add(span * sign)?;
     let result = match value {
         Temporal::Span(_) => Temporal::Span(clock::clamp(sum)),
-        Temporal::Wall(_) => {
-            civil::in_range(sum.checked_sub(i64::from(session::zone()) * SECOND)?)?;
-            Temporal::Wall(sum)
-        }
+        Temporal::Wall(_) => Temporal::Wall(civil::in_range(sum)?),
     };
     Some(result.print(digits).into())
 }

@@ -29,7 +29,7 @@ fn declaration(table: &Table) -> String {
         .iter()
         .map(|column| {
             let ty = match column.ty {
-                SqlType::Int | SqlType::UInt | SqlType::DateTime(_) | SqlType::Time(_) => "INTEGER",
+                SqlType::Int | SqlType::UInt | SqlType::Timestamp(_) | SqlType::DateTime(_) | SqlType::Time(_) => "INTEGER",
                 SqlType::Double => "REAL",
                 SqlType::Text | SqlType::Json | SqlType::Date => "TEXT",
                 SqlType::Blob | SqlType::Decimal(_) | SqlType::Null => "BLOB",

@@ -5,6 +5,7 @@ use rusqlite::functions::FunctionFlags;
 use super::{NOW_US, arguments, ask, check, connection, translate};
 use crate::sql::signatures;
 use crate::sql::sqlite::functions::{register, session};
+use crate::sql::zones::Zone;
 
 fn as_it_is(sql: &str) -> String {
     sql.to_owned()
@@ -160,7 +161,7 @@ fn moments() {
             ("z4_dt_text(my_convert_tz('2004-01-01 12:00:00', 'GMT', 'MET'), 0)", Some("2004-01-01 13:00:00")),
             ("z4_dt_text(my_adddate('2008-01-02', 31), 0)", Some("2008-02-02 00:00:00")),
             ("z4_dt_text(my_subdate('2008-01-02', 31), 0)", Some("2007-12-02 00:00:00")),
-            ("z4_dt_text(my_str_to_date('2013-05-01 10:11:12', '%Y-%m-%d %T'), 0)", Some("2013-05-01 10:11:12")),
+            ("z4_wall_text(my_str_to_date('2013-05-01 10:11:12', '%Y-%m-%d %T'), 0)", Some("2013-05-01 10:11:12")),
             ("z4_tm_text(my_curtime(2), 2)", Some("10:20:30.12")),
             ("my_utc_date()", Some("2022-04-16")),
             ("my_get_format('DATE', 'EUR')", Some("%d.%m.%Y")),
@@ -174,19 +175,21 @@ fn moments() {
 #[test]
 fn the_zone_of_the_session_counts() {
     let connection = connection();
-    session::set(NOW_US, 14 * 3600);
+    session::set(NOW_US, Zone::parse("+14:00").expect("a zone"));
     for (sql, expected) in [
         ("z4_today()", "2022-04-17"),
-        ("z4_dt('2022-04-16')", "1650016800000000"),
+        ("z4_dt('2022-04-16')", "1650067200000000"),
+        ("z4_ts(z4_dt('2022-04-16'))", "1650016800000000"),
+        ("z4_dt_strict('2022-04-16')", "1650016800000000"),
         ("z4_dt_text(1650067200000000, 0)", "2022-04-16 14:00:00"),
         ("my_hour(z4_dt_text(1650067200000000, 0))", "14"),
         ("my_utc_date()", "2022-04-16"),
-        ("z4_dt_text(my_utc_timestamp(), 0)", "2022-04-16 10:20:30"),
+        ("z4_wall_text(my_utc_timestamp(), 0)", "2022-04-16 10:20:30"),
         ("z4_tm_text(my_curtime(), 0)", "00:20:30"),
         ("z4_tm_text(my_utc_time(), 0)", "10:20:30"),
         ("my_unix_timestamp('2022-04-16 14:00:00')", "1650067200"),
         ("my_day(z4_date_add(z4_dt('2022-01-31'), 1, 'MONTH'))", "28"),
-        ("z4_dt_text(my_str_to_date('2022-04-16 01', '%Y-%m-%d %H'), 0)", "2022-04-16 01:00:00"),
+        ("z4_wall_text(my_str_to_date('2022-04-16 01', '%Y-%m-%d %H'), 0)", "2022-04-16 01:00:00"),
     ] {
         assert_eq!(ask(&connection, sql).as_deref(), Some(expected), "{sql}");
     }

@@ -66,7 +66,7 @@ fn shown(segment: &Segment, running: &Running) -> String {
     let kind = if segment.origin.dead { "dead" } else { "tasks" };
     let time = |ms: u64| {
         let us = i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX);
-        datetime::format(us, running.context.zone_seconds, 3)
+        datetime::format(running.context.zone.wall(us), 0, 3)
     };
     let all = segment.origin.dead || segment.states == States::LEASED.or(States::READY).or(States::SCHEDULED);
     let states = if all { String::new() } else { format!(" ({})", segment.states.names()) };
