@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::bytes::Input;
+use super::compress::Method;
+use super::compress_tests::Framing;
 use super::service::Backend;
 use super::users::{NATIVE, Users, prove};
 use super::{Connections, Options, Server, start};
@@ -194,6 +196,8 @@ pub(super) struct Client {
     pub(super) deprecate_eof: bool,
     /// Capabilities beside those that every client has.
     pub(super) capabilities: u32,
+    /// Packets go and come in frames.
+    pub(super) framing: Option<Framing>,
 }
 
 /// Metadata and rows of a result, undecoded.
@@ -215,8 +219,16 @@ impl Client {
     /// Connects and reads the greeting.
     pub(super) async fn connect(stand: &Stand) -> Result<Client, Refusal> {
         let socket = TcpStream::connect(stand.address).await.expect("connects");
-        let mut client =
-            Client { socket, sequence: 0, id: 0, salt: Vec::new(), plugin: String::new(), deprecate_eof: false, capabilities: 0 };
+        let mut client = Client {
+            socket,
+            sequence: 0,
+            id: 0,
+            salt: Vec::new(),
+            plugin: String::new(),
+            deprecate_eof: false,
+            capabilities: 0,
+            framing: None,
+        };
         let greeting = client.read().await.expect("a greeting");
         check(&greeting)?;
         let mut input = Input(&greeting[1..]);
@@ -254,6 +266,8 @@ impl Client {
         }
         payload.extend_from_slice(plugin.as_bytes());
         payload.push(0);
+        // zstd's effort.
+        payload.push(3);
         self.send_as(1, &payload).await;
     }
 
@@ -272,7 +286,11 @@ impl Client {
                     self.send_as(self.sequence, &answer).await;
                 }
                 1 => fast = packet[1] == 3,
-                0 => return Ok(fast),
+                0 => {
+                    let method = Method::of(self.capabilities, None);
+                    self.framing = self.framing.take().or(method.map(Framing::new));
+                    return Ok(fast);
+                }
                 other => panic!("packet {other}"),
             }
         }
@@ -283,6 +301,9 @@ impl Client {
         let mut packet = (payload.len() as u32).to_le_bytes()[..3].to_vec();
         packet.push(sequence);
         packet.extend_from_slice(payload);
+        if let Some(framing) = &mut self.framing {
+            packet = framing.frames(&packet, sequence == 0);
+        }
         self.socket.write_all(&packet).await.expect("sent");
     }
 
@@ -295,10 +316,10 @@ impl Client {
     pub(super) async fn read(&mut self) -> Option<Vec<u8>> {
         let read = async {
             let mut header = [0; 4];
-            self.socket.read_exact(&mut header).await?;
+            self.fill(&mut header).await?;
             let length = u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize;
             let mut payload = vec![0; length];
-            self.socket.read_exact(&mut payload).await?;
+            self.fill(&mut payload).await?;
             Ok::<_, io::Error>((header[3], payload))
         };
         let (sequence, payload) = tokio::time::timeout(PATIENCE, read).await.expect("in time").ok()?;
@@ -307,6 +328,13 @@ impl Client {
         }
         self.sequence = sequence.wrapping_add(1);
         Some(payload)
+    }
+
+    async fn fill(&mut self, into: &mut [u8]) -> io::Result<()> {
+        match &mut self.framing {
+            Some(framing) => framing.read(&mut self.socket, into).await,
+            None => self.socket.read_exact(into).await.map(drop),
+        }
     }
 
     /// A command that is answered by one packet.

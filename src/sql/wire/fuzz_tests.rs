@@ -6,6 +6,7 @@
 //! corpus as its seeds. It is run by proptest here, so that any toolchain does it; a failure prints its seed and is kept in
 //! `proptest-regressions`. `PROPTEST_CASES` makes it run longer.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::compress::{FRAME_BYTES, Method};
+use super::compress_tests::unpacked;
 use super::connection::serve;
 use super::fake::Fake;
 use super::service::Service;
@@ -27,7 +30,7 @@ fn stream(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for users in ["", &line("guest", "secret").expect("fine")] {
         let answer = runtime.block_on(served(bytes, users));
-        packets(&answer);
+        packets(bytes, &answer);
     }
 }
 
@@ -59,13 +62,27 @@ async fn served(bytes: &[u8], users: &str) -> Vec<u8> {
     answer
 }
 
-/// What the server sent is packets; the last may be cut, for the client had gone.
-fn packets(mut bytes: &[u8]) {
+/// What the server sent is packets, and frames after a login that wants them; the last may be cut, for the client had gone.
+fn packets(sent: &[u8], mut bytes: &[u8]) {
     assert_eq!(bytes.get(4), Some(&10), "a greeting");
+    let capabilities = sent.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or_default();
     while let Some((header, rest)) = bytes.split_first_chunk::<4>() {
         let length = u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize;
         let Some((payload, rest)) = rest.split_at_checked(length) else { return };
-        assert!(!payload.is_empty() || length == 0);
+        if let (Some(0), Some(method)) = (payload.first(), Method::of(capabilities, None)) {
+            return frames(method, rest);
+        }
+        bytes = rest;
+    }
+}
+
+fn frames(method: Method, mut bytes: &[u8]) {
+    while let Some(([a, b, c, _, d, e, f], rest)) = bytes.split_first_chunk::<7>() {
+        let length = |a, b, c| u32::from_le_bytes([a, b, c, 0]) as usize;
+        let (packed, whole) = (length(*a, *b, *c), length(*d, *e, *f));
+        assert!(packed > 0 && packed.max(whole) <= FRAME_BYTES, "a frame of {packed} for {whole}");
+        let Some((packed, rest)) = rest.split_at_checked(packed) else { return };
+        unpacked(method, packed.to_vec(), whole);
         bytes = rest;
     }
 }
@@ -74,7 +91,7 @@ fn corpus() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql_corpus");
     let mut paths: Vec<_> = std::fs::read_dir(folder).expect("there").map(|entry| entry.expect("readable").path()).collect();
     paths.sort();
-    assert!(paths.len() >= 20, "the corpus is there");
+    assert!(paths.len() >= 28, "the corpus is there");
     paths.iter().map(|path| std::fs::read(path).expect("readable")).collect()
 }
 
@@ -103,6 +120,11 @@ fn mutate(bytes: &mut Vec<u8>, (at, kind, byte): (prop::sample::Index, u8, u8)) 
     }
 }
 
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("packs")
+}
+
 proptest! {
     #[test]
     fn changes_of_the_corpus_are_survived(
@@ -121,6 +143,30 @@ proptest! {
         for command in commands {
             bytes.extend([command.len() as u8, 0, 0, 0]);
             bytes.extend(command);
+        }
+        stream(&bytes);
+    }
+
+    #[test]
+    fn any_frames_are_survived(
+        zstd in any::<bool>(),
+        frames in proptest::collection::vec((0_u8..4, any::<u16>(), proptest::collection::vec(any::<u8>(), 0..60)), 0..12),
+    ) {
+        let login = if zstd { "tests/sql_corpus/compressed_zstd.bin" } else { "tests/sql_corpus/compressed_zlib.bin" };
+        let login = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(login)).expect("there");
+        let mut bytes = login[..4 + usize::from(login[0])].to_vec();
+        for (kind, claim, content) in frames {
+            // Commands, or anything.
+            let content = if kind < 2 { [&[content.len() as u8, 0, 0, 0], &content[..]].concat() } else { content };
+            let packed = match (kind % 2, zstd) {
+                (0, _) => content.clone(),
+                (_, true) => zstd::bulk::compress(&content, 1).expect("packs"),
+                (_, false) => zlib(&content),
+            };
+            let whole = match kind { 0 => 0, 1 => content.len() as u16, _ => claim };
+            bytes.extend([packed.len() as u8, 0, 0, 0]);
+            bytes.extend([whole.to_le_bytes()[0], whole.to_le_bytes()[1], 0]);
+            bytes.extend(packed);
         }
         stream(&bytes);
     }

@@ -83,17 +83,22 @@ impl Gate {
 
     fn take(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Payload(payload, sequence, shares) => {
-                self.line.outgoing().answers(sequence);
+            Inbound::Payload(payload, numbers, shares) => {
+                self.line.outgoing().answers(numbers);
                 match self.stage {
                     Stage::Response => self.response(&payload),
-                    Stage::Switched => self.give(sequence, &payload),
+                    Stage::Switched => self.give(numbers.packet, &payload),
                     _ if self.line.is_proof_expected() => self.command(Command::Proof(payload), shares),
                     _ => self.command(Command::parse(payload), shares),
                 }
             }
-            Inbound::Broken(error) if self.stage == Stage::Commands => self.command(Command::Broken(error), Vec::new()),
-            Inbound::Broken(error) => self.refuse(&error),
+            Inbound::Broken(error, numbers) => {
+                self.line.outgoing().answers(numbers);
+                match self.stage {
+                    Stage::Commands => self.command(Command::Broken(error), Vec::new()),
+                    _ => self.refuse(&error),
+                }
+            }
         }
     }
 

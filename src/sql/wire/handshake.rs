@@ -8,6 +8,7 @@ pub(super) mod capability {
     pub(crate) const LONG_PASSWORD: u32 = 1;
     pub(crate) const LONG_FLAG: u32 = 1 << 2;
     pub(crate) const CONNECT_WITH_DB: u32 = 1 << 3;
+    pub(crate) const COMPRESS: u32 = 1 << 5;
     pub(crate) const PROTOCOL_41: u32 = 1 << 9;
     pub(crate) const SSL: u32 = 1 << 11;
     pub(crate) const TRANSACTIONS: u32 = 1 << 13;
@@ -16,14 +17,22 @@ pub(super) mod capability {
     pub(crate) const MULTI_RESULTS: u32 = 1 << 17;
     pub(crate) const PS_MULTI_RESULTS: u32 = 1 << 18;
     pub(crate) const PLUGIN_AUTH: u32 = 1 << 19;
+    pub(crate) const CONNECT_ATTRIBUTES: u32 = 1 << 20;
     pub(crate) const LENENC_AUTH: u32 = 1 << 21;
     pub(crate) const DEPRECATE_EOF: u32 = 1 << 24;
+    pub(crate) const ZSTD: u32 = 1 << 26;
 }
 use capability as c;
 
 /// What opensrv's greeting lacks and its client may rely on here.
-const ADDED: u32 =
-    c::LONG_PASSWORD | c::LONG_FLAG | c::TRANSACTIONS | c::MULTI_STATEMENTS | c::MULTI_RESULTS | c::PS_MULTI_RESULTS;
+const ADDED: u32 = c::LONG_PASSWORD
+    | c::LONG_FLAG
+    | c::COMPRESS
+    | c::TRANSACTIONS
+    | c::MULTI_STATEMENTS
+    | c::MULTI_RESULTS
+    | c::PS_MULTI_RESULTS
+    | c::ZSTD;
 /// Where the greeting has the low half of the capabilities, counted from the zero behind the version: the id, half of the salt, a zero.
 const CAPABILITIES_AT: usize = 1 + 4 + 8 + 1;
 
@@ -35,6 +44,8 @@ pub(super) struct Response {
     pub(super) database: Option<Vec<u8>>,
     pub(super) plugin: String,
     pub(super) answer: Vec<u8>,
+    /// How hard zstd is to work, if the client says so.
+    pub(super) zstd_level: Option<u8>,
 }
 
 impl Response {
@@ -62,7 +73,12 @@ impl Response {
             .then(|| String::from_utf8_lossy(input.terminated()).into_owned().into_bytes());
         let plugin = if capabilities & c::PLUGIN_AUTH != 0 { input.terminated() } else { b"mysql_native_password" };
         let plugin = String::from_utf8_lossy(plugin).into_owned();
-        Ok(Response { capabilities, user, database: database.filter(|name| !name.is_empty()), plugin, answer })
+        let database = database.filter(|name| !name.is_empty());
+        if capabilities & c::CONNECT_ATTRIBUTES != 0 {
+            input.string();
+        }
+        let zstd_level = if capabilities & c::ZSTD != 0 { input.u8() } else { None };
+        Ok(Response { capabilities, user, database, plugin, answer, zstd_level })
     }
 
     /// Parses what follows the byte of `COM_CHANGE_USER`; the capabilities stay those of the login. `None`: it is cut.
@@ -76,7 +92,7 @@ impl Response {
         let plugin = if named { input.terminated() } else { b"mysql_native_password" };
         let plugin = String::from_utf8_lossy(plugin).into_owned();
         let database = (!database.is_empty()).then_some(database);
-        Some(Response { capabilities, user, database, plugin, answer })
+        Some(Response { capabilities, user, database, plugin, answer, zstd_level: None })
     }
 
     /// The client has no password, or none was given to it. MySQL's own client sends a zero then.

@@ -6,12 +6,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
+use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
 use super::connections::Interrupt;
+use super::inflow::Inflow;
 use super::line::Line;
 use super::outgoing::PART_BYTES;
 use super::service::PacketShare;
@@ -28,13 +29,21 @@ const DROPPED_BYTES_MAX: u64 = 64 << 20;
 
 /// What came.
 pub(super) enum Inbound {
-    /// A payload, the sequence number of its last packet, and the memory that its packets were given.
-    Payload(Vec<u8>, u8, Vec<PacketShare>),
+    /// A payload, and the memory that its packets were given.
+    Payload(Vec<u8>, Numbers, Vec<PacketShare>),
     /// Something that ends the connection.
-    Broken(SqlError),
+    Broken(SqlError, Numbers),
 }
 
-enum Stop {
+/// The numbers of the last packet and, where packets are compressed, of the last frame; the answer goes on from them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Numbers {
+    pub(super) packet: u8,
+    pub(super) frame: u8,
+}
+
+/// Why no more is read.
+pub(super) enum Stop {
     /// The client has gone.
     Gone,
     /// It sends what cannot be taken.
@@ -49,19 +58,18 @@ impl From<io::Error> for Stop {
 
 /// Reads until the client goes, something is wrong with what it sends, or nobody wants more.
 pub(super) async fn run(socket: impl AsyncRead + Unpin, line: Arc<Line>, inbound: mpsc::Sender<Inbound>) {
-    let mut inlet = Inlet { socket: BufReader::with_capacity(8 << 10, socket), line, logins: 0 };
+    let mut inlet = Inlet { inflow: Inflow::new(socket, line.clone()), line, sequence: 0, logins: 0 };
     loop {
         // The header first: it tells of the end of the connection while the packet before is being answered.
-        let header = inlet.header().await;
+        let header = inlet.first_header().await;
         let Ok(permit) = inbound.reserve().await else { return };
         match inlet.payload(header).await {
             Ok(payload) => permit.send(payload),
             Err(Stop::Gone) => return inlet.line.entry.interrupt(Interrupt::Gone),
             Err(Stop::Broken(error)) => {
-                permit.send(Inbound::Broken(error));
-                let mut rest = inlet.socket.take(DROPPED_BYTES_MAX);
+                permit.send(Inbound::Broken(error, inlet.numbers()));
                 // Nothing depends on it.
-                let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
+                let _ = inlet.inflow.drop_rest(DROPPED_BYTES_MAX).await;
                 return;
             }
         }
@@ -69,24 +77,38 @@ pub(super) async fn run(socket: impl AsyncRead + Unpin, line: Arc<Line>, inbound
 }
 
 struct Inlet<R> {
-    socket: BufReader<R>,
+    inflow: Inflow<R>,
     line: Arc<Line>,
+    /// Of the last header.
+    sequence: u8,
     /// Packets of the login so far.
     logins: u8,
 }
 
 impl<R: AsyncRead + Unpin> Inlet<R> {
+    fn numbers(&self) -> Numbers {
+        Numbers { packet: self.sequence, frame: self.inflow.number }
+    }
+
+    /// The header of a payload's first packet: it may be long in coming, but once it has begun it must go on.
+    async fn first_header(&mut self) -> Result<(usize, u8), Stop> {
+        let header = match self.inflow.begins().await {
+            Ok(()) => in_time(self.line.service.options.read_timeout, self.header()).await,
+            Err(stop) => Err(stop),
+        };
+        // The end is seen at once, even when one packet is waiting to be taken already.
+        if let Err(Stop::Gone) = header {
+            self.line.entry.interrupt(Interrupt::Gone);
+        }
+        header
+    }
+
     /// Length and sequence.
     async fn header(&mut self) -> Result<(usize, u8), Stop> {
         let mut header = [0; 4];
-        // The end is seen at once, even when one packet is waiting to be taken already.
-        let read = self.socket.read_exact(&mut header).await;
-        if read.is_err() {
-            self.line.entry.interrupt(Interrupt::Gone);
-        }
-        read?;
-        self.line.service.connections.counters.bytes_in.fetch_add(4, Relaxed);
+        self.inflow.read(&mut header).await?;
         let [a, b, c, sequence] = header;
+        self.sequence = sequence;
         Ok((u32::from_le_bytes([a, b, c, 0]) as usize, sequence))
     }
 
@@ -104,11 +126,7 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
         }
         // A login has two packets of the client at most.
         self.logins = (self.logins + 1).min(2);
-        let timeout = self.line.service.options.read_timeout;
-        match tokio::time::timeout(timeout, self.parts(length, sequence, logged_in)).await {
-            Ok(result) => result,
-            Err(_) => Err(Stop::Broken(SqlError::new(1159, "08S01", "Got timeout reading communication packets"))),
-        }
+        in_time(self.line.service.options.read_timeout, self.parts(length, sequence, logged_in)).await
     }
 
     async fn parts(&mut self, first: usize, sequence: u8, logged_in: bool) -> Result<Inbound, Stop> {
@@ -118,8 +136,7 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
         let mut shares = Vec::new();
         loop {
             if payload.len() + length > max {
-                let text = format!("Got a packet bigger than 'max_allowed_packet' bytes ({max})");
-                return Err(Stop::Broken(SqlError::new(1153, "08S01", text)));
+                return Err(too_long(max));
             }
             if payload.len() + length > SMALL_BYTES {
                 let charge = self.line.entry.take(length).await;
@@ -128,7 +145,7 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
             }
             self.append(&mut payload, length).await?;
             if length < PART_BYTES {
-                return Ok(Inbound::Payload(payload, sequence, shares));
+                return Ok(Inbound::Payload(payload, self.numbers(), shares));
             }
             let (next, number) = self.header().await?;
             if number != sequence.wrapping_add(1) {
@@ -143,14 +160,26 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
         while left > 0 {
             let (at, step) = (payload.len(), left.min(STEP_BYTES));
             payload.resize(at + step, 0);
-            self.socket.read_exact(&mut payload[at..]).await?;
+            self.inflow.read(&mut payload[at..]).await?;
             left -= step;
         }
-        self.line.service.connections.counters.bytes_in.fetch_add(length as u64, Relaxed);
         Ok(())
     }
 }
 
-fn out_of_order() -> Stop {
+/// Reads something that has begun.
+async fn in_time<T>(timeout: Duration, read: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    match tokio::time::timeout(timeout, read).await {
+        Ok(result) => result,
+        Err(_) => Err(Stop::Broken(SqlError::new(1159, "08S01", "Got timeout reading communication packets"))),
+    }
+}
+
+/// More than `max` bytes in one piece.
+pub(super) fn too_long(max: usize) -> Stop {
+    Stop::Broken(SqlError::new(1153, "08S01", format!("Got a packet bigger than 'max_allowed_packet' bytes ({max})")))
+}
+
+pub(super) fn out_of_order() -> Stop {
     Stop::Broken(SqlError::new(1156, "08S01", "Got packets out of order"))
 }

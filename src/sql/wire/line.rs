@@ -5,10 +5,13 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use z4_shards::account::Share;
+
 use super::command::Command;
+use super::compress::{CONNECTION_BYTES, Method};
 use super::connections::Entry;
 use super::handshake::Response;
 use super::outgoing::Outgoing;
@@ -27,6 +30,8 @@ pub(super) struct Line {
     /// The next packet proves the password of another login.
     proof: AtomicBool,
     idle_ms: AtomicU64,
+    /// How packets are compressed, and the memory for it.
+    compression: OnceLock<(Method, Option<Share>)>,
 }
 
 /// What the client said and wants.
@@ -42,8 +47,8 @@ impl Line {
         let idle_ms = AtomicU64::new(service.options.idle_timeout.as_millis() as u64);
         let state = Mutex::default();
         let outgoing = Mutex::new(outgoing);
-        let (logged_in, proof) = Default::default();
-        Arc::new(Line { service, entry, salt: salt(), state, outgoing, logged_in, proof, idle_ms })
+        let (logged_in, proof, compression) = Default::default();
+        Arc::new(Line { service, entry, salt: salt(), state, outgoing, logged_in, proof, idle_ms, compression })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,6 +89,33 @@ impl Line {
 
     pub(super) fn is_logged_in(&self) -> bool {
         self.logged_in.load(Relaxed)
+    }
+
+    /// After the answer to its login the client compresses what it sends, if it said so.
+    ///
+    /// # Errors
+    /// 1041: there is no memory for it.
+    pub(super) fn expects_compression(&self) -> Result<(), SqlError> {
+        let response = self.response();
+        let Some(method) = Method::of(response.capabilities, response.zstd_level) else { return Ok(()) };
+        let charge = self.entry.holder().map(|holder| holder.take(CONNECTION_BYTES)).transpose();
+        let charge =
+            charge.map_err(|full| SqlError::new(1041, "HY000", format!("Out of memory for a compressed connection: {full}")))?;
+        // A connection logs in once.
+        let _ = self.compression.set((method, charge));
+        Ok(())
+    }
+
+    /// How the client compresses its packets, once it has logged in.
+    pub(super) fn compression(&self) -> Option<Method> {
+        self.compression.get().map(|(method, _)| *method)
+    }
+
+    /// The answer to the login is written: what follows is compressed, if the client is to be answered so.
+    pub(super) fn compresses_answers(&self, outgoing: &mut Outgoing) {
+        if let Some(method) = self.compression() {
+            outgoing.compress(method, self.service.packer.clone());
+        }
     }
 
     /// How long the client may be idle.

@@ -15,6 +15,9 @@
 //! and at packets that are cut, answer OK to unknown commands and know no bounds. Answers are written here, too: opensrv knows neither
 //! character sets of columns nor status flags nor warnings.
 //!
+//! A client that compresses has its packets in frames (`compress`): `inflow` takes them apart in front of the inlet, `frames` makes them
+//! behind outgoing. Everything between knows packets alone.
+//!
 //! Everything runs on one thread, `z4-sql`; statements run on the engine's.
 
 mod answer;
@@ -22,11 +25,14 @@ mod bytes;
 mod changes;
 mod columns;
 mod command;
+mod compress;
 mod connection;
 mod connections;
 mod fault;
+mod frames;
 mod gate;
 mod handshake;
+mod inflow;
 mod inlet;
 mod known;
 mod line;
@@ -54,6 +60,8 @@ mod variables;
 mod answers_tests;
 #[cfg(test)]
 mod command_tests;
+#[cfg(test)]
+mod compress_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 
+use super::compress::{Method, Packer};
 use super::connections::Connections;
+use super::frames::Frames;
+use super::inlet::Numbers;
 
 /// From so many bytes on, the buffer is written before more is put into it.
 pub(super) const FULL_BYTES: usize = 64 << 10;
@@ -21,8 +24,10 @@ const KEPT_BYTES: usize = 4 * FULL_BYTES;
 pub(super) struct Outgoing {
     socket: Box<dyn AsyncWrite + Send + Unpin>,
     buffer: Vec<u8>,
+    /// How much of the buffer the socket has, or is in frames.
     written: usize,
     sequence: u8,
+    frames: Option<Frames>,
     connections: Arc<Connections>,
 }
 
@@ -33,12 +38,25 @@ pub(super) struct Open(usize);
 
 impl Outgoing {
     pub(super) fn new(socket: Box<dyn AsyncWrite + Send + Unpin>, connections: Arc<Connections>) -> Self {
-        Outgoing { socket, buffer: Vec::new(), written: 0, sequence: 0, connections }
+        Outgoing { socket, buffer: Vec::new(), written: 0, sequence: 0, frames: None, connections }
     }
 
-    /// The number of the next packet: one more than the client's last.
-    pub(super) fn answers(&mut self, sequence: u8) {
-        self.sequence = sequence.wrapping_add(1);
+    /// The numbers of the next packet and frame: one more than the client's last.
+    pub(super) fn answers(&mut self, last: Numbers) {
+        self.sequence = last.packet.wrapping_add(1);
+        if let Some(frames) = &mut self.frames {
+            frames.number = last.frame.wrapping_add(1);
+        }
+    }
+
+    /// What follows what is in the buffer now goes in frames.
+    pub(super) fn compress(&mut self, method: Method, packer: Arc<Mutex<Packer>>) {
+        self.frames = Some(Frames::new(method, packer, self.buffer.len()));
+    }
+
+    /// The number of the next frame.
+    pub(super) fn next_frame(&self) -> u8 {
+        self.frames.as_ref().map_or(0, |frames| frames.number)
     }
 
     /// Starts a packet; its payload goes to [`Outgoing::payload`].
@@ -101,14 +119,13 @@ impl Outgoing {
 
     /// Writes all of the buffer.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.buffer.len() {
-            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.buffer[self.written..]))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += written;
-            self.connections.counters.bytes_out.fetch_add(written as u64, Relaxed);
-            self.connections.metrics.bytes.inc_by(written as u64);
+        let plain = self.frames.as_ref().map_or(self.buffer.len(), Frames::from);
+        while self.written < plain {
+            let rest = &self.buffer[self.written..plain];
+            self.written += ready!(write(&mut self.socket, rest, &self.connections, cx))?;
+        }
+        if let Some(frames) = &mut self.frames {
+            ready!(frames.poll_write(&self.buffer, &mut self.written, &mut self.socket, &self.connections, cx))?;
         }
         self.written = 0;
         if self.buffer.capacity() > KEPT_BYTES {
@@ -125,6 +142,22 @@ impl Outgoing {
     }
 }
 
+/// Writes some.
+pub(super) fn write(
+    socket: &mut (dyn AsyncWrite + Send + Unpin),
+    bytes: &[u8],
+    connections: &Connections,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let written = ready!(Pin::new(socket).poll_write(cx, bytes))?;
+    if written == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    connections.counters.bytes_out.fetch_add(written as u64, Relaxed);
+    connections.metrics.bytes.inc_by(written as u64);
+    Poll::Ready(Ok(written))
+}
+
 #[cfg(test)]
 mod tests {
     //! A payload that is too long for one packet goes in parts, and one of exactly the limit is followed by an empty part.
@@ -134,7 +167,7 @@ mod tests {
     fn long_payloads_go_in_parts() {
         for (length, expected) in [(5, vec![5]), (PART_BYTES, vec![PART_BYTES, 0]), (PART_BYTES + 7, vec![PART_BYTES, 7])] {
             let mut outgoing = Outgoing::new(Box::new(tokio::io::sink()), Connections::new(super::super::fake::metrics()));
-            outgoing.answers(254);
+            outgoing.answers(Numbers { packet: 254, frame: 0 });
             outgoing.packet(b"before");
             outgoing.packet(&vec![b'x'; length]);
             let mut rest = &outgoing.buffer[4 + 6..];

@@ -45,6 +45,7 @@ impl Outlet {
                 self.done = true;
                 if self.line.response().database.is_none() {
                     reply::ok(&mut outgoing, reply::AUTOCOMMIT, 0);
+                    self.line.compresses_answers(&mut outgoing);
                 }
             }
             // Errors are the shim's, too.

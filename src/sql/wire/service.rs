@@ -1,12 +1,13 @@
 //! What all connections of the server share, and where statements go.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use z4_shards::account::Share;
 
+use super::compress::Packer;
 use super::connections::Connections;
 use super::options::Options;
 use super::session;
@@ -51,6 +52,8 @@ pub(super) struct Service {
     pub(super) packets: Budget,
     /// For what connections keep: prepared statements and long parameters.
     pub(super) kept: Budget,
+    /// Makes frames of compressed connections.
+    pub(super) packer: Arc<Mutex<Packer>>,
     /// What the variables of every session begin with.
     pub(super) defaults: Arc<BTreeMap<String, Datum>>,
 }
@@ -60,7 +63,7 @@ impl Service {
         // One packet of the largest kind always fits.
         let budget = || Budget::new(options.packets_bytes_max.max(2 * options.packet_bytes_max));
         let (packets, kept, defaults) = (budget(), budget(), session::defaults(&options));
-        Arc::new(Service { backend, users, connections, options, packets, kept, defaults })
+        Arc::new(Service { backend, users, connections, options, packets, kept, packer: Arc::default(), defaults })
     }
 }
 

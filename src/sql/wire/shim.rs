@@ -89,7 +89,8 @@ impl AsyncMysqlShim<Outlet> for Shim {
     }
 
     async fn authenticate(&self, plugin: &str, user: &[u8], salt: &[u8], answer: &[u8]) -> bool {
-        match verify(&self.line, plugin, user, salt, answer).await {
+        let proven = verify(&self.line, plugin, user, salt, answer).await;
+        match proven.and_then(|()| self.line.expects_compression()) {
             Ok(()) => self.line.logs_in(),
             Err(refused) => self.line.refuse(&refused),
         }
@@ -102,7 +103,9 @@ impl AsyncMysqlShim<Outlet> for Shim {
             self.line.refuse(&error);
             return Err(io::Error::other(error));
         }
-        reply::ok(&mut self.line.outgoing(), reply::AUTOCOMMIT, 0);
+        let mut outgoing = self.line.outgoing();
+        reply::ok(&mut outgoing, reply::AUTOCOMMIT, 0);
+        self.line.compresses_answers(&mut outgoing);
         Ok(())
     }
 

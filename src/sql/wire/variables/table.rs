@@ -219,6 +219,7 @@ pub(in crate::sql::wire) const VARIABLES: &[Variable] = &[
     Variable("print_identified_with_as_hex", Int(0), Switch),
     Variable("profiling", Int(0), Switch),
     Variable("profiling_history_size", Int(15), Number(0, 100)),
+    Variable("protocol_compression_algorithms", Text("zlib,zstd,uncompressed"), Fixed),
     Variable("protocol_version", Int(10), Fixed),
     Variable("proxy_user", Text(""), Fixed),
     Variable("pseudo_replica_mode", Int(0), Switch),
