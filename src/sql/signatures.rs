@@ -29,6 +29,10 @@ pub enum Want {
     Number,
     /// An integer: the same, rounded.
     Int,
+    /// The 64 bits of an integer.
+    Bits,
+    /// Of a number its 64 bits, text of anything else; a BLOB stays one.
+    BitsOrText,
     /// Microseconds, as [`SqlType::DateTime`]; text is parsed in any of MySQL's forms; NULL when it is none.
     DateTime,
     /// The same as [`SqlType::Timestamp`].

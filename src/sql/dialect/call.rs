@@ -7,8 +7,10 @@ use sqlparser::ast::{
 use super::compiler::Compiler;
 use super::errors::wrong_count;
 use super::literal;
+use super::operate::modulo;
 use super::source::edits;
-use super::typed::{Typed, common_of, is_number};
+use super::typed::{Kind, Typed, common_of, is_number};
+use crate::sql::decimal::SCALE_MAX;
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Returns, Signature, Want};
 use crate::sql::types::SqlType::{self, Blob, DateTime, Decimal, Double, Int, Null, Text, Time, UInt};
@@ -144,6 +146,11 @@ impl Compiler<'_> {
         if args.len() < least || most < 127 && args.len() > most {
             return Err(wrong_count(name));
         }
+        let args = match (signature.name, <[Typed; 2]>::try_from(args)) {
+            ("MOD", Ok([left, right])) => return Ok(modulo(left, right)),
+            (_, Ok(two)) => Vec::from(two),
+            (_, Err(args)) => args,
+        };
         let zone = self.zone();
         let clock = takes_digits(signature);
         let span = match signature.returns {
@@ -171,19 +178,25 @@ impl Compiler<'_> {
         }
         // A DOUBLE is rounded otherwise than a DECIMAL.
         let is_exact = args.first().is_some_and(|arg| matches!(arg.ty, Decimal(_)));
+        let is_unsigned = args.first().is_some_and(|arg| arg.ty == UInt);
         let sqlite = match signature.sqlite {
             "my_round" if is_exact => "z4_dec_round",
             "my_truncate" if is_exact => "z4_dec_truncate",
             "my_abs" if is_exact => "z4_dec_abs",
             "my_ceil" if is_exact => "z4_dec_ceil",
             "my_floor" if is_exact => "z4_dec_floor",
-            "z4_mod" if is_exact => "z4_dec_mod",
+            "my_round" if is_unsigned => "z4_dec_round",
+            "my_truncate" if is_unsigned => "z4_dec_truncate",
+            // It has no sign and no fraction.
+            "my_abs" | "my_ceil" | "my_floor" if is_unsigned => "",
             "my_round" if args.first().is_some_and(|arg| arg.ty == Double) => "z4_round_double",
             name => name,
         };
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
         let sql = match (signature.returns, ty) {
             (Returns::Seconds(_), Decimal(_)) => format!("z4_dec_of({sqlite}({}))", list.join(", ")),
+            (Returns::Rounded, UInt) => format!("z4_to_unsigned({sqlite}({}))", list.join(", ")),
+            (Returns::Whole(_), Decimal(_)) => format!("{sqlite}({}, 1)", list.join(", ")),
             (Returns::Is(UInt), _) if sqlite.starts_with("my_bit_") => format!("z4_unsigned({sqlite}({}))", list.join(", ")),
             _ => format!("{sqlite}({})", list.join(", ")),
         };
@@ -210,6 +223,11 @@ fn wanted(signature: &Signature, at: usize, arg: Typed, zone: &Zone) -> Typed {
     arg.wanted(want, zone)
 }
 
+/// A DECIMAL literal with more digits before the point than a BIGINT has for sure.
+fn is_long(typed: &Typed) -> bool {
+    matches!(&typed.kind, Kind::Number(text) if text.trim_start_matches('-').split('.').next().is_some_and(|whole| whole.len() > 18))
+}
+
 /// The type of a function's value.
 pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
     let ty = |at: usize| args.get(at).map_or(Null, |arg| arg.ty);
@@ -220,16 +238,16 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
         Returns::Strings if args.iter().any(|arg| arg.ty == Blob) => Blob,
         Returns::Strings => Text,
         Returns::Whole(at) => {
-            if ty(at) == Double {
-                Double
-            } else {
-                Int
+            match ty(at) {
+                whole @ (Double | UInt) => whole,
+                Decimal(_) if args.get(at).is_some_and(is_long) => Decimal(0),
+                _ => Int,
             }
         }
         Returns::Rounded => match ty(0) {
             Decimal(own) => match args.get(1).map(Typed::literal_digits) {
                 None => Decimal(0),
-                Some(Some(digits)) => Decimal(own.min(digits)),
+                Some(Some(digits)) => Decimal(digits.min(SCALE_MAX)),
                 Some(None) if args.get(1).is_some_and(Typed::is_negative) => Decimal(0),
                 Some(None) => Decimal(own),
             },

@@ -11,9 +11,8 @@ impl Compiler<'_> {
     pub(super) fn cast(&mut self, expr: &Expr, ty: &DataType) -> Result<Typed, SqlError> {
         let value = self.expression(expr)?;
         let zone = self.zone();
-        if value.ty == SqlType::Null {
-            return Ok(Typed::null());
-        }
+        // NULL of the type that is asked for.
+        let value = if value.ty == SqlType::Null { Typed { ty: Text, column: None, ..value } } else { value };
         Ok(match ty {
             DataType::Signed | DataType::SignedInteger | DataType::Integer(_) | DataType::Int(_) | DataType::BigInt(_) => {
                 whole(value)

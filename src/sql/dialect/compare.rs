@@ -9,6 +9,7 @@ use super::literal::{self, name as quoted};
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::datetime;
 use crate::sql::error::SqlError;
+use crate::sql::zones::Zone;
 use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, Timestamp, UInt};
 
 impl Compiler<'_> {
@@ -28,6 +29,7 @@ impl Compiler<'_> {
         }
         Ok(match (left.ty, right.ty) {
             (Null, _) | (_, Null) => (left, right),
+            (Timestamp(_) | DateTime(_) | Date, ty) if is_number(ty) && !is_date(&left, &right, self.zone()) => numbers(left, right),
             (Timestamp(_), _) => {
                 let right = self.timestamp(right)?;
                 (left, right)
@@ -37,10 +39,10 @@ impl Compiler<'_> {
                 (left, right)
             }
             (Time(_), Time(_)) => (left, right),
-            (Time(_), ty) if is_number(ty) && !matches!(right.kind, Kind::Number(_)) => numbers(left, right),
-            (ty, Time(_)) if is_number(ty) && !matches!(left.kind, Kind::Number(_)) => numbers(left, right),
-            (Time(_), Int | UInt | Decimal(_) | Text | Json) => (left, time(right)?),
-            (Int | UInt | Decimal(_) | Text | Json, Time(_)) => (time(left)?, right),
+            (Time(_), ty) if is_number(ty) && !is_time(&right) => numbers(left, right),
+            (ty, Time(_)) if is_number(ty) && !is_time(&left) => numbers(left, right),
+            (Time(_), Int | UInt | Decimal(_) | Text | Blob | Json) => (left, time(right)?),
+            (Int | UInt | Decimal(_) | Text | Blob | Json, Time(_)) => (time(left)?, right),
             (Date, Date) if !right.is_param() => (left, right),
             (Date, _) => self.pair_with_date(left, right)?,
             (Json, Json) => (left, right),
@@ -212,6 +214,11 @@ fn time(typed: Typed) -> Result<Typed, SqlError> {
     {
         return Err(incorrect("TIME", text));
     }
+    let is_text = matches!(typed.ty, Text | Blob) && !typed.is_param() && typed.literal_text().is_none();
+    if is_text {
+        let text = typed.into_characters();
+        return Ok(Typed::new(format!("z4_tm_strict({})", text.sql), Time(6)).null_if(text.nullable));
+    }
     Ok(typed.into_time())
 }
 
@@ -239,6 +246,19 @@ fn rank(typed: &Typed) -> u8 {
     }
 }
 
+/// A literal that reads as a TIME: beside one, any other number is compared with the TIME's.
+fn is_time(number: &Typed) -> bool {
+    let Kind::Number(text) = &number.kind else { return false };
+    text.parse::<f64>().is_ok_and(|value| value.abs() < 1e15 && datetime::span::of_number(value.trunc() as i64, 0).is_some())
+}
+
+/// A number beside a date is a date where it is written as one, and beside a column of the catalog, which bounds what is read;
+/// any other is compared with the date's number.
+fn is_date(date: &Typed, number: &Typed, zone: &Zone) -> bool {
+    let bounds = date.column.as_ref().is_some_and(|column| column.origin.is_some());
+    bounds || is_zero_date(number) || literal::moment(number, zone).is_some()
+}
+
 /// A literal or a text that is compared with a date: its SQL, the digits of its fraction, whether it may be NULL; `None`: it is neither.
 fn dated(
     typed: &Typed,
@@ -257,7 +277,7 @@ fn dated(
     }
     Ok(match typed.ty {
         _ if typed.is_param() => Some((format!("{function}({})", typed.sql), 6, true)),
-        Text => Some((format!("{function}({})", typed.sql), 6, true)),
+        Text | Blob => Some((format!("{function}({})", typed.clone().into_characters().sql), 6, true)),
         Json => Some((format!("{function}({})", typed.clone().scalar().sql), 6, true)),
         _ => None,
     })

@@ -77,8 +77,8 @@ impl Compiler<'_> {
             _ => return self.call(name, vec![base, span]),
         };
         let span = if matches!(span.ty, Time(_)) { span.sql } else { format!("z4_span({})", span.into_text().sql) };
-        let sign = if name == "SUBTIME" { "-" } else { "" };
-        Ok(Typed::new(format!("{function}({}, {sign}{span})", base.sql), ty))
+        let span = if name == "SUBTIME" { format!("(-({span}))") } else { span };
+        Ok(Typed::new(format!("{function}({}, {span})", base.sql), ty))
     }
 
     /// TIMESTAMPADD(unit, amount, x), TIMESTAMPDIFF(unit, a, b), GET_FORMAT(type, …): the first argument is a word.

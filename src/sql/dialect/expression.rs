@@ -5,7 +5,7 @@ use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Function, Ident, TypedStrin
 use super::compiler::{Compiled, Compiler};
 use super::errors::{one_column, unknown_variable};
 use super::literal;
-use super::operate::operand;
+use super::operate::{is_small, operand};
 use super::rows;
 use super::scope::resolve;
 use super::typed::{Kind, Typed, common_of};
@@ -220,6 +220,7 @@ impl Compiler<'_> {
                     Decimal(_) => Typed::new(format!("z4_dec_neg({})", number.sql), number.ty),
                     UInt if number.may_be_big() => Typed::new(format!("z4_isub(0, {}, 0)", number.sql), Int),
                     UInt => Typed::new(format!("(-{})", number.sql), Int),
+                    Int if !is_small(&number) => Typed::new(format!("z4_isub(0, {}, 0)", number.sql), Int),
                     ty => Typed::new(format!("(-{})", number.sql), ty),
                 }
                 .null_if(number.nullable))
@@ -362,7 +363,7 @@ pub(super) fn truth(sql: String) -> Typed {
 /// SQL whose truth is MySQL's: text and JSON by the number in them.
 pub(super) fn as_condition(typed: Typed) -> String {
     match typed.ty {
-        Json => typed.into_number().sql,
+        Json | DateTime(_) | SqlType::Timestamp(_) => typed.into_number().into_real().sql,
         Decimal(_) | UInt => typed.into_real().sql,
         _ if typed.is_param() => typed.into_number().sql,
         _ => typed.sql,

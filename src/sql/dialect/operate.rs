@@ -33,7 +33,7 @@ impl Compiler<'_> {
             Op::Minus => "-",
             Op::Multiply => "*",
             Op::Divide => return Ok(divided(left, right)),
-            Op::MyIntegerDivide => return Ok(call("z4_intdiv", left, right, |_, _| Int)),
+            Op::MyIntegerDivide => return Ok(divided_whole(left, right)),
             Op::Modulo => return Ok(modulo(left, right)),
             Op::BitwiseAnd => return Ok(bits(left, "&", right)),
             Op::BitwiseOr => return Ok(bits(left, "|", right)),
@@ -55,7 +55,8 @@ impl Compiler<'_> {
         let (left, right) = (operand(left), operand(right));
         let never_negative = *op != Op::Minus && counts_up(&left) && counts_up(&right) && (left.ty == UInt || right.ty == UInt);
         let ty = match (*op == Op::Multiply, left.ty, right.ty) {
-            _ if never_negative || left.may_be_big() && scale_of(right.ty) == Some(0) && !matches!(right.ty, Decimal(_)) => UInt,
+            _ if never_negative || is_whole(&left) && is_whole(&right) && left.may_be_big() => UInt,
+            _ if *op != Op::Minus && is_whole(&left) && right.may_be_big() => UInt,
             (true, Decimal(a), Decimal(b)) => Decimal((a.saturating_add(b)).min(DIGITS_MAX)),
             _ => sum(left.ty, right.ty),
         };
@@ -77,7 +78,7 @@ impl Compiler<'_> {
 }
 
 /// Far from the ends of BIGINT: a column of the catalog, a literal of a few digits.
-fn is_small(typed: &Typed) -> bool {
+pub(super) fn is_small(typed: &Typed) -> bool {
     match (&typed.kind, &typed.column) {
         (Kind::Number(text), _) => text.len() <= 9,
         (_, Some(column)) => column.origin.is_some() && typed.ty != Decimal(0),
@@ -94,17 +95,32 @@ fn divided(left: Typed, right: Typed) -> Typed {
     }
 }
 
-fn modulo(left: Typed, right: Typed) -> Typed {
+/// `a MOD b`, which has the sign of `a`.
+pub(super) fn modulo(left: Typed, right: Typed) -> Typed {
     let (left, right) = (operand(left), operand(right));
+    let big = left.may_be_big() || right.may_be_big();
     match sum(left.ty, right.ty) {
+        Int if big => {
+            let (function, ty) = if left.ty == UInt { ("z4_to_unsigned", UInt) } else { ("z4_int", Int) };
+            Typed::new(format!("{function}(z4_dec_mod({}, {}))", left.sql, right.sql), ty)
+        }
+        Int if left.ty == UInt => Typed::new(format!("z4_mod({}, {})", left.sql, right.sql), UInt),
         ty @ Decimal(_) => Typed::new(format!("z4_dec_mod({}, {})", left.sql, right.sql), ty),
         ty => Typed::new(format!("z4_mod({}, {})", left.sql, right.sql), ty),
     }
 }
 
-fn call(function: &str, left: Typed, right: Typed, ty: fn(SqlType, SqlType) -> SqlType) -> Typed {
+/// `a DIV b`: unsigned where one of them is.
+fn divided_whole(left: Typed, right: Typed) -> Typed {
     let (left, right) = (operand(left), operand(right));
-    Typed::new(format!("{function}({}, {})", left.sql, right.sql), ty(left.ty, right.ty))
+    let unsigned = left.ty == UInt || right.ty == UInt;
+    let flag = if unsigned { ", 1" } else { "" };
+    let sql = format!("z4_intdiv({}, {}{flag})", left.sql, right.sql);
+    Typed::new(sql, if unsigned { UInt } else { Int })
+}
+
+fn is_whole(typed: &Typed) -> bool {
+    matches!(typed.ty, Int | UInt)
 }
 
 /// A number to calculate with: a string is a DOUBLE, even where it looks like a whole number.
@@ -117,11 +133,11 @@ pub(super) fn operand(typed: Typed) -> Typed {
 
 /// The 64 bits of a whole number, as BIGINT has them.
 pub(super) fn into_bits(typed: Typed) -> Typed {
-    let int = typed.into_int();
-    if !int.may_be_big() {
-        return int;
+    let number = if typed.is_param() { typed.into_int() } else { typed.into_number() };
+    if matches!(number.ty, Int | SqlType::Null) || number.ty == UInt && !number.may_be_big() {
+        return number;
     }
-    Typed::new(format!("z4_bits({})", int.sql), Int).null_if(int.nullable)
+    Typed::new(format!("z4_bits({})", number.sql), Int).null_if(number.nullable)
 }
 
 fn bits(left: Typed, sign: &str, right: Typed) -> Typed {

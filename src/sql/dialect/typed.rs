@@ -352,12 +352,16 @@ impl Typed {
                 _ => self,
             },
             Want::Text => self.into_text(),
-            Want::Number => self.into_number(),
+            // A text is a DOUBLE, also where it shows a whole number.
+            Want::Number => super::operate::operand(self),
             Want::Int => self.into_int(),
+            Want::Bits => super::operate::into_bits(self),
+            Want::BitsOrText if is_number(self.ty) => super::operate::into_bits(self),
+            Want::BitsOrText => self.into_text(),
             Want::DateTime => self.into_datetime(zone),
             Want::Timestamp => self.into_timestamp(zone),
             Want::Json => match self.ty {
-                Timestamp(_) | DateTime(_) | Date | Time(_) => self.into_text(),
+                Timestamp(_) | DateTime(_) | Date | Time(_) | Decimal(_) | UInt => self.into_text(),
                 _ => self,
             },
             Want::JsonValue => {
@@ -396,7 +400,8 @@ impl Typed {
     /// As bytes.
     pub(super) fn into_blob(self) -> Typed {
         if let Some(text) = self.literal_text() {
-            return literal::bytes(text.as_bytes().to_vec());
+            // Beside a number it is a text still, which X'…' is not.
+            return Typed { kind: Kind::Expression, ..literal::bytes(text.as_bytes().to_vec()) };
         }
         match self.ty {
             Blob | Null => self,

@@ -1,7 +1,7 @@
 //! Functions of numbers, and aggregates of them.
 
 use super::Returns::{Average, Common, Is, Like, Rounded, Strings, Sum, Whole};
-use super::Want::{Int, Number as N, Raw, Text};
+use super::Want::{Bits, Int, Number as N, Raw, Text};
 use super::{MANY, Signature, aggregate, f};
 use crate::sql::types::SqlType::{Double, Int as I, UInt};
 
@@ -34,7 +34,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("DEGREES", "my_degrees", 1, 1, &[N], Is(Double)),
     f("RADIANS", "my_radians", 1, 1, &[N], Is(Double)),
     f("RAND", "my_rand", 0, 1, &[Int], Is(Double)),
-    f("BIT_COUNT", "my_bit_count", 1, 1, &[Int], Is(I)),
+    f("BIT_COUNT", "my_bit_count", 1, 1, &[Bits], Is(I)),
     aggregate("COUNT", "count", MANY, &[Raw], Is(I)),
     aggregate("SUM", "sum", 1, &[N], Sum),
     aggregate("AVG", "avg", 1, &[N], Average),
@@ -42,9 +42,9 @@ pub(super) const TABLE: &[Signature] = &[
     aggregate("MAX", "max", 1, &[Raw], Like(0)),
     // MySQL's separator is the dialect's to find; without one SQLite's is a comma, too.
     aggregate("GROUP_CONCAT", "group_concat", MANY, &[Text], Strings),
-    aggregate("BIT_AND", "my_bit_and", 1, &[Int], Is(UInt)),
-    aggregate("BIT_OR", "my_bit_or", 1, &[Int], Is(UInt)),
-    aggregate("BIT_XOR", "my_bit_xor", 1, &[Int], Is(UInt)),
+    aggregate("BIT_AND", "my_bit_and", 1, &[Bits], Is(UInt)),
+    aggregate("BIT_OR", "my_bit_or", 1, &[Bits], Is(UInt)),
+    aggregate("BIT_XOR", "my_bit_xor", 1, &[Bits], Is(UInt)),
     aggregate("STD", "my_stddev_pop", 1, &[N], Is(Double)),
     aggregate("STDDEV", "my_stddev_pop", 1, &[N], Is(Double)),
     aggregate("STDDEV_POP", "my_stddev_pop", 1, &[N], Is(Double)),

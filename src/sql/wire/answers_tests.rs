@@ -20,6 +20,7 @@ use crate::sql::zones::Zone;
 const FILES: &[(&str, &str)] = &[
     ("grammar", include_str!("answers/grammar.txt")),
     ("times", include_str!("answers/times.txt")),
+    ("numbers", include_str!("answers/numbers.txt")),
     ("decimals", include_str!("answers/decimals.txt")),
     ("values", include_str!("answers/values.txt")),
     ("zones", include_str!("answers/zones.txt")),

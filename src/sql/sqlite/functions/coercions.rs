@@ -4,7 +4,7 @@ use rusqlite::types::ValueRef;
 
 use super::Body::{self, Fallible, Plain};
 use super::args::{Args, Number, Out, PACKET_MAX, text_of};
-use super::{Table, civil, json, session};
+use super::{Table, civil, exact, json, session};
 use crate::sql::datetime::{self, DAY, SECOND};
 use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
@@ -135,7 +135,13 @@ fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     if b.is_zero() {
         return Ok(None);
     }
-    let out_of_range = || SqlError::new(1690, "22003", "BIGINT value is out of range in DIV");
+    let unsigned = args.int(2) == Some(1);
+    let kind = if unsigned { "BIGINT UNSIGNED" } else { "BIGINT" };
+    let out_of_range = || SqlError::new(1690, "22003", format!("{kind} value is out of range in DIV"));
+    if unsigned && let (Some(a), Some(b)) = (args.exact(0), args.exact(1)) {
+        let whole = a.divided(&b, 0).and_then(|whole| whole.rounded(0, false).to_u64());
+        return whole.map(|whole| Some(exact::unsigned(whole))).ok_or_else(out_of_range);
+    }
     if let (Number::Int(a), Number::Int(b)) = (a, b) {
         return a.checked_div(b).map(|whole| Some(Out::Int(whole))).ok_or_else(out_of_range);
     }

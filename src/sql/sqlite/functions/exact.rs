@@ -4,19 +4,19 @@ use super::Body::{Fallible, Plain};
 use super::Table;
 use super::args::{Args, Out};
 use crate::sql::datetime::span;
-use crate::sql::decimal::Dec;
+use crate::sql::decimal::{DIGITS_MAX, Dec};
 use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
     ("z4_dec_of", Plain(|args| Some(out(&args.exact(0)?)))),
-    ("z4_dec", Plain(|args| Some(out(&args.exact(0)?.clamped(digits(args, 1, 65)?, digits(args, 2, 30)?))))),
+    ("z4_dec", Plain(|args| Some(out(&exact_or_greatest(args)?.clamped(digits(args, 1, 65)?, digits(args, 2, 30)?))))),
     ("z4_dec_text", Plain(|args| Some(args.exact(0)?.to_text(digits(args, 1, 30)?).into()))),
     ("z4_dec_neg", Plain(|args| Some(out(&args.exact(0)?.negated())))),
     ("z4_dec_abs", Plain(|args| Some(out(&args.exact(0)?.abs())))),
     ("z4_dec_round", Plain(|args| Some(out(&args.exact(0)?.rounded(args.int_or(1, 0)?, true))))),
     ("z4_dec_truncate", Plain(|args| Some(out(&args.exact(0)?.rounded(args.int_or(1, 0)?, false))))),
-    ("z4_dec_ceil", Plain(|args| Some(Out::Int(args.exact(0)?.whole(true).to_int())))),
-    ("z4_dec_floor", Plain(|args| Some(Out::Int(args.exact(0)?.whole(false).to_int())))),
+    ("z4_dec_ceil", Fallible(|args| whole_of(args, true))),
+    ("z4_dec_floor", Fallible(|args| whole_of(args, false))),
     ("z4_dec_div", Fallible(|args| calculated(args, |a, b| a.divided(b, args.int(2).unwrap_or(0).clamp(0, 81) as u32)))),
     ("z4_dec_mod", Fallible(|args| calculated(args, Dec::modulo))),
     ("z4_add", Fallible(|args| calculated(args, |a, b| Some(a.plus(b))))),
@@ -33,6 +33,24 @@ pub(super) const TABLE: Table = &[
     ("z4_shift_right", Plain(|args| Some(Out::Int(shifted(args, |bits, by| bits >> by)?)))),
     ("z4_to_unsigned", Plain(to_unsigned)),
 ];
+
+/// A number; in place of a DOUBLE with more digits than a DECIMAL has, the greatest or least one.
+fn exact_or_greatest(args: &Args<'_>) -> Option<Dec> {
+    args.exact(0).or_else(|| {
+        let greatest = Dec::parse(&"9".repeat(DIGITS_MAX))?;
+        Some(if args.real(0)? < 0.0 { greatest.negated() } else { greatest })
+    })
+}
+
+/// CEIL and FLOOR of a DECIMAL: a BIGINT, or an error where it does not fit in one.
+fn whole_of(args: &Args<'_>, up: bool) -> Result<Option<Out>, SqlError> {
+    let Some(whole) = args.exact(0).map(|exact| exact.whole(up)) else { return Ok(None) };
+    if args.int(1) == Some(1) {
+        return Ok(Some(out(&whole)));
+    }
+    let small = whole.to_int();
+    if Dec::from(small) == whole { Ok(Some(Out::Int(small))) } else { Err(out_of_range("BIGINT")) }
+}
 
 /// A DECIMAL as SQLite has it.
 pub(super) fn out(exact: &Dec) -> Out {
@@ -89,15 +107,22 @@ fn time(args: &Args<'_>) -> Option<Out> {
 }
 
 /// A BIGINT UNSIGNED as SQLite has it.
-fn unsigned(value: u64) -> Out {
+pub(super) fn unsigned(value: u64) -> Out {
     i64::try_from(value).map_or_else(|_| out(&Dec::from(value)), Out::Int)
 }
 
 /// The 64 bits of a whole number.
 fn bits(args: &Args<'_>) -> Option<i64> {
-    use rusqlite::types::ValueRef::Blob;
+    use rusqlite::types::ValueRef::{Blob, Real};
     match args.value(0) {
-        Blob(bytes) => Dec::decode(bytes).map(|exact| exact.to_u64().map_or_else(|| exact.to_int(), |value| value as i64)),
+        Blob(bytes) => {
+            let exact = Dec::decode(bytes)?;
+            let greatest = if exact.sign() < 0 { exact.to_int() } else { u64::MAX as i64 };
+            Some(exact.to_u64().map_or(greatest, |value| value as i64))
+        }
+        // The casts keep to the limits.
+        Real(value) if value > 0.0 => Some(value.round_ties_even() as u64 as i64),
+        Real(value) => Some(value.round_ties_even() as i64),
         _ => args.int(0),
     }
 }

@@ -52,15 +52,17 @@ pub(super) fn time(us: i64, format: &str) -> Option<String> {
     };
     let mut dated = false;
     let text = each(format, |specifier, text| match specifier {
-        'H' => _ = write!(text, "{}{hours:02}", if negative { "-" } else { "" }),
-        'k' => _ = write!(text, "{}{hours}", if negative { "-" } else { "" }),
+        'H' => _ = write!(text, "{hours:02}"),
+        'k' => _ = write!(text, "{hours}"),
+        'T' => _ = write!(text, "{hours:02}:{:02}:{:02}", civil.minute, civil.second),
         'a' | 'b' | 'D' | 'j' | 'M' | 'U' | 'u' | 'V' | 'v' | 'W' | 'w' | 'X' | 'x' => dated = true,
         'c' | 'e' => text.push('0'),
         'd' | 'm' | 'y' => text.push_str("00"),
         'Y' => text.push_str("0000"),
         _ => date_part(&civil, specifier, text),
     })?;
-    (!dated).then_some(text)
+    // The sign stands before everything, whatever the format begins with.
+    (!dated).then(|| if negative { format!("-{text}") } else { text })
 }
 
 /// Writes a format, each specifier by `part`.

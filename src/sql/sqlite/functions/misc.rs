@@ -50,11 +50,16 @@ fn extreme(args: &Args<'_>, wanted: Ordering) -> Option<Out> {
     let numbers = (0..args.len()).any(is_number);
     let compare = |a: usize, b: usize| match (args.value(a), args.value(b)) {
         (ValueRef::Integer(a), ValueRef::Integer(b)) => a.cmp(&b),
+        // Beside an INTEGER a BLOB is a number, too: one that is greater.
+        (ValueRef::Integer(_) | ValueRef::Blob(_), ValueRef::Integer(_) | ValueRef::Blob(_)) if numbers => {
+            args.exact(a).zip(args.exact(b)).map_or(Ordering::Equal, |(a, b)| a.cmp(&b))
+        }
         _ if numbers => args.real(a).partial_cmp(&args.real(b)).unwrap_or(Ordering::Equal),
         _ => args.bytes(a).cmp(&args.bytes(b)),
     };
     let best = (1..args.len()).fold(0, |best, at| if compare(at, best) == wanted { at } else { best });
-    if numbers && !is_number(best) { args.number(best).map(Out::from) } else { Some(Out::Arg(best)) }
+    let is_exact = matches!(args.value(best), ValueRef::Blob(_));
+    if numbers && !is_number(best) && !is_exact { args.number(best).map(Out::from) } else { Some(Out::Arg(best)) }
 }
 
 /// Version 4, of random bits.

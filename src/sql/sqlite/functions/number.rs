@@ -26,7 +26,7 @@ pub(super) const TABLE: Table = &[
     ("my_sin", Plain(|args| Out::finite(args.real(0)?.sin()))),
     ("my_cos", Plain(|args| Out::finite(args.real(0)?.cos()))),
     ("my_tan", Plain(|args| Out::finite(args.real(0)?.tan()))),
-    ("my_cot", Plain(|args| Out::finite(args.real(0)?.tan().recip()))),
+    ("my_cot", Fallible(cot)),
     ("my_asin", Plain(|args| Out::finite(args.real(0)?.asin()))),
     ("my_acos", Plain(|args| Out::finite(args.real(0)?.acos()))),
     ("my_atan", Plain(atan)),
@@ -98,6 +98,11 @@ fn rounded_int(value: i64, scale: i64, round: bool) -> i64 {
 fn pow(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     let (Some(a), Some(b)) = (args.real(0), args.real(1)) else { return Ok(None) };
     Out::finite(a.powf(b)).map(Some).ok_or_else(|| out_of_range("DOUBLE", "pow"))
+}
+
+fn cot(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    let Some(value) = args.real(0) else { return Ok(None) };
+    Out::finite(value.tan().recip()).map(Some).ok_or_else(|| out_of_range("DOUBLE", "cot"))
 }
 
 fn exp(args: &Args<'_>) -> Result<Option<Out>, SqlError> {

@@ -2,11 +2,12 @@
 
 use rusqlite::types::ValueRef;
 
-use super::Body::Plain;
+use super::Body::{Fallible, Plain};
 use super::args::{Args, Number, Out, text_of};
 use super::clock::{self, Temporal};
 use super::{Table, civil, format, session};
 use crate::sql::datetime::{DAY, SECOND, span};
+use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
     ("my_time", Plain(time)),
@@ -26,6 +27,7 @@ pub(super) const TABLE: Table = &[
     ("my_utc_time", Plain(|args| clock_of(args, session::now_us()))),
     ("my_get_format", Plain(get_format)),
     ("z4_tm", Plain(|args| read(args.value(0)).map(Out::Int))),
+    ("z4_tm_strict", Fallible(strict)),
     ("z4_tm_text", Plain(|args| Some(span::print(args.int(0)?, args.int_or(1, 0)?.clamp(0, 6) as u8).into()))),
     ("z4_tm_num", Plain(as_number)),
     ("z4_tm_dt", Plain(today_at)),
@@ -43,6 +45,18 @@ fn read(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::Real(number) => span::of_number(number.trunc() as i64, (number.fract().abs() * 1e6).round() as i64),
         ValueRef::Text(_) | ValueRef::Blob(_) => Some(clock::read(&text_of(value)?)?.0.clock()),
     }
+}
+
+/// The same of what is compared with a TIME: 1525 where it is none.
+fn strict(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    if args.is_null(0) {
+        return Ok(None);
+    }
+    let time = read(args.value(0)).map(|us| Some(Out::Int(us)));
+    time.ok_or_else(|| {
+        let text: String = args.text(0).unwrap_or_default().chars().take(100).collect();
+        SqlError::new(1525, "HY000", format!("Incorrect TIME value: '{text}'"))
+    })
 }
 
 /// HHMMSS, with a fraction when there is one.
