@@ -237,13 +237,11 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
         Returns::Common(from) => common_of(args.iter().skip(from)),
         Returns::Strings if args.iter().any(|arg| arg.ty == Blob) => Blob,
         Returns::Strings => Text,
-        Returns::Whole(at) => {
-            match ty(at) {
-                whole @ (Double | UInt) => whole,
-                Decimal(_) if args.get(at).is_some_and(is_long) => Decimal(0),
-                _ => Int,
-            }
-        }
+        Returns::Whole(at) => match ty(at) {
+            whole @ (Double | UInt) => whole,
+            Decimal(_) if args.get(at).is_some_and(is_long) => Decimal(0),
+            _ => Int,
+        },
         Returns::Rounded => match ty(0) {
             Decimal(own) => match args.get(1).map(Typed::literal_digits) {
                 None => Decimal(0),

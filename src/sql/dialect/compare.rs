@@ -9,8 +9,8 @@ use super::literal::{self, name as quoted};
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::datetime;
 use crate::sql::error::SqlError;
-use crate::sql::zones::Zone;
 use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Double, Int, Json, Null, Text, Time, Timestamp, UInt};
+use crate::sql::zones::Zone;
 
 impl Compiler<'_> {
     /// `left sign right`.
@@ -29,7 +29,9 @@ impl Compiler<'_> {
         }
         Ok(match (left.ty, right.ty) {
             (Null, _) | (_, Null) => (left, right),
-            (Timestamp(_) | DateTime(_) | Date, ty) if is_number(ty) && !is_date(&left, &right, self.zone()) => numbers(left, right),
+            (Timestamp(_) | DateTime(_) | Date, ty) if is_number(ty) && !is_date(&left, &right, self.zone()) => {
+                numbers(left, right)
+            }
             (Timestamp(_), _) => {
                 let right = self.timestamp(right)?;
                 (left, right)
