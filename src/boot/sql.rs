@@ -59,6 +59,7 @@ impl Sql {
             waiting_max: WAITING_MAX,
             query_memory_bytes_max: config.sql_query_memory_bytes_max,
             memory_bytes_max: config.sql_memory_bytes_max,
+            unbounded_rows_max: config.sql_unbounded_rows_max,
         };
         let engine = Engine::start(data, Arc::clone(&connections) as Arc<dyn Live>, options).map_err(BootError::Sql)?;
         let options = wire::Options {

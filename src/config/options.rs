@@ -163,6 +163,9 @@ options! {
         sql_memory_bytes_max: usize = 128 * MIB as usize, Range(4 * MIB, 256 * GIB), Unit::Bytes;
         /// A query is ended after this, unless its session sets max_execution_time.
         sql_execution_ms_max: u64 = 30_000, Range(1, 86_400_000), Unit::Ms;
+        /// A query may lack bounds of deliver_at when its namespaces have at most so many tasks together, and one that asks for all of
+        /// tasks, as a dump does, when all namespaces have. 0: every query must bound both.
+        sql_unbounded_rows_max: u64 = 0, Range(0, 1_000_000_000), Unit::None;
         /// What a MySQL client may send in one statement.
         sql_packet_bytes_max: usize = 16 * MIB as usize, Range(64 * KIB, GIB), Unit::Bytes;
         /// A MySQL connection that asks nothing for so long is closed.

@@ -187,6 +187,13 @@ pub fn table(schema: &str, name: &str) -> Option<&'static Table> {
     TABLES.iter().find(same).copied()
 }
 
+/// The name inside SQLite of the few rows of `tasks` that a bare look at its shape gives. No statement can name it.
+pub const LOOK: &str = "z4_look";
+/// A bare look gives no more rows, those that it skips included.
+pub const LOOK_ROWS_MAX: usize = 1_000;
+/// The name inside SQLite of all of `tasks`, for a statement that asks for nothing but that. No statement can name it.
+pub const WHOLE: &str = "z4_whole";
+
 impl Table {
     /// The name of its virtual table inside SQLite.
     pub fn virtual_name(&self) -> String {

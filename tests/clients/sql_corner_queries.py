@@ -26,7 +26,7 @@ NOTHING = [
 # The rule, where a constant decides nothing.
 REFUSED = [
     "SELECT * FROM tasks WHERE 1=1", "SELECT * FROM tasks WHERE 1=0 OR state = 'ready'", "SELECT * FROM tasks WHERE NOT (1=0)",
-    "SELECT * FROM tasks WHERE NOT (NULL AND state = 'ready')", "SELECT * FROM tasks LIMIT 1", "SELECT * FROM tasks WHERE 'a'",
+    "SELECT * FROM tasks WHERE NOT (NULL AND state = 'ready')", "SELECT * FROM tasks LIMIT 1001", "SELECT * FROM tasks WHERE 'a'",
     "SELECT * FROM tasks WHERE NOT (1=0 AND state = 'ready')", "SELECT (SELECT COUNT(*) FROM tasks) FROM namespaces LIMIT 1",
     "SELECT COUNT(*) FROM tasks HAVING 1=0", "SELECT id FROM tasks WHERE 1=0 UNION ALL SELECT id FROM tasks",
     "SELECT a.id FROM tasks a LEFT JOIN namespaces n ON 1=0",

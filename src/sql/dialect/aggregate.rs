@@ -86,6 +86,7 @@ impl Compiler<'_> {
         // An aggregate over a window groups nothing.
         if let Some(scope) = self.scope() {
             scope.aggregates = aggregates;
+            scope.windows = true;
         }
         Ok(function)
     }

@@ -43,6 +43,10 @@ pub(super) struct Compiler<'a> {
     pub(super) assigned: BTreeMap<String, SqlType>,
     /// The query that is compiled next gives no rows whatever it reads (see `nothing`).
     pub(super) never: bool,
+    /// What the SELECT that is compiled next may read in the place of `tasks` (see `look`).
+    pub(super) look: Option<&'static str>,
+    /// Queries so far, those in others too.
+    pub(super) queries: usize,
     depth: usize,
 }
 
@@ -65,6 +69,8 @@ impl<'a> Compiler<'a> {
             names: 0,
             assigned: BTreeMap::new(),
             never: false,
+            look: None,
+            queries: 0,
             depth: 0,
         }
     }

@@ -17,6 +17,7 @@ mod first;
 mod from;
 mod grammar;
 mod literal;
+mod look;
 mod nothing;
 mod operate;
 mod query;

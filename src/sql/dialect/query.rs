@@ -5,6 +5,7 @@ use sqlparser::ast::{Cte as WrittenCte, Expr, LimitClause, Offset, OrderBy, Orde
 use super::compiler::{Compiled, Compiler, Cte, as_source};
 use super::errors::duplicate_column;
 use super::literal::name as quoted;
+use super::look;
 use super::nothing;
 use super::scope::Item;
 use super::typed::Kind;
@@ -26,6 +27,7 @@ pub(super) struct Part {
 impl Compiler<'_> {
     /// A query wherever one may stand. `outermost` takes the session's limit when it has none of its own.
     pub(super) fn query(&mut self, query: &Query, outermost: bool) -> Result<Compiled, SqlError> {
+        self.queries += 1;
         self.deeper(|compiler| {
             let visible = compiler.ctes.len();
             let compiled = compiler.whole_query(query, outermost);
@@ -52,6 +54,7 @@ impl Compiler<'_> {
         match query.body.as_ref() {
             SetExpr::Select(select) => {
                 self.never = never;
+                self.look = look::table(query).filter(|_| outermost);
                 parts.push(self.select(select, order, &mut order_sql)?);
             }
             body => {

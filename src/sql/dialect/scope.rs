@@ -99,6 +99,8 @@ pub(super) struct Scope {
     pub(super) clause: Clause,
     /// An aggregate stands in it.
     pub(super) aggregates: bool,
+    /// A window function stands in it.
+    pub(super) windows: bool,
     /// It gives no rows (see `nothing`).
     pub(super) never: bool,
     /// The aliases of `tasks` in it.
@@ -114,6 +116,7 @@ impl Scope {
             items: Vec::new(),
             clause: Clause::Fields,
             aggregates: false,
+            windows: false,
             never: false,
             tasks: Vec::new(),
         }

@@ -32,10 +32,14 @@ impl Compiler<'_> {
     }
 
     fn inside(&mut self, select: &Select, order: &[OrderByExpr], order_sql: &mut String) -> Result<Part, SqlError> {
-        let from = self.from(&select.from)?;
-        let mut rest = if from.is_empty() { String::new() } else { format!(" FROM {from}") };
+        let (look, queries) = (self.look.take(), self.queries);
+        let mut from = self.from(&select.from)?;
         self.enter(Clause::Fields);
         self.items(select)?;
+        if let Some(instead) = look.and_then(|table| self.look(table, &from, queries)) {
+            from = instead;
+        }
+        let mut rest = if from.is_empty() { String::new() } else { format!(" FROM {from}") };
         let mut filters = Vec::new();
         if let Some(filter) = &select.selection {
             self.enter(Clause::Where);

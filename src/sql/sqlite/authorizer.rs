@@ -152,7 +152,8 @@ fn is_function(name: &str) -> bool {
 /// SQLite names a table without a column when it only counts its rows, and then the name may be that of a CTE.
 fn may_read(table: &str, column: &str) -> bool {
     let lower = table.to_ascii_lowercase();
-    if catalog::TABLES.iter().any(|known| known.virtual_name() == table) || TABLES.contains(&lower.as_str()) {
+    let known = catalog::TABLES.iter().any(|known| known.virtual_name() == table);
+    if known || [catalog::LOOK, catalog::WHOLE].contains(&table) || TABLES.contains(&lower.as_str()) {
         return true;
     }
     let own = ["sqlite_", "pragma_", "fts", "rtree", "geopoly"].iter().any(|prefix| lower.starts_with(prefix));

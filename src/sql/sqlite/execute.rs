@@ -36,6 +36,7 @@ pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
         context: Arc::clone(&job.context),
         readers: Arc::clone(&shared.readers),
         explain: job.what == What::Explain,
+        unbounded_rows_max: shared.options.unbounded_rows_max,
         out: job.out.clone(),
         since: job.since,
     });

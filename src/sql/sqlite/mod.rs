@@ -40,6 +40,8 @@ pub struct Options {
     pub query_memory_bytes_max: usize,
     /// Bytes that all queries may hold together.
     pub memory_bytes_max: usize,
+    /// A query may lack bounds of `deliver_at` in namespaces that have at most so many tasks together. 0: none may.
+    pub unbounded_rows_max: u64,
 }
 
 /// What is to be done with a query.

@@ -38,6 +38,10 @@ pub struct Running {
     pub seen: RefCell<Seen>,
     /// Virtual tables tell their ranges in `seen` and give no rows.
     pub explain: bool,
+    /// `sql_unbounded_rows_max`.
+    pub unbounded_rows_max: u64,
+    /// What the query reads without bounds of time.
+    pub unbounded: RefCell<Counted>,
     out: mpsc::Sender<Progress>,
     /// The room for the last word, kept from the start: it never waits for a client.
     last: RefCell<Option<mpsc::OwnedPermit<Progress>>>,
@@ -46,6 +50,14 @@ pub struct Running {
     ticks: Cell<u32>,
     groups: RefCell<HashMap<GroupId, Group>>,
     warnings: RefCell<Vec<Warning>>,
+}
+
+/// Namespaces whose tasks were counted, and how many they have together.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Counted {
+    pub names: HashSet<Namespace>,
+    pub tasks: u64,
 }
 
 /// What a query knows of a group.
@@ -76,6 +88,8 @@ pub struct Start {
     pub readers: Arc<Readers>,
     /// See [`Running`].
     pub explain: bool,
+    /// See [`Running`].
+    pub unbounded_rows_max: u64,
     /// Where its rows go.
     pub out: mpsc::Sender<Progress>,
     /// When it was asked.
@@ -94,7 +108,7 @@ impl Drop for Entered {
 impl Running {
     /// A query that starts now.
     pub fn new(start: Start) -> Rc<Running> {
-        let Start { data, live, context, readers, explain, out, since } = start;
+        let Start { data, live, context, readers, explain, unbounded_rows_max, out, since } = start;
         let deadline = match context.max_execution_ms {
             0 => None,
             ms => since.checked_add(Duration::from_millis(ms)),
@@ -106,6 +120,8 @@ impl Running {
             readers,
             seen: RefCell::default(),
             explain,
+            unbounded_rows_max,
+            unbounded: RefCell::default(),
             last: RefCell::new(out.clone().try_reserve_owned().ok()),
             out,
             deadline,

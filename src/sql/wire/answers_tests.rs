@@ -32,7 +32,13 @@ const NOW_MS: u64 = 1_650_104_430_123;
 fn engine() -> Engine {
     let rows: Vec<_> = (0..6).map(|i| row(["a", "b"][i as usize % 2], i % 3 == 0, 1_000 + i * 1_000, i + 1)).collect();
     let fake = Arc::new(Fake::new(1, NOW_MS, &rows));
-    let options = Options { queries_max: 1, waiting_max: 4, query_memory_bytes_max: 16 << 20, memory_bytes_max: 256 << 20 };
+    let options = Options {
+        queries_max: 1,
+        waiting_max: 4,
+        query_memory_bytes_max: 16 << 20,
+        memory_bytes_max: 256 << 20,
+        unbounded_rows_max: 0,
+    };
     Engine::start(fake.clone(), fake, options).expect("an engine")
 }
 

@@ -69,6 +69,8 @@ mod fuzz_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]
+mod look_tests;
+#[cfg(test)]
 mod session_tests;
 
 pub use connections::Connections;

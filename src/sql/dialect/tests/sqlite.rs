@@ -5,7 +5,7 @@ use rusqlite::functions::{Aggregate, Context as Call, FunctionFlags, WindowAggre
 
 use super::super::compile;
 use super::{context, golden};
-use crate::sql::catalog::TABLES;
+use crate::sql::catalog::{LOOK, TABLES, TASKS, WHOLE};
 use crate::sql::signatures;
 use crate::sql::statement::{Query, Statement};
 
@@ -101,9 +101,10 @@ impl WindowAggregate<(), Option<i64>> for Nothing {
 /// Empty tables and functions that give NULL.
 pub(super) fn connection() -> Connection {
     let connection = Connection::open_in_memory().expect("opened");
-    for table in TABLES {
+    let hidden = [LOOK, WHOLE].map(|name| (&TASKS, name.to_owned()));
+    for (table, name) in TABLES.iter().map(|table| (*table, table.virtual_name())).chain(hidden) {
         let columns: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
-        let create = format!("CREATE TABLE \"{}\"({})", table.virtual_name(), columns.join(", "));
+        let create = format!("CREATE TABLE \"{name}\"({})", columns.join(", "));
         connection.execute_batch(&create).expect("created");
     }
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;

@@ -9,12 +9,15 @@ use rusqlite::Connection;
 
 use crate::sql::catalog::{self, Table};
 use crate::sql::types::SqlType;
+use tasks::Reach;
 
 /// Registers every table of the catalog.
 pub fn register(connection: &Connection) -> rusqlite::Result<()> {
     for table in catalog::TABLES {
         if **table == catalog::TASKS {
-            bridge::register(connection, &table.virtual_name(), tasks::Tasks)?;
+            bridge::register(connection, &table.virtual_name(), tasks::Tasks { reach: Reach::Bounded })?;
+            bridge::register(connection, catalog::LOOK, tasks::Tasks { reach: Reach::Look })?;
+            bridge::register(connection, catalog::WHOLE, tasks::Tasks { reach: Reach::Whole })?;
         } else {
             bridge::register(connection, &table.virtual_name(), small::Small { table })?;
         }

@@ -32,7 +32,13 @@ struct Bench {
 type Table = Vec<Vec<Datum>>;
 
 fn options() -> Options {
-    Options { queries_max: 2, waiting_max: 4, query_memory_bytes_max: 16 << 20, memory_bytes_max: 256 << 20 }
+    Options {
+        queries_max: 2,
+        waiting_max: 4,
+        query_memory_bytes_max: 16 << 20,
+        memory_bytes_max: 256 << 20,
+        unbounded_rows_max: 0,
+    }
 }
 
 fn bench(fake: Fake) -> Bench {

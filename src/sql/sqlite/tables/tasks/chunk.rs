@@ -37,13 +37,20 @@ pub struct Reader {
     pub segments: VecDeque<(Segment, Arc<dyn Rows>)>,
     begun: Option<(Segment, Arc<dyn Rows>, Range)>,
     rows_max: usize,
+    /// Rows that may still be read.
+    left: usize,
     backwards: bool,
 }
 
 impl Reader {
     /// A reader; `rows` are read at first, more later.
     pub fn new(segments: VecDeque<(Segment, Arc<dyn Rows>)>, backwards: bool, rows: usize) -> Reader {
-        Reader { segments, begun: None, rows_max: rows.clamp(1, ROWS.1), backwards }
+        Reader { segments, begun: None, rows_max: rows.clamp(1, ROWS.1), left: usize::MAX, backwards }
+    }
+
+    /// A reader of so many rows at most.
+    pub fn of_first(segments: VecDeque<(Segment, Arc<dyn Rows>)>, rows: usize) -> Reader {
+        Reader { left: rows, ..Reader::new(segments, false, rows) }
     }
 
     /// How many rows are read at first when nothing is known about how many are wanted.
@@ -55,6 +62,9 @@ impl Reader {
     /// What the rows say.
     pub fn next(&mut self) -> Result<Option<Chunk>, SqlError> {
         loop {
+            if self.left == 0 {
+                return Ok(None);
+            }
             let (segment, rows, range) = match self.begun.take() {
                 Some(begun) => begun,
                 None => match self.segments.pop_front() {
@@ -66,7 +76,8 @@ impl Reader {
                 },
             };
             let mut found = Vec::new();
-            let left = rows.read(&range, (self.rows_max, BYTES), &mut found)?;
+            let left = rows.read(&range, (self.rows_max.min(self.left), BYTES), &mut found)?;
+            self.left = self.left.saturating_sub(found.len());
             let chunk = (!found.is_empty()).then(|| {
                 let bytes = found.iter().map(|(_, value)| value.len() + ROW_BYTES).sum();
                 let (origin, states, phase) = (Arc::clone(&segment.origin), segment.states, segment.phase);

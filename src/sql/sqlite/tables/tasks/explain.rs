@@ -25,7 +25,7 @@ pub fn explain(number: i32, plan: &Plan, wanted: &Wanted, running: &Running) -> 
     if let Some(request) = &wanted.request {
         let request = Request { leases: true, ..request.clone() };
         let segments = segments(&request, &plan.order);
-        reading.groups = request.namespaces.values().map(|group| group.0).collect();
+        reading.groups = request.namespaces.iter().map(|(_, group)| group.0).collect();
         reading.groups.sort_unstable();
         reading.groups.dedup();
         reading.count = segments.len();

@@ -39,6 +39,11 @@ impl Feed {
         if work.is_empty() { Feed::Empty } else { Feed::InPlace(Box::new(Reader::new(work, false, first)), 0) }
     }
 
+    /// So many rows at most, read in place.
+    pub fn first(work: Work, rows: usize) -> Feed {
+        Feed::InPlace(Box::new(Reader::of_first(work, rows)), 0)
+    }
+
     /// The next rows; `None`: no more.
     ///
     /// # Errors

@@ -17,13 +17,13 @@ use crate::sql::sqlite::running::Running;
 
 /// What the arguments say.
 #[derive(Default)]
-struct Arguments {
+pub struct Arguments {
     names: Option<Vec<Vec<u8>>>,
     ids: Option<Vec<Vec<u8>>>,
     states: Option<States>,
     due: Bounds,
-    limit: Option<i64>,
-    offset: i64,
+    pub limit: Option<i64>,
+    pub offset: i64,
 }
 
 /// What is to be read.
@@ -34,6 +34,8 @@ pub struct Wanted {
     pub ids: Option<Vec<TaskId>>,
     /// Rows that are likely to be taken; `None`: not known.
     pub hint: Option<usize>,
+    /// No more rows are read; `None`: all.
+    pub rows_max: Option<usize>,
 }
 
 /// Reads the arguments.
@@ -47,7 +49,7 @@ pub fn wanted(plan: &Plan, args: &Filters<'_>, running: &Running) -> Result<Want
     let states = arguments.states.unwrap_or(States::ALL);
     let due = arguments.due.millis();
     let nothing = states == States::NONE || ids.as_ref().is_some_and(Vec::is_empty);
-    let Some(due) = due.filter(|_| !nothing) else { return Ok(Wanted { request: None, ids, hint }) };
+    let Some(due) = due.filter(|_| !nothing) else { return Ok(Wanted { request: None, ids, hint, rows_max: None }) };
     let mut namespaces: BTreeMap<Namespace, GroupId> = BTreeMap::new();
     for name in arguments.names.unwrap_or_default() {
         let Some(namespace) = std::str::from_utf8(&name).ok().and_then(|name| Namespace::new(name).ok()) else { continue };
@@ -57,11 +59,16 @@ pub fn wanted(plan: &Plan, args: &Filters<'_>, running: &Running) -> Result<Want
         }
     }
     namespaces.retain(|_, group| ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id.group == *group)));
+    let namespaces = namespaces.into_iter().collect();
     let request = Request { namespaces, due, states, now_ms: running.now_ms(), leases: false };
-    Ok(Wanted { request: Some(request).filter(|request| !request.namespaces.is_empty()), ids, hint })
+    Ok(Wanted { request: Some(request).filter(|request| !request.namespaces.is_empty()), ids, hint, rows_max: None })
 }
 
-fn arguments(plan: &Plan, args: &Filters<'_>) -> Result<Arguments, SqlError> {
+/// The arguments of a scan.
+///
+/// # Errors
+/// They are not those that were agreed on.
+pub fn arguments(plan: &Plan, args: &Filters<'_>) -> Result<Arguments, SqlError> {
     if plan.roles.len() != args.len() {
         return Err(SqlError::other("a scan has other arguments than were agreed on"));
     }

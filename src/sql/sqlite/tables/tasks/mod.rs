@@ -5,11 +5,13 @@ pub mod chunk;
 mod explain;
 mod feed;
 mod filter;
+mod look;
 mod metadata;
 mod plan;
 mod rule;
 mod scan;
 mod segments;
+mod unbounded;
 
 use rusqlite::vtab::IndexInfo;
 
@@ -21,9 +23,24 @@ use super::declaration;
 use crate::sql::catalog;
 use crate::sql::error::SqlError;
 
+/// How far a reference to the table reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// The rule bounds it.
+    #[default]
+    Bounded,
+    /// A look: the first rows of all, few, whatever is asked of it.
+    Look,
+    /// All rows, where there are few.
+    Whole,
+}
+
 /// The table.
 #[derive(Clone)]
-pub struct Tasks;
+pub struct Tasks {
+    /// How far it reaches.
+    pub reach: Reach,
+}
 
 impl Source for Tasks {
     type Scan = scan::TaskScan;
@@ -33,10 +50,13 @@ impl Source for Tasks {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool, SqlError> {
-        rule::best_index(info)
+        match self.reach {
+            Reach::Bounded => rule::best_index(info),
+            Reach::Look | Reach::Whole => look::best_index(info, self.reach),
+        }
     }
 
     fn open(&self) -> Result<Self::Scan, SqlError> {
-        Ok(scan::TaskScan::default())
+        Ok(scan::TaskScan::new(self.reach))
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::vtab::{DistinctMode, IndexConstraintOp as Op, IndexInfo};
 use super::bounds::Comparison;
 use super::plan::{Plan, Role};
 use super::segments::{Sort, SortBy};
-use crate::sql::catalog::task;
+use crate::sql::catalog::{self, task};
 use crate::sql::error::SqlError;
 use crate::sql::sqlite::fault::from_sqlite;
 use crate::sql::sqlite::running::Running;
@@ -36,6 +36,9 @@ pub struct Reading {
     pub rows: u64,
 }
 
+/// Any other plan is better than one without bounds.
+const UNBOUNDED_COST: f64 = 1000.0;
+
 /// The constraints of a reference tell it from others.
 type Signature = Vec<(i32, Op)>;
 
@@ -57,8 +60,26 @@ pub struct Estimate {
 }
 
 impl Missing {
+    /// Nothing is bounded.
+    pub const EVERYTHING: Missing = Missing { namespace: true, lower: true, upper: true };
+
+    /// What a reference with these arguments lacks.
+    pub fn of<'a>(roles: impl Iterator<Item = &'a Role> + Clone) -> Missing {
+        let lacks = |wanted: &dyn Fn(&Role) -> bool| !roles.clone().any(wanted);
+        Missing {
+            namespace: lacks(&|role| matches!(role, Role::Namespace { .. })),
+            lower: lacks(&|role| matches!(role, Role::Due(Comparison::Greater | Comparison::AtLeast | Comparison::Equal))),
+            upper: lacks(&|role| matches!(role, Role::Due(Comparison::Less | Comparison::AtMost | Comparison::Equal))),
+        }
+    }
+
+    /// It is bounded.
+    pub fn is_nothing(self) -> bool {
+        self.count() == 0
+    }
+
     /// For people.
-    fn told(self) -> &'static str {
+    pub fn told(self) -> &'static str {
         match (self.namespace, self.lower, self.upper) {
             (true, false, false) => "namespace (= or IN)",
             (true, true, false) => "namespace (= or IN) and a lower bound of deliver_at (>, >= or BETWEEN)",
@@ -76,6 +97,21 @@ impl Missing {
 }
 
 impl Seen {
+    /// A reference has no plan with these constraints.
+    pub fn refuse(&mut self, info: &IndexInfo, missing: Missing) {
+        self.refused.push((signature(info), missing));
+    }
+
+    /// It has one, which SQLite is told.
+    pub fn accept(&mut self, info: &mut IndexInfo, plan: Plan, estimate: Estimate) {
+        self.accepted.push(signature(info));
+        info.set_estimated_rows(estimate.rows);
+        info.set_estimated_cost(estimate.cost);
+        info.set_idx_str(&plan.encode());
+        info.set_idx_num(i32::try_from(self.plans.len()).unwrap_or(i32::MAX));
+        self.plans.push((plan, estimate));
+    }
+
     /// The error for a query that has no plan: 1175.
     pub fn refusal(&self, query: &Query) -> SqlError {
         let open = self.refused.iter().filter(|(signature, _)| !self.accepted.contains(signature));
@@ -87,20 +123,33 @@ impl Seen {
         };
         // Said only where it may be the reason.
         let hides = [" OR ", "NOT ", " LEFT ", " RIGHT "].iter().any(|word| query.sqlite.contains(word));
-        let hint = if hides {
+        let bare = [catalog::LOOK, catalog::WHOLE].iter().any(|name| query.sqlite.contains(&format!(" FROM \"{name}\" AS ")));
+        let hint = if bare {
+            ". For a look at it LIMIT and OFFSET are at most 1000 together; a dump takes such bounds as --where, or \
+             sql_unbounded_rows_max of as many tasks as there are"
+        } else if hides {
             ". Bounds in one arm of an OR, under NOT, or in the ON of an outer join do not hold for every row"
         } else {
             ""
         };
-        SqlError::new(
-            1175,
-            "HY000",
-            format!(
-                "A query of tasks must bound namespace and deliver_at, and {what}{hint}. For example: SELECT * FROM tasks WHERE namespace = \
-                 'welcome_emails' AND deliver_at >= '2022-04-16' AND deliver_at < '2022-04-17'"
-            ),
-        )
+        refused(&format!("{what}{hint}"))
     }
+}
+
+fn signature(info: &IndexInfo) -> Signature {
+    info.constraints().map(|c| (c.column(), c.operator())).collect()
+}
+
+/// 1175; `what` is wrong.
+pub fn refused(what: &str) -> SqlError {
+    SqlError::new(
+        1175,
+        "HY000",
+        format!(
+            "A query of tasks must bound namespace and deliver_at, and {what}. For example: SELECT * FROM tasks WHERE namespace = \
+             'welcome_emails' AND deliver_at >= '2022-04-16' AND deliver_at < '2022-04-17'"
+        ),
+    )
 }
 
 /// A constraint that is taken: its place and what it is.
@@ -113,19 +162,14 @@ struct Taken {
 pub fn best_index(info: &mut IndexInfo) -> Result<bool, SqlError> {
     let running = Running::current()?;
     let mut seen = running.seen.borrow_mut();
-    let signature: Signature = info.constraints().map(|c| (c.column(), c.operator())).collect();
     let taken = take(info)?;
-    let has = |wanted: &dyn Fn(&Role) -> bool| taken.iter().any(|taken| wanted(&taken.role));
-    let missing = Missing {
-        namespace: !has(&|role| matches!(role, Role::Namespace { .. })),
-        lower: !has(&|role| matches!(role, Role::Due(Comparison::Greater | Comparison::AtLeast | Comparison::Equal))),
-        upper: !has(&|role| matches!(role, Role::Due(Comparison::Less | Comparison::AtMost | Comparison::Equal))),
-    };
-    if missing.count() > 0 {
-        seen.refused.push((signature, missing));
+    let missing = Missing::of(taken.iter().map(|taken| &taken.role));
+    // What few tasks are in may do without bounds of time: they are counted before any is read.
+    let unbounded = !missing.is_nothing() && !missing.namespace && running.unbounded_rows_max > 0;
+    if !missing.is_nothing() && !unbounded {
+        seen.refuse(info, missing);
         return Ok(false);
     }
-    seen.accepted.push(signature);
     let order = order(info, &taken);
     if order.is_some() {
         info.set_order_by_consumed(true);
@@ -137,12 +181,11 @@ pub fn best_index(info: &mut IndexInfo) -> Result<bool, SqlError> {
         usage.set_argv_index(i as i32 + 1);
         usage.set_omit(omit);
     }
-    let estimate = estimate(&plan);
-    info.set_estimated_rows(estimate.rows);
-    info.set_estimated_cost(estimate.cost);
-    info.set_idx_str(&plan.encode());
-    info.set_idx_num(i32::try_from(seen.plans.len()).unwrap_or(i32::MAX));
-    seen.plans.push((plan, estimate));
+    let mut estimate = estimate(&plan);
+    if unbounded {
+        estimate.cost *= UNBOUNDED_COST;
+    }
+    seen.accept(info, plan, estimate);
     Ok(true)
 }
 

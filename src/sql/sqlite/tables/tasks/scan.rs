@@ -11,13 +11,17 @@ use rusqlite::vtab::{Context, Filters};
 use z4_shards::ids::{GroupId, Namespace, TaskId, TaskKey};
 use z4_shards::machine::record::TaskRecord;
 
+use super::Reach;
 use super::chunk::{Chunk, Reader};
 use super::explain::explain;
 use super::feed::{Feed, Merge, Work};
 use super::filter::{Wanted, wanted};
+use super::look;
 use super::metadata::write_json;
 use super::plan::Plan;
+use super::rule::Missing;
 use super::segments::{Origin, Request, Segment, SortBy, States, segments};
+use super::unbounded::{check, too_many};
 use crate::sql::catalog::task;
 use crate::sql::error::SqlError;
 use crate::sql::sqlite::fault::to_sqlite;
@@ -43,6 +47,9 @@ const IDS_LOOKED_UP_MAX: usize = 256;
 /// The cursor.
 #[derive(Default)]
 pub struct TaskScan {
+    reach: Reach,
+    /// Rows that may still be read when they are not bounded, and what they lack.
+    left: Option<(u64, Missing)>,
     running: Option<Rc<Running>>,
     plan_text: String,
     plan: Plan,
@@ -76,15 +83,19 @@ impl Scan for TaskScan {
         }
         self.forget();
         self.now_ms = running.now_ms();
-        let wanted = wanted(&self.plan, args, &running)?;
+        let wanted = match self.reach {
+            Reach::Bounded => wanted(&self.plan, args, &running)?,
+            reach => look::wanted(reach, &self.plan, args, &running)?,
+        };
+        self.left = self.may_read(&wanted, &running)?;
         if running.explain {
             return explain(number, &self.plan, &wanted, &running);
         }
         running.check()?;
-        let Wanted { request, ids, hint } = wanted;
+        let Wanted { request, ids, hint, rows_max } = wanted;
         self.ids = ids;
         if let Some(request) = request {
-            self.feed = Some(self.start(request, hint, &running)?);
+            self.feed = Some(self.start(request, (hint, rows_max), &running)?);
             self.running = Some(running);
             self.next()?;
         }
@@ -102,6 +113,10 @@ impl Scan for TaskScan {
                 && let Some((key, value)) = chunk.rows.pop_front()
             {
                 let from = (Arc::clone(&chunk.origin), chunk.states, chunk.looked_up);
+                if let Some((left, missing)) = &mut self.left {
+                    // No counter is trusted further than this.
+                    *left = left.checked_sub(1).ok_or_else(|| too_many(running.unbounded_rows_max + 1, *missing, &running))?;
+                }
                 if let Some(row) = self.row_of(from, key, &value)? {
                     self.row = Some(row);
                     return Ok(());
@@ -166,6 +181,24 @@ impl Scan for TaskScan {
 }
 
 impl TaskScan {
+    /// A cursor without rows.
+    pub fn new(reach: Reach) -> TaskScan {
+        let mut scan = TaskScan::default();
+        scan.reach = reach;
+        scan
+    }
+
+    /// How many rows may be read where they are not bounded; `None`: they are.
+    fn may_read(&self, wanted: &Wanted, running: &Running) -> Result<Option<(u64, Missing)>, SqlError> {
+        let Some(request) = &wanted.request else { return Ok(None) };
+        let rows = match self.reach {
+            Reach::Bounded => check(&self.plan, request, running)?,
+            Reach::Look if wanted.rows_max.is_some() => None,
+            Reach::Look | Reach::Whole => Some(running.unbounded_rows_max),
+        };
+        Ok(rows.map(|rows| (rows, Missing::of(self.plan.roles.iter()))))
+    }
+
     fn forget(&mut self) {
         self.running = None;
         self.feed = None;
@@ -182,14 +215,16 @@ impl TaskScan {
         memory::charge(after as i64 - before as i64);
     }
 
-    fn start(&mut self, mut request: Request, hint: Option<usize>, running: &Running) -> Result<Feed, SqlError> {
-        let mut groups: Vec<GroupId> = request.namespaces.values().copied().collect();
+    /// `rows`: those that are likely to be taken, and those that may be read.
+    fn start(&mut self, mut request: Request, rows: (Option<usize>, Option<usize>), running: &Running) -> Result<Feed, SqlError> {
+        let (hint, rows_max) = rows;
+        let mut groups: Vec<GroupId> = request.namespaces.iter().map(|(_, group)| *group).collect();
         groups.sort_unstable();
         groups.dedup();
         let rows: HashMap<GroupId, _> = groups.iter().copied().zip(running.rows(&groups)?).collect();
         if self.leases_matter(&request) {
             for group in groups {
-                let of = |(name, at): (&Namespace, &GroupId)| (*at == group).then(|| name.clone());
+                let of = |(name, at): &(Namespace, GroupId)| (*at == group).then(|| name.clone());
                 let names: Vec<Namespace> = request.namespaces.iter().filter_map(of).collect();
                 self.leased.insert(group, running.leased(group, &names)?);
             }
@@ -198,6 +233,9 @@ impl TaskScan {
         let first = hint.map_or(Reader::FIRST, |hint| hint.max(8));
         let with_rows = |segment: Segment| rows.get(&segment.origin.group).map(|of| (segment, Arc::clone(of)));
         let work: Work = segments(&request, &self.plan.order).into_iter().filter_map(with_rows).collect();
+        if let Some(rows) = rows_max {
+            return Ok(Feed::first(work, rows));
+        }
         if let [sort] = self.plan.order.as_slice()
             && sort.by == SortBy::Due
         {

@@ -1,6 +1,5 @@
 //! Which key ranges are read, in which order: what a reference to `tasks` asks for, cut along namespaces, states and time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use z4_shards::ids::{GroupId, Namespace, TaskKey};
@@ -153,8 +152,8 @@ impl Segment {
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The namespaces and their groups, no namespace twice.
-    pub namespaces: BTreeMap<Namespace, GroupId>,
+    /// The namespaces and their groups, no namespace twice, in the order of their names where an order by them is wanted.
+    pub namespaces: Vec<(Namespace, GroupId)>,
     /// First and last due time, milliseconds.
     pub due: (u64, u64),
     /// The states.
@@ -235,7 +234,7 @@ mod tests {
 
     fn request(states: States, leases: bool) -> Request {
         let name = |name: &str| Namespace::new(name).expect("a name");
-        let namespaces = BTreeMap::from([(name("a"), GroupId(2)), (name("b"), GroupId(1))]);
+        let namespaces = vec![(name("a"), GroupId(2)), (name("b"), GroupId(1))];
         Request { namespaces, due: (100, 300), states, now_ms: 200, leases }
     }
 
