@@ -9,12 +9,17 @@ use zstd::stream::raw::{DParameter, Decoder, Operation};
 
 use super::handshake::capability as c;
 
-/// Bytes of packets that go into one frame; the work for one is done in one piece.
+/// Short packets go together into frames of so many bytes; the work for one is done in one piece.
 pub(super) const FRAME_BYTES: usize = 32 << 10;
+/// A packet that is longer, with its header, goes as it is, in a frame of its own: packing it would take too long in one piece, and clients
+/// are met that read no more than two frames for a packet.
+pub(super) const PACKED_BYTES_MAX: usize = 64 << 10;
+/// The longest frame.
+pub(super) const FRAME_BYTES_MAX: usize = 0xff_ffff;
 /// Bytes in front of a frame.
 pub(super) const HEADER_BYTES: usize = 7;
 /// What a connection takes for it beside zstd's window: a frame that goes, zlib's state for one that comes, and a step of what is in it.
-pub(super) const CONNECTION_BYTES: usize = 96 << 10;
+pub(super) const CONNECTION_BYTES: usize = 128 << 10;
 /// A shorter one is not worth it, as in MySQL.
 const SMALL_BYTES: usize = 50;
 /// zstd's state for a frame that comes, without its window.
@@ -56,6 +61,12 @@ impl Method {
     }
 }
 
+/// What stands before a frame.
+pub(super) fn header(length: usize, number: u8, whole: usize) -> [u8; HEADER_BYTES] {
+    let ([a, b, c, _], [d, e, f, _]) = ((length as u32).to_le_bytes(), (whole as u32).to_le_bytes());
+    [a, b, c, number, d, e, f]
+}
+
 /// Makes frames, for all connections: each frame is made in one piece.
 #[derive(Default)]
 pub(super) struct Packer {
@@ -64,7 +75,7 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// Appends a frame of at most [`FRAME_BYTES`] bytes of packets.
+    /// Appends a frame of at most [`PACKED_BYTES_MAX`] bytes of packets.
     pub(super) fn pack(&mut self, method: Method, packets: &[u8], number: u8, into: &mut Vec<u8>) {
         let at = into.len();
         into.resize(at + HEADER_BYTES + packets.len(), 0);
@@ -79,8 +90,7 @@ impl Packer {
             }
         };
         into.truncate(at + HEADER_BYTES + length);
-        let ([a, b, c, _], [d, e, f, _]) = ((length as u32).to_le_bytes(), (whole as u32).to_le_bytes());
-        into[at..at + HEADER_BYTES].copy_from_slice(&[a, b, c, number, d, e, f]);
+        into[at..at + HEADER_BYTES].copy_from_slice(&header(length, number, whole));
     }
 
     /// The length of what was made; `None`: there is not room enough.

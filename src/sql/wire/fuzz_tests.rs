@@ -14,7 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::compress::{FRAME_BYTES, Method};
+use super::compress::{Method, PACKED_BYTES_MAX};
 use super::compress_tests::unpacked;
 use super::connection::serve;
 use super::fake::Fake;
@@ -80,7 +80,7 @@ fn frames(method: Method, mut bytes: &[u8]) {
     while let Some(([a, b, c, _, d, e, f], rest)) = bytes.split_first_chunk::<7>() {
         let length = |a, b, c| u32::from_le_bytes([a, b, c, 0]) as usize;
         let (packed, whole) = (length(*a, *b, *c), length(*d, *e, *f));
-        assert!(packed > 0 && packed.max(whole) <= FRAME_BYTES, "a frame of {packed} for {whole}");
+        assert!(packed > 0 && packed.max(whole) <= PACKED_BYTES_MAX, "a frame of {packed} for {whole}");
         let Some((packed, rest)) = rest.split_at_checked(packed) else { return };
         unpacked(method, packed.to_vec(), whole);
         bytes = rest;
