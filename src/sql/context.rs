@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::SqlError;
 use super::own::Own;
-use super::types::Datum;
+use super::types::{Datum, SqlType};
 use super::zones::Zone;
 
 /// How fresh the rows must be.
@@ -41,6 +41,8 @@ pub struct Context {
     pub select_limit: u64,
     /// Session variables by their lower-case names: [`Context::variable`] is for `@@name` and SHOW VARIABLES.
     pub variables: Variables,
+    /// The types of a prepared statement's parameters; none: they are not known, or there are none.
+    pub params: Arc<[SqlType]>,
     /// User variables and locks, as they are now.
     pub own: Arc<Own>,
     /// What the statement before this one warned of, for SHOW WARNINGS.
@@ -55,6 +57,7 @@ impl Context {
             "warning_count" => Datum::Int(self.warnings.len() as i64),
             "error_count" => Datum::Int(errors() as i64),
             "timestamp" => Datum::Double(self.now_us as f64 / 1e6),
+            "last_insert_id" | "identity" => Datum::UInt(self.own.insert_id()),
             "pseudo_thread_id" => Datum::UInt(u64::from(self.connection)),
             name => return self.variables.get(name).cloned(),
         })

@@ -1,7 +1,8 @@
-//! What is a session's own and changes while its statements run: user variables and named locks. Functions reach it from the threads of
-//! the engine, through the statement's context.
+//! What is a session's own and changes while its statements run: user variables, named locks, and what the statement before left.
+//! Functions reach it from the threads of the engine, through the statement's context.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use z4_shards::account::{Holder, Share};
@@ -37,6 +38,9 @@ pub struct Own {
     inner: Mutex<Inner>,
     /// Who is charged for the variables; `None`: nobody counts.
     holder: Option<Holder>,
+    found_rows: AtomicU64,
+    row_count: AtomicI64,
+    insert_id: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +54,7 @@ struct Inner {
 impl Own {
     /// Nothing yet.
     pub fn new(holder: Option<Holder>) -> Own {
-        Own { inner: Mutex::default(), holder }
+        Own { holder, ..Own::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -131,9 +135,39 @@ impl Own {
         std::mem::take(&mut self.inner().locks).values().sum()
     }
 
+    /// Says what a statement did: FOUND_ROWS (`None`: as before) and ROW_COUNT.
+    pub fn did(&self, found: Option<u64>, count: i64) {
+        if let Some(found) = found {
+            self.found_rows.store(found, Relaxed);
+        }
+        self.row_count.store(count, Relaxed);
+    }
+
+    /// FOUND_ROWS.
+    pub fn found_rows(&self) -> u64 {
+        self.found_rows.load(Relaxed)
+    }
+
+    /// ROW_COUNT: -1 behind rows and errors.
+    pub fn row_count(&self) -> i64 {
+        self.row_count.load(Relaxed)
+    }
+
+    /// LAST_INSERT_ID.
+    pub fn insert_id(&self) -> u64 {
+        self.insert_id.load(Relaxed)
+    }
+
+    /// What LAST_INSERT_ID gives from now on.
+    pub fn set_insert_id(&self, id: u64) {
+        self.insert_id.store(id, Relaxed);
+    }
+
     /// Nothing again.
     pub fn clear(&self) {
         *self.inner() = Inner::default();
+        self.did(Some(0), 0);
+        self.set_insert_id(0);
     }
 }
 

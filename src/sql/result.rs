@@ -53,6 +53,8 @@ pub enum Progress {
     Done {
         /// For SHOW WARNINGS.
         warnings: Vec<Warning>,
+        /// For FOUND_ROWS: rows, also those that a window left out.
+        found: u64,
     },
     /// It ended early.
     Failed(SqlError),

@@ -37,8 +37,8 @@ pub enum Given {
     Default,
     /// A value.
     Is(Datum),
-    /// The only value of a query.
-    Of(Box<Query>),
+    /// The only value of a query, whose parameters begin behind so many of the statement.
+    Of(Box<Query>, usize),
 }
 
 /// What becomes of the session's transaction. There is nothing to roll back; clients are told whether they are in one.
@@ -53,6 +53,8 @@ pub enum Transaction {
     End {
         /// AND CHAIN: the next one begins.
         chain: bool,
+        /// RELEASE: the connection ends.
+        release: bool,
     },
 }
 
@@ -69,6 +71,26 @@ pub struct Query {
     pub tasks: usize,
     /// It may depend on more than catalog constants: rows may not be cached.
     pub uses: Vec<&'static str>,
+    /// SQL_CALC_FOUND_ROWS: all rows are counted, and these alone are answered.
+    pub window: Option<Window>,
+}
+
+/// LIMIT, where the rows outside of it count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Rows before it.
+    pub skip: Amount,
+    /// Rows in it.
+    pub take: Amount,
+}
+
+/// A number of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// Known.
+    Is(u64),
+    /// A parameter, from 1.
+    Param(usize),
 }
 
 /// A column of a result.

@@ -196,6 +196,7 @@ pub fn context(now_ms: u64) -> Context {
         database: Some("z4".into()),
         now_us: (now_ms * 1000).cast_signed(),
         zone: Zone::UTC,
+        params: Arc::default(),
         consistency: Consistency::Stale,
         max_execution_ms: 0,
         select_limit: u64::MAX,

@@ -106,8 +106,6 @@ impl Compiler<'_> {
                 version.unwrap_or_else(|| Typed::text("8.0.0-z4"))
             }
             "CONNECTION_ID" => Typed { ty: UInt, ..Typed::int(i64::from(self.context.connection)) },
-            "LAST_INSERT_ID" | "FOUND_ROWS" => Typed { ty: UInt, ..Typed::int(0) },
-            "ROW_COUNT" => Typed::int(-1),
             "CURRENT_ROLE" => Typed::text("NONE"),
             "NULLIF" => self.nullif(list)?,
             "ISNULL" => match self.values_of(name, list)?.as_slice() {
@@ -183,6 +181,8 @@ impl Compiler<'_> {
             "my_round" if is_exact => "z4_dec_round",
             "my_truncate" if is_exact => "z4_dec_truncate",
             "my_abs" if is_exact => "z4_dec_abs",
+            // It is never negative, and may be more than SQLite's INTEGER holds.
+            "my_abs" if args.first().is_some_and(|arg| arg.ty == UInt) => "",
             "my_ceil" if is_exact => "z4_dec_ceil",
             "my_floor" if is_exact => "z4_dec_floor",
             "my_round" if is_unsigned => "z4_dec_round",

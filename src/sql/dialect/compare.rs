@@ -32,6 +32,9 @@ impl Compiler<'_> {
             (Timestamp(_) | DateTime(_) | Date, ty) if is_number(ty) && !is_date(&left, &right, self.zone()) => {
                 numbers(left, right)
             }
+            // A parameter becomes what the column is.
+            (Text, _) if right.is_param() && left.column.is_some() => (left, right.into_text()),
+            (_, Text) if left.is_param() && right.column.is_some() => (left.into_text(), right),
             (Timestamp(_), _) => {
                 let right = self.timestamp(right)?;
                 (left, right)

@@ -9,7 +9,7 @@ use super::scope::{Scope, SourceColumn};
 use super::source::Source;
 use crate::sql::context::Context;
 use crate::sql::error::SqlError;
-use crate::sql::statement::OutColumn;
+use crate::sql::statement::{OutColumn, Window};
 use crate::sql::types::SqlType;
 use crate::sql::zones::Zone;
 
@@ -47,6 +47,8 @@ pub(super) struct Compiler<'a> {
     pub(super) look: Option<&'static str>,
     /// Queries so far, those in others too.
     pub(super) queries: usize,
+    /// The outermost LIMIT, where the rows outside of it count.
+    pub(super) window: Option<Window>,
     depth: usize,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Compiler<'a> {
             never: false,
             look: None,
             queries: 0,
+            window: None,
             depth: 0,
         }
     }

@@ -135,10 +135,20 @@ impl Compiler<'_> {
         }
     }
 
+    /// `?`. A DATETIME, a TIME and an exact number are bound as SQLite carries them, so that nothing has to be read; what else comes
+    /// becomes what its place wants.
+    fn param(&self, number: usize) -> Typed {
+        let sql = format!("?{number}");
+        match self.context.params.get(self.source.params_before() + number - 1) {
+            Some(ty @ (Decimal(_) | DateTime(_) | Date | Time(_))) => Typed::new(sql, *ty),
+            ty => Typed { kind: Kind::Param, ..Typed::new(sql, ty.copied().unwrap_or(Text)) },
+        }
+    }
+
     fn value(&mut self, value: &Value, at: sqlparser::tokenizer::Location) -> Result<Typed, SqlError> {
         if let Value::Placeholder(written) = value {
             return match self.source.param(at) {
-                Some(number) if written == "?" => Ok(Typed { kind: Kind::Param, ..Typed::new(format!("?{number}"), Text) }),
+                Some(number) if written == "?" => Ok(self.param(number)),
                 _ => Err(SqlError::syntax(format!("{written} is no parameter of MySQL's; ? is"))),
             };
         }

@@ -1,5 +1,6 @@
 //! What a statement is: its first words say so, even where the rest cannot be parsed.
 
+use super::cursor::Cursor;
 use super::errors::column_counts;
 use super::query;
 use super::set;
@@ -111,20 +112,37 @@ fn transaction(source: &Source, word: &str) -> Result<Statement, SqlError> {
     let has = |words: &[&str]| {
         (1..source.tokens.len()).any(|at| words.iter().enumerate().all(|(offset, word)| source.word(at + offset) == *word))
     };
-    let end = |chain| Ok(Statement::Transaction(Transaction::End { chain }));
+    let end = || Ok(Statement::Transaction(Transaction::End { chain: false, release: false }));
     match (word, source.word(1).as_str()) {
         ("BEGIN", "" | "WORK") => Ok(Statement::Transaction(Transaction::Begin { read_only: false })),
         ("START", "TRANSACTION") => Ok(Statement::Transaction(Transaction::Begin { read_only: has(&["READ", "ONLY"]) })),
         ("START", other) => Err(SqlError::read_only(&format!("START {other}"))),
         ("ROLLBACK", _) if has(&["TO"]) => Ok(Statement::Nothing),
-        ("COMMIT" | "ROLLBACK", _) => end(has(&["AND", "CHAIN"])),
+        ("COMMIT" | "ROLLBACK", _) => completed(source),
         // Nobody writes through this session, so nothing has to be kept out.
-        ("LOCK", "TABLES" | "TABLE") if !has(&["WRITE"]) => end(false),
+        ("LOCK", "TABLES" | "TABLE") if !has(&["WRITE"]) => end(),
         ("LOCK", "TABLES" | "TABLE") => Err(SqlError::read_only("LOCK TABLES … WRITE")),
         ("LOCK", "INSTANCE") | ("UNLOCK", "INSTANCE") => Ok(Statement::Nothing),
-        ("UNLOCK", "TABLES" | "TABLE") | ("FLUSH", _) => end(false),
+        ("UNLOCK", "TABLES" | "TABLE") | ("FLUSH", _) => end(),
         _ => Err(source.syntax_at(1, "")),
     }
+}
+
+/// COMMIT or ROLLBACK [WORK] [AND [NO] CHAIN] [[NO] RELEASE].
+fn completed(source: &Source) -> Result<Statement, SqlError> {
+    let mut cursor = Cursor::new(source, 1);
+    cursor.take(&["WORK"]);
+    let chain = cursor.take_all(&["AND", "CHAIN"]);
+    if !chain {
+        cursor.take_all(&["AND", "NO", "CHAIN"]);
+    }
+    // After AND CHAIN there is no end.
+    let release = !chain && cursor.take(&["RELEASE"]).is_some();
+    if !release {
+        cursor.take_all(&["NO", "RELEASE"]);
+    }
+    cursor.end()?;
+    Ok(Statement::Transaction(Transaction::End { chain, release }))
 }
 
 /// WITH … DELETE and WITH … UPDATE.

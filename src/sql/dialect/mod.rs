@@ -84,6 +84,6 @@ fn query(source: &Source, from: usize, context: &Context, outermost: bool) -> Re
     };
     let mut compiler = Compiler::new(context, source);
     let compiled = compiler.query(&parsed, outermost)?;
-    let Compiler { tasks, uses, .. } = compiler;
-    Ok(Query { sqlite: compiled.sql, columns: compiled.columns, params: source.params(), tasks, uses })
+    let Compiler { tasks, uses, window, .. } = compiler;
+    Ok(Query { sqlite: compiled.sql, columns: compiled.columns, params: source.params(), tasks, uses, window })
 }

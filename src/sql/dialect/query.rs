@@ -11,7 +11,7 @@ use super::scope::Item;
 use super::typed::Kind;
 use super::union::unify;
 use crate::sql::error::SqlError;
-use crate::sql::statement::OutColumn;
+use crate::sql::statement::{Amount, OutColumn, Window};
 
 /// One SELECT of a UNION: its items can still be coerced.
 pub(super) struct Part {
@@ -63,8 +63,17 @@ impl Compiler<'_> {
                 order_sql = self.order_of_union(order, &mut parts)?;
             }
         }
+        let counts = outermost && self.source.counts_rows();
         let limit = match &query.limit_clause {
+            Some(limit) if counts => {
+                self.window = Some(self.window_of(limit)?);
+                String::new()
+            }
             Some(limit) => self.limit(limit)?,
+            None if counts => {
+                self.window = Some(Window { skip: Amount::Is(0), take: Amount::Is(self.context.select_limit) });
+                String::new()
+            }
             None if outermost && self.context.select_limit != u64::MAX => {
                 format!(" LIMIT {}", i64::try_from(self.context.select_limit).unwrap_or(i64::MAX))
             }
@@ -117,14 +126,7 @@ impl Compiler<'_> {
     }
 
     fn limit(&mut self, limit: &LimitClause) -> Result<String, SqlError> {
-        let (limit, offset) = match limit {
-            LimitClause::LimitOffset { limit, offset, limit_by } if limit_by.is_empty() => {
-                (limit.as_ref(), offset.as_ref().map(|Offset { value, .. }| value))
-            }
-            LimitClause::LimitOffset { .. } => return Err(SqlError::syntax("LIMIT BY is not MySQL's")),
-            LimitClause::OffsetCommaLimit { offset, limit } => (Some(limit), Some(offset)),
-        };
-        let Some(limit) = limit else { return Err(SqlError::syntax("OFFSET needs a LIMIT before it")) };
+        let (limit, offset) = counts_of(limit)?;
         let limit = self.count(limit)?;
         match offset {
             Some(offset) => Ok(format!(" LIMIT {limit} OFFSET {}", self.count(offset)?)),
@@ -132,9 +134,23 @@ impl Compiler<'_> {
         }
     }
 
+    fn window_of(&mut self, limit: &LimitClause) -> Result<Window, SqlError> {
+        let (take, skip) = counts_of(limit)?;
+        let skip = skip.map(|skip| self.count(skip)).transpose()?;
+        let amount = |count: String| match count.rsplit_once('?') {
+            Some((_, number)) => {
+                let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+                Amount::Param(digits.parse().unwrap_or(1))
+            }
+            None => Amount::Is(count.parse().unwrap_or(u64::MAX)),
+        };
+        Ok(Window { skip: skip.map_or(Amount::Is(0), amount), take: amount(self.count(take)?) })
+    }
+
     fn count(&mut self, expr: &Expr) -> Result<String, SqlError> {
         let typed = self.expression(expr)?;
         match &typed.kind {
+            _ if typed.sql.starts_with('?') && !self.context.params.is_empty() => Ok(format!("z4_limit({})", typed.sql)),
             Kind::Param => Ok(typed.sql),
             Kind::Number(text) => match text.parse::<u64>() {
                 Ok(count) => Ok(i64::try_from(count).unwrap_or(i64::MAX).to_string()),
@@ -143,6 +159,19 @@ impl Compiler<'_> {
             _ => Err(SqlError::syntax("LIMIT and OFFSET take whole numbers or ?")),
         }
     }
+}
+
+/// The numbers of a LIMIT: how many rows, and how many before them.
+fn counts_of(limit: &LimitClause) -> Result<(&Expr, Option<&Expr>), SqlError> {
+    let (limit, offset) = match limit {
+        LimitClause::LimitOffset { limit, offset, limit_by } if limit_by.is_empty() => {
+            (limit.as_ref(), offset.as_ref().map(|Offset { value, .. }| value))
+        }
+        LimitClause::LimitOffset { .. } => return Err(SqlError::syntax("LIMIT BY is not MySQL's")),
+        LimitClause::OffsetCommaLimit { offset, limit } => (Some(limit), Some(offset)),
+    };
+    let limit = limit.ok_or_else(|| SqlError::syntax("OFFSET needs a LIMIT before it"))?;
+    Ok((limit, offset))
 }
 
 pub(super) fn order_expressions(order: Option<&OrderBy>) -> Result<&[OrderByExpr], SqlError> {

@@ -176,12 +176,9 @@ fn given(cursor: &mut Cursor<'_>, context: &Context) -> Result<Given, SqlError> 
     let Some(source) = cursor.source.selecting(first..cursor.at).filter(|_| cursor.at > first) else {
         return Err(cursor.wrong("a value or DEFAULT is expected"));
     };
-    if source.params() > 0 {
-        return Err(cursor.source.syntax_at(first, "SET takes no parameters"));
-    }
     let query = super::query(&source, 0, context, false)?;
     match query.columns.len() {
-        1 => Ok(Given::Of(Box::new(query))),
+        1 => Ok(Given::Of(Box::new(query), source.params_before())),
         _ => Err(one_column(1)),
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Source {
     places: Vec<(usize, usize)>,
     /// Where the parameters stand.
     params: Vec<Location>,
+    /// Parameters of the statement before these.
+    params_before: usize,
 }
 
 impl Source {
@@ -42,7 +44,7 @@ impl Source {
         let places = places(&text, &tokens);
         let params =
             tokens.iter().filter(|token| matches!(token.token, Token::Placeholder(_))).map(|token| token.span.start).collect();
-        let source = Source { text, tokens, places, params };
+        let source = Source { text, tokens, places, params, params_before: 0 };
         if let Some(at) = source.tokens.iter().position(|token| token.token == Token::SemiColon) {
             return Err(source.syntax_at(at + 1, "one statement at a time"));
         }
@@ -56,8 +58,9 @@ impl Source {
         let mut tokens = self.tokens.get(range.clone())?.to_vec();
         let ends = tokens.first()?.span.start..=tokens.last()?.span.start;
         tokens.first_mut()?.token = Token::make_word("SELECT", None);
+        let params_before = self.params_before + self.params.partition_point(|at| at < ends.start());
         let params = self.params.iter().copied().filter(|at| ends.contains(at)).collect();
-        Some(Source { text: self.text.clone(), places: self.places.get(range)?.to_vec(), tokens, params })
+        Some(Source { text: self.text.clone(), places: self.places.get(range)?.to_vec(), tokens, params, params_before })
     }
 
     /// The same without some tokens.
@@ -65,6 +68,11 @@ impl Source {
         self.tokens.drain(tokens.clone());
         self.places.drain(tokens);
         self
+    }
+
+    /// FOUND_ROWS is to count all rows.
+    pub(super) fn counts_rows(&self) -> bool {
+        (1..self.tokens.len()).any(|at| self.word(at) == "SQL_CALC_FOUND_ROWS" && self.word(at - 1) != ".")
     }
 
     /// It sets user variables while it runs.
@@ -152,6 +160,11 @@ impl Source {
             Some(Token::RParen) => matches!(word(at + 1), Some(Token::Word(word)) if word.keyword == Keyword::IN),
             _ => false,
         })
+    }
+
+    /// How many parameters of the statement stand before this part of it.
+    pub(super) fn params_before(&self) -> usize {
+        self.params_before
     }
 
     /// How many parameters there are.

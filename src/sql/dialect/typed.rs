@@ -167,7 +167,7 @@ impl Typed {
     pub(super) fn into_number(self) -> Typed {
         let sql = &self.sql;
         match self.ty {
-            _ if self.is_param() => self.read_by("z4_num", Double),
+            _ if self.is_param() && !is_number(self.ty) => self.read_by("z4_num", Double),
             Int | UInt | Double | Decimal(_) | Null => self,
             Text => match self.literal_text().map(literal::numeric_prefix) {
                 Some(number) => number,

@@ -1,5 +1,6 @@
 //! Runs one query: prepares, binds, steps, and sends its rows in batches.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::running::{Running, Start};
 use super::{What, authorizer, explain, fault, functions, memory};
 use crate::sql::error::SqlError;
 use crate::sql::result::{Batch, Cell, Progress};
-use crate::sql::statement::Query;
+use crate::sql::statement::{Amount, Query};
 use crate::sql::types::Datum;
 
 /// Rows of the first batches: the first row is on its way at once.
@@ -46,11 +47,14 @@ pub fn run(job: Job, statements: &mut Statements<'_>, shared: &Shared) {
     // One that waited beyond its time is not begun.
     let done = running.check_now().and_then(|()| match job.what {
         What::Run | What::Drop => rows(&job, statements, &running),
-        What::Explain => explain::explain(&job, statements, &running),
-        What::Check => prepare(&job.query, statements, &running).map(|statement| statements.put(&job.query.sqlite, statement)),
+        What::Explain => explain::explain(&job, statements, &running).map(|()| 0),
+        What::Check => {
+            let checked = prepare(&job.query, statements, &running);
+            checked.map(|statement| statements.put(&job.query.sqlite, statement)).map(|()| 0)
+        }
     });
     let last = match done {
-        Ok(()) => Progress::Done { warnings: running.take_warnings() },
+        Ok(found) => Progress::Done { warnings: running.take_warnings(), found },
         Err(error) => Progress::Failed(why(&running, error)),
     };
     memory::end();
@@ -107,7 +111,7 @@ fn value(param: &Datum) -> ToSqlOutput<'_> {
     match param {
         Datum::Null => ToSqlOutput::Owned(Value::Null),
         Datum::Int(n) => ToSqlOutput::Owned(Value::Integer(*n)),
-        // What SQLite makes of a literal of this size.
+        // What SQLite makes of a literal of this size; a client's own come as exact numbers.
         Datum::UInt(n) => ToSqlOutput::Owned(i64::try_from(*n).map_or(Value::Real(*n as f64), Value::Integer)),
         Datum::Double(x) => ToSqlOutput::Owned(Value::Real(*x)),
         Datum::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
@@ -115,14 +119,16 @@ fn value(param: &Datum) -> ToSqlOutput<'_> {
     }
 }
 
-fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result<(), SqlError> {
+/// Sends the rows; how many were found.
+fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result<u64, SqlError> {
     let query = &job.query;
     let mut statement = prepare(query, statements, running)?;
     if statement.column_count() != query.columns.len() {
         return Err(SqlError::other("the statement has another number of columns than its query"));
     }
     bind(&mut statement, &job.params, query)?;
-    let stepped = step(&mut statement, running, query.columns.len(), job.what == What::Drop);
+    let window = window(query, &job.params)?;
+    let stepped = step(&mut statement, running, query.columns.len(), (job.what == What::Drop, window));
     // A statement that failed is not worth a second thought about its state.
     if stepped.is_ok() {
         statement.clear_bindings();
@@ -131,10 +137,39 @@ fn rows(job: &Job, statements: &mut Statements<'_>, running: &Running) -> Result
     stepped
 }
 
-fn step(statement: &mut Statement<'_>, running: &Running, columns: usize, dropped: bool) -> Result<(), SqlError> {
+/// The rows that are answered.
+fn window(query: &Query, params: &[Datum]) -> Result<Range<u64>, SqlError> {
+    let Some(window) = query.window else { return Ok(0..u64::MAX) };
+    let amount = |amount| match amount {
+        Amount::Is(count) => Ok(count),
+        Amount::Param(number) => match params.get(number - 1) {
+            Some(Datum::UInt(count)) => Ok(*count),
+            Some(Datum::Int(count)) if *count >= 0 => Ok(count.cast_unsigned()),
+            Some(Datum::Int(_)) => Err(SqlError::new(1210, "HY000", "Incorrect arguments to LIMIT")),
+            Some(Datum::Double(count)) => Ok(count.round_ties_even() as u64),
+            Some(Datum::Text(text)) => Ok(text.trim().parse().unwrap_or(0)),
+            _ => Ok(0),
+        },
+    };
+    let skip = amount(window.skip)?;
+    Ok(skip..skip.saturating_add(amount(window.take)?))
+}
+
+fn step(
+    statement: &mut Statement<'_>,
+    running: &Running,
+    columns: usize,
+    (dropped, window): (bool, Range<u64>),
+) -> Result<u64, SqlError> {
+    let mut found = 0_u64;
     let mut rows = statement.raw_query();
     let mut out = Out { running, batch: Batch::default(), rows: 0, batches: 0, last: clock::monotonic(), dropped };
     while let Some(row) = rows.next().map_err(|error| fault::from_sqlite(&error))? {
+        found += 1;
+        if !window.contains(&(found - 1)) {
+            running.check()?;
+            continue;
+        }
         {
             let _lenient = memory::lenient();
             for column in 0..columns {
@@ -146,7 +181,8 @@ fn step(statement: &mut Statement<'_>, running: &Running, columns: usize, droppe
     }
     // A function that was told to stop gave anything at all.
     running.stopped().map_or(Ok(()), Err)?;
-    out.flush()
+    out.flush()?;
+    Ok(found)
 }
 
 struct Out<'a> {

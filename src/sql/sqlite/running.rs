@@ -24,6 +24,9 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Running>>> = const { RefCell::new(None) };
 }
 
+/// What a query without a limit to its time may spend in SLEEP.
+const PAUSES_MAX: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 60_000 });
+
 /// A query while it runs.
 pub struct Running {
     /// The peer.
@@ -48,6 +51,7 @@ pub struct Running {
     deadline: Option<Instant>,
     why: Cell<Option<Why>>,
     ticks: Cell<u32>,
+    paused: Cell<Duration>,
     groups: RefCell<HashMap<GroupId, Group>>,
     warnings: RefCell<Vec<Warning>>,
 }
@@ -110,7 +114,7 @@ impl Running {
     pub fn new(start: Start) -> Rc<Running> {
         let Start { data, live, context, readers, explain, unbounded_rows_max, out, since } = start;
         let deadline = match context.max_execution_ms {
-            0 => None,
+            0 | u64::MAX => None,
             ms => since.checked_add(Duration::from_millis(ms)),
         };
         Rc::new(Running {
@@ -127,6 +131,7 @@ impl Running {
             deadline,
             why: Cell::new(None),
             ticks: Cell::new(0),
+            paused: Cell::default(),
             groups: RefCell::default(),
             warnings: RefCell::default(),
         })
@@ -179,13 +184,21 @@ impl Running {
         self.check()
     }
 
-    /// Waits, as long as the query may run.
+    /// Waits, as long as the query may run. One that may run for as long as it likes has [`PAUSES_MAX`] for all its pauses: others want
+    /// the thread, too.
     ///
     /// # Errors
     /// Nobody listens any more, or the query's time is over first.
     pub fn pause(&self, span: Duration) -> Result<(), SqlError> {
-        let wake = clock::monotonic().checked_add(span);
-        let first = [wake, self.deadline].into_iter().flatten().min();
+        let (now, left) = (clock::monotonic(), PAUSES_MAX.saturating_sub(self.paused.get()));
+        let deadline = self.deadline.or_else(|| now.checked_add(left));
+        let wake = now.checked_add(span);
+        let first = [wake, deadline].into_iter().flatten().min();
+        self.paused.set(self.paused.get().saturating_add(span));
+        if self.deadline.is_none() && span > left {
+            wait_until(self.out.closed(), first);
+            self.why.set(Some(if self.out.is_closed() { Why::Gone } else { Why::Late }));
+        }
         wait_until(self.out.closed(), first);
         self.check_now()
     }

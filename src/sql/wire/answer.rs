@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::handshake::capability;
 use super::line::Line;
 use super::login::Pending;
+use super::params::Params;
 use super::prepared::Prepared;
 use super::reply::{self, Manner};
 use super::run::{Job, explain_columns, pause, run, unless};
@@ -21,7 +22,7 @@ use crate::sql::dialect;
 use crate::sql::error::SqlError;
 use crate::sql::own::Own;
 use crate::sql::sqlite::What;
-use crate::sql::statement::{Query, Statement};
+use crate::sql::statement::{Given, Query, Statement};
 use crate::sql::types::{Datum, SqlType};
 
 /// A longer statement is compiled beside the thread that serves all connections.
@@ -35,6 +36,24 @@ enum Compiled {
     Query(Arc<Query>, What),
     /// Something about the session.
     Change(Statement),
+}
+
+impl Compiled {
+    /// How many parameters it takes.
+    fn params(&self) -> usize {
+        match self {
+            Compiled::Query(query, _) => query.params,
+            Compiled::Change(Statement::Into(query, _)) => query.params,
+            Compiled::Change(Statement::Set(assignments)) => {
+                let of = |(_, given): &(String, Given)| match given {
+                    Given::Of(query, _) => query.params,
+                    _ => 0,
+                };
+                assignments.iter().map(of).sum()
+            }
+            Compiled::Change(_) => 0,
+        }
+    }
 }
 
 /// A session and its line.
@@ -171,10 +190,10 @@ impl Answerer {
         self.session.prepared.get_mut(&id).ok_or_else(unknown)
     }
 
-    /// Understands a statement.
-    async fn compile(&mut self, text: &str) -> Result<(Compiled, Arc<Context>), SqlError> {
-        let context = Arc::new(self.session.context());
-        if let Some((query, what)) = self.session.known.find(text) {
+    /// Understands a statement, with parameters of these types where they are known.
+    async fn compile(&mut self, text: &str, types: Arc<[SqlType]>) -> Result<(Compiled, Arc<Context>), SqlError> {
+        let context = Arc::new(Context { params: types, ..self.session.context() });
+        if let Some((query, what)) = self.session.known.find(text, &context.params) {
             return Ok((Compiled::Query(query, what), context));
         }
         let backend = &self.line.service.backend;
@@ -191,7 +210,7 @@ impl Answerer {
             Statement::Do(query) => (Arc::new(query), What::Drop),
             other => return Ok((Compiled::Change(other), context)),
         };
-        self.session.known.keep(text, &query, what);
+        self.session.known.keep(text, &context.params, &query, what);
         Ok((Compiled::Query(query, what), context))
     }
 
@@ -224,10 +243,8 @@ impl Answerer {
     /// Answers one statement.
     async fn statement(&mut self, text: &str) -> Result<(), Fault> {
         self.line.entry.begins("Query", Some(text));
-        let (compiled, context) = self.compile(text).await?;
-        if let Compiled::Query(query, _) = &compiled
-            && query.params > 0
-        {
+        let (compiled, context) = self.compile(text, Arc::default()).await?;
+        if compiled.params() > 0 {
             return Err(SqlError::syntax("A parameter ('?') can only stand in a prepared statement").into());
         }
         self.carry_out(compiled, Vec::new(), context, text, false).await
@@ -250,7 +267,11 @@ impl Answerer {
         }
         self.notice(&query);
         let job = Job { query, params, context, what, binary };
-        let warnings = run(&self.line, job, self.manner()).await?;
+        let (warnings, found) = run(&self.line, job, self.manner()).await?;
+        match what {
+            What::Drop => self.session.own.did(None, 0),
+            _ => self.session.own.did(Some(found), -1),
+        }
         if !asks_for_warnings(text) {
             self.session.warnings = warnings;
         }
@@ -278,13 +299,14 @@ impl Answerer {
             let told = format!("Can't create more than max_prepared_stmt_count statements (current value: {max})");
             return Err(SqlError::new(1461, "42000", told).into());
         }
-        let (compiled, context) = self.compile(&text).await?;
-        let (params, columns, check) = match compiled {
-            Compiled::Query(query, What::Explain) => (query.params, explain_columns(), Some(query)),
-            Compiled::Query(query, What::Drop) => (query.params, Vec::new(), Some(query)),
-            Compiled::Query(query, _) => (query.params, query.columns.clone(), Some(query)),
-            Compiled::Change(Statement::Into(query, _)) => (query.params, Vec::new(), Some(Arc::new(query))),
-            Compiled::Change(_) => (0, Vec::new(), None),
+        let (compiled, context) = self.compile(&text, Arc::default()).await?;
+        let params = compiled.params();
+        let (columns, check) = match compiled {
+            Compiled::Query(query, What::Explain) => (explain_columns(), Some(query)),
+            Compiled::Query(query, What::Drop) => (Vec::new(), Some(query)),
+            Compiled::Query(query, _) => (query.columns.clone(), Some(query)),
+            Compiled::Change(Statement::Into(query, _)) => (Vec::new(), Some(Arc::new(query))),
+            Compiled::Change(_) => (Vec::new(), None),
         };
         if params > COUNTED_MAX || columns.len() > COUNTED_MAX {
             return Err(SqlError::new(1390, "HY000", "Prepared statement contains too many placeholders").into());
@@ -308,7 +330,7 @@ impl Answerer {
     async fn check(&self, query: Arc<Query>, context: Arc<Context>) -> Result<Vec<crate::sql::context::Warning>, Fault> {
         let params = vec![Datum::Null; query.params];
         let job = Job { query, params, context, what: What::Check, binary: true };
-        run(&self.line, job, self.manner()).await
+        Ok(run(&self.line, job, self.manner()).await?.0)
     }
 
     fn next_id(&mut self) -> u32 {
@@ -327,17 +349,17 @@ impl Answerer {
         let prepared = self.prepared(id, "mysqld_stmt_execute")?;
         let text = prepared.text.clone();
         let decoded = match prepared.fault() {
-            Some(_) => Ok(Vec::new()),
+            Some(_) => Ok(Params::default()),
             None => prepared.bound.decode(input),
         };
         // Long values are for one execution, even for one that fails.
         if let Some(fault) = prepared.forget() {
             return Err(fault.into());
         }
-        let params = decoded?;
+        let Params { values, types } = decoded?;
         self.line.entry.begins("Execute", Some(&text));
-        let (compiled, context) = self.compile(&text).await?;
-        self.carry_out(compiled, params, context, &text, true).await
+        let (compiled, context) = self.compile(&text, types.into()).await?;
+        self.carry_out(compiled, values, context, &text, true).await
     }
 
     /// There is no answer to it, whatever is wrong.

@@ -29,7 +29,7 @@ const FILES: &[(&str, &str)] = &[
 /// 2022-04-16 10:20:30.123 UTC.
 const NOW_MS: u64 = 1_650_104_430_123;
 
-fn engine() -> Engine {
+pub(super) fn engine() -> Engine {
     let rows: Vec<_> = (0..6).map(|i| row(["a", "b"][i as usize % 2], i % 3 == 0, 1_000 + i * 1_000, i + 1)).collect();
     let fake = Arc::new(Fake::new(1, NOW_MS, &rows));
     let options = Options {
@@ -43,7 +43,7 @@ fn engine() -> Engine {
 }
 
 /// The values of a row of the text protocol.
-fn values(mut packet: &[u8]) -> Vec<String> {
+pub(super) fn values(mut packet: &[u8]) -> Vec<String> {
     let mut values = Vec::new();
     while let Some((first, rest)) = packet.split_first() {
         let (length, rest) = match first {

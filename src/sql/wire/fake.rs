@@ -60,7 +60,7 @@ impl Backend for Fake {
                 nullable: at > 0,
             };
             let columns = types.iter().enumerate().map(column).collect();
-            Statement::Query(Query { sqlite: sql.trim().to_owned(), columns, params, tasks: 0, uses: Vec::new() })
+            Statement::Query(Query { sqlite: sql.trim().to_owned(), columns, params, tasks: 0, uses: Vec::new(), window: None })
         };
         let id = |word: &str| word.parse().map_err(|_| SqlError::syntax("no id"));
         Ok(match words.as_slice() {
@@ -77,7 +77,8 @@ impl Backend for Fake {
             ["kill", of] => Statement::Kill { id: id(of)?, connection: true },
             ["nothing"] => Statement::Nothing,
             ["begin"] => Statement::Transaction(Transaction::Begin { read_only: false }),
-            ["commit"] => Statement::Transaction(Transaction::End { chain: false }),
+            ["commit"] => Statement::Transaction(Transaction::End { chain: false, release: false }),
+            ["commit", "release"] => Statement::Transaction(Transaction::End { chain: false, release: true }),
             ["into", name] => match query(0, &[SqlType::Text]) {
                 Statement::Query(query) => Statement::Into(query, vec![(*name).to_owned()]),
                 other => other,
@@ -111,7 +112,7 @@ impl Backend for Fake {
                     }
                 }
             }
-            let _ = sender.send(Progress::Done { warnings: Vec::new() }).await;
+            let _ = sender.send(Progress::Done { warnings: Vec::new(), found: 3 }).await;
         });
         receiver
     }
@@ -180,6 +181,15 @@ pub(super) fn stand(users: &str, change: impl FnOnce(&mut Options)) -> Stand {
     let (fake, connections) = (Arc::new(Fake::default()), Connections::new(metrics()));
     let users = Users::parse(users).expect("users");
     let server = start(listener, fake.clone(), users, connections.clone(), options).expect("starts");
+    Stand { address: server.address(), server: Some(server), fake, connections }
+}
+
+/// One over a backend that is no fake; nobody needs a password.
+pub(super) fn stand_over(backend: Arc<dyn Backend>) -> Stand {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (fake, connections) = (Arc::new(Fake::default()), Connections::new(metrics()));
+    let users = Users::parse("").expect("users");
+    let server = start(listener, backend, users, connections.clone(), Options::default()).expect("starts");
     Stand { address: server.address(), server: Some(server), fake, connections }
 }
 

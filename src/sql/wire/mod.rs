@@ -71,6 +71,8 @@ mod login_tests;
 #[cfg(test)]
 mod look_tests;
 #[cfg(test)]
+mod scripts_tests;
+#[cfg(test)]
 mod session_tests;
 
 pub use connections::Connections;

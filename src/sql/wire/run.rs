@@ -33,8 +33,9 @@ pub(super) fn explain_columns() -> Vec<OutColumn> {
     EXPLAIN_COLUMNS.iter().map(|(name, ty)| expression(name, *ty)).collect()
 }
 
-/// Runs a query to its end; its rows, if it has any, are answered, but for the packet that ends them. Returns its warnings.
-pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<Warning>, Fault> {
+/// Runs a query to its end; its rows, if it has any, are answered, but for the packet that ends them. Returns its warnings, and how many
+/// rows it found.
+pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<(Vec<Warning>, u64), Fault> {
     let query = Arc::clone(&job.query);
     let explained;
     let columns: &[OutColumn] = if job.what == What::Explain {
@@ -62,10 +63,10 @@ pub(super) async fn run(line: &Line, job: Job, manner: Manner) -> Result<Vec<War
             Some(Progress::Failed(error)) => return Err(error.into()),
             None => return Err(SqlError::other("the query ended without a word; the server's log may tell why").into()),
             Some(Progress::Rows(batch)) => Some(batch),
-            Some(Progress::Done { warnings }) if !header => return Ok(warnings),
-            Some(Progress::Done { warnings }) => {
+            Some(Progress::Done { warnings, found }) if !header => return Ok((warnings, found)),
+            Some(Progress::Done { warnings, found }) => {
                 reply::header(&mut line.outgoing(), columns, manner);
-                return Ok(warnings);
+                return Ok((warnings, found));
             }
         };
         if std::mem::take(&mut header) {
@@ -100,7 +101,7 @@ pub(super) async fn collect(line: &Line, job: Job, rows_max: usize) -> Result<Co
         match unless_interrupted(line, progress.recv()).await? {
             Some(Progress::Failed(error)) => return Err(error.into()),
             None => return Err(SqlError::other("the query ended without a word; the server's log may tell why").into()),
-            Some(Progress::Done { warnings }) => return Ok(Collected { rows, warnings }),
+            Some(Progress::Done { warnings, .. }) => return Ok(Collected { rows, warnings }),
             Some(Progress::Rows(batch)) => {
                 let left = rows_max - rows.len();
                 for row in batch.cells.chunks_exact(form.types.len().max(1)).take(left) {

@@ -86,8 +86,8 @@ impl Session {
     pub(super) fn transact(&mut self, change: Transaction) {
         self.transaction = match change {
             Transaction::Begin { read_only } => Some(read_only),
-            Transaction::End { chain: true } => self.transaction,
-            Transaction::End { chain: false } => None,
+            Transaction::End { chain: true, .. } => self.transaction,
+            Transaction::End { chain: false, .. } => None,
         };
     }
 
@@ -168,6 +168,9 @@ impl Session {
                     self.variables.insert(other.to_owned(), value.clone());
                 }
             }
+            if let ("identity" | "last_insert_id", Datum::UInt(id)) = (name.as_str(), &value) {
+                self.own.set_insert_id(*id);
+            }
             if name == "autocommit" && value == Datum::Int(1) {
                 self.transaction = None;
             }
@@ -232,6 +235,7 @@ impl Session {
             max_execution_ms: if max_execution_ms == 0 { u64::MAX } else { max_execution_ms },
             select_limit: self.number("sql_select_limit"),
             variables: self.variables.clone(),
+            params: Arc::default(),
             own: Arc::clone(&self.own),
             warnings: self.warnings.clone(),
         }
@@ -334,15 +338,15 @@ mod tests {
         assert_eq!(session.status(), 2);
         session.transact(begin(false));
         assert_eq!(session.status(), 3);
-        session.transact(Transaction::End { chain: true });
+        session.transact(Transaction::End { chain: true, release: false });
         assert_eq!(session.status(), 3);
-        session.transact(Transaction::End { chain: false });
+        session.transact(Transaction::End { chain: false, release: false });
         assert_eq!(session.status(), 2);
         session.transact(begin(true));
         assert_eq!(session.status(), 2 | 1 | 0x2000);
         set(&mut session, "autocommit", "0").expect("is set");
         assert_eq!(session.status(), 1 | 0x2000);
-        session.transact(Transaction::End { chain: false });
+        session.transact(Transaction::End { chain: false, release: false });
         assert_eq!(session.status(), 0);
         session.reads();
         assert_eq!(session.status(), 1);

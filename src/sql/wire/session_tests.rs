@@ -32,6 +32,15 @@ async fn the_status_tells_of_transactions() {
     assert_eq!(reset[3], 2, "a reset ends a transaction");
 }
 
+#[tokio::test]
+async fn release_ends_the_connection_behind_its_answer() {
+    let stand = stand("", |_| ());
+    let mut client = guest(&stand).await;
+    client.query("begin").await.expect("OK");
+    assert_eq!(client.query("commit release").await.expect("OK").status(), 2);
+    assert_eq!(client.read().await, None);
+}
+
 async fn several(stand: &super::fake::Stand) -> Client {
     let mut client = Client::connect(stand).await.expect("greeted");
     client.capabilities = SEVERAL;

@@ -43,6 +43,7 @@ impl Shim {
             Ok(()) => {}
             Err(Fault::Told(error)) => {
                 self.line.refuse(&error);
+                self.answerer.session.own.did(None, -1);
                 self.answerer.session.warnings = vec![Warning { level: "Error", error }];
             }
             Err(Fault::Last(error)) => {

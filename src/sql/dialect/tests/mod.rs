@@ -22,6 +22,7 @@ fn context() -> Context {
         database: Some("z4".to_owned()),
         now_us: 1_650_103_200_000_000,
         zone: Zone::UTC,
+        params: Arc::default(),
         consistency: Consistency::Stale,
         max_execution_ms: 30_000,
         select_limit: u64::MAX,

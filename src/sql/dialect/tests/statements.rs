@@ -141,7 +141,7 @@ fn set_gives_pairs() {
 /// What drivers open with, and dumps.
 #[test]
 fn set_takes_expressions() {
-    let given = |sql: &str| set(sql).into_iter().map(|(name, given)| (name, matches!(given, Given::Of(_)))).collect::<Vec<_>>();
+    let given = |sql: &str| set(sql).into_iter().map(|(name, given)| (name, matches!(given, Given::Of(..)))).collect::<Vec<_>>();
     let pair = |name: &str, of: bool| (name.to_owned(), of);
     assert_eq!(
         given(
@@ -169,11 +169,11 @@ fn set_takes_expressions() {
         [pair("max_execution_time", true), pair("no.such", false)]
     );
     let of = |sql: &str| match set(sql).pop() {
-        Some((_, Given::Of(query))) => query.sqlite,
+        Some((_, Given::Of(query, _))) => query.sqlite,
         other => panic!("{sql}: {other:?}"),
     };
     assert_eq!(of("SET @a = 1 + 2"), r#"SELECT (1 + 2) AS "1 + 2""#);
-    for sql in ["SET @a", "SET @a = ", "SET @a = 1 2", "SET @a = ?", "SET @a = (1, 2)", "SET @@a.b.c", "SET @a = (SELECT 1, 2)"] {
+    for sql in ["SET @a", "SET @a = ", "SET @a = 1 2", "SET @a = (1, 2)", "SET @@a.b.c", "SET @a = (SELECT 1, 2)"] {
         assert!(matches!(code(sql), 1064 | 1241), "{sql}: {:?}", compile(sql, &context()));
     }
     assert_eq!(code("SET @a = (SELECT no FROM tasks)"), 1054);
@@ -219,7 +219,7 @@ fn user_variables_are_literals_unless_the_statement_sets_some() {
 #[test]
 fn transactions_begin_and_end() {
     let begin = |read_only| Statement::Transaction(Transaction::Begin { read_only });
-    let end = |chain| Statement::Transaction(Transaction::End { chain });
+    let end = |chain| Statement::Transaction(Transaction::End { chain, release: false });
     for (sql, expected) in [
         ("BEGIN", begin(false)),
         ("BEGIN WORK", begin(false)),
@@ -228,6 +228,9 @@ fn transactions_begin_and_end() {
         ("START TRANSACTION READ ONLY", begin(true)),
         ("COMMIT", end(false)),
         ("COMMIT AND CHAIN", end(true)),
+        ("COMMIT WORK AND NO CHAIN NO RELEASE", end(false)),
+        ("ROLLBACK RELEASE", Statement::Transaction(Transaction::End { chain: false, release: true })),
+        ("COMMIT AND NO CHAIN RELEASE", Statement::Transaction(Transaction::End { chain: false, release: true })),
         ("ROLLBACK", end(false)),
         ("ROLLBACK TO SAVEPOINT a", Statement::Nothing),
         ("SAVEPOINT a", Statement::Nothing),

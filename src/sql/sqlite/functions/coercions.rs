@@ -25,6 +25,7 @@ pub(super) const TABLE: Table = &[
     ("z4_num", Plain(|args| args.number(0).map(Out::from))),
     ("z4_int", Plain(|args| args.int(0).map(Out::Int))),
     ("z4_text", Plain(text)),
+    ("z4_limit", Fallible(limit)),
     ("z4_rint", Plain(|args| Some(whole_number(args)))),
     ("z4_binary", Plain(binary)),
     ("z4_json_truth", Plain(|args| Some(if args.number(0)?.is_zero() { "false" } else { "true" }.into()))),
@@ -82,6 +83,14 @@ fn strict(args: &Args<'_>, read: fn(ValueRef<'_>) -> Option<i64>) -> Result<Opti
             let text: String = args.text(0).unwrap_or_default().chars().take(100).collect();
             Err(SqlError::new(1525, "HY000", format!("Incorrect DATETIME value: '{text}'")))
         }
+    }
+}
+
+/// A parameter of LIMIT: NULL is 0, a text its digits.
+fn limit(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    match args.int(0).unwrap_or(0) {
+        count if count < 0 => Err(SqlError::new(1210, "HY000", "Incorrect arguments to LIMIT")),
+        count => Ok(Some(Out::Int(count))),
     }
 }
 

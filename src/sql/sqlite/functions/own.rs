@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 use super::Body::Own;
 use super::Table;
 use super::args::{Args, Out};
+use super::exact::unsigned;
 use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
 use crate::sql::own::UserValue;
@@ -22,6 +23,9 @@ pub(super) const TABLE: Table = &[
     ("my_release_all_locks", Own(|_| Ok(Some(Out::Int(Running::current()?.context.own.unlock_all() as i64))))),
     ("my_is_free_lock", Own(is_free_lock)),
     ("my_is_used_lock", Own(is_used_lock)),
+    ("my_found_rows", Own(|_| Ok(Some(unsigned(Running::current()?.context.own.found_rows()))))),
+    ("my_row_count", Own(|_| Ok(Some(Out::Int(Running::current()?.context.own.row_count()))))),
+    ("my_last_insert_id", Own(last_insert_id)),
 ];
 
 /// `@x`, by its name.
@@ -69,6 +73,17 @@ fn assign(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     };
     Running::current()?.context.own.assign(&name, UserValue { datum, ty })?;
     Ok(Some(Out::Arg(1)))
+}
+
+/// What was set last; an argument is set, and given back.
+fn last_insert_id(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    let own = &Running::current()?.context.own;
+    if args.len() == 0 {
+        return Ok(Some(unsigned(own.insert_id())));
+    }
+    let bits = args.exact(0).map(|exact| exact.to_u64().unwrap_or_else(|| exact.to_int().cast_unsigned()));
+    own.set_insert_id(bits.unwrap_or(0));
+    Ok(bits.map(unsigned))
 }
 
 /// Waits; the query's end ends it.

@@ -103,6 +103,16 @@ fn a_client_that_reads_nothing_keeps_no_thread_beyond_the_time() {
     assert!(matches!(last, Some(Progress::Failed(SqlError { code: 3024, .. }))), "{last:?}");
 }
 
+/// One that may run for as long as it likes must not keep others from its thread by sleeping.
+#[test]
+fn a_sleeper_without_a_limit_ends() {
+    let mut bench = bench_with(many(), Options { queries_max: 1, ..options() });
+    bench.context.max_execution_ms = u64::MAX;
+    assert_eq!(bench.rows("SELECT my_sleep(0.001)", 1), [[Datum::Int(0)]]);
+    assert_eq!(bench.error("SELECT my_sleep(1e9)", 1).code, 3024);
+    assert_eq!(bench.error(&format!("{ENDLESS} my_sleep(0.01) FROM c"), 1).code, 3024);
+}
+
 /// When every thread is taken, the operator must still see by what; and who waits for a thread must not wait longer than the time.
 #[test]
 fn the_processlist_answers_while_all_threads_are_taken_and_waiting_counts() {
