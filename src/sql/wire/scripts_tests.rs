@@ -80,7 +80,7 @@ fn binary(result: &Rows) -> String {
             shown.push(match kind {
                 8 => i64::from_le_bytes(input.array().expect("eight bytes")).to_string(),
                 5 => f64::from_le_bytes(input.array().expect("eight bytes")).to_string(),
-                10 | 11 | 12 => {
+                10..=12 => {
                     let length = input.u8().expect("a length");
                     format!("{:?}", input.take(usize::from(length)).expect("whole"))
                 }
