@@ -70,7 +70,9 @@ def without_ids(rows, sql):
 
 
 def compare(servers, asked):
-    print("| query | z4 p50 | z4 p90 | MariaDB p50 | MariaDB p90 | z4 / MariaDB |\n|---|---|---|---|---|---|")
+    others = servers[1:]
+    heads = [f"{server.name} {percentile}" for server in servers for percentile in ("p50", "p90")] + [f"z4 / {other.name}" for other in others]
+    print(f"| query | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
     for name, sql, times in asked:
         found, figures = [], {server.name: [] for server in servers}
         connections = [server.connect() for server in servers]
@@ -78,8 +80,9 @@ def compare(servers, asked):
             if connection.server_version.startswith("8.0"):
                 ask(connection, "SET SESSION max_execution_time = 600000")
             found.append(without_ids(ask(connection, sql), sql))
-        if found[0] != found[1]:
-            print(f"| {name} | different answers: {str(found[0])[:120]} and {str(found[1])[:120]} |")
+        for other in found[1:]:
+            if other != found[0]:
+                print(f"| {name} | different answers: {str(found[0])[:120]} and {str(other)[:120]} |")
         # In turns, so that a slow minute of the machine is shared.
         for part in range(0, times, max(1, times // 4)):
             for server, connection in zip(servers, connections):
@@ -88,7 +91,8 @@ def compare(servers, asked):
             connection.close()
         p50 = [statistics.median(figures[server.name]) for server in servers]
         p90 = [sorted(figures[server.name])[int(len(figures[server.name]) * 0.9)] for server in servers]
-        print(f"| {name} | {p50[0]:.2f} ms | {p90[0]:.2f} ms | {p50[1]:.2f} ms | {p90[1]:.2f} ms | {p50[0] / p50[1]:.2f} |", flush=True)
+        cells = [f"{figure:.2f} ms" for pair in zip(p50, p90) for figure in pair] + [f"{p50[0] / other:.2f}" for other in p50[1:]]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def stream(servers, namespaces, from_ms):
@@ -174,6 +178,7 @@ def main():
     parser.add_argument("--keep", type=pathlib.Path, help="this directory instead: it stays, and the next run finds the rows there")
     parser.add_argument("--z4-args", default="")
     parser.add_argument("--rate", type=int, default=20_000, help="tasks a second while queries run")
+    parser.add_argument("--beside", type=pathlib.Path, help="the directory of an earlier z4 and z4-bench, which are asked in turns with these")
     parser.add_argument("--only", default="", help="queries whose names hold this")
     options = parser.parse_args()
     if options.keep:
@@ -194,6 +199,9 @@ def measure(options, directory):
     servers = [Z4(options.bin / "z4", directory, options.z4_args.split())]
     try:
         servers.append(MariaDB(directory))
+        if options.beside:
+            (directory / "earlier").mkdir(exist_ok=True)
+            servers.append(Z4(options.beside / "z4", directory / "earlier", name="earlier"))
         if not is_loaded:
             load(options, servers, from_ms, tsv)
             loaded.write_text(str(from_ms))
@@ -201,7 +209,8 @@ def measure(options, directory):
         compare(servers, asked)
         if not options.only:
             stream(servers, options.namespaces, from_ms)
-            servers.pop().close()
+            while len(servers) > 1:
+                servers.pop().close()
             beside_load(options, servers[0], options.namespaces, from_ms)
     finally:
         for server in servers:
@@ -209,11 +218,14 @@ def measure(options, directory):
 
 
 def load(options, servers, from_ms, tsv):
-    z4, mariadb = servers
-    subprocess.run([options.bin / "z4-bench", "--target", z4.service, "--pid", str(z4.process.pid), "--data", tsv.parent, "rows",
-                    "--tasks", str(options.tasks), "--namespaces", str(options.namespaces), "--from", str(from_ms), "--tsv", tsv], check=True)
+    for server in servers:
+        if server.name == "MariaDB":
+            continue
+        binary = (options.beside if server.name == "earlier" else options.bin) / "z4-bench"
+        subprocess.run([binary, "--target", server.service, "--pid", str(server.process.pid), "--data", tsv.parent, "rows", "--tasks",
+                        str(options.tasks), "--namespaces", str(options.namespaces), "--from", str(from_ms), "--tsv", tsv], check=True)
     start = time.monotonic()
-    mariadb.load(tsv)
+    servers[1].load(tsv)
     print(f"MariaDB loaded the rows in {time.monotonic() - start:.0f} s\n", flush=True)
     tsv.unlink()
 

@@ -45,9 +45,8 @@ class Server:
 
 
 class Z4(Server):
-    name = "z4"
-
-    def __init__(self, binary, directory, arguments=()):
+    def __init__(self, binary, directory, arguments=(), name="z4"):
+        self.name = name
         environment = {name: value for name, value in os.environ.items() if not name.startswith("Z4_")}
         environment |= {
             "Z4_DB_DATA_DIR": str(directory / "z4-db"), "Z4_PEER_DATA_DIR": str(directory / "z4-peer"),
