@@ -14,11 +14,10 @@ use crate::account::{Full, Holder, Share};
 use crate::ids::{GroupId, Namespace};
 use crate::runtime::executor;
 use crate::shard::api::{Delivered, Rejection};
-use crate::shard::delivery::{ConsumerId, Flow, Gone};
+use crate::shard::delivery::{ConsumerId, Flow, Gone, Sent};
 use crate::shard::gate::Gate;
 use crate::shard::handle::Shards;
 use crate::shard::message::{Held, Message, Parcel, Subscription};
-use crate::shard::relay::{SentUpTo, Taken};
 
 /// What a namespace costs that nobody else consumes, at most, beside its name: the delivery engine's lane, and who consumes it. Bytes.
 const NAMESPACE_BYTES: usize = 1 << 10;
@@ -106,7 +105,7 @@ pub struct Consumer {
     /// Deliveries that were taken and not sent to the client yet, in their order.
     unsent: VecDeque<Unsent>,
     /// How far each group's were sent.
-    sent_up_to: BTreeMap<GroupId, Arc<SentUpTo>>,
+    sent: BTreeMap<GroupId, Arc<Sent>>,
     gate: Arc<Gate>,
     /// It was ended because there is no memory for what it is given.
     cut: Option<Full>,
@@ -118,7 +117,6 @@ pub struct Consumer {
 struct Unsent {
     tokens: VecDeque<u64>,
     group: Option<GroupId>,
-    taken: Arc<Taken>,
 }
 
 impl Consumer {
@@ -153,7 +151,7 @@ impl Consumer {
             kicker,
             deliveries: receiver,
             unsent: VecDeque::new(),
-            sent_up_to: BTreeMap::new(),
+            sent: BTreeMap::new(),
             gate,
             cut: None,
             _memory: share,
@@ -162,9 +160,8 @@ impl Consumer {
             let (flow, kicker) = (Arc::clone(&consumer.flow), Some(Arc::clone(&consumer.kicker)));
             let deliveries = deliveries.clone();
             let held = held_by_group.remove(&group).unwrap_or_default();
-            let (taken, seats) = (Arc::default(), Vec::new());
-            let sent_up_to = Arc::new(SentUpTo::new(held.iter().map(|(_, _, token)| *token).max().unwrap_or(0)));
-            consumer.sent_up_to.insert(group, Arc::clone(&sent_up_to));
+            let sent = Arc::new(Sent::up_to(held.iter().map(|(_, _, token)| *token).max().unwrap_or(0)));
+            consumer.sent.insert(group, Arc::clone(&sent));
             let subscription = Subscription {
                 consumer: id,
                 namespaces,
@@ -173,9 +170,8 @@ impl Consumer {
                 on_demand,
                 deliveries,
                 kicker,
-                taken,
-                sent_up_to,
-                seats,
+                sent,
+                seats: Vec::new(),
                 held,
                 gate: Arc::clone(&consumer.gate),
             };
@@ -217,9 +213,9 @@ impl Consumer {
             };
             arrival.tell_again(&mut tasks, self.shards.reach().clocks());
             let room = self.flow.took(&tasks) | self.gate.open(&self.flow);
-            let tell = taken.add(&tasks, self.flow.queued_bytes_max());
+            let tell = taken.is_some_and(|taken| taken.add(&tasks, self.flow.queued_bytes_max()));
             let group = tasks.first().map(|task| task.id.group);
-            self.unsent.push_back(Unsent { tokens: tasks.iter().map(|task| task.token).collect(), group, taken });
+            self.unsent.push_back(Unsent { tokens: tasks.iter().map(|task| task.token).collect(), group });
             if room || tell {
                 self.kicker.kick();
             }
@@ -270,11 +266,10 @@ impl Consumer {
     /// So many of the deliveries at a place, which has as many, have been sent.
     fn sent_at(&mut self, place: usize, tasks: u64) {
         let unsent = &mut self.unsent[place];
-        unsent.taken.sent.add(tasks);
         let last = unsent.tokens.drain(..tasks as usize).next_back();
-        let up_to = unsent.group.and_then(|group| self.sent_up_to.get(&group));
-        if let (Some(token), Some(up_to)) = (last, up_to) {
-            up_to.add(token);
+        let sent = unsent.group.and_then(|group| self.sent.get(&group));
+        if let (Some(token), Some(sent)) = (last, sent) {
+            sent.add(token);
         }
         if unsent.tokens.is_empty() {
             self.unsent.remove(place);

@@ -93,10 +93,8 @@ impl Group {
         self.rise_all();
         let seats = self.seats_before();
         self.end_leaving();
-        for s in self.subscriptions.borrow_mut().values_mut() {
-            // Each engine counts from the beginning.
-            s.taken = Arc::default();
-            engine.subscribe(s.consumer, (s.flow.clone(), s.taken.sent.clone()), &s.namespaces, s.lease_ms);
+        for s in self.subscriptions.borrow().values() {
+            engine.subscribe(s.consumer, (s.flow.clone(), s.sent.clone()), &s.namespaces, s.lease_ms);
             engine.resume(s.consumer, s.consumer, u64::MAX);
             for (before, received) in seats.get(&s.consumer).into_iter().flatten() {
                 engine.resume(s.consumer, *before, *received);
@@ -241,13 +239,12 @@ impl Group {
         // A stream that has just gone: its unsubscription is on the way and ends these leases.
         let subscription = self.subscriptions.borrow().get(&consumer).cloned();
         if let Some(subscription) = subscription {
-            let taken = Arc::clone(&subscription.taken);
-            self.hand(&subscription, tasks, taken);
+            self.hand(&subscription, tasks, None);
         }
     }
 
     /// Hands deliveries to a consumer's stream. One for whose deliveries there is no memory is ended.
-    pub(super) fn hand(self: &Rc<Self>, to: &Subscription, tasks: Vec<Delivered>, taken: Arc<Taken>) {
+    pub(super) fn hand(self: &Rc<Self>, to: &Subscription, tasks: Vec<Delivered>, taken: Option<Arc<Taken>>) {
         match to.gate.charge(&tasks, &to.flow) {
             Ok(share) => {
                 let arrival = Arrival::now(self.links.reach().clocks());
@@ -341,7 +338,7 @@ impl Group {
         let (consumer, held) = (s.consumer, std::mem::take(&mut s.held));
         self.subscriptions.borrow_mut().insert(consumer, s.clone());
         let here = self.with_engine(|engine| {
-            engine.subscribe(consumer, (s.flow, s.taken.sent.clone()), &s.namespaces, s.lease_ms);
+            engine.subscribe(consumer, (s.flow, s.sent), &s.namespaces, s.lease_ms);
             s.seats.iter().for_each(|(before, received)| engine.resume(consumer, *before, *received));
         });
         match here {
@@ -382,16 +379,9 @@ impl Group {
     }
 
     pub(super) fn end_subscription(self: &Rc<Self>, consumer: ConsumerId, how: Gone) {
-        let subscription = self.subscriptions.borrow_mut().remove(&consumer);
+        self.subscriptions.borrow_mut().remove(&consumer);
         self.remotes.forget(consumer);
         self.relays.holdings.borrow_mut().forget(consumer);
-        // What a stream at another peer has sent, that peer has said.
-        let sent = subscription.filter(|s| !s.flow.is_remote()).map(|s| s.sent_up_to.token());
-        self.with_engine(|engine| {
-            if let (Gone::Lost, Some(token)) = (how, sent) {
-                engine.not_sent_after(consumer, token, false);
-            }
-            engine.unsubscribe(consumer, how);
-        });
+        self.with_engine(|engine| engine.unsubscribe(consumer, how));
     }
 }

@@ -92,7 +92,7 @@ impl Group {
         if self.engine.borrow().is_some() {
             return Vec::new();
         }
-        let sent = self.subscriptions.borrow().get(&consumer).map_or(0, |s| s.sent_up_to.token());
+        let sent = self.subscriptions.borrow().get(&consumer).map_or(0, |s| s.sent.token());
         farewells(self.relays.holdings.borrow().of(consumer), leave, sent)
     }
 

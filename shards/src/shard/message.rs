@@ -18,10 +18,10 @@ use crate::shard::api::{
 };
 use crate::shard::arrival::Arrival;
 use crate::shard::consumer::{Kick, Kicker};
-use crate::shard::delivery::{ConsumerId, Flow, Gone};
+use crate::shard::delivery::{ConsumerId, Flow, Gone, Sent};
 use crate::shard::gate::Gate;
 use crate::shard::members::MoveError;
-use crate::shard::relay::{SentUpTo, Taken};
+use crate::shard::relay::Taken;
 
 /// Where the answer goes. Dropped unanswered: the shard is stopping.
 pub type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
@@ -100,8 +100,9 @@ pub type Held = (Namespace, TaskId, u64);
 
 /// What goes down to a consumer.
 pub enum Parcel {
-    /// Deliveries, where to say that they were taken and sent, when they came, and the charge for them until they are taken.
-    Tasks(Vec<Delivered>, Arc<Taken>, Arrival, Option<Share>),
+    /// Deliveries, where to say that they were taken if a leader at another peer wants to know, when they came, and the charge for them until
+    /// they are taken.
+    Tasks(Vec<Delivered>, Option<Arc<Taken>>, Arrival, Option<Share>),
     /// There is no memory for deliveries: the consumer's last word.
     Cut(Full),
     /// For a consumer at another peer alone: a message to that peer, after the deliveries before it.
@@ -127,10 +128,8 @@ pub struct Subscription {
     pub kicker: Option<Arc<Kicker>>,
     /// What lets deliveries through to it.
     pub gate: Arc<Gate>,
-    /// What its stream has taken and sent of what this group's engine delivered.
-    pub taken: Arc<Taken>,
     /// How far its stream has sent what came of this group, whoever led.
-    pub sent_up_to: Arc<SentUpTo>,
+    pub sent: Arc<Sent>,
     /// The names that it had at leaders before, and how many deliveries it received under each.
     pub seats: Vec<(ConsumerId, u64)>,
     /// Deliveries that it held when it came.

@@ -6,51 +6,24 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::ids::PeerNumber;
 use crate::shard::api::Delivered;
 use crate::shard::delivery::{ConsumerId, Flow, Sent, weight};
 
-/// What a consumer's stream has taken, and sent to its client, of one group's deliveries. Written by the stream, on any thread.
+/// Bytes that a consumer's stream has taken of what came from a seat, and of which the leader has not heard. Written by the stream, on any
+/// thread.
 #[derive(Debug, Default)]
-pub struct Taken {
-    /// Bytes that were taken and of which the leader at another peer has not heard.
-    bytes: AtomicUsize,
-    /// Deliveries that were sent.
-    pub sent: Arc<Sent>,
-}
+pub struct Taken(AtomicUsize);
 
 impl Taken {
     /// The stream has taken deliveries. `true`: it is time to tell, so that a leader that is out of room hears of it; every call would be
     /// too often. `max` is what the leader may have queued.
     pub fn add(&self, tasks: &[Delivered], max: usize) -> bool {
         let bytes = tasks.iter().map(|task| weight(&task.row)).sum::<usize>();
-        let (before, enough) = (self.bytes.fetch_add(bytes, SeqCst), max / 4);
+        let (before, enough) = (self.0.fetch_add(bytes, SeqCst), max / 4);
         before < enough && before + bytes >= enough
-    }
-}
-
-/// The token of the last of a group's deliveries that a consumer's stream has sent to its client. Written by the stream, on any thread.
-///
-/// Tokens grow from leader to leader and a stream sends a group's deliveries in their order, so those with higher ones were not sent.
-#[derive(Debug, Default)]
-pub struct SentUpTo(AtomicU64);
-
-impl SentUpTo {
-    /// At first: it holds deliveries up to this one.
-    pub fn new(token: u64) -> Self {
-        SentUpTo(AtomicU64::new(token))
-    }
-
-    /// This one was sent.
-    pub fn add(&self, token: u64) {
-        self.0.fetch_max(token, SeqCst);
-    }
-
-    /// 0: none.
-    pub fn token(&self) -> u64 {
-        self.0.load(SeqCst)
     }
 }
 
@@ -58,6 +31,8 @@ impl SentUpTo {
 #[derive(Debug)]
 pub struct Relay {
     flow: Arc<Flow>,
+    /// How far its stream has sent what came of this group, whoever led.
+    sent: Arc<Sent>,
     /// The consumer has other groups, too: a leader gets credit only when it wants some.
     on_demand: bool,
     seat: Option<Seat>,
@@ -79,7 +54,7 @@ pub struct Seat {
     taken: Arc<Taken>,
     /// Deliveries that have arrived.
     pub received: u64,
-    /// So many were sent to the client, as the leader was told.
+    /// Up to this token they were sent to the client, as the leader was told.
     told_sent: u64,
 }
 
@@ -97,15 +72,15 @@ pub struct Grant {
     pub tasks: u32,
     /// Bytes taken.
     pub taken_bytes: u64,
-    /// Deliveries sent to the client, in all.
+    /// The token of the last delivery that was sent to the client.
     pub sent: u64,
 }
 
 impl Relay {
     /// Without a seat. This peer may have led before: then the consumer had its own name there, and everything arrived.
-    pub fn new(consumer: ConsumerId, flow: Arc<Flow>, on_demand: bool) -> Self {
+    pub fn new(consumer: ConsumerId, flow: Arc<Flow>, sent: Arc<Sent>, on_demand: bool) -> Self {
         flow.set_relayed();
-        Relay { flow, on_demand, seat: None, before: VecDeque::from([(consumer, u64::MAX)]) }
+        Relay { flow, sent, on_demand, seat: None, before: VecDeque::from([(consumer, u64::MAX)]) }
     }
 
     /// Its names at leaders before, and how many deliveries arrived under each.
@@ -146,8 +121,8 @@ impl Relay {
             self.flow.set_wanting(false);
         }
         seat.granted += u64::from(tasks);
-        let taken_bytes = seat.taken.bytes.swap(0, SeqCst) as u64;
-        let sent = seat.taken.sent.count();
+        let taken_bytes = seat.taken.0.swap(0, SeqCst) as u64;
+        let sent = self.sent.token();
         let news = tasks > 0 || taken_bytes > 0 || sent > seat.told_sent;
         seat.told_sent = sent;
         news.then_some(Grant { leader: seat.leader, seat: seat.id, tasks, taken_bytes, sent })
@@ -211,13 +186,6 @@ impl Relay {
             left -= u64::from(some);
         }
         (Some(seat), kick)
-    }
-}
-
-impl Seat {
-    /// Deliveries that were sent to the client.
-    pub fn sent(&self) -> u64 {
-        self.taken.sent.count()
     }
 }
 

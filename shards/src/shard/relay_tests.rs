@@ -101,7 +101,7 @@ impl World {
         let flow = Arc::new(Flow::new(QUEUED_BYTES_MAX));
         let mut world = World { flow: Arc::clone(&flow), sides: Vec::new(), queue: VecDeque::new(), seats: 0, given: 0, used: 0 };
         for _ in 0..groups {
-            let relay = Relay::new(ConsumerId(99), Arc::clone(&flow), groups > 1);
+            let relay = Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), groups > 1);
             let leader = Leader { seat: ConsumerId(0), flow: Flow::new(1), backlog: 0 };
             world.sides.push(Side { relay, leader, up: VecDeque::new(), down: VecDeque::new() });
         }
@@ -265,7 +265,7 @@ proptest! {
 #[test]
 fn a_leader_that_delivers_more_than_it_was_granted_is_not_believed() {
     let flow = Arc::new(Flow::new(QUEUED_BYTES_MAX));
-    let mut relay = Relay::new(ConsumerId(99), Arc::clone(&flow), false);
+    let mut relay = Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), false);
     relay.sit(ConsumerId(1), LEADER);
     let _ = flow.add_credit(1);
     assert_eq!(relay.grant(), Some(Grant { leader: LEADER, seat: ConsumerId(1), tasks: 1, taken_bytes: 0, sent: 0 }));
@@ -279,7 +279,7 @@ fn a_leader_that_delivers_more_than_it_was_granted_is_not_believed() {
 fn unused_credit_goes_to_the_group_that_waits_for_it() {
     let flow = Arc::new(Flow::new(QUEUED_BYTES_MAX));
     let (mut a, mut b) =
-        (Relay::new(ConsumerId(99), Arc::clone(&flow), true), Relay::new(ConsumerId(99), Arc::clone(&flow), true));
+        (Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), true), Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), true));
     let (at_a, at_b) = (ConsumerId(1), ConsumerId(2));
     a.sit(at_a, LEADER);
     b.sit(at_b, LEADER);

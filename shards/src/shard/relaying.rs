@@ -69,7 +69,7 @@ impl Group {
     /// A consumer has come, and this replica does not lead.
     pub(super) fn relay(self: &Rc<Self>, consumer: ConsumerId) {
         let relay = match self.subscriptions.borrow().get(&consumer) {
-            Some(s) => Relay::new(consumer, Arc::clone(&s.flow), s.on_demand),
+            Some(s) => Relay::new(consumer, Arc::clone(&s.flow), Arc::clone(&s.sent), s.on_demand),
             None => return,
         };
         self.relays.accounts.borrow_mut().insert(consumer, relay);
@@ -159,7 +159,7 @@ impl Group {
     pub(super) fn tell_grant(self: &Rc<Self>, consumer: ConsumerId) {
         let grant = self.relays.accounts.borrow_mut().get_mut(&consumer).and_then(Relay::grant);
         let Some(Grant { leader, seat, tasks, taken_bytes, sent }) = grant else { return };
-        let body = Body::Grant(peer::Grant { consumer: seat.0, tasks, taken_bytes, sent, held: Vec::new() });
+        let body = Body::Grant(peer::Grant { consumer: seat.0, tasks, taken_bytes, sent_token: sent, held: Vec::new() });
         if let Err(error) = self.links.tell(leader, self.id, body) {
             tracing::info!(group = %self.id, peer = leader, %error, "the way to a consumer's leader is closed");
             self.rise(consumer);
@@ -181,7 +181,7 @@ impl Group {
         let (id, leader) = (seat.id, seat.leader);
         self.relays.seats.borrow_mut().remove(&id);
         // Best effort: a leader that does not hear it hears that nobody takes its deliveries.
-        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, Gone::Left, seat.sent(), None)));
+        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(id, Gone::Left, None)));
         if kick {
             self.kick_all(consumer);
         }
@@ -277,9 +277,9 @@ impl Group {
             Gone::Detached => Vec::new(),
         };
         let relay = self.relays.accounts.borrow_mut().remove(&consumer);
-        let Some((mut relay, (id, leader, sent, received))) = relay.and_then(|relay| {
+        let Some((mut relay, (id, leader, received))) = relay.and_then(|relay| {
             let seat = relay.seat()?;
-            let told = (seat.id, seat.leader, seat.sent(), seat.received);
+            let told = (seat.id, seat.leader, seat.received);
             Some((relay, told))
         }) else {
             self.bid_farewell(None, left);
@@ -289,8 +289,8 @@ impl Group {
         // Whoever waits for the last word takes what comes before it.
         let received = gone.is_none().then_some(received);
         self.relays.seats.borrow_mut().remove(&id);
-        let sent_token = self.subscriptions.borrow().get(&consumer).filter(|_| how == Gone::Lost).map(|s| s.sent_up_to.token());
-        let last = Unsubscribe { sent_token, ..unsubscribe(id, how, sent, received) };
+        let sent_token = self.subscriptions.borrow().get(&consumer).filter(|_| how == Gone::Lost).map(|s| s.sent.token());
+        let last = Unsubscribe { sent_token, ..unsubscribe(id, how, received) };
         let told = self.links.tell(leader, self.id, Body::Unsubscribe(last));
         self.bid_farewell(told.is_ok().then_some(id), left);
         match gone {
@@ -318,15 +318,13 @@ impl Group {
     /// The same; what the engine makes of it is done in its turn. The consumer goes at every group, so none is kicked for its credit.
     pub(super) fn end_but_for_what_was_sent(self: &Rc<Self>, consumer: ConsumerId, unsent: Unsent) {
         let left = self.left_by(consumer, Leave::KeepsSent);
-        let sent_token = self.subscriptions.borrow().get(&consumer).map(|s| s.sent_up_to.token());
+        let sent_token = self.subscriptions.borrow().get(&consumer).map(|s| s.sent.token());
         let relay = self.relays.accounts.borrow_mut().remove(&consumer);
         let mut told = None;
         if let Some((Some(seat), _)) = relay.map(|mut relay| relay.rise()) {
-            let (id, leader, sent) = (seat.id, seat.leader, seat.sent());
+            let (id, leader) = (seat.id, seat.leader);
             self.relays.seats.borrow_mut().remove(&id);
-            let received = (unsent == Unsent::Never).then_some(sent);
-            let give_back = received.is_none();
-            let last = Unsubscribe { give_back, sent_token, ..unsubscribe(id, Gone::Detached, sent, received) };
+            let last = Unsubscribe { give_back: unsent == Unsent::Late, sent_token, ..unsubscribe(id, Gone::Detached, None) };
             // One that does not hear it hears that nobody takes its deliveries.
             told = self.links.tell(leader, self.id, Body::Unsubscribe(last)).is_ok().then_some(id);
         }
@@ -335,7 +333,7 @@ impl Group {
         let subscription = self.subscriptions.borrow_mut().remove(&consumer);
         if let (Some(subscription), Some(engine)) = (subscription, self.engine.borrow_mut().as_mut()) {
             // In one go with its end: nothing may be delivered to it in between.
-            engine.not_sent_after(consumer, subscription.sent_up_to.token(), unsent == Unsent::Late);
+            engine.not_sent(consumer, subscription.sent.token(), unsent == Unsent::Late);
             engine.unsubscribe(consumer, Gone::Detached);
         }
         self.tick.call();
@@ -394,17 +392,17 @@ impl Group {
         // A stream that has just gone: its unsubscription is on the way and ends these leases.
         let subscription = self.subscriptions.borrow().get(&consumer).cloned();
         if let Some(subscription) = subscription {
-            self.hand(&subscription, tasks, taken);
+            self.hand(&subscription, tasks, Some(taken));
         }
     }
 
     /// Nobody takes these deliveries: they are given back.
     fn refuse(self: &Rc<Self>, leader: PeerNumber, seat: ConsumerId) {
-        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(seat, Gone::Left, 0, None)));
+        let _ = self.links.tell(leader, self.id, Body::Unsubscribe(unsubscribe(seat, Gone::Left, None)));
     }
 }
 
-fn unsubscribe(seat: ConsumerId, how: Gone, sent: u64, received: Option<u64>) -> Unsubscribe {
+fn unsubscribe(seat: ConsumerId, how: Gone, received: Option<u64>) -> Unsubscribe {
     let (keep_leases, give_back) = (how == Gone::Detached, how == Gone::Left);
-    Unsubscribe { consumer: seat.0, keep_leases, give_back, sent, received, sent_token: None }
+    Unsubscribe { consumer: seat.0, keep_leases, give_back, received, sent_token: None }
 }

@@ -15,10 +15,9 @@ use crate::ids::{Namespace, PeerNumber};
 use crate::link::{Body, LinkError};
 use crate::runtime::executor;
 use crate::shard::consumer::{cost, no_memory};
-use crate::shard::delivery::{ConsumerId, Flow, Gone};
+use crate::shard::delivery::{ConsumerId, Flow, Gone, Sent};
 use crate::shard::group::Group;
 use crate::shard::message::{Parcel, Subscription};
-use crate::shard::relay::Taken;
 use crate::shard::wire;
 
 /// What a seat costs beside its namespaces, bytes.
@@ -28,8 +27,8 @@ const SEAT_BYTES: usize = 4 << 10;
 struct Remote {
     from: PeerNumber,
     flow: Arc<Flow>,
-    /// What its stream has sent, as its peer tells.
-    taken: Arc<Taken>,
+    /// How far its stream has sent, as its peer tells.
+    sent: Arc<Sent>,
     down: mpsc::UnboundedSender<Parcel>,
     /// The charge for what the group remembers of it.
     _memory: Option<Share>,
@@ -70,8 +69,8 @@ impl Group {
         let queued_bytes_max = usize::try_from(message.queued_bytes_max).unwrap_or(usize::MAX);
         let flow = Arc::new(Flow::remote(queued_bytes_max, message.on_demand));
         let (down, parcels) = mpsc::unbounded();
-        let (taken, engine) = (Arc::<Taken>::default(), self.engines.get());
-        let remote = Remote { from, flow: Arc::clone(&flow), taken: Arc::clone(&taken), down: down.clone(), _memory: memory };
+        let (sent, engine) = (Arc::<Sent>::default(), self.engines.get());
+        let remote = Remote { from, flow: Arc::clone(&flow), sent: Arc::clone(&sent), down: down.clone(), _memory: memory };
         self.remotes.0.borrow_mut().insert(consumer, remote);
         executor::spawn(Rc::clone(self).send_down((from, consumer, engine), parcels, answer));
         let (on_demand, lease_ms, seats) = (message.on_demand, message.lease_ms, wire::seats(&message.seats));
@@ -83,8 +82,7 @@ impl Group {
             on_demand,
             deliveries: down,
             kicker: None,
-            taken,
-            sent_up_to: Arc::default(),
+            sent,
             seats,
             held,
             gate: Arc::default(),
@@ -150,17 +148,14 @@ impl Group {
                 let consumer = ConsumerId(message.consumer);
                 match self.is_of(consumer, from) {
                     true => {
-                        self.has_sent(consumer, message.sent);
+                        self.has_sent(consumer, message.sent_token.unwrap_or(0));
                         if let Some(engine) = self.engine.borrow_mut().as_mut() {
                             // In one go with its end: nothing may be delivered to it in between.
                             if let Some(received) = message.received {
                                 engine.not_received(consumer, received);
                             }
-                            if message.keep_leases && message.give_back {
-                                engine.not_sent(consumer, message.sent);
-                            }
                             if let Some(token) = message.sent_token {
-                                engine.not_sent_after(consumer, token, message.give_back);
+                                engine.not_sent(consumer, token, message.give_back);
                             }
                         }
                         let how = match (message.keep_leases, message.give_back) {
@@ -181,10 +176,10 @@ impl Group {
         self.remotes.0.borrow().get(&consumer).is_some_and(|remote| remote.from == peer)
     }
 
-    /// Its stream has sent so many deliveries in all.
-    fn has_sent(&self, consumer: ConsumerId, sent: u64) {
+    /// Its stream has sent its deliveries up to this token.
+    fn has_sent(&self, consumer: ConsumerId, token: u64) {
         if let Some(remote) = self.remotes.0.borrow().get(&consumer) {
-            remote.taken.sent.at_least(sent);
+            remote.sent.add(token);
         }
     }
 
@@ -210,7 +205,7 @@ impl Group {
         }
         let flow = self.remotes.0.borrow().get(&consumer).map(|remote| Arc::clone(&remote.flow));
         let Some(flow) = flow else { return };
-        self.has_sent(consumer, grant.sent);
+        self.has_sent(consumer, grant.sent_token);
         let taken_bytes = usize::try_from(grant.taken_bytes).unwrap_or(usize::MAX);
         let more_room = flow.took_bytes(taken_bytes);
         let more_credit = flow.add_credit(grant.tasks);

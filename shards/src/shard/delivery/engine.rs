@@ -167,11 +167,11 @@ impl Engine {
     /// Ends a consumer.
     pub fn unsubscribe(&mut self, consumer: ConsumerId, gone: Gone) {
         let Some(c) = self.consumers_by_id.get(&consumer).copied() else { return };
-        let sent = self.consumers[c].sent.count();
+        let sent = self.consumers[c].sent.token();
         let blamed = match gone {
             // Not the first of its list: those that it has from a leader before stand in any order there.
             Gone::Lost => {
-                self.leased_to(consumer, |lease| lease.nth <= sent).into_iter().min_by_key(|slot| self.leases.at(*slot).token)
+                self.leased_to(consumer, |lease| lease.token <= sent).into_iter().min_by_key(|slot| self.leases.at(*slot).token)
             }
             Gone::Left | Gone::Detached => None,
         };

@@ -17,23 +17,26 @@ pub fn weight(row: &Bytes) -> usize {
     row.len() + ROW_OVERHEAD_BYTES
 }
 
-/// How many of a group's deliveries, in their order, the consumer's stream has sent to its client. Written by the stream, on any thread.
+/// How far a consumer's stream has sent a group's deliveries to its client: the token of the last of them. Written by the stream, on any
+/// thread.
+///
+/// Tokens grow from leader to leader and a stream sends a group's deliveries in their order, so those with higher ones were not sent.
 #[derive(Debug, Default)]
 pub struct Sent(AtomicU64);
 
 impl Sent {
-    /// The stream has sent so many more.
-    pub fn add(&self, tasks: u64) {
-        self.0.fetch_add(tasks, SeqCst);
+    /// At first: the consumer holds deliveries up to this token.
+    pub fn up_to(token: u64) -> Self {
+        Sent(AtomicU64::new(token))
     }
 
-    /// At least so many were sent in all.
-    pub fn at_least(&self, tasks: u64) {
-        self.0.fetch_max(tasks, SeqCst);
+    /// The delivery with this token was sent, and all before it.
+    pub fn add(&self, token: u64) {
+        self.0.fetch_max(token, SeqCst);
     }
 
-    /// So many were sent.
-    pub fn count(&self) -> u64 {
+    /// 0: none was sent.
+    pub fn token(&self) -> u64 {
         self.0.load(SeqCst)
     }
 }

@@ -124,15 +124,9 @@ impl Engine {
         self.leased_to(consumer, |lease| lease.nth > received).into_iter().for_each(|slot| self.undo(slot));
     }
 
-    /// A consumer takes nothing more, and `sent` deliveries have gone to its client: the others are given back. Its stream may have some of
-    /// them and send them all the same, so that they are over is written.
-    pub fn not_sent(&mut self, consumer: ConsumerId, sent: u64) {
-        self.leased_to(consumer, |lease| lease.nth > sent).into_iter().for_each(|slot| self.end(slot, Why::GivenBack));
-    }
-
     /// A consumer takes nothing more, and its client was sent no delivery with a token above this one: those are given back, also when leaders
     /// before made them. `late`: its stream may have some of them and send them all the same, so that they are over is written.
-    pub fn not_sent_after(&mut self, consumer: ConsumerId, token: u64, late: bool) {
+    pub fn not_sent(&mut self, consumer: ConsumerId, token: u64, late: bool) {
         for slot in self.leased_to(consumer, |lease| lease.token > token) {
             match late {
                 true => self.end(slot, Why::GivenBack),

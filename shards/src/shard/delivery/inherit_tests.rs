@@ -96,7 +96,7 @@ fn what_was_not_sent_comes_again_whichever_leader_delivered_it() {
         w.pump();
         let fifth = w.take(1, 10);
         assert_eq!(fifth.len(), 1);
-        w.engine.not_sent_after(ConsumerId(1), got[0].token, late);
+        w.engine.not_sent(ConsumerId(1), got[0].token, late);
         w.leave(1, Gone::Detached);
         w.connect(2, &[0], 0, 1 << 30);
         w.credit(2, 10);
@@ -125,7 +125,7 @@ fn whoever_breaks_is_blamed_for_what_it_was_sent_first_whichever_leader_delivere
             w.clients.clear();
             w.connect(7, &[0], 0, 1 << 30);
             w.engine.resume(ConsumerId(7), ConsumerId(1), 4);
-            w.engine.not_sent_after(ConsumerId(7), if sent == 0 { 0 } else { got[sent - 1].token }, false);
+            got[..sent].iter().for_each(|task| w.clients[&7].sent.add(task.token));
             w.leave(7, Gone::Lost);
             w.pass(60_000);
             w.connect(8, &[0], 0, 1 << 30);
@@ -182,7 +182,7 @@ fn deliveries_on_their_way_to_a_consumer_that_leaves_its_leases_come_again() {
 #[test]
 fn what_is_sent_after_its_consumer_was_ended_is_over_for_every_later_leader() {
     let (mut w, got) = leased(3);
-    w.engine.not_sent(ConsumerId(1), 1);
+    w.engine.not_sent(ConsumerId(1), got[0].token, true);
     w.leave(1, Gone::Detached);
     w.connect(2, &[0], 0, 1 << 30);
     w.credit(2, 10);

@@ -106,7 +106,7 @@ pub(super) struct Consumer {
     /// It is in the engine's queue of consumers that serve their waiting lanes.
     pub(super) pulling: bool,
     pub(super) leases: List,
-    /// How many of its deliveries its client was sent.
+    /// How far its client was sent its deliveries.
     pub(super) sent: Arc<Sent>,
     /// How many it was given.
     pub(super) given: u64,

@@ -159,7 +159,7 @@ impl Engine {
     pub(super) fn is_unsent(&self, slot: u32) -> bool {
         let lease = self.leases.at(slot);
         // What a stream at another peer has sent is not known soon enough to tell.
-        self.consumers.get(lease.consumer).is_some_and(|c| !c.flow.is_remote() && lease.nth > c.sent.count())
+        self.consumers.get(lease.consumer).is_some_and(|c| !c.flow.is_remote() && lease.token > c.sent.token())
     }
 
     /// The delivery is over without the consumer's word; the next run proposes the retry.

@@ -102,9 +102,11 @@ fn come_and_go(w: &mut World, next_client: &mut u64) {
         let how = [Gone::Lost, Gone::Left, Gone::Detached][w.dice.below(3) as usize];
         if how == Gone::Detached {
             // Its stream sends what it has all the same.
-            let sent = w.clients[&id].sent.count();
-            let told = w.dice.below(sent + 1);
-            w.engine.not_sent(ConsumerId(id), told);
+            let sent = w.clients[&id].sent.token();
+            let held = w.engine.leased_to(ConsumerId(id), |lease| lease.token <= sent);
+            let told = w.dice.below(held.len() as u64 + 1) as usize;
+            let token = told.checked_sub(1).map_or(0, |place| w.engine.leases.at(held[place]).token);
+            w.engine.not_sent(ConsumerId(id), token, true);
         }
         w.leave(id, how);
     }

@@ -209,7 +209,6 @@ impl World {
             }
         }
         for (id, client) in &mut self.clients {
-            client.sent = Arc::default();
             let (names, lease_ms) = before.subscription(ConsumerId(*id)).expect("it was connected");
             self.engine.subscribe(ConsumerId(*id), (client.flow.clone(), client.sent.clone()), &names, lease_ms);
             self.engine.resume(ConsumerId(*id), ConsumerId(*id), u64::MAX);
@@ -221,7 +220,7 @@ impl World {
         let client = self.clients.get_mut(&id).expect("connected");
         let count = max.min(client.inbox.len());
         let tasks: Vec<_> = client.inbox.drain(..count).collect();
-        client.sent.add(count as u64);
+        tasks.iter().for_each(|task| client.sent.add(task.token));
         if !tasks.is_empty() && client.flow.took(&tasks) {
             self.engine.kick(ConsumerId(id));
         }
@@ -276,6 +275,10 @@ impl World {
             None if self.engine.may_claim(task.token) => Known::Task(row()),
             None => Known::Task(None),
         };
+        // Whoever holds a delivery was sent it.
+        if let Some(client) = self.clients.get(&consumer.0) {
+            client.sent.add(task.token);
+        }
         Some(self.engine.claim(&task.namespace, (task.id, task.token), &known, consumer, self.now()))
     }
 
