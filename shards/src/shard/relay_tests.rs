@@ -278,8 +278,10 @@ fn a_leader_that_delivers_more_than_it_was_granted_is_not_believed() {
 #[test]
 fn unused_credit_goes_to_the_group_that_waits_for_it() {
     let flow = Arc::new(Flow::new(QUEUED_BYTES_MAX));
-    let (mut a, mut b) =
-        (Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), true), Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), true));
+    let (mut a, mut b) = (
+        Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), true),
+        Relay::new(ConsumerId(99), Arc::clone(&flow), Arc::default(), true),
+    );
     let (at_a, at_b) = (ConsumerId(1), ConsumerId(2));
     a.sit(at_a, LEADER);
     b.sit(at_b, LEADER);
