@@ -1,6 +1,7 @@
 //! The tables and their columns: one list for the dialect, the virtual tables and information_schema.
 
 pub mod information_schema;
+pub mod system;
 
 use super::types::SqlType::{self, Blob, Int, Json, Text, Timestamp, UInt};
 
@@ -20,7 +21,7 @@ pub struct Column {
 /// A table that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// `z4` or `information_schema`.
+    /// One of [`SCHEMAS`].
     pub schema: &'static str,
     /// Its name.
     pub name: &'static str,
@@ -34,6 +35,13 @@ pub struct Table {
 pub const DATABASE: &str = "z4";
 /// The database that describes them.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
+/// Every database, by name. Those but [`DATABASE`] are MySQL's own, known in any case.
+pub const SCHEMAS: &[&str] = &[INFORMATION_SCHEMA, system::MYSQL, system::PERFORMANCE_SCHEMA, system::SYS, DATABASE];
+
+/// A database by its name.
+pub fn schema(name: &str) -> Option<&'static str> {
+    SCHEMAS.iter().copied().find(|known| *known == name || *known != DATABASE && known.eq_ignore_ascii_case(name))
+}
 
 const fn column(name: &'static str, ty: SqlType, comment: &'static str) -> Column {
     Column { name, ty, nullable: false, comment }
@@ -179,6 +187,29 @@ pub const TABLES: &[&Table] = &[
     &information_schema::SESSION_STATUS,
     &information_schema::PROCESSLIST,
     &information_schema::WARNINGS,
+    &system::USER,
+    &system::DB,
+    &system::TABLES_PRIV,
+    &system::COLUMNS_PRIV,
+    &system::PROCS_PRIV,
+    &system::ROLE_EDGES,
+    &system::DEFAULT_ROLES,
+    &system::GLOBAL_GRANTS,
+    &system::TIME_ZONE_NAME,
+    &system::GLOBAL_VARIABLES,
+    &system::SESSION_VARIABLES,
+    &system::GLOBAL_STATUS,
+    &system::SESSION_STATUS,
+    &system::PROCESSLIST,
+    &system::SESSION_CONNECT_ATTRS,
+    &system::SETUP_CONSUMERS,
+    &system::SETUP_INSTRUMENTS,
+    &system::STATEMENTS_BY_DIGEST,
+    &system::REPLICATION_GROUP_MEMBERS,
+    &system::DATA_LOCK_WAITS,
+    &system::METADATA_LOCKS,
+    &system::VERSION,
+    &system::SYS_CONFIG,
 ];
 
 /// A table by its names, in any case, as the original has it.
@@ -197,6 +228,10 @@ pub const WHOLE: &str = "z4_whole";
 impl Table {
     /// The name of its virtual table inside SQLite.
     pub fn virtual_name(&self) -> String {
-        if self.schema == DATABASE { self.name.to_owned() } else { format!("is_{}", self.name.to_ascii_lowercase()) }
+        match self.schema {
+            DATABASE => self.name.to_owned(),
+            INFORMATION_SCHEMA => format!("is_{}", self.name.to_ascii_lowercase()),
+            schema => format!("{schema}_{}", self.name),
+        }
     }
 }

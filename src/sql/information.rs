@@ -5,8 +5,10 @@ mod describe;
 
 pub use describe::{create_database, create_table};
 
+use super::catalog::system::PERFORMANCE_SCHEMA;
 use super::catalog::{self, Column, DATABASE, INFORMATION_SCHEMA, Table};
 use super::types::Datum;
+use super::zones;
 use describe::{Shape, engine_of, keys, shape};
 
 /// The character set of all text.
@@ -18,7 +20,7 @@ const COLLATION: &str = "utf8mb4_bin";
 /// and for those that have no rows.
 pub fn information_rows(table: &Table) -> Vec<Vec<Datum>> {
     let cells = match table.name {
-        "SCHEMATA" => [INFORMATION_SCHEMA, DATABASE].map(schema).to_vec(),
+        "SCHEMATA" => LISTED.iter().copied().map(schema).collect(),
         "TABLES" => catalog::TABLES.iter().map(|table| self::table(table)).collect(),
         "COLUMNS" => catalog::TABLES.iter().flat_map(|table| columns(table)).collect(),
         "STATISTICS" => each_key(statistics),
@@ -32,6 +34,7 @@ pub fn information_rows(table: &Table) -> Vec<Vec<Datum>> {
             ("XA", text("NO")),
             ("SAVEPOINTS", text("NO")),
         ]],
+        "time_zone_name" => zones::names().enumerate().map(zone_name).collect(),
         "CHARACTER_SETS" => CHARSETS.iter().map(character_set).collect(),
         "COLLATIONS" => COLLATIONS.iter().map(collation).collect(),
         "COLLATION_CHARACTER_SET_APPLICABILITY" => {
@@ -45,6 +48,10 @@ pub fn information_rows(table: &Table) -> Vec<Vec<Datum>> {
     let cells: Vec<Vec<Cell>> = cells.into_iter().filter(|row: &Vec<Cell>| !row.is_empty()).collect();
     cells.into_iter().map(|row| arranged(table, row)).collect()
 }
+
+/// Databases that are listed. Accounts and views are found by their names alone: a dump of all databases would hold them, and replace
+/// the accounts of the server that it is loaded into.
+const LISTED: &[&str] = &[INFORMATION_SCHEMA, PERFORMANCE_SCHEMA, DATABASE];
 
 type Cell = (&'static str, Datum);
 
@@ -87,6 +94,10 @@ fn arranged(table: &Table, mut cells: Vec<Cell>) -> Vec<Datum> {
     table.columns.iter().map(take).collect()
 }
 
+fn zone_name((at, name): (usize, String)) -> Vec<Cell> {
+    vec![("Name", text(name)), ("Time_zone_id", number(at + 1))]
+}
+
 fn schema(name: &'static str) -> Vec<Cell> {
     vec![
         ("CATALOG_NAME", text("def")),
@@ -98,7 +109,7 @@ fn schema(name: &'static str) -> Vec<Cell> {
 }
 
 fn table(table: &'static Table) -> Vec<Cell> {
-    let kind = if table.schema == DATABASE { "BASE TABLE" } else { "SYSTEM VIEW" };
+    let kind = if table.schema == INFORMATION_SCHEMA { "SYSTEM VIEW" } else { "BASE TABLE" };
     vec![
         ("TABLE_CATALOG", text("def")),
         ("TABLE_SCHEMA", text(table.schema)),
@@ -116,7 +127,7 @@ fn table(table: &'static Table) -> Vec<Cell> {
 fn columns(table: &'static Table) -> Vec<Vec<Cell>> {
     let keys = keys(table);
     let row = |(at, column): (usize, &'static Column)| {
-        let Shape { data_type, column_type, characters, octets, precision, scale, fraction } = shape(column.ty);
+        let Shape { data_type, column_type, characters, octets, precision, scale, fraction } = shape(table, column);
         let is_text = characters.is_some() && data_type != "longblob";
         let key = keys.iter().find(|(.., columns)| columns.first() == Some(&column.name));
         let optional = |value: Option<u64>| value.map_or(Datum::Null, Datum::UInt);
@@ -237,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_row_has_a_cell_for_every_column() {
-        for table in catalog::TABLES.iter().filter(|table| table.schema == INFORMATION_SCHEMA) {
+        for table in catalog::TABLES.iter().filter(|table| table.schema != DATABASE) {
             for row in information_rows(table) {
                 assert_eq!(row.len(), table.columns.len(), "{}", table.name);
                 assert!(!row.iter().all(|cell| *cell == Datum::Null), "{}: cells have names that are no columns", table.name);
@@ -265,6 +276,18 @@ mod tests {
                 assert!(columns.iter().all(|name| table.columns.iter().any(|column| column.name == *name)), "{}", table.name);
             }
         }
+        let bytes = |table: &Table, name: &str| {
+            let column = table.columns.iter().find(|column| column.name == name).expect("a column");
+            shape(table, column).octets.unwrap_or(8)
+        };
+        for table in catalog::TABLES {
+            for (key, _, columns) in keys(table) {
+                let bytes: u64 = columns.iter().map(|name| bytes(table, name)).sum();
+                assert!(bytes <= 3_072, "{}.{key} has {bytes} bytes: no MySQL takes a key of so many", table.name);
+            }
+        }
+        assert!(create_table(&catalog::TASKS).contains("`id` varchar(26) NOT NULL"));
+        assert!(create_table(&catalog::TASKS).contains("`last_error` text DEFAULT NULL"));
         assert!(create_table(&catalog::TASKS).contains("`deliver_at` datetime(3) NOT NULL"));
         assert!(create_table(&catalog::TASKS).contains("KEY `namespace_deliver_at` (`namespace`,`deliver_at`)"));
     }

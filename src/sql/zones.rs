@@ -6,6 +6,11 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::datetime::{self, SECOND};
 
+/// The names of all zones, in order.
+pub fn names() -> impl Iterator<Item = String> {
+    jiff::tz::db().available().map(|name| name.to_string())
+}
+
 /// A zone.
 #[derive(Clone, Debug)]
 pub struct Zone(Kind);

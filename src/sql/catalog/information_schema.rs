@@ -3,19 +3,19 @@
 use super::{Column, INFORMATION_SCHEMA, Table};
 use crate::sql::types::SqlType::{DateTime, Double, Int, Text, UInt};
 
-const fn t(name: &'static str) -> Column {
+pub(super) const fn t(name: &'static str) -> Column {
     Column { name, ty: Text, nullable: true, comment: "" }
 }
 
-const fn n(name: &'static str) -> Column {
+pub(super) const fn n(name: &'static str) -> Column {
     Column { name, ty: UInt, nullable: true, comment: "" }
 }
 
-const fn i(name: &'static str) -> Column {
+pub(super) const fn i(name: &'static str) -> Column {
     Column { name, ty: Int, nullable: true, comment: "" }
 }
 
-const fn d(name: &'static str) -> Column {
+pub(super) const fn d(name: &'static str) -> Column {
     Column { name, ty: DateTime(0), nullable: true, comment: "" }
 }
 

@@ -7,7 +7,7 @@ use super::errors::{no_database, no_such_table, not_unique, unknown_column, unkn
 use super::literal::name as quoted;
 use super::query::{rename, unique};
 use super::scope::{Clause, TableSource};
-use crate::sql::catalog::{self, DATABASE, INFORMATION_SCHEMA};
+use crate::sql::catalog;
 use crate::sql::error::SqlError;
 
 impl Compiler<'_> {
@@ -198,10 +198,9 @@ impl Compiler<'_> {
         }
         let context = self.context;
         let schema = schema.or(context.database.as_deref()).ok_or_else(no_database)?;
-        let known = schema.eq_ignore_ascii_case(DATABASE) || schema.eq_ignore_ascii_case(INFORMATION_SCHEMA);
         let table = match catalog::table(schema, name) {
             Some(table) => table,
-            None if known => return Err(no_such_table(schema, name)),
+            None if catalog::schema(schema).is_some() => return Err(no_such_table(schema, name)),
             None => return Err(unknown_database(schema)),
         };
         let is_tasks = table == &catalog::TASKS;

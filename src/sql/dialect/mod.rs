@@ -5,6 +5,7 @@
 //! (`typed`), and coercions are put around what does not fit.
 
 mod aggregate;
+mod bytes;
 mod call;
 mod cast;
 mod compare;
@@ -41,6 +42,7 @@ use sqlparser::tokenizer::Token;
 use super::context::Context;
 use super::error::SqlError;
 use super::statement::{Query, Statement};
+pub use bytes::readable;
 use compiler::Compiler;
 use grammar::Grammar;
 pub use several::{is_blank, split};

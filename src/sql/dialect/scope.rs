@@ -3,7 +3,7 @@
 use super::errors::{ambiguous, group_reference, unknown_column, unknown_table};
 use super::literal::name as quoted;
 use super::typed::{Column, Typed};
-use crate::sql::catalog::{INFORMATION_SCHEMA, Table};
+use crate::sql::catalog::{DATABASE, Table};
 use crate::sql::error::SqlError;
 use crate::sql::types::SqlType;
 
@@ -29,7 +29,7 @@ pub(super) struct TableSource {
 impl TableSource {
     /// A table of the catalog.
     pub(super) fn of(table: &'static Table, alias: Option<String>) -> TableSource {
-        let ci = table.schema == INFORMATION_SCHEMA;
+        let ci = table.schema != DATABASE;
         let columns = table.columns.iter().map(|column| SourceColumn {
             name: column.name.to_owned(),
             ty: column.ty,

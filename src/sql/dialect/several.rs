@@ -1,6 +1,6 @@
 //! Several statements in one text: where one ends.
 
-use super::source::comments::{Inside, open};
+use super::source::comments::{self, Part};
 
 /// The first statement of a text, and what is behind its semicolon. Semicolons inside quotes and comments end nothing.
 pub fn split(text: &str) -> (&str, &str) {
@@ -28,38 +28,13 @@ pub fn is_blank(text: &str) -> bool {
 }
 
 /// Shows what stands outside of comments, until `see` says no; of what is in quotes the opening quote alone. What a conditional comment
-/// holds is shown as spaces are: it belongs to one statement.
+/// holds is not shown, and its marks as something: it belongs to one statement.
 fn walk(text: &str, mut see: impl FnMut(usize, char) -> bool) {
-    let (mut inside, mut conditional) = (Inside::Sql, false);
-    let mut at = 0;
-    while let Some(rest) = text.get(at..)
-        && let Some(c) = rest.chars().next()
-    {
-        let mut taken = c.len_utf8();
-        match inside {
-            Inside::Quotes(quote) => {
-                if c == '\\' && quote != '`' {
-                    taken += rest.get(1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-                } else if c == quote {
-                    inside = Inside::Sql;
-                }
-            }
-            Inside::Line if c == '\n' => inside = Inside::Sql,
-            Inside::Block if rest.starts_with("*/") => (inside, taken) = (Inside::Sql, 2),
-            Inside::Line | Inside::Block => {}
-            Inside::Sql => {
-                let was = conditional;
-                (inside, taken) = open(rest, c, &mut conditional);
-                let comment = matches!(inside, Inside::Line | Inside::Block);
-                let shown = if was != conditional { 'x' } else { c };
-                let hidden = comment || was && conditional;
-                if !hidden && !see(at, shown) {
-                    return;
-                }
-            }
-        }
-        at += taken;
-    }
+    comments::walk(text, |piece| match piece.part {
+        Part::Sql | Part::Quote if !piece.conditional => see(piece.at, piece.first),
+        Part::Mark => see(piece.at, 'x'),
+        _ => true,
+    });
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::errors::{no_database, no_such_table, unknown_database};
 use super::query as compile_query;
 use super::source::Source;
-use crate::sql::catalog::{self, DATABASE, INFORMATION_SCHEMA, Table};
+use crate::sql::catalog::{self, Table};
 use crate::sql::context::Context;
 use crate::sql::error::SqlError;
 use crate::sql::information::{create_database, create_table};
@@ -196,11 +196,7 @@ fn like_of(cursor: &Cursor<'_>) -> Option<String> {
 
 /// A database that exists.
 pub(super) fn schema(name: &str) -> Result<&'static str, SqlError> {
-    match name {
-        _ if name.eq_ignore_ascii_case(INFORMATION_SCHEMA) => Ok(INFORMATION_SCHEMA),
-        DATABASE => Ok(DATABASE),
-        _ => Err(unknown_database(name)),
-    }
+    catalog::schema(name).ok_or_else(|| unknown_database(name))
 }
 
 /// `FROM db`, or the session's.

@@ -124,7 +124,7 @@ impl Typed {
         }
         let sql = &self.sql;
         match self.ty {
-            _ if self.is_param() => self.read_by("z4_text", Text),
+            Text | Blob | Null | Int | Double if self.is_param() => self.read_by("z4_text", Text),
             Text | Blob | Null => self,
             Date | Json => {
                 let sql = sql.clone();

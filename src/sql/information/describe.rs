@@ -1,6 +1,9 @@
 //! How tables and columns look in MySQL's words: type names, keys, CREATE TABLE.
 
-use crate::sql::catalog::{DATABASE, Table};
+use z4_shards::ids::NAMESPACE_BYTES_MAX;
+use z4_shards::machine::peer_row::ID_BYTES_MAX;
+
+use crate::sql::catalog::{Column, DATABASE, Table};
 use crate::sql::types::SqlType;
 
 /// A column's type as information_schema.COLUMNS describes it.
@@ -14,11 +17,29 @@ pub(super) struct Shape {
     pub(super) fraction: Option<u64>,
 }
 
-/// Characters of a VARCHAR.
+/// Characters of a VARCHAR that describes something.
 const CHARACTERS: u64 = 1024;
+/// Characters of a task's id.
+const TASK_ID: u64 = 26;
+/// Bytes of a TEXT.
+const TEXT: u64 = u16::MAX as u64;
 const LONGEST: u64 = u32::MAX as u64;
 
-pub(super) fn shape(ty: SqlType) -> Shape {
+/// Characters that a text has at most; `None`: it is a TEXT. What a key is of must fit into one where the definition is loaded.
+fn characters(table: &Table, column: &Column) -> Option<u64> {
+    if table.schema != DATABASE {
+        return Some(CHARACTERS);
+    }
+    Some(match (table.name, column.name) {
+        ("tasks", "id") => TASK_ID,
+        ("tasks", "namespace") | ("namespaces", "name") => NAMESPACE_BYTES_MAX as u64,
+        ("tasks", "state") => 16,
+        ("peers", "id") | ("groups", "leader") => ID_BYTES_MAX as u64,
+        _ => return None,
+    })
+}
+
+pub(super) fn shape(table: &Table, column: &Column) -> Shape {
     let plain = |data_type: &'static str| Shape {
         data_type,
         column_type: data_type.to_owned(),
@@ -29,7 +50,7 @@ pub(super) fn shape(ty: SqlType) -> Shape {
         fraction: None,
     };
     let with = |digits: u8, name: &str| if digits == 0 { name.to_owned() } else { format!("{name}({digits})") };
-    match ty {
+    match column.ty {
         SqlType::Null => plain("null"),
         SqlType::Int => Shape { precision: Some(19), scale: Some(0), ..plain("bigint") },
         SqlType::UInt => {
@@ -40,11 +61,14 @@ pub(super) fn shape(ty: SqlType) -> Shape {
             let scale = u64::from(scale);
             Shape { precision: Some(65), scale: Some(scale), column_type: format!("decimal(65,{scale})"), ..plain("decimal") }
         }
-        SqlType::Text => Shape {
-            column_type: format!("varchar({CHARACTERS})"),
-            characters: Some(CHARACTERS),
-            octets: Some(CHARACTERS * 4),
-            ..plain("varchar")
+        SqlType::Text => match characters(table, column) {
+            Some(most) => Shape {
+                column_type: format!("varchar({most})"),
+                characters: Some(most),
+                octets: Some(most * 4),
+                ..plain("varchar")
+            },
+            None => Shape { characters: Some(TEXT), octets: Some(TEXT), ..plain("text") },
         },
         SqlType::Blob => Shape { characters: Some(LONGEST), octets: Some(LONGEST), ..plain("longblob") },
         SqlType::Json => plain("json"),
@@ -77,7 +101,7 @@ pub fn create_table(table: &Table) -> String {
     for column in table.columns {
         let null = if column.nullable { "DEFAULT NULL" } else { "NOT NULL" };
         let comment = if column.comment.is_empty() { String::new() } else { format!(" COMMENT '{}'", quote(column.comment)) };
-        lines.push(format!("  `{}` {} {null}{comment}", column.name, shape(column.ty).column_type));
+        lines.push(format!("  `{}` {} {null}{comment}", column.name, shape(table, column).column_type));
     }
     for (name, unique, columns) in keys(table) {
         let columns: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();

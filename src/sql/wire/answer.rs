@@ -134,7 +134,7 @@ impl Answerer {
     fn small(&mut self, command: Command) -> Result<(), Fault> {
         match command {
             Command::Database(name) => {
-                self.enter(&text(name)?)?;
+                self.enter(&dialect::readable(name)?)?;
                 self.session.warnings.clear();
                 self.ok();
             }
@@ -216,7 +216,7 @@ impl Answerer {
 
     async fn query(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
         self.line.service.connections.counters.statements.fetch_add(1, Relaxed);
-        let text = text(text_bytes)?;
+        let text = dialect::readable(text_bytes)?;
         if !self.session.several {
             return self.statement(&text).await;
         }
@@ -291,7 +291,7 @@ impl Answerer {
     }
 
     async fn prepare(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
-        let text = text(text_bytes)?;
+        let text = dialect::readable(text_bytes)?;
         self.line.entry.begins("Prepare", Some(&text));
         let service = self.line.service.clone();
         let max = service.options.statements_max;
@@ -371,13 +371,6 @@ impl Answerer {
             prepared.append(param, data, left, &service.kept);
         }
     }
-}
-
-fn text(bytes: Vec<u8>) -> Result<String, SqlError> {
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        SqlError::new(1300, "HY000", format!("Invalid utf8mb4 character string: the statement is no UTF-8 from its byte {at} on"))
-    })
 }
 
 /// What a statement before this one warned of stays.

@@ -160,6 +160,8 @@ async fn every_command_has_an_answer() {
     assert_eq!(client.query("fail").await.expect_err("refused").0, 1175);
     client.send(3, b"\xff\xfe").await;
     assert_eq!(client.rows().await.expect_err("no UTF-8").0, 1300);
+    client.send(3, b"explain '\xff'").await;
+    assert_eq!(client.rows().await.expect_err("a string may be none").0, 1064);
     assert_eq!(client.query("explain").await.expect("a plan").columns.len(), 8);
     client.query("use information_schema").await.expect("a database");
     assert_eq!(stand.connections.processes()[0].database.as_deref(), Some("information_schema"));

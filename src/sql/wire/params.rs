@@ -77,7 +77,7 @@ fn decode(input: &mut Input<'_>, kind: u8, unsigned: bool) -> Option<(Datum, Sql
     let int = |signed: i64, all: u64| match i64::try_from(all) {
         _ if !unsigned => (Datum::Int(signed), SqlType::Int),
         Ok(_) => (Datum::UInt(all), SqlType::UInt),
-        Err(_) => (Datum::Blob(Dec::from(all).encode()), SqlType::Decimal(0)),
+        Err(_) => (Datum::Blob(Dec::from(all).encode()), SqlType::UInt),
     };
     Some(match kind {
         kind::NULL => (Datum::Null, SqlType::Null),

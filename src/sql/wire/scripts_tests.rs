@@ -66,6 +66,8 @@ fn param(written: &str) -> (u8, u8, Option<Vec<u8>>) {
 
 /// The types of the columns, and the rows.
 fn binary(result: &Rows) -> String {
+    const UNSIGNED: u8 = 0x20;
+    let flags: Vec<u8> = result.columns.iter().map(|column| column[column.len() - 5]).collect();
     let kinds: Vec<u8> = result.columns.iter().map(|column| column[column.len() - 6]).collect();
     let mut text = format!(": {}\n", kinds.iter().map(u8::to_string).collect::<Vec<_>>().join(", "));
     for row in &result.rows {
@@ -78,6 +80,7 @@ fn binary(result: &Rows) -> String {
                 continue;
             }
             shown.push(match kind {
+                8 if flags[at] & UNSIGNED != 0 => u64::from_le_bytes(input.array().expect("eight bytes")).to_string(),
                 8 => i64::from_le_bytes(input.array().expect("eight bytes")).to_string(),
                 5 => f64::from_le_bytes(input.array().expect("eight bytes")).to_string(),
                 10..=12 => {

@@ -10,7 +10,7 @@ use super::options::Options;
 use super::prepared::Prepared;
 use super::reply;
 use super::variables::{Rule, VARIABLES, charset, find, zone};
-use crate::sql::catalog::{DATABASE, INFORMATION_SCHEMA};
+use crate::sql::catalog;
 use crate::sql::context::{Consistency, Context, Variables, Warning};
 use crate::sql::error::SqlError;
 use crate::sql::own::Own;
@@ -114,13 +114,8 @@ impl Session {
     /// # Errors
     /// 1049: there is no such database.
     pub(super) fn enter(&mut self, database: &str) -> Result<(), SqlError> {
-        let known = if database == DATABASE {
-            DATABASE
-        } else if database.eq_ignore_ascii_case(INFORMATION_SCHEMA) {
-            INFORMATION_SCHEMA
-        } else {
-            return Err(SqlError::new(1049, "42000", format!("Unknown database '{database}'")));
-        };
+        let unknown = || SqlError::new(1049, "42000", format!("Unknown database '{database}'"));
+        let known = catalog::schema(database).ok_or_else(unknown)?;
         self.database = Some(known.to_owned());
         self.known.clear();
         Ok(())

@@ -7,7 +7,7 @@ const VERSION: u32 = 80_099;
 
 /// Where a place is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::sql::dialect) enum Inside {
+enum Inside {
     /// Outside of all.
     Sql,
     /// `-- ` or `#`, to the end of the line.
@@ -18,61 +18,93 @@ pub(in crate::sql::dialect) enum Inside {
     Quotes(char),
 }
 
-pub(super) fn blank(sql: &str) -> Result<String, SqlError> {
-    let mut out = String::with_capacity(sql.len());
-    let mut inside = Inside::Sql;
-    let mut conditional = false;
-    let mut rest = sql;
-    while let Some(c) = rest.chars().next() {
-        let mut taken = c.len_utf8();
-        match inside {
+/// A character of a text; or an escape or a mark, which have more of them.
+#[derive(Clone, Copy)]
+pub(in crate::sql::dialect) struct Piece<'a> {
+    /// Where it begins, in bytes.
+    pub(in crate::sql::dialect) at: usize,
+    pub(in crate::sql::dialect) text: &'a str,
+    pub(in crate::sql::dialect) first: char,
+    pub(in crate::sql::dialect) part: Part,
+    /// It stands inside `/*! … */`.
+    pub(in crate::sql::dialect) conditional: bool,
+}
+
+/// What a piece is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::sql::dialect) enum Part {
+    Sql,
+    /// The quote that opens what is quoted.
+    Quote,
+    /// What is quoted, and the quote that closes it.
+    Quoted,
+    Comment,
+    /// `/*!40101` or its `*/`.
+    Mark,
+}
+
+/// Shows the pieces of a text, until `see` says no. Whether a comment stands open at its end.
+pub(in crate::sql::dialect) fn walk<'a>(text: &'a str, mut see: impl FnMut(Piece<'a>) -> bool) -> bool {
+    let (mut inside, mut conditional, mut at) = (Inside::Sql, false, 0);
+    while let Some(rest) = text.get(at..)
+        && let Some(first) = rest.chars().next()
+    {
+        let mut taken = first.len_utf8();
+        let was = conditional;
+        let part = match inside {
             Inside::Quotes(quote) => {
-                if c == '\\' && quote != '`' {
+                if first == '\\' && quote != '`' {
                     taken += rest.get(1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-                } else if c == quote {
+                } else if first == quote {
                     inside = Inside::Sql;
                 }
-                out.push_str(rest.get(..taken).unwrap_or_default());
+                Part::Quoted
             }
-            Inside::Line => {
-                if c == '\n' {
+            Inside::Line | Inside::Block => {
+                if inside == Inside::Block && rest.starts_with("*/") {
+                    (inside, taken) = (Inside::Sql, 2);
+                } else if inside == Inside::Line && first == '\n' {
                     inside = Inside::Sql;
                 }
-                out.push(if c == '\n' { c } else { ' ' });
-            }
-            Inside::Block => {
-                if rest.starts_with("*/") {
-                    taken = 2;
-                    inside = Inside::Sql;
-                }
-                out.push_str(if taken == 2 && c == '*' {
-                    "  "
-                } else if c == '\n' {
-                    "\n"
-                } else {
-                    " "
-                });
+                Part::Comment
             }
             Inside::Sql => {
-                let before = conditional;
-                (inside, taken) = open(rest, c, &mut conditional);
-                if before != conditional || matches!(inside, Inside::Line | Inside::Block) {
-                    out.extend(std::iter::repeat_n(' ', taken));
-                } else {
-                    out.push(c);
+                (inside, taken) = open(rest, first, &mut conditional);
+                match inside {
+                    _ if was != conditional => Part::Mark,
+                    Inside::Line | Inside::Block => Part::Comment,
+                    Inside::Quotes(_) => Part::Quote,
+                    Inside::Sql => Part::Sql,
                 }
             }
+        };
+        let piece = Piece { at, text: rest.get(..taken).unwrap_or_default(), first, part, conditional: was && conditional };
+        if !see(piece) {
+            return false;
         }
-        rest = rest.get(taken..).unwrap_or_default();
+        at += taken;
     }
-    if inside == Inside::Block || conditional {
+    inside == Inside::Block || conditional
+}
+
+pub(super) fn blank(sql: &str) -> Result<String, SqlError> {
+    let mut out = String::with_capacity(sql.len());
+    let open = walk(sql, |piece| {
+        match piece.part {
+            Part::Comment if piece.first == '\n' => out.push('\n'),
+            Part::Comment | Part::Mark => out.extend(piece.text.chars().map(|_| ' ')),
+            Part::Sql | Part::Quote | Part::Quoted => out.push_str(piece.text),
+        }
+        true
+    });
+    if open {
         return Err(SqlError::syntax("You have an error in your SQL syntax: a comment does not end"));
     }
     Ok(out)
 }
 
 /// What begins here: where it leads, and its length. `conditional`: whether a place is inside `/*! … */`.
-pub(in crate::sql::dialect) fn open(rest: &str, c: char, conditional: &mut bool) -> (Inside, usize) {
+fn open(rest: &str, c: char, conditional: &mut bool) -> (Inside, usize) {
     if matches!(c, '\'' | '"' | '`') {
         return (Inside::Quotes(c), 1);
     }

@@ -249,7 +249,9 @@ fn transactions_begin_and_end() {
 fn use_and_kill() {
     assert_eq!(compile("USE `z4`", &context()), Ok(Statement::Use("z4".to_owned())));
     assert_eq!(compile("use INFORMATION_SCHEMA;", &context()), Ok(Statement::Use("information_schema".to_owned())));
-    assert_eq!(code("USE mysql"), 1049);
+    assert_eq!(compile("USE MySQL", &context()), Ok(Statement::Use("mysql".to_owned())));
+    assert_eq!(code("USE Z4"), 1049);
+    assert_eq!(code("USE nosuch"), 1049);
     assert_eq!(compile("KILL QUERY 12", &context()), Ok(Statement::Kill { id: 12, connection: false }));
     assert_eq!(compile("KILL 12", &context()), Ok(Statement::Kill { id: 12, connection: true }));
     assert_eq!(code("KILL 99999999999"), 1094);

@@ -7,7 +7,7 @@ use z4_shards::command::NamespaceRow;
 use z4_shards::ids::{GroupId, Namespace, TaskKey};
 
 use super::small::{Asked, Pages, Record};
-use crate::sql::catalog::{self, INFORMATION_SCHEMA, Table};
+use crate::sql::catalog::{self, DATABASE, Table};
 use crate::sql::context::{Consistency, Warning};
 use crate::sql::data::{GroupRow, PeerRow, ProcessRow, Range, Rows};
 use crate::sql::error::SqlError;
@@ -19,6 +19,9 @@ use crate::sql::types::Datum;
 const PAGE: usize = 256;
 /// Rows counted between two looks at whether the query must end.
 const ROWS: usize = 4096;
+
+/// The version of the schema `sys` that MySQL 8.0 has.
+const SYS_VERSION: &str = "2.1.3";
 
 /// A follower hears from its leader several times in this, milliseconds.
 const STALE_MS: u64 = 1_000;
@@ -36,7 +39,7 @@ pub fn pages(table: &Table, asked: &Asked, running: &Running) -> Result<Pages, S
         running.data.peers()?.into_iter().map(peer).collect()
     } else if same(&catalog::GROUPS) {
         running.data.groups()?.into_iter().map(group).collect()
-    } else if table.schema == INFORMATION_SCHEMA {
+    } else if table.schema != DATABASE {
         session(table, running)?
     } else {
         return Err(SqlError::other(format!("{}.{} has no rows behind it", table.schema, table.name)));
@@ -62,6 +65,10 @@ fn session(table: &Table, running: &Running) -> Result<Vec<Record>, SqlError> {
         "WARNINGS" => {
             let row = |w: &Warning| vec![text(w.level), Value::Integer(i64::from(w.error.code)), text(&w.error.message)];
             context.warnings.iter().chain(&staleness(running)?).map(row).collect()
+        }
+        "VERSION" => {
+            let version = context.all_variables().find(|(name, _)| *name == "version");
+            version.map(|(_, value)| vec![text(SYS_VERSION), datum_text(&value)]).into_iter().collect()
         }
         _ => information_rows(table).iter().map(|row| row.iter().map(constant).collect()).collect(),
     })
