@@ -133,6 +133,21 @@ class MariaDB:
         return pymysql.connect(unix_socket=str(self._socket), user="root", database=database, charset="utf8mb4", autocommit=True,
                                init_command=SESSION)
 
+    @property
+    def socket(self):
+        return self._socket
+
+    def take(self, dump):
+        """Loads a file of statements into a database z4 that was empty."""
+        with self.connect(None) as connection, connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE IF EXISTS z4")
+            cursor.execute("CREATE DATABASE z4 CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        with open(dump, "rb") as statements:
+            done = subprocess.run(["mariadb", "--no-defaults", f"--socket={self._socket}", "--user=root", "z4"], stdin=statements,
+                                  capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        if done.returncode:
+            raise RuntimeError(f"MariaDB does not load it: {done.stderr}")
+
     def load(self, tasks, database="z4", moments="DATETIME(3)"):
         with self.connect(None) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
