@@ -1,5 +1,7 @@
 //! What the dialect makes of a statement.
 
+use std::ops::Range;
+
 use super::types::{Datum, SqlType};
 
 /// A statement, ready to be carried out.
@@ -59,20 +61,59 @@ pub enum Transaction {
 }
 
 /// A query in SQLite's SQL, over the virtual tables of the catalog.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
     /// SQLite's SQL; parameters are `?1`, `?2`, ….
     pub sqlite: String,
     /// The columns of the result, typed.
     pub columns: Vec<OutColumn>,
-    /// How many parameters it takes.
+    /// How many parameters the client gives it.
     pub params: usize,
+    /// Literals of the statement that are parameters here, in the order of the text; it has none of the client's then.
+    pub literals: Vec<Literal>,
     /// How many references to `tasks` it has.
     pub tasks: usize,
     /// It may depend on more than catalog constants: rows may not be cached.
     pub uses: Vec<&'static str>,
+    /// It is a bare look at `tasks`, or a bare reading of it all.
+    pub bare: bool,
     /// SQL_CALC_FOUND_ROWS: all rows are counted, and these alone are answered.
     pub window: Option<Window>,
+}
+
+impl Query {
+    /// What stands for its literals, by the numbers of the parameters.
+    pub fn values(&self) -> Vec<Datum> {
+        let mut literals: Vec<&Literal> = self.literals.iter().collect();
+        literals.sort_unstable_by_key(|literal| literal.param);
+        literals.into_iter().map(|literal| literal.value.clone()).collect()
+    }
+}
+
+/// A literal that a query takes as a parameter: the query serves for every statement that differs in such literals alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Literal {
+    /// Where it stands in the statement, bytes; quotes are in it.
+    pub place: Range<usize>,
+    /// What the parameter is made of it.
+    pub reading: Reading,
+    /// The number of the parameter, from 1.
+    pub param: usize,
+    /// What the parameter is for the statement itself.
+    pub value: Datum,
+}
+
+/// How a literal becomes a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A string, as it is.
+    Text,
+    /// Digits, as a BIGINT.
+    Whole,
+    /// A string, as a TIMESTAMP in the session's time zone.
+    Timestamp,
+    /// A string, as a DATETIME.
+    DateTime,
 }
 
 /// LIMIT, where the rows outside of it count.

@@ -5,6 +5,7 @@ use sqlparser::ast::{BinaryOperator, Expr, Query};
 use super::compiler::Compiler;
 use super::errors::{incorrect, one_column};
 use super::expression::truth;
+use super::lift::LIST_LIFTED_MAX;
 use super::literal::{self, name as quoted};
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::datetime;
@@ -16,9 +17,17 @@ impl Compiler<'_> {
     /// `left sign right`.
     pub(super) fn compare(&mut self, left: Typed, sign: &str, right: Typed) -> Result<Typed, SqlError> {
         let (left, right) = self.pair(left, right)?;
-        let collation = if left.ci || right.ci { " COLLATE z4_ci" } else { "" };
-        let nullable = sign != "IS" && (left.nullable || right.nullable);
-        Ok(truth(format!("({}{collation} {sign} {})", left.sql, right.sql)).null_if(nullable))
+        Ok(compared(&left, sign, &right))
+    }
+
+    /// The same, where nothing else is made of the two sides: a literal may become a parameter.
+    pub(super) fn compare_lifting(&mut self, left: Typed, sign: &str, right: Typed) -> Result<Typed, SqlError> {
+        if self.is_liftable(&right, &left) {
+            let (right, left) = self.pair_lifting(right, left)?;
+            return Ok(compared(&left, sign, &right));
+        }
+        let (left, right) = self.pair_lifting(left, right)?;
+        Ok(compared(&left, sign, &right))
     }
 
     /// Both sides, ready to be compared by SQLite.
@@ -100,8 +109,8 @@ impl Compiler<'_> {
         let low = self.expression(low)?;
         let high = self.expression(high)?;
         let ci = value.ci || low.ci || high.ci;
-        let (above, low) = self.pair(value.clone(), low)?;
-        let (below, high) = self.pair(value, high)?;
+        let (above, low) = self.pair_lifting(value.clone(), low)?;
+        let (below, high) = self.pair_lifting(value, high)?;
         let collation = if ci { " COLLATE z4_ci" } else { "" };
         if above.sql == below.sql {
             let between = format!("{}{collation} {not}BETWEEN {} AND {}", above.sql, low.sql, high.sql);
@@ -127,9 +136,11 @@ impl Compiler<'_> {
         }
         let value = self.expression(expr)?;
         let mut pairs = Vec::with_capacity(list.len());
+        let short = list.len() <= LIST_LIFTED_MAX;
         for element in list {
             let element = self.expression(element)?;
-            pairs.push(self.pair(value.clone(), element)?);
+            let pair = if short { self.pair_lifting(value.clone(), element) } else { self.pair(value.clone(), element) };
+            pairs.push(pair?);
         }
         let collation = if pairs.iter().any(|(left, right)| left.ci || right.ci) { " COLLATE z4_ci" } else { "" };
         let mut lefts = pairs.iter().map(|(left, _)| left.sql.as_str());
@@ -188,6 +199,13 @@ impl Compiler<'_> {
         let found = format!("z4_regexp({}, {pattern})", text.sql);
         Ok(truth(if negated { format!("(NOT {found})") } else { found }))
     }
+}
+
+/// `left sign right` of what is ready to be compared.
+fn compared(left: &Typed, sign: &str, right: &Typed) -> Typed {
+    let collation = if left.ci || right.ci { " COLLATE z4_ci" } else { "" };
+    let nullable = sign != "IS" && (left.nullable || right.nullable);
+    truth(format!("({}{collation} {sign} {})", left.sql, right.sql)).null_if(nullable)
 }
 
 /// Two numbers: exact ones exactly, with a DOUBLE as DOUBLEs.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlparser::ast::{Ident, ObjectName};
 
 use super::errors::too_deep;
+use super::lift::Lifts;
 use super::scope::{Scope, SourceColumn};
 use super::source::Source;
 use crate::sql::context::Context;
@@ -45,6 +46,10 @@ pub(super) struct Compiler<'a> {
     pub(super) never: bool,
     /// What the SELECT that is compiled next may read in the place of `tasks` (see `look`).
     pub(super) look: Option<&'static str>,
+    /// It has become such a reading.
+    pub(super) bare: bool,
+    /// Literals that may become parameters, and those that did (see `lift`).
+    pub(super) lifts: Lifts,
     /// Queries so far, those in others too.
     pub(super) queries: usize,
     /// The outermost LIMIT, where the rows outside of it count.
@@ -72,6 +77,8 @@ impl<'a> Compiler<'a> {
             assigned: BTreeMap::new(),
             never: false,
             look: None,
+            bare: false,
+            lifts: Lifts::default(),
             queries: 0,
             window: None,
             depth: 0,

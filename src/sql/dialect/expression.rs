@@ -8,7 +8,7 @@ use super::literal;
 use super::operate::{is_small, operand};
 use super::rows;
 use super::scope::resolve;
-use super::typed::{Kind, Typed, common_of};
+use super::typed::{Kind, Typed, Written, common_of};
 use crate::sql::error::SqlError;
 use crate::sql::types::SqlType::{self, Date, DateTime, Decimal, Int, Json, Text, Time, UInt};
 
@@ -139,9 +139,10 @@ impl Compiler<'_> {
     /// becomes what its place wants.
     fn param(&self, number: usize) -> Typed {
         let sql = format!("?{number}");
+        let written = Some(Written::Param(number));
         match self.context.params.get(self.source.params_before() + number - 1) {
-            Some(ty @ (Decimal(_) | DateTime(_) | Date | Time(_))) => Typed::new(sql, *ty),
-            ty => Typed { kind: Kind::Param, ..Typed::new(sql, ty.copied().unwrap_or(Text)) },
+            Some(ty @ (Decimal(_) | DateTime(_) | Date | Time(_))) => Typed { written, ..Typed::new(sql, *ty) },
+            ty => Typed { kind: Kind::Param, written, ..Typed::new(sql, ty.copied().unwrap_or(Text)) },
         }
     }
 
@@ -152,7 +153,8 @@ impl Compiler<'_> {
                 _ => Err(SqlError::syntax(format!("{written} is no parameter of MySQL's; ? is"))),
             };
         }
-        literal::value(value).ok_or_else(|| SqlError::syntax(format!("{value} is no literal of MySQL's")))
+        let typed = literal::value(value).ok_or_else(|| SqlError::syntax(format!("{value} is no literal of MySQL's")))?;
+        Ok(self.lifts.met(typed, || self.source.token_at(at)))
     }
 
     /// Operators, from left to right without recursion: chains of AND and OR may be long.

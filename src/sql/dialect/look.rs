@@ -56,6 +56,8 @@ impl Compiler<'_> {
         let scope = self.scope()?;
         let plain = !nested && !scope.aggregates && !scope.windows && !scope.never;
         let rest = from.strip_prefix(&format!("\"{}\" AS ", TASKS.name)).filter(|_| plain && scope.tasks.len() == 1)?;
-        Some(format!("\"{table}\" AS {rest}"))
+        let instead = format!("\"{table}\" AS {rest}");
+        self.bare = true;
+        Some(instead)
     }
 }

@@ -17,6 +17,7 @@ mod expression;
 mod first;
 mod from;
 mod grammar;
+mod lift;
 mod literal;
 mod look;
 mod nothing;
@@ -43,8 +44,10 @@ use super::context::Context;
 use super::error::SqlError;
 use super::statement::{Query, Statement};
 pub use bytes::readable;
-use compiler::Compiler;
+use compiler::{Compiled, Compiler};
 use grammar::Grammar;
+use lift::Lifts;
+pub use lift::values;
 pub use several::{is_blank, split};
 use source::Source;
 
@@ -57,6 +60,14 @@ const RECURSION_MAX: usize = 160;
 /// What is wrong with it, in MySQL's codes.
 pub fn compile(sql: &str, context: &Context) -> Result<Statement, SqlError> {
     first::statement(Source::read(sql)?, context)
+}
+
+/// Reads one statement; of a SELECT, literals may become parameters, so that what is made of it serves for others, too (see [`values`]).
+///
+/// # Errors
+/// What is wrong with it, in MySQL's codes.
+pub fn compile_for_others(sql: &str, context: &Context) -> Result<Statement, SqlError> {
+    first::statement(Source::read(sql)?.lifting(sql), context)
 }
 
 /// The code of a syntax error.
@@ -85,7 +96,13 @@ fn query(source: &Source, from: usize, context: &Context, outermost: bool) -> Re
         parsed => parsed?,
     };
     let mut compiler = Compiler::new(context, source);
-    let compiled = compiler.query(&parsed, outermost)?;
-    let Compiler { tasks, uses, window, .. } = compiler;
-    Ok(Query { sqlite: compiled.sql, columns: compiled.columns, params: source.params(), tasks, uses, window })
+    compiler.lifts = Lifts::of(source);
+    let mut compiled = compiler.query(&parsed, outermost)?;
+    if !compiler.lifts.are_whole() {
+        compiler = Compiler::new(context, source);
+        compiled = compiler.query(&parsed, outermost)?;
+    }
+    let Compiler { tasks, uses, bare, lifts, window, .. } = compiler;
+    let (Compiled { sql: sqlite, columns }, literals) = (compiled, lifts.literals());
+    Ok(Query { sqlite, columns, params: source.params(), literals, tasks, uses, bare, window })
 }

@@ -13,13 +13,13 @@ use crate::sql::types::SqlType::{self, Decimal, Double, Int, UInt};
 impl Compiler<'_> {
     pub(super) fn operator(&mut self, left: Typed, op: &Op, right: Typed) -> Result<Typed, SqlError> {
         let sign = match op {
-            Op::Eq => return self.compare(left, "=", right),
-            Op::NotEq => return self.compare(left, "<>", right),
-            Op::Lt => return self.compare(left, "<", right),
-            Op::LtEq => return self.compare(left, "<=", right),
-            Op::Gt => return self.compare(left, ">", right),
-            Op::GtEq => return self.compare(left, ">=", right),
-            Op::Spaceship => return self.compare(left, "IS", right),
+            Op::Eq => return self.compare_lifting(left, "=", right),
+            Op::NotEq => return self.compare_lifting(left, "<>", right),
+            Op::Lt => return self.compare_lifting(left, "<", right),
+            Op::LtEq => return self.compare_lifting(left, "<=", right),
+            Op::Gt => return self.compare_lifting(left, ">", right),
+            Op::GtEq => return self.compare_lifting(left, ">=", right),
+            Op::Spaceship => return self.compare_lifting(left, "IS", right),
             Op::Arrow => return self.call("JSON_EXTRACT", vec![left, right]),
             Op::LongArrow => {
                 let found = self.call("JSON_EXTRACT", vec![left, right])?;

@@ -8,7 +8,7 @@ use super::literal::name as quoted;
 use super::look;
 use super::nothing;
 use super::scope::Item;
-use super::typed::Kind;
+use super::typed::{Kind, Written};
 use super::union::unify;
 use crate::sql::error::SqlError;
 use crate::sql::statement::{Amount, OutColumn, Window};
@@ -136,24 +136,26 @@ impl Compiler<'_> {
 
     fn window_of(&mut self, limit: &LimitClause) -> Result<Window, SqlError> {
         let (take, skip) = counts_of(limit)?;
-        let skip = skip.map(|skip| self.count(skip)).transpose()?;
-        let amount = |count: String| match count.rsplit_once('?') {
-            Some((_, number)) => {
-                let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
-                Amount::Param(digits.parse().unwrap_or(1))
-            }
-            None => Amount::Is(count.parse().unwrap_or(u64::MAX)),
-        };
-        Ok(Window { skip: skip.map_or(Amount::Is(0), amount), take: amount(self.count(take)?) })
+        let skip = skip.map_or(Ok(Amount::Is(0)), |skip| self.amount(skip))?;
+        Ok(Window { skip, take: self.amount(take)? })
     }
 
+    /// A number of rows in SQLite's SQL.
     fn count(&mut self, expr: &Expr) -> Result<String, SqlError> {
+        Ok(match self.amount(expr)? {
+            Amount::Is(count) => i64::try_from(count).unwrap_or(i64::MAX).to_string(),
+            // Of a type that is not known yet: nothing has been executed.
+            Amount::Param(number) if self.context.params.is_empty() => format!("?{number}"),
+            Amount::Param(number) => format!("z4_limit(?{number})"),
+        })
+    }
+
+    fn amount(&mut self, expr: &Expr) -> Result<Amount, SqlError> {
         let typed = self.expression(expr)?;
-        match &typed.kind {
-            _ if typed.sql.starts_with('?') && !self.context.params.is_empty() => Ok(format!("z4_limit({})", typed.sql)),
-            Kind::Param => Ok(typed.sql),
-            Kind::Number(text) => match text.parse::<u64>() {
-                Ok(count) => Ok(i64::try_from(count).unwrap_or(i64::MAX).to_string()),
+        match (typed.written, &typed.kind) {
+            (Some(Written::Param(number)), _) => Ok(Amount::Param(number)),
+            (_, Kind::Number(text)) => match text.parse() {
+                Ok(count) => Ok(Amount::Is(count)),
                 Err(_) => Err(SqlError::syntax(format!("LIMIT and OFFSET take whole numbers, not {text}"))),
             },
             _ => Err(SqlError::syntax("LIMIT and OFFSET take whole numbers or ?")),

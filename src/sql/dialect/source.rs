@@ -23,6 +23,8 @@ pub(super) struct Source {
     params: Vec<Location>,
     /// Parameters of the statement before these.
     params_before: usize,
+    /// Literals may become parameters.
+    lifts: bool,
 }
 
 impl Source {
@@ -44,7 +46,7 @@ impl Source {
         let places = places(&text, &tokens);
         let params =
             tokens.iter().filter(|token| matches!(token.token, Token::Placeholder(_))).map(|token| token.span.start).collect();
-        let source = Source { text, tokens, places, params, params_before: 0 };
+        let source = Source { text, tokens, places, params, params_before: 0, lifts: false };
         if let Some(at) = source.tokens.iter().position(|token| token.token == Token::SemiColon) {
             return Err(source.syntax_at(at + 1, "one statement at a time"));
         }
@@ -60,14 +62,40 @@ impl Source {
         tokens.first_mut()?.token = Token::make_word("SELECT", None);
         let params_before = self.params_before + self.params.partition_point(|at| at < ends.start());
         let params = self.params.iter().copied().filter(|at| ends.contains(at)).collect();
-        Some(Source { text: self.text.clone(), places: self.places.get(range)?.to_vec(), tokens, params, params_before })
+        let places = self.places.get(range)?.to_vec();
+        Some(Source { text: self.text.clone(), places, tokens, params, params_before, lifts: false })
     }
 
     /// The same without some tokens.
     pub(super) fn without(mut self, tokens: std::ops::Range<usize>) -> Source {
         self.tokens.drain(tokens.clone());
         self.places.drain(tokens);
+        self.lifts = false;
         self
+    }
+
+    /// The same, a SELECT whose literals may become parameters. `sql`: what it was read from, where each token must stand in the same place.
+    pub(super) fn lifting(mut self, sql: &str) -> Source {
+        let first = self.word(0);
+        let selects = matches!(first.as_str(), "SELECT" | "WITH" | "(");
+        self.lifts = selects && self.params.is_empty() && self.text.len() == sql.len();
+        self
+    }
+
+    /// Literals may become parameters.
+    pub(super) fn lifts(&self) -> bool {
+        self.lifts
+    }
+
+    /// The token that begins at a place.
+    pub(super) fn token_at(&self, at: Location) -> Option<usize> {
+        self.tokens.binary_search_by(|token| token.span.start.cmp(&at)).ok()
+    }
+
+    /// Where a token stands, bytes, and how it is written.
+    pub(super) fn written(&self, token: usize) -> Option<(std::ops::Range<usize>, &str)> {
+        let (start, end) = *self.places.get(token)?;
+        Some((start..end, self.text.get(start..end)?))
     }
 
     /// FOUND_ROWS is to count all rows.

@@ -25,6 +25,15 @@ pub(super) enum Kind {
     Truth,
 }
 
+/// What of a statement an expression is as it was written there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// The literal that is this token.
+    Literal(usize),
+    /// The parameter of this number, from 1.
+    Param(usize),
+}
+
 /// Where a column of a result comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Column {
@@ -48,12 +57,14 @@ pub(super) struct Typed {
     pub(super) column: Option<Column>,
     /// Compared without regard to case.
     pub(super) ci: bool,
+    /// It is nothing but this.
+    pub(super) written: Option<Written>,
 }
 
 impl Typed {
     /// An expression that may be NULL.
     pub(super) fn new(sql: impl Into<String>, ty: SqlType) -> Typed {
-        Typed { sql: sql.into(), ty, nullable: true, kind: Kind::Expression, column: None, ci: false }
+        Typed { sql: sql.into(), ty, nullable: true, kind: Kind::Expression, column: None, ci: false, written: None }
     }
 
     /// NULL.

@@ -75,7 +75,7 @@ pub fn prepare<'a>(query: &Query, statements: &mut Statements<'a>, running: &Run
     if !statement.readonly() {
         return Err(SqlError::read_only("such a statement"));
     }
-    if statement.parameter_count() > query.params {
+    if statement.parameter_count() > wanted(query) {
         return Err(SqlError::other("the statement has more parameters than its query"));
     }
     Ok(statement)
@@ -92,19 +92,24 @@ pub fn prepare_error(error: &rusqlite::Error, query: &Query, running: &Running) 
     fault::from_sqlite(error)
 }
 
-/// Binds the parameters.
+/// Binds the parameters: the client's, then literals.
 pub fn bind(statement: &mut Statement<'_>, params: &[Datum], query: &Query) -> Result<(), SqlError> {
-    if params.len() != query.params {
+    if params.len() != wanted(query) {
         return Err(SqlError::new(
             1210,
             "HY000",
-            format!("Incorrect arguments to EXECUTE: {} given, {} wanted", params.len(), query.params),
+            format!("Incorrect arguments to EXECUTE: {} given, {} wanted", params.len(), wanted(query)),
         ));
     }
     for (i, param) in params.iter().enumerate().take(statement.parameter_count()) {
         statement.raw_bind_parameter(i + 1, value(param)).map_err(|error| fault::from_sqlite(&error))?;
     }
     Ok(())
+}
+
+/// How many parameters a query has.
+fn wanted(query: &Query) -> usize {
+    query.params + query.literals.len()
 }
 
 fn value(param: &Datum) -> ToSqlOutput<'_> {

@@ -24,7 +24,7 @@ const NICE: i32 = 15;
 pub struct Job {
     /// What is asked.
     pub query: Arc<Query>,
-    /// Its parameters.
+    /// Its parameters: the client's, then those that stand for literals.
     pub params: Vec<Datum>,
     /// Its session.
     pub context: Arc<Context>,

@@ -32,8 +32,8 @@ const COUNTED_MAX: usize = u16::MAX as usize;
 
 /// What is to be done about a statement.
 enum Compiled {
-    /// Rows.
-    Query(Arc<Query>, What),
+    /// Rows; the parameters that stand for literals.
+    Query(Arc<Query>, What, Vec<Datum>),
     /// Something about the session.
     Change(Statement),
 }
@@ -42,7 +42,7 @@ impl Compiled {
     /// How many parameters it takes.
     fn params(&self) -> usize {
         match self {
-            Compiled::Query(query, _) => query.params,
+            Compiled::Query(query, ..) => query.params,
             Compiled::Change(Statement::Into(query, _)) => query.params,
             Compiled::Change(Statement::Set(assignments)) => {
                 let of = |(_, given): &(String, Given)| match given {
@@ -193,8 +193,8 @@ impl Answerer {
     /// Understands a statement, with parameters of these types where they are known.
     async fn compile(&mut self, text: &str, types: Arc<[SqlType]>) -> Result<(Compiled, Arc<Context>), SqlError> {
         let context = Arc::new(Context { params: types, ..self.session.context() });
-        if let Some((query, what)) = self.session.known.find(text, &context.params) {
-            return Ok((Compiled::Query(query, what), context));
+        if let Some((query, what, values)) = self.session.known.find(text, &context) {
+            return Ok((Compiled::Query(query, what, values), context));
         }
         let backend = &self.line.service.backend;
         let statement = if text.len() <= LONG_STATEMENT_BYTES {
@@ -211,7 +211,8 @@ impl Answerer {
             other => return Ok((Compiled::Change(other), context)),
         };
         self.session.known.keep(text, &context.params, &query, what);
-        Ok((Compiled::Query(query, what), context))
+        let values = query.values();
+        Ok((Compiled::Query(query, what, values), context))
     }
 
     async fn query(&mut self, text_bytes: Vec<u8>) -> Result<(), Fault> {
@@ -253,13 +254,16 @@ impl Answerer {
     async fn carry_out(
         &mut self,
         compiled: Compiled,
-        params: Vec<Datum>,
+        mut params: Vec<Datum>,
         context: Arc<Context>,
         text: &str,
         binary: bool,
     ) -> Result<(), Fault> {
         let (query, what) = match compiled {
-            Compiled::Query(query, what) => (query, what),
+            Compiled::Query(query, what, values) => {
+                params.extend(values);
+                (query, what)
+            }
             Compiled::Change(statement) => return self.change(statement, params, context).await,
         };
         if text.contains(":=") {
@@ -302,9 +306,9 @@ impl Answerer {
         let (compiled, context) = self.compile(&text, Arc::default()).await?;
         let params = compiled.params();
         let (columns, check) = match compiled {
-            Compiled::Query(query, What::Explain) => (explain_columns(), Some(query)),
-            Compiled::Query(query, What::Drop) => (Vec::new(), Some(query)),
-            Compiled::Query(query, _) => (query.columns.clone(), Some(query)),
+            Compiled::Query(query, What::Explain, _) => (explain_columns(), Some(query)),
+            Compiled::Query(query, What::Drop, _) => (Vec::new(), Some(query)),
+            Compiled::Query(query, ..) => (query.columns.clone(), Some(query)),
             Compiled::Change(Statement::Into(query, _)) => (Vec::new(), Some(Arc::new(query))),
             Compiled::Change(_) => (Vec::new(), None),
         };
@@ -328,7 +332,7 @@ impl Answerer {
     }
 
     async fn check(&self, query: Arc<Query>, context: Arc<Context>) -> Result<Vec<crate::sql::context::Warning>, Fault> {
-        let params = vec![Datum::Null; query.params];
+        let params = vec![Datum::Null; query.params + query.literals.len()];
         let job = Job { query, params, context, what: What::Check, binary: true };
         Ok(run(&self.line, job, self.manner()).await?.0)
     }

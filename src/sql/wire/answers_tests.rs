@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::rows::Form;
 use crate::sql::context::Context;
-use crate::sql::dialect::compile;
+use crate::sql::dialect::compile_for_others as compile;
 use crate::sql::error::SqlError;
 use crate::sql::result::{Batch, Progress};
 use crate::sql::sqlite::{Engine, Options, What};
@@ -64,7 +64,7 @@ pub(super) fn values(mut packet: &[u8]) -> Vec<String> {
 }
 
 fn run(engine: &Engine, query: &Query, context: &Context, what: What) -> Result<Vec<Batch>, SqlError> {
-    let mut progress = engine.start_query(Arc::new(query.clone()), Vec::new(), Arc::new(context.clone()), what);
+    let mut progress = engine.start_query(Arc::new(query.clone()), query.values(), Arc::new(context.clone()), what);
     let mut batches = Vec::new();
     while let Some(step) = progress.blocking_recv() {
         match step {

@@ -60,7 +60,7 @@ impl Backend for Fake {
                 nullable: at > 0,
             };
             let columns = types.iter().enumerate().map(column).collect();
-            Statement::Query(Query { sqlite: sql.trim().to_owned(), columns, params, tasks: 0, uses: Vec::new(), window: None })
+            Statement::Query(Query { sqlite: sql.trim().to_owned(), columns, params, ..Query::default() })
         };
         let id = |word: &str| word.parse().map_err(|_| SqlError::syntax("no id"));
         Ok(match words.as_slice() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::sql::context::Context;
-use crate::sql::dialect::compile;
+use crate::sql::dialect::compile_for_others as compile;
 use crate::sql::error::SqlError;
 use crate::sql::result::{Batch, Cell, Progress};
 use crate::sql::sqlite::{Engine, Options, What};
@@ -56,7 +56,8 @@ impl Bench {
             Statement::Do(query) => (query, What::Drop),
             other => panic!("{sql} is {other:?}"),
         };
-        let mut progress = self.engine.start_query(Arc::new(query), params.to_vec(), Arc::new(self.context.clone()), what);
+        let params = [params, &query.values()].concat();
+        let mut progress = self.engine.start_query(Arc::new(query), params, Arc::new(self.context.clone()), what);
         let mut found = Vec::new();
         while let Some(step) = progress.blocking_recv() {
             match step {

@@ -21,6 +21,7 @@ use crate::sql::types::Datum;
 /// What is to be run.
 pub(super) struct Job {
     pub(super) query: Arc<Query>,
+    /// The client's, then those that stand for literals.
     pub(super) params: Vec<Datum>,
     pub(super) context: Arc<Context>,
     pub(super) what: What,

@@ -34,7 +34,7 @@ pub trait Backend: Send + Sync + 'static {
 
 impl Backend for Engine {
     fn compile(&self, sql: &str, context: &Context) -> Result<Statement, SqlError> {
-        dialect::compile(sql, context)
+        dialect::compile_for_others(sql, context)
     }
 
     fn start_query(&self, query: Arc<Query>, params: Vec<Datum>, context: Arc<Context>, what: What) -> mpsc::Receiver<Progress> {

@@ -2,6 +2,7 @@
 
 mod golden;
 mod hostile;
+mod lifts;
 mod sqlite;
 mod statements;
 

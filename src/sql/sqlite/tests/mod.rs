@@ -53,7 +53,7 @@ fn bench_with(fake: Fake, options: Options) -> Bench {
 
 fn query(sql: &str, columns: usize, params: usize) -> Arc<Query> {
     let column = OutColumn { name: "c".into(), table: String::new(), origin: None, ty: SqlType::Text, nullable: true };
-    Arc::new(Query { sqlite: sql.into(), columns: vec![column; columns], params, tasks: 1, uses: Vec::new(), window: None })
+    Arc::new(Query { sqlite: sql.into(), columns: vec![column; columns], params, tasks: 1, ..Query::default() })
 }
 
 impl Bench {

@@ -143,3 +143,51 @@ fn others_are_refused_before_anything_is_read() {
     }
     assert_eq!(bench.fake.reads(), 0);
 }
+
+/// The statement with parameters for what stands behind `=`, `<`, `IN (`, … and their values, as the dialect makes them of literals.
+fn lifted(sql: &str) -> (String, Vec<Datum>) {
+    let (mut out, mut values, mut rest) = (String::new(), Vec::new(), sql);
+    while let Some(c) = rest.chars().next() {
+        let before = out.trim_end();
+        let compared = ["=", "<", ">", "BETWEEN", "IS", "IN ("].iter().any(|sign| before.ends_with(sign));
+        let high = before.ends_with(" AND")
+            && before.rsplit_once(" BETWEEN ").is_some_and(|(_, low)| low.starts_with('?') && !low.contains(") "));
+        let of_literals = before.ends_with("1 =");
+        let length = match c {
+            '\'' => rest[1..].find('\'').map_or(0, |end| end + 2),
+            digit if digit.is_ascii_digit() => rest.bytes().take_while(u8::is_ascii_digit).count(),
+            _ => 0,
+        };
+        if length > 0 && (compared || high) && !of_literals {
+            let written = &rest[..length];
+            values.push(written.parse().map_or_else(|_| text(written.trim_matches('\'')), Datum::Int));
+            out.push_str(&format!("?{}", values.len()));
+            rest = &rest[length..];
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    (out, values)
+}
+
+/// A hole that a parameter makes, or closes, would be in every statement of a session but the first.
+#[test]
+fn parameters_bound_as_literals_do() {
+    let bench = filled();
+    let mut parameters = 0;
+    for sql in ACCEPTED {
+        let (sql, values) = lifted(&fill(sql));
+        parameters += values.len();
+        bench.all(&sql, 1, values, What::Run).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    assert!(parameters > 100, "{parameters}");
+    let before = bench.fake.reads();
+    for (sql, says) in REFUSED {
+        let (sql, values) = lifted(&fill(sql));
+        let error = bench.all(&sql, 1, values, What::Run).expect_err(&sql);
+        assert_eq!(error.code, 1175, "{sql}: {error}");
+        assert!(error.message.contains(says), "{sql}: {error}");
+    }
+    assert_eq!(bench.fake.reads(), before);
+}

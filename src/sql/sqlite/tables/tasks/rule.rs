@@ -6,7 +6,7 @@ use rusqlite::vtab::{DistinctMode, IndexConstraintOp as Op, IndexInfo};
 use super::bounds::Comparison;
 use super::plan::{Plan, Role};
 use super::segments::{Sort, SortBy};
-use crate::sql::catalog::{self, task};
+use crate::sql::catalog::task;
 use crate::sql::error::SqlError;
 use crate::sql::sqlite::fault::from_sqlite;
 use crate::sql::sqlite::running::Running;
@@ -123,8 +123,7 @@ impl Seen {
         };
         // Said only where it may be the reason.
         let hides = [" OR ", "NOT ", " LEFT ", " RIGHT "].iter().any(|word| query.sqlite.contains(word));
-        let bare = [catalog::LOOK, catalog::WHOLE].iter().any(|name| query.sqlite.contains(&format!(" FROM \"{name}\" AS ")));
-        let hint = if bare {
+        let hint = if query.bare {
             ". For a look at it LIMIT and OFFSET are at most 1000 together; a dump takes such bounds as --where, or \
              sql_unbounded_rows_max of as many tasks as there are"
         } else if hides {
