@@ -99,19 +99,25 @@ fn is_function_interval(rest: &[TokenWithSpan]) -> bool {
     if !is_word(rest.first(), "INTERVAL") || rest.get(1).is_none_or(|token| token.token != Token::LParen) {
         return false;
     }
+    let Some(end) = closing(rest) else { return false };
+    let after = rest.get(end + 1).and_then(word).map(|word| word.value.to_ascii_uppercase());
+    !after.is_some_and(|unit| is_unit(&unit) || composite(&unit).is_some())
+}
+
+/// Where the parenthesis closes that is the second token.
+fn closing(rest: &[TokenWithSpan]) -> Option<usize> {
     let mut depth = 0_usize;
-    for (at, token) in rest.iter().enumerate().skip(1) {
-        match token.token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth == 0 {
-            let after = rest.get(at + 1).and_then(word).map(|word| word.value.to_ascii_uppercase());
-            return !after.is_some_and(|unit| is_unit(&unit) || composite(&unit).is_some());
-        }
-    }
-    false
+    rest.iter()
+        .skip(1)
+        .position(|token| {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        })
+        .map(|place| place + 1)
 }
 
 fn is_unit(word: &str) -> bool {
@@ -181,16 +187,6 @@ fn charset_of_char(rest: &[TokenWithSpan]) -> Option<usize> {
     if !is_word(rest.first(), "CHAR") || rest.get(1)?.token != Token::LParen {
         return None;
     }
-    let mut depth = 0_usize;
-    for (at, token) in rest.iter().enumerate().skip(1) {
-        match token.token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth == 0 {
-            return (at > 4 && is_word(rest.get(at - 2), "USING") && rest.get(at - 1).and_then(word).is_some()).then_some(at);
-        }
-    }
-    None
+    let end = closing(rest)?;
+    (end > 4 && is_word(rest.get(end - 2), "USING") && rest.get(end - 1).and_then(word).is_some()).then_some(end)
 }
