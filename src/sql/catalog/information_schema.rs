@@ -492,3 +492,34 @@ pub const FILES: Table = table(
         t("EXTRA"),
     ],
 );
+
+/// Transactions of InnoDB: there are none.
+pub const INNODB_TRX: Table = table(
+    "INNODB_TRX",
+    &[
+        n("trx_id"),
+        t("trx_state"),
+        d("trx_started"),
+        t("trx_requested_lock_id"),
+        d("trx_wait_started"),
+        n("trx_weight"),
+        n("trx_mysql_thread_id"),
+        t("trx_query"),
+        t("trx_operation_state"),
+        n("trx_tables_in_use"),
+        n("trx_tables_locked"),
+        n("trx_lock_structs"),
+        n("trx_lock_memory_bytes"),
+        n("trx_rows_locked"),
+        n("trx_rows_modified"),
+        n("trx_concurrency_tickets"),
+        t("trx_isolation_level"),
+        i("trx_unique_checks"),
+        i("trx_foreign_key_checks"),
+        t("trx_last_foreign_key_error"),
+        i("trx_adaptive_hash_latched"),
+        n("trx_adaptive_hash_timeout"),
+        i("trx_is_read_only"),
+        i("trx_autocommit_non_locking"),
+    ],
+);

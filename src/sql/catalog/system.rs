@@ -271,3 +271,160 @@ pub const VERSION: Table = table(SYS, "version", &[t("sys_version"), t("mysql_ve
 
 /// Settings of the views of `sys`: none.
 pub const SYS_CONFIG: Table = table(SYS, "sys_config", &[t("variable"), t("value"), d("set_time"), t("set_by")]);
+
+/// Statements as they came: they are not kept.
+pub const GENERAL_LOG: Table = table(
+    MYSQL,
+    "general_log",
+    &[d("event_time"), t("user_host"), n("thread_id"), n("server_id"), t("command_type"), t("argument")],
+);
+
+/// Slow statements: they are not kept.
+pub const SLOW_LOG: Table = table(
+    MYSQL,
+    "slow_log",
+    &[
+        d("start_time"),
+        t("user_host"),
+        t("query_time"),
+        t("lock_time"),
+        i("rows_sent"),
+        i("rows_examined"),
+        t("db"),
+        i("last_insert_id"),
+        i("insert_id"),
+        n("server_id"),
+        t("sql_text"),
+        n("thread_id"),
+    ],
+);
+
+/// Connections: a thread for each, with its number.
+pub const THREADS: Table = table(
+    PERFORMANCE_SCHEMA,
+    "threads",
+    &[
+        n("THREAD_ID"),
+        t("NAME"),
+        t("TYPE"),
+        n("PROCESSLIST_ID"),
+        t("PROCESSLIST_USER"),
+        t("PROCESSLIST_HOST"),
+        t("PROCESSLIST_DB"),
+        t("PROCESSLIST_COMMAND"),
+        i("PROCESSLIST_TIME"),
+        t("PROCESSLIST_STATE"),
+        t("PROCESSLIST_INFO"),
+        n("PARENT_THREAD_ID"),
+        t("ROLE"),
+        t("INSTRUMENTED"),
+        t("HISTORY"),
+        t("CONNECTION_TYPE"),
+        n("THREAD_OS_ID"),
+        t("RESOURCE_GROUP"),
+    ],
+);
+
+/// Measurements of the statements that run: there are none.
+pub const STATEMENTS_CURRENT: Table = table(
+    PERFORMANCE_SCHEMA,
+    "events_statements_current",
+    &[
+        n("THREAD_ID"),
+        n("EVENT_ID"),
+        n("END_EVENT_ID"),
+        t("EVENT_NAME"),
+        t("SOURCE"),
+        n("TIMER_START"),
+        n("TIMER_END"),
+        n("TIMER_WAIT"),
+        n("LOCK_TIME"),
+        t("SQL_TEXT"),
+        t("DIGEST"),
+        t("DIGEST_TEXT"),
+        t("CURRENT_SCHEMA"),
+        t("OBJECT_TYPE"),
+        t("OBJECT_SCHEMA"),
+        t("OBJECT_NAME"),
+        n("OBJECT_INSTANCE_BEGIN"),
+        i("MYSQL_ERRNO"),
+        t("RETURNED_SQLSTATE"),
+        t("MESSAGE_TEXT"),
+        n("ERRORS"),
+        n("WARNINGS"),
+        n("ROWS_AFFECTED"),
+        n("ROWS_SENT"),
+        n("ROWS_EXAMINED"),
+        n("CREATED_TMP_DISK_TABLES"),
+        n("CREATED_TMP_TABLES"),
+        n("SELECT_FULL_JOIN"),
+        n("SELECT_FULL_RANGE_JOIN"),
+        n("SELECT_RANGE"),
+        n("SELECT_RANGE_CHECK"),
+        n("SELECT_SCAN"),
+        n("SORT_MERGE_PASSES"),
+        n("SORT_RANGE"),
+        n("SORT_ROWS"),
+        n("SORT_SCAN"),
+        n("NO_INDEX_USED"),
+        n("NO_GOOD_INDEX_USED"),
+        n("NESTING_EVENT_ID"),
+        t("NESTING_EVENT_TYPE"),
+        i("NESTING_EVENT_LEVEL"),
+        n("STATEMENT_ID"),
+    ],
+);
+
+/// Locks on rows: there are none.
+pub const DATA_LOCKS: Table = table(
+    PERFORMANCE_SCHEMA,
+    "data_locks",
+    &[
+        t("ENGINE"),
+        t("ENGINE_LOCK_ID"),
+        n("ENGINE_TRANSACTION_ID"),
+        n("THREAD_ID"),
+        n("EVENT_ID"),
+        t("OBJECT_SCHEMA"),
+        t("OBJECT_NAME"),
+        t("PARTITION_NAME"),
+        t("SUBPARTITION_NAME"),
+        t("INDEX_NAME"),
+        n("OBJECT_INSTANCE_BEGIN"),
+        t("LOCK_TYPE"),
+        t("LOCK_MODE"),
+        t("LOCK_STATUS"),
+        t("LOCK_DATA"),
+    ],
+);
+
+/// Who waits for whose lock: nobody.
+pub const INNODB_LOCK_WAITS: Table = table(
+    SYS,
+    "innodb_lock_waits",
+    &[
+        d("wait_started"),
+        t("wait_age"),
+        i("wait_age_secs"),
+        t("locked_table"),
+        t("locked_table_schema"),
+        t("locked_table_name"),
+        t("locked_index"),
+        t("locked_type"),
+        n("waiting_trx_id"),
+        d("waiting_trx_started"),
+        n("waiting_pid"),
+        t("waiting_query"),
+        t("waiting_lock_id"),
+        t("waiting_lock_mode"),
+        n("blocking_trx_id"),
+        n("blocking_pid"),
+        t("blocking_query"),
+        t("blocking_lock_id"),
+        t("blocking_lock_mode"),
+        d("blocking_trx_started"),
+        t("blocking_trx_age"),
+        t("sql_kill_blocking_query"),
+        t("sql_kill_blocking_connection"),
+    ],
+);

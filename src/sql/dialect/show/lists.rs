@@ -89,6 +89,8 @@ pub(super) fn list(cursor: &mut Cursor<'_>, full: bool) -> Option<Result<Shown, 
         (&["BINARY", "LOGS"], LOGS, "", ""),
         (&["MASTER", "LOGS"], LOGS, "", ""),
         (&["ENGINE", "INNODB", "STATUS"], ENGINE_STATUS, "", ""),
+        (&["ENGINE", "INNODB", "MUTEX"], ENGINE_STATUS, "", ""),
+        (&["ENGINE", "PERFORMANCE_SCHEMA", "STATUS"], ENGINE_STATUS, "", ""),
         (&["PROFILES"], PROFILES, "", ""),
     ];
     if let Some((_, select, like, order)) = found.iter().find(|(words, ..)| cursor.take_all(words)) {
