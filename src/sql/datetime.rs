@@ -5,7 +5,7 @@
 mod read;
 pub mod span;
 
-pub use read::{parse_civil, parse_number};
+pub use read::{parse_civil, parse_number, parse_number_with};
 
 /// Microseconds in a second.
 pub const SECOND: i64 = 1_000_000;

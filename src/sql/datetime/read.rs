@@ -38,6 +38,12 @@ pub fn parse_number(number: i64) -> Option<i64> {
     checked(civil).map(|civil| from_civil(&civil, 0))
 }
 
+/// The same with the microseconds behind its point, which count where the number has a time of day.
+pub fn parse_number_with(number: i64, micros: i64) -> Option<i64> {
+    let us = parse_number(number)?;
+    Some(if number > 99_991_231 { us + micros } else { us })
+}
+
 /// Whether a text has a time of day.
 #[derive(PartialEq, Eq)]
 enum Clock {

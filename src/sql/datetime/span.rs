@@ -1,6 +1,6 @@
 //! TIME: a span of at most 838:59:59 to either side, in microseconds; MySQL's ways to write one.
 
-use super::{SECOND, push_fraction};
+use super::{DAY, SECOND, parse_number, push_fraction};
 
 /// 838:59:59 in microseconds.
 pub const SPAN_MAX: i64 = (838 * 3600 + 59 * 60 + 59) * SECOND;
@@ -48,11 +48,20 @@ pub fn print(us: i64, digits: u8) -> String {
     text
 }
 
-/// A number HHMMSS with microseconds beside it as a span; `None`: it is none.
+/// 838:59:59 as a number.
+const NUMBER_MAX: i64 = 8_385_959;
+/// From here on a number may be a DATETIME, as in MySQL.
+const LONG_MIN: i64 = 10_000_000_000;
+
+/// A number HHMMSS with microseconds beside it as a span, the time of day of a number YYMMDDhhmmss or YYYYMMDDhhmmss; `None`: it is none,
+/// or more than a TIME can be.
 pub fn of_number(number: i64, micros: i64) -> Option<i64> {
+    if number >= LONG_MIN {
+        return Some((parse_number(number)? + micros).rem_euclid(DAY));
+    }
     let (sign, number) = (if number < 0 { -1 } else { 1 }, number.checked_abs()?);
     let (hours, minutes, seconds) = (number / 10_000, number / 100 % 100, number % 100);
-    let fits = minutes < 60 && seconds < 60 && hours <= 99_999_999;
+    let fits = minutes < 60 && seconds < 60 && number <= NUMBER_MAX;
     fits.then(|| sign * ((hours * 3600 + minutes * 60 + seconds) * SECOND + micros)).map(|us| us.clamp(-SPAN_MAX, SPAN_MAX))
 }
 

@@ -96,6 +96,7 @@ impl Compiler<'_> {
             "DATE_ADD" | "ADDDATE" => self.date_add(name, list, false)?,
             "DATE_SUB" | "SUBDATE" => self.date_add(name, list, true)?,
             "ADDTIME" | "SUBTIME" => self.add_time(name, list)?,
+            "TIMESTAMP" => self.timestamp_of(list)?,
             "TIMESTAMPADD" | "TIMESTAMPDIFF" | "GET_FORMAT" => self.with_unit(name, list)?,
             "DATABASE" | "SCHEMA" => {
                 self.context.database.clone().map_or_else(|| Typed { ty: Text, ..Typed::null() }, Typed::text)
@@ -152,7 +153,13 @@ impl Compiler<'_> {
         let zone = self.zone();
         let clock = takes_digits(signature);
         let span = match signature.returns {
-            Returns::Span(from) => args.iter().skip(from).map(Typed::time_digits).max(),
+            // A text that is a number shows all digits, whatever it looks like.
+            Returns::Span(from) => args
+                .iter()
+                .enumerate()
+                .skip(from)
+                .map(|(at, arg)| if arg.ty == Text && want(signature, at) == Want::Number { 6 } else { arg.time_digits() })
+                .max(),
             _ => None,
         };
         let mut args: Vec<Typed> = args.into_iter().enumerate().map(|(at, arg)| wanted(signature, at, arg, zone)).collect();
@@ -218,9 +225,12 @@ fn clocked(ty: SqlType, digits: u8) -> SqlType {
     }
 }
 
+fn want(signature: &Signature, at: usize) -> Want {
+    signature.args.get(at).or(signature.args.last()).copied().unwrap_or(Want::Any)
+}
+
 fn wanted(signature: &Signature, at: usize, arg: Typed, zone: &Zone) -> Typed {
-    let want = signature.args.get(at).or(signature.args.last()).copied().unwrap_or(Want::Any);
-    arg.wanted(want, zone)
+    arg.wanted(want(signature, at), zone)
 }
 
 /// A DECIMAL literal with more digits before the point than a BIGINT has for sure.

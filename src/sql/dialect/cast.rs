@@ -21,7 +21,7 @@ impl Compiler<'_> {
                 UInt => Typed { column: value.column.filter(|column| column.origin.is_some()), ..value },
                 Text | Blob => Typed::new(format!("z4_to_unsigned({})", value.into_characters().sql), UInt),
                 _ => {
-                    let number = value.into_number();
+                    let number = value.into_whole_seconds().into_number();
                     let number = if number.ty == Double { number.into_int() } else { number };
                     Typed::new(format!("z4_to_unsigned({})", number.sql), UInt).null_if(number.nullable)
                 }
@@ -66,8 +66,8 @@ impl Compiler<'_> {
                 let digits = digits.unwrap_or(0).min(6) as u8;
                 let moment = value.into_datetime(zone);
                 let finer = matches!(moment.ty, DateTime(own) if own > digits);
-                let sql = if finer { rounded(&moment.sql, digits) } else { moment.sql };
-                Typed::new(sql, DateTime(digits)).null_if(moment.nullable)
+                let sql = if finer { format!("z4_dt_round({}, {digits})", moment.sql) } else { moment.sql };
+                Typed::new(sql, DateTime(digits)).null_if(moment.nullable || finer)
             }
             DataType::Date => match value.ty {
                 Date => value,
@@ -122,10 +122,4 @@ fn bytes(value: Typed, length: Option<u64>) -> Typed {
         }
         None => Typed { column: None, ..bytes },
     }
-}
-
-/// Microseconds rounded to so many digits of the fraction.
-fn rounded(sql: &str, digits: u8) -> String {
-    let step = 10_i64.pow(6 - u32::from(digits.min(6)));
-    if step == 1 { sql.to_owned() } else { format!("(({sql} + {}) / {step} * {step})", step / 2) }
 }

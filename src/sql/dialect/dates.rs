@@ -6,7 +6,7 @@ use super::compiler::Compiler;
 use super::literal;
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Date, DateTime, Decimal, Int, Text, Time, Timestamp};
+use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Int, Json, Text, Time, Timestamp};
 
 impl Compiler<'_> {
     /// `base + INTERVAL …`, or `base - INTERVAL …`.
@@ -70,7 +70,7 @@ impl Compiler<'_> {
     pub(super) fn add_time(&mut self, name: &str, args: &[FunctionArg]) -> Result<Typed, SqlError> {
         let [base, span] = <[Typed; 2]>::try_from(self.values_of(name, args)?).map_err(|_| super::errors::wrong_count(name))?;
         let digits = base.time_digits().max(span.time_digits());
-        let base = if matches!(base.ty, Timestamp(_)) { base.into_datetime(self.zone()) } else { base };
+        let base = if matches!(base.ty, Timestamp(_) | Date) { base.into_datetime(self.zone()) } else { base };
         let (function, ty) = match base.ty {
             DateTime(_) => ("z4_dt_add", DateTime(digits)),
             Time(_) => ("z4_tm_add", Time(digits)),
@@ -79,6 +79,18 @@ impl Compiler<'_> {
         let span = if matches!(span.ty, Time(_)) { span.sql } else { format!("z4_span({})", span.into_text().sql) };
         let span = if name == "SUBTIME" { format!("(-({span}))") } else { span };
         Ok(Typed::new(format!("{function}({}, {span})", base.sql), ty))
+    }
+
+    /// TIMESTAMP(x), TIMESTAMP(x, time): a moment counts as its time of day, a text with a date in it as none.
+    pub(super) fn timestamp_of(&mut self, args: &[FunctionArg]) -> Result<Typed, SqlError> {
+        let (base, span) = match <[Typed; 2]>::try_from(self.values_of("TIMESTAMP", args)?) {
+            Ok([base, span]) => (base.into_datetime(self.zone()), span),
+            Err(other) => return self.call("TIMESTAMP", other),
+        };
+        let digits = base.time_digits().max(span.time_digits());
+        let is_text = matches!(span.ty, Text | Blob | Json) || span.is_param();
+        let span = if is_text { format!("z4_span({})", span.scalar().into_characters().sql) } else { span.into_time().sql };
+        Ok(Typed::new(format!("z4_dt_add({}, {span})", base.sql), DateTime(digits)))
     }
 
     /// TIMESTAMPADD(unit, amount, x), TIMESTAMPDIFF(unit, a, b), GET_FORMAT(type, …): the first argument is a word.

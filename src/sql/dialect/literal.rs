@@ -119,8 +119,14 @@ pub(super) fn fraction_digits(text: &str) -> u8 {
 pub(super) fn moment(literal: &Typed, zone: &Zone) -> Option<(i64, u8)> {
     match &literal.kind {
         Kind::Text(text) => zone.read_wall(text).map(|us| (us, fraction_digits(text))),
-        Kind::Number(text) if text.contains('.') => zone.read_wall(text).map(|us| (us, fraction_digits(text))),
-        Kind::Number(text) => datetime::parse_number(text.parse().ok()?).map(|us| (us, 0)),
+        Kind::Number(text) => {
+            let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+            if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            let micros = Dec::parse(&format!("0.{fraction}0"))?.times(&Dec::from(datetime::SECOND)).to_int();
+            datetime::parse_number_with(whole.parse().ok()?, micros).map(|us| (us, fraction_digits(text)))
+        }
         _ => None,
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn operand(typed: Typed) -> Typed {
 
 /// The 64 bits of a whole number, as BIGINT has them.
 pub(super) fn into_bits(typed: Typed) -> Typed {
-    let number = if typed.is_param() && typed.ty != UInt { typed.into_int() } else { typed.into_number() };
+    let number = if typed.is_param() && typed.ty != UInt { typed.into_int() } else { typed.into_whole_seconds().into_number() };
     if matches!(number.ty, Int | SqlType::Null) || number.ty == UInt && !number.may_be_big() {
         return number;
     }

@@ -209,6 +209,18 @@ impl Typed {
         }
     }
 
+    /// A date or a time without its fraction, which is rounded as on a clock; anything else as it is.
+    pub(super) fn into_whole_seconds(self) -> Typed {
+        let (function, ty) = match self.ty {
+            Time(1..) => ("z4_tm_round", Time(0)),
+            DateTime(1..) => ("z4_dt_round", DateTime(0)),
+            Timestamp(1..) => ("z4_dt_round", Timestamp(0)),
+            _ => return self,
+        };
+        let sql = format!("{function}({}, 0)", self.sql);
+        self.into(sql, ty)
+    }
+
     /// A BIGINT UNSIGNED that may be 2^63 or more, and a BLOB then: no column of the catalog is.
     pub(super) fn may_be_big(&self) -> bool {
         let bounded = self.column.as_ref().is_some_and(|column| column.origin.is_some());
@@ -262,8 +274,8 @@ impl Typed {
     /// As a whole number.
     pub(super) fn into_int(self) -> Typed {
         let self_is_double = self.ty == Double;
-        let number =
-            if matches!(self.ty, Text) && self.kind == Kind::Expression || self.is_param() { self } else { self.into_number() };
+        let is_read = matches!(self.ty, Text) && self.kind == Kind::Expression || self.is_param();
+        let number = if is_read { self } else { self.into_whole_seconds().into_number() };
         match number.ty {
             Int | UInt | Null if !number.is_param() => number,
             // A DOUBLE that stands between two integers is rounded to the even one, a DECIMAL away from zero.
@@ -315,10 +327,7 @@ impl Typed {
             }
             Date => self.read_by("z4_dt", DateTime(0)),
             Time(digits) => self.read_by("z4_tm_dt", DateTime(digits)),
-            Decimal(digits) => {
-                let text = self.into_text();
-                text.read_by("z4_dt", DateTime(digits.min(6)))
-            }
+            Decimal(digits) => self.read_by("z4_dt_of_dec", DateTime(digits.min(6))),
             Int | UInt => self.read_by("z4_dt", DateTime(0)),
             _ => self.read_by("z4_dt", DateTime(6)),
         }

@@ -11,6 +11,8 @@ use crate::sql::statement::{Query, Statement};
 
 const COERCIONS: &[&str] = &[
     "z4_dt",
+    "z4_dt_of_dec",
+    "z4_dt_round",
     "z4_dt_strict",
     "z4_dt_text",
     "z4_dt_num",

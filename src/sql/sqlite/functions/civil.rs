@@ -8,6 +8,12 @@ pub(super) fn cut(us: i64, digits: i64) -> i64 {
     us.saturating_sub(us.rem_euclid(step))
 }
 
+/// Rounds a fraction to so many digits, a half to the later moment.
+pub(super) fn round(us: i64, digits: u8) -> i64 {
+    let step = 10_i64.pow(6 - u32::from(digits.min(6)));
+    us.saturating_add(step / 2).div_euclid(step).saturating_mul(step)
+}
+
 /// What calendar and clock show; `None`: outside of the years 0000 to 9999.
 pub(super) fn civil(us: i64) -> Option<Civil> {
     in_range(us)?;

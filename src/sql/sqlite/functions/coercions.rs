@@ -11,6 +11,8 @@ use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
     ("z4_dt", Plain(|args| read(args.value(0)).map(Out::Int))),
+    ("z4_dt_of_dec", Plain(|args| read_exact(args).map(Out::Int))),
+    ("z4_dt_round", Plain(|args| civil::in_range(civil::round(args.int(0)?, digits(args))).map(Out::Int))),
     ("z4_dt_strict", Fallible(|args| strict(args, read_timestamp))),
     ("z4_dt_text", Plain(|args| Some(datetime::format(wall(args)?, 0, digits(args)).into()))),
     ("z4_dt_num", Plain(|args| Some(as_number(wall(args)?)))),
@@ -50,12 +52,17 @@ fn read(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Null => None,
         ValueRef::Integer(number) => datetime::parse_number(number),
-        ValueRef::Real(number) => {
-            let whole = datetime::parse_number(number.trunc() as i64)?;
-            Some(whole + (number.fract().abs() * 1e6).round() as i64)
-        }
+        ValueRef::Real(number) => datetime::parse_number_with(number.trunc() as i64, (number.fract().abs() * 1e6).round() as i64),
         ValueRef::Text(_) | ValueRef::Blob(_) => session::zone().read_wall(&text_of(value)?),
     }
+}
+
+/// The same of a DECIMAL.
+fn read_exact(args: &Args<'_>) -> Option<i64> {
+    let exact = args.exact(0)?;
+    let whole = exact.rounded(0, false);
+    let micros = exact.minus(&whole).times(&Dec::from(SECOND)).to_int();
+    datetime::parse_number_with(Some(whole.to_int()).filter(|number| Dec::from(*number) == whole)?, micros)
 }
 
 /// The same as a TIMESTAMP.

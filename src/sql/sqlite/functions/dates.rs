@@ -43,12 +43,17 @@ fn part(args: &Args<'_>, of: fn(&Civil) -> i64) -> Option<Out> {
     Some(Out::Int(of(&civil(args.moment(0)?)?)))
 }
 
+/// The flags of the second argument; NULL is mode 0.
+fn week_flags(args: &Args<'_>) -> i64 {
+    civil::week_flags(args.int(1).unwrap_or(0))
+}
+
 fn week(args: &Args<'_>) -> Option<Out> {
-    Some(Out::Int(civil::week(&civil(args.moment(0)?)?, civil::week_flags(args.int_or(1, 0)?)).1))
+    Some(Out::Int(civil::week(&civil(args.moment(0)?)?, week_flags(args)).1))
 }
 
 fn year_week(args: &Args<'_>) -> Option<Out> {
-    let flags = civil::week_flags(args.int_or(1, 0)?) | civil::WEEK_OF_YEAR;
+    let flags = week_flags(args) | civil::WEEK_OF_YEAR;
     let (year, week) = civil::week(&civil(args.moment(0)?)?, flags);
     Some(Out::Int(year * 100 + week))
 }
@@ -61,12 +66,12 @@ fn add_days(args: &Args<'_>, sign: i64) -> Option<Out> {
 /// 1970-01-01 00:00:01 to 3001-01-18 23:59:59.999999 UTC, microseconds.
 const TIMESTAMPS: std::ops::Range<i64> = SECOND..32_536_771_200 * SECOND;
 
-/// Seconds, with a fraction when the moment has one; 0 before 1970.
+/// Seconds, with a fraction when the moment has one; 0 for what is no TIMESTAMP of MySQL 8.0.
 fn unix_timestamp(args: &Args<'_>) -> Option<Out> {
     if args.len() == 0 {
         return Some(Out::Int(session::now_us().div_euclid(SECOND)));
     }
-    let us = args.timestamp(0)?.max(0);
+    let us = Some(args.timestamp(0)?).filter(|us| (0..TIMESTAMPS.end).contains(us)).unwrap_or(0);
     Some(if us % SECOND == 0 { Out::Int(us / SECOND) } else { Out::Real(us as f64 / 1e6) })
 }
 

@@ -94,7 +94,7 @@ fn span(args: &Args<'_>, number: usize, name: &str) -> Option<Span> {
 /// `'1 2:3'` with DAY_MINUTE: the numbers of a text, the last of them counts for the smallest unit.
 fn composite(text: &str, first: &str, last: &str) -> Option<Span> {
     if (first, last) == ("YEAR", "MONTH") {
-        let (sign, numbers) = numbers(text)?;
+        let (sign, numbers) = numbers(text).filter(|(_, numbers)| numbers.len() <= 2)?;
         let (months, years) = (numbers.first()?.0, numbers.get(1).map_or(0, |(years, _)| *years));
         return Some(Span { months: years.checked_mul(12)?.checked_add(months)?.checked_mul(sign)?, micros: 0 });
     }

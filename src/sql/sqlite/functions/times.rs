@@ -103,9 +103,14 @@ fn clock_of(args: &Args<'_>, wall_us: i64) -> Option<Out> {
     Some(Out::Int(civil::cut(wall_us.rem_euclid(DAY), args.int_or(0, 0)?)))
 }
 
+/// Two TIMEs, two DATEs or two DATETIMEs: others cannot be subtracted.
 fn timediff(args: &Args<'_>) -> Option<Out> {
     let ((a, _), (b, _)) = (temporal(args, 0)?, temporal(args, 1)?);
     if std::mem::discriminant(&a) != std::mem::discriminant(&b) {
+        return None;
+    }
+    let is_day = |at: usize| Some(!args.text(at)?.trim().contains([':', ' ', 'T']));
+    if matches!(a, Temporal::Wall(_)) && is_day(0)? != is_day(1)? {
         return None;
     }
     Some(Out::Int(clock::clamp(a.micros().checked_sub(b.micros())?)))
