@@ -3,9 +3,15 @@
 MySQL is what z4 answers like, MariaDB what it is compared with: where the two part, MySQL's documentation decides.
 """
 
+import datetime
 import json
+import re
+
+from sql_values import DATES, NUMBERS
 
 RULES = []
+
+DAY = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 
 
 def rule(reason):
@@ -48,7 +54,8 @@ def column_is_null(answer, at):
 
 @rule("README: a text that is no date is error 1525 beside one, where MariaDB warns and compares something")
 def text_is_no_date(statement, ours, theirs):
-    return ours.error == 1525 and theirs.error is None
+    wrong = re.search(r"Incorrect (?:DATE|DATETIME|TIME) value: '(.*)'", ours.message, re.DOTALL) if ours.error == 1525 else None
+    return wrong is not None and theirs.error is None and not re.fullmatch(DAY + r"(?: \d+:\d+:\d+(?:\.\d+)?)?|-?\d+:\d+(?::\d+(?:\.\d+)?)?", wrong[1])
 
 
 @rule("what IN, IS, LIKE and BETWEEN give can be calculated with; in MySQL's grammar it must stand in brackets")
@@ -122,9 +129,30 @@ def json_is_searched_as_mysqls(statement, ours, theirs):
 
 @rule("MySQL: a TIME or DATETIME with fewer digits is rounded, MariaDB cuts")
 def moments_are_rounded(statement, ours, theirs):
+    """The two are a step of the last digit apart, ours farther from zero or later."""
     pairs = pairs_of_values(ours, theirs)
-    return (statement.family == "cast" and statement.form.startswith(("TIME", "DATETIME")) and bool(pairs)
-            and all(a is not None and b is not None and b":" in a and b":" in b for _, a, b in pairs))
+    return statement.family == "cast" and bool(pairs) and all(
+        a is not None and b is not None and ours.types[at].startswith(("time(", "datetime(")) and is_next(a.decode(), b.decode())
+        for at, a, b in pairs)
+
+
+def is_next(rounded, cut):
+    """A moment or a time is one step of its last digit after the other, away from zero."""
+    digits = len(cut.partition(".")[2])
+    a, b = micros(rounded), micros(cut)
+    return a is not None and b is not None and abs(a) - abs(b) == 10 ** (6 - digits)
+
+
+def micros(text):
+    """Microseconds of a TIME or DATETIME as it is shown, since 0000-03-01 for the latter."""
+    parts = re.fullmatch(r"(?:(\d{4})-(\d\d)-(\d\d) )?(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?", text)
+    if parts is None:
+        return None
+    year, month, day, sign, hours, minutes, seconds, fraction = parts.groups()
+    clock = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1_000_000 + int((fraction or "").ljust(6, "0"))
+    if year is None:
+        return -clock if sign else clock
+    return datetime.date(int(year), int(month), int(day)).toordinal() * 86_400_000_000 + clock if int(year) else None
 
 
 @rule("MySQL: GREATEST and LEAST of a date and something that is none are texts; MariaDB compares dates, or numbers")
@@ -140,7 +168,94 @@ def hexadecimal_is_a_number(statement, ours, theirs):
 @rule("README: there is no date 0000-00-00: a number or text that would be one is NULL")
 def no_zero_dates(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
-    return bool(pairs) and all(a is None and b is not None and (b == b"0" or b"-00" in b or b.startswith(b"0000")) for _, a, b in pairs)
+    return bool(pairs) and all(
+        a is None and b is not None and (
+            re.match(rb"\d{4}-(?:00-\d\d|\d\d-00)", b) is not None or b == b"0" and statement.family in ("date", "nested")) for _, a, b in pairs)
+
+
+@rule("MySQL: a date or a time that is rounded, cut or negated is a number, in MariaDB a date or a time, and its type is another")
+def rounded_moments_are_numbers(statement, ours, theirs):
+    if not re.search(r"\b(?:ROUND|TRUNCATE|CEIL|FLOOR|ABS)\(|-", statement.sql) or not both_rows(ours, theirs) or len(ours.types) != len(theirs.types):
+        return False
+    pairs = pairs_of_values(ours, theirs)
+    types = [(mine, other) for mine, other in zip(ours.types, theirs.types) if mine != other]
+    return pairs is not None and bool(types) and all(a is not None and b is not None and same_digits(a, b) for _, a, b in pairs) and all(
+        mine in ("int", "decimal(0)", "decimal(1)") and (other.startswith(("time(", "datetime(")) or other in ("decimal(0)", "unsigned")) for mine, other in types)
+
+
+def same_digits(number, moment):
+    """The number is what the moment shows, its last digits rounded otherwise at most."""
+    digits = moment.translate(None, b"-: ") if b":" in moment else moment
+    if b":" in number:
+        return False
+    a, b = float(number), float(digits) * (-1 if moment.startswith(b"-") and b":" in moment else 1)
+    return abs(a - b) < 1 or b":" in moment and is_same_second(int(a), moment.decode())
+
+
+def is_same_second(number, moment):
+    """235960 is 24:00:00."""
+    parts = re.fullmatch(r"-?(?:\d+-\d+-\d+ )?(\d+):(\d\d):(\d\d)(?:\.\d+)?", moment)
+    clock = abs(number) % 1_000_000 if " " in moment else abs(number)
+    seconds = clock // 10_000 * 3600 + clock // 100 % 100 * 60 + clock % 100
+    shown = int(parts[1]) * 3600 + int(parts[2]) * 60 + int(parts[3]) if parts else -1
+    return shown == seconds or " " in moment and shown == seconds % 86_400
+
+
+@rule("MySQL: TIME_TO_SEC is a BIGINT")
+def seconds_are_whole(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return statement.form.startswith("TIME_TO_SEC") and bool(pairs) and all(
+        a is not None and b is not None and int(a) == int(float(b)) for _, a, b in pairs)
+
+
+@rule("MySQL: UNIX_TIMESTAMP of what is no TIMESTAMP is 0, in MariaDB NULL")
+def unix_timestamp_of_any_date(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return statement.form.startswith("UNIX_TIMESTAMP") and bool(pairs) and all(
+        a is not None and float(a) == 0 and b is None for _, a, b in pairs)
+
+
+@rule("MySQL: a number that is more than a TIME can be is none, in MariaDB the greatest TIME")
+def number_is_no_time(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return bool(pairs) and all(a is None and b is not None and b.lstrip(b"-").startswith(b"838:59:59") for _, a, b in pairs)
+
+
+@rule("MySQL: the greatest TIME is 838:59:59, in MariaDB 838:59:59.999999")
+def times_end_at_a_second(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return bool(pairs) and all(a is not None and b is not None and re.fullmatch(rb"-?838:59:59\.0+", a) is not None
+                               and b == a.replace(b"0", b"9") for _, a, b in pairs)
+
+
+@rule("MySQL: FROM_UNIXTIME of a DOUBLE or a text has six digits, of which MariaDB tells 39 and shows some")
+def from_unixtime_has_six_digits(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return (pairs is not None and ours.types == ["datetime(6)"] and theirs.types == ["datetime(39)"]
+            and all(a is not None and b is not None and a.rstrip(b"0").rstrip(b".") == b.rstrip(b"0").rstrip(b".") for _, a, b in pairs))
+
+
+@rule("MySQL: TIMESTAMP adds the time of day of a DATE or DATETIME, in MariaDB that is NULL")
+def timestamp_adds_a_clock(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return statement.form == "TIMESTAMP({d}, {t})" and statement.kinds[-1] in ("date", "datetime") and bool(pairs) and all(
+        a is not None and b is None for _, a, b in pairs)
+
+
+@rule("MySQL: a date or a time beside a number that is none is compared as a number, in MariaDB as the date that it cannot be")
+def number_is_no_date(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    kinds = set(statement.kinds)
+    return bool(pairs) and not kinds.isdisjoint(DATES) and not kinds.isdisjoint(NUMBERS) and re.search(
+        r"\d{16}|\de\d", statement.sql) is not None and all(
+        ours.types[at] == "int" and {a, b} <= {b"0", b"1", None} for at, a, b in pairs)
+
+
+@rule("MySQL: EXTRACT knows hours beyond a day")
+def hours_are_not_days(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return statement.form.startswith("EXTRACT") and "(HOUR" in statement.sql and bool(pairs) and all(
+        a is not None and b is not None and abs(int(a)) > abs(int(b)) for _, a, b in pairs)
 
 
 @rule("MySQL: a quotient has at most 30 digits behind the point")
