@@ -78,6 +78,11 @@ impl Compiler<'_> {
     /// `f(…) OVER …`.
     pub(super) fn windowed(&mut self, name: &str, arguments: &Arguments<'_>, over: &WindowType) -> Result<Typed, SqlError> {
         let aggregates = self.scope().is_some_and(|scope| scope.aggregates);
+        if self.scope().is_some_and(|scope| scope.rollup.is_some()) {
+            return Err(SqlError::unsupported(format!(
+                "{name} OVER beside WITH ROLLUP is not done by z4; in a query around it, it is"
+            )));
+        }
         let over = match over {
             WindowType::NamedWindow(name) => quoted(&name.value),
             WindowType::WindowSpec(spec) => self.window(spec)?,

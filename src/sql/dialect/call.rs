@@ -37,11 +37,14 @@ impl Compiler<'_> {
             return Ok(done);
         }
         if matches!(name.as_str(), "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT") {
-            return self.aggregate(&name, &arguments, "");
+            return self.of_all_rows(|compiler| compiler.aggregate(&name, &arguments, ""));
         }
-        let args = self.values_of(&name, arguments.list)?;
-        let signature = signatures::signature(&name);
-        if signature.is_some_and(|signature| signature.aggregate) {
+        let aggregates = signatures::signature(&name).is_some_and(|signature| signature.aggregate);
+        let args = match aggregates {
+            true => self.of_all_rows(|compiler| compiler.values_of(&name, arguments.list))?,
+            false => self.values_of(&name, arguments.list)?,
+        };
+        if aggregates {
             self.aggregates();
         } else if arguments.distinct || !arguments.order.is_empty() || arguments.separator.is_some() {
             return Err(SqlError::syntax(format!("{name} takes no DISTINCT, ORDER BY or SEPARATOR")));
@@ -109,6 +112,7 @@ impl Compiler<'_> {
             "CONNECTION_ID" => Typed { ty: UInt, ..Typed::int(i64::from(self.context.connection)) },
             "CURRENT_ROLE" => Typed::text("NONE"),
             "NULLIF" => self.nullif(list)?,
+            "GROUPING" => self.grouping(list)?,
             "ISNULL" => match self.values_of(name, list)?.as_slice() {
                 [value] => super::expression::truth(format!("({} IS NULL)", value.sql)).never_null(),
                 _ => return Err(wrong_count(name)),

@@ -15,6 +15,9 @@ use crate::sql::types::SqlType::{self, Date, DateTime, Decimal, Int, Json, Text,
 impl Compiler<'_> {
     /// An expression.
     pub(super) fn expression(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        if let Some(rolled) = self.rolled(expr)? {
+            return Ok(rolled);
+        }
         self.deeper(|compiler| compiler.any(expr))
     }
 
@@ -272,21 +275,6 @@ impl Compiler<'_> {
             whens.iter().zip(results.by_ref()).map(|(when, then)| format!("WHEN {when} THEN {then}")).collect();
         let otherwise = results.next().unwrap_or_default();
         Ok(Typed::new(format!("CASE {} ELSE {otherwise} END", branches.join(" ")), ty).null_if(nullable))
-    }
-
-    fn quantified(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, any: bool) -> Result<Typed, SqlError> {
-        let mut right = right;
-        while let Expr::Nested(inner) = right {
-            right = inner;
-        }
-        match (right, op, any) {
-            (Expr::Subquery(query), BinaryOperator::Eq, true) => self.in_subquery(left, query, false),
-            (Expr::Subquery(query), BinaryOperator::NotEq, false) => self.in_subquery(left, query, true),
-            _ => Err(SqlError::unsupported(format!(
-                "{op} {} is not done by z4; MIN and MAX may help",
-                if any { "ANY" } else { "ALL" }
-            ))),
-        }
     }
 
     /// What the parser reads by keywords and MySQL has as functions.

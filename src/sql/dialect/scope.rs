@@ -2,6 +2,7 @@
 
 use super::errors::{ambiguous, group_reference, unknown_column, unknown_table};
 use super::literal::name as quoted;
+use super::rollup::Rollup;
 use super::typed::{Column, Typed};
 use crate::sql::catalog::{DATABASE, Table};
 use crate::sql::error::SqlError;
@@ -105,6 +106,8 @@ pub(super) struct Scope {
     pub(super) never: bool,
     /// The aliases of `tasks` in it.
     pub(super) tasks: Vec<String>,
+    /// Which level of its rollup it is.
+    pub(super) rollup: Option<Rollup>,
 }
 
 impl Scope {
@@ -119,6 +122,7 @@ impl Scope {
             windows: false,
             never: false,
             tasks: Vec::new(),
+            rollup: None,
         }
     }
 

@@ -10,6 +10,7 @@ use super::errors::unknown_column;
 use super::literal::name as quoted;
 use super::nothing;
 use super::query::{Part, direction};
+use super::rollup;
 use super::scope::{Clause, Item, Scope};
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
@@ -19,8 +20,22 @@ impl Compiler<'_> {
     pub(super) fn select(&mut self, select: &Select, order: &[OrderByExpr], order_sql: &mut String) -> Result<Part, SqlError> {
         refuse(select)?;
         let never = std::mem::take(&mut self.never) || select.selection.as_ref().is_some_and(nothing::is_never_true);
+        match rollup::levels(select) {
+            Some(levels) => self.rolled_up(select, (levels, never), order, order_sql),
+            None => self.level(select, order, order_sql, (None, never)),
+        }
+    }
+
+    /// A SELECT, or one level of its rollup.
+    pub(super) fn level(
+        &mut self,
+        select: &Select,
+        order: &[OrderByExpr],
+        order_sql: &mut String,
+        (level, never): (Option<usize>, bool),
+    ) -> Result<Part, SqlError> {
         self.scopes.push(Scope { never, ..Scope::new() });
-        let part = self.inside(select, order, order_sql);
+        let part = self.inside(select, order, order_sql, level);
         self.scopes.pop();
         part
     }
@@ -31,9 +46,18 @@ impl Compiler<'_> {
         }
     }
 
-    fn inside(&mut self, select: &Select, order: &[OrderByExpr], order_sql: &mut String) -> Result<Part, SqlError> {
+    fn inside(
+        &mut self,
+        select: &Select,
+        order: &[OrderByExpr],
+        order_sql: &mut String,
+        level: Option<usize>,
+    ) -> Result<Part, SqlError> {
         let (look, queries) = (self.look.take(), self.queries);
         let mut from = self.from(&select.from)?;
+        if let Some(kept) = level {
+            self.begin_level(select, kept)?;
+        }
         self.enter(Clause::Fields);
         self.items(select)?;
         if let Some(instead) = look.and_then(|table| self.look(table, &from, queries)) {
@@ -71,9 +95,12 @@ impl Compiler<'_> {
         }
         self.enter(Clause::Order);
         rest.push_str(&self.windows(select)?);
-        let terms = self.order_terms(order, true)?;
-        if !terms.is_empty() {
-            *order_sql = format!(" ORDER BY {}", terms.join(", "));
+        let keys = self.level_keys(order)?;
+        if keys.is_none() {
+            let terms = self.order_terms(order, true)?;
+            if !terms.is_empty() {
+                *order_sql = format!(" ORDER BY {}", terms.join(", "));
+            }
         }
         let one_group = groups.is_empty() && self.scope().is_some_and(|scope| scope.aggregates);
         let mut items = self.scope().map(|scope| std::mem::take(&mut scope.items)).unwrap_or_default();
@@ -87,6 +114,7 @@ impl Compiler<'_> {
         if matches!(select.distinct, Some(Distinct::Distinct)) {
             items.iter_mut().for_each(|item| item.typed = item.typed.clone().kept());
         }
+        items.extend(keys.into_iter().flatten());
         // SQLite leaves out columns of a derived table that nobody reads, unless it is DISTINCT; `(SELECT @n := 0) AS start` has one row.
         let starts = from.is_empty() && items.iter().any(|item| item.typed.sql.contains("z4_assign("));
         let distinct = starts || matches!(select.distinct, Some(Distinct::Distinct));
@@ -177,9 +205,12 @@ impl Compiler<'_> {
 
     fn groups(&mut self, group_by: &GroupByExpr) -> Result<Vec<String>, SqlError> {
         self.enter(Clause::Group);
+        if let Some(groups) = self.level_groups()? {
+            return Ok(groups);
+        }
         let expressions = match group_by {
             GroupByExpr::Expressions(expressions, modifiers) if modifiers.is_empty() => expressions,
-            GroupByExpr::Expressions(..) => return Err(SqlError::unsupported("GROUP BY … WITH ROLLUP is not done by z4")),
+            GroupByExpr::Expressions(..) => return Err(SqlError::syntax("of GROUP BY's modifiers MySQL has WITH ROLLUP alone")),
             GroupByExpr::All(_) => return Err(SqlError::syntax("GROUP BY ALL is not MySQL's")),
         };
         let mut groups = Vec::new();
@@ -200,7 +231,7 @@ impl Compiler<'_> {
     }
 
     /// The place of an item, from 1, that GROUP BY or ORDER BY names by number.
-    fn place(&mut self, expr: &Expr) -> Result<Option<usize>, SqlError> {
+    pub(super) fn place(&mut self, expr: &Expr) -> Result<Option<usize>, SqlError> {
         let Expr::Value(value) = expr else { return Ok(None) };
         let Value::Number(text, _) = &value.value else { return Ok(None) };
         let (count, clause) = self.scope().map_or((0, Clause::Order), |scope| (scope.items.len(), scope.clause));

@@ -99,7 +99,7 @@ impl Compiler<'_> {
     }
 
     /// A query as a SELECT of all of its columns: where SQLite takes no parentheses.
-    fn wrapped(&mut self, compiled: Compiled) -> Part {
+    pub(super) fn wrapped(&mut self, compiled: Compiled) -> Part {
         let alias = quoted(&self.fresh("part"));
         let twice = unique(&compiled.columns).is_err();
         let item = |(at, column): (usize, &OutColumn)| {

@@ -24,6 +24,8 @@ const FILES: &[(&str, &str)] = &[
     ("decimals", include_str!("answers/decimals.txt")),
     ("values", include_str!("answers/values.txt")),
     ("zones", include_str!("answers/zones.txt")),
+    ("groups", include_str!("answers/groups.txt")),
+    ("differences", include_str!("answers/differences.txt")),
 ];
 
 /// 2022-04-16 10:20:30.123 UTC.

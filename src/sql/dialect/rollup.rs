@@ -1,0 +1,223 @@
+//! GROUP BY … WITH ROLLUP, which SQLite does not have: a SELECT for each level, and their rows in MySQL's order.
+
+use sqlparser::ast::{
+    Distinct, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, GroupByWithModifier, OrderByExpr, Select, SelectItem, Value,
+};
+
+use super::compiler::Compiler;
+use super::errors::{unknown_column, wrong_count};
+use super::query::{Part, direction, render};
+use super::scope::{Clause, Item, Scope};
+use super::select::collated;
+use super::typed::{Kind, Typed};
+use super::union::unify;
+use crate::sql::error::SqlError;
+
+/// One level: rows are grouped by the first `kept` expressions, the others are NULL.
+#[derive(Clone, Debug)]
+pub(super) struct Rollup {
+    groups: Vec<Expr>,
+    kept: usize,
+}
+
+/// How many expressions a SELECT rolls up; `None`: it does not.
+pub(super) fn levels(select: &Select) -> Option<usize> {
+    match &select.group_by {
+        GroupByExpr::Expressions(expressions, modifiers) if modifiers.as_slice() == [GroupByWithModifier::Rollup] => {
+            Some(expressions.len())
+        }
+        _ => None,
+    }
+}
+
+impl Compiler<'_> {
+    /// The rows of every level, from all expressions to none.
+    pub(super) fn rolled_up(
+        &mut self,
+        select: &Select,
+        (levels, never): (usize, bool),
+        order: &[OrderByExpr],
+        order_sql: &mut String,
+    ) -> Result<Part, SqlError> {
+        let mut parts = Vec::new();
+        for kept in (0..=levels).rev() {
+            let part = self.level(select, order, &mut String::new(), (Some(kept), never))?;
+            let joined = if parts.is_empty() { "" } else { "UNION ALL" };
+            parts.push(Part { joined, head: "SELECT", ..part });
+        }
+        unify(&mut parts, self.zone())?;
+        let mut names = Vec::new();
+        for part in &mut parts {
+            names.clear();
+            for (at, item) in part.items.iter_mut().enumerate() {
+                names.push(std::mem::replace(&mut item.name, format!("c{at}")));
+            }
+        }
+        let alias = self.fresh("rollup");
+        let columns: Vec<Typed> = parts
+            .first()
+            .map(|first| first.items.as_slice())
+            .unwrap_or_default()
+            .iter()
+            .map(|item| {
+                let typed = Typed::new(format!("{alias}.{}", item.name), item.typed.ty);
+                Typed { ci: item.typed.ci, ..typed }.null_if(item.typed.nullable)
+            })
+            .collect();
+        let keys = if order.is_empty() { vec![""; 2 * levels] } else { order.iter().map(direction).collect::<Result<_, _>>()? };
+        let (shown, hidden) = columns.split_at(columns.len().saturating_sub(keys.len()));
+        let terms: Vec<String> =
+            hidden.iter().zip(&keys).map(|(key, direction)| format!("{}{direction}", collated(&key.sql, key.ci))).collect();
+        if !terms.is_empty() {
+            *order_sql = format!(" ORDER BY {}", terms.join(", "));
+        }
+        let items = shown.iter().zip(names).map(|(typed, name)| Item::new(name, typed.clone())).collect();
+        let distinct = matches!(select.distinct, Some(Distinct::Distinct));
+        let all: Vec<String> = parts.iter().map(render).collect();
+        let rest = format!(" FROM ({}) AS {alias}", all.join(" "));
+        Ok(Part { joined: "", head: if distinct { "SELECT DISTINCT" } else { "SELECT" }, items, rest })
+    }
+
+    /// From here on the innermost SELECT, whose tables are known, is this level of its rollup.
+    pub(super) fn begin_level(&mut self, select: &Select, kept: usize) -> Result<(), SqlError> {
+        let GroupByExpr::Expressions(expressions, _) = &select.group_by else { return Ok(()) };
+        let Some(scope) = self.scope() else { return Ok(()) };
+        let groups = expressions.iter().map(|expr| meant(expr, select, scope)).collect::<Result<Vec<_>, _>>()?;
+        scope.rollup = Some(Rollup { groups, kept });
+        Ok(())
+    }
+
+    /// What a level is grouped by; `None`: nothing is rolled up.
+    pub(super) fn level_groups(&mut self) -> Result<Option<Vec<String>>, SqlError> {
+        let Some(Rollup { groups, kept }) = self.scope().and_then(|scope| scope.rollup.clone()) else { return Ok(None) };
+        let mut by = Vec::new();
+        for expr in groups.iter().take(kept).filter(|expr| !matches!(expr, Expr::Value(_))) {
+            let typed = self.expression(expr)?.kept();
+            by.push(collated(&typed.sql, typed.ci && typed.column.is_none()));
+        }
+        if by.is_empty() {
+            // One group of all rows, and none of no rows.
+            by.push("NULL".to_owned());
+        }
+        Ok(Some(by))
+    }
+
+    /// What the rows of a level are sorted by, behind what is selected: what ORDER BY says, else each group's rows and then its sum.
+    pub(super) fn level_keys(&mut self, order: &[OrderByExpr]) -> Result<Option<Vec<Item>>, SqlError> {
+        let Some(Rollup { groups, kept }) = self.scope().and_then(|scope| scope.rollup.clone()) else { return Ok(None) };
+        let mut keys = Vec::new();
+        if order.is_empty() {
+            for (at, expr) in groups.iter().enumerate() {
+                keys.push(Typed::int(i64::from(at >= kept)));
+                keys.push(self.expression(expr)?);
+            }
+        }
+        for term in order {
+            let named = match &term.expr {
+                Expr::Identifier(name) => self.scope().and_then(|scope| scope.item(&name.value).map(|item| item.typed.clone())),
+                expr => match self.place(expr)? {
+                    Some(place) => self.scope().and_then(|scope| scope.items.get(place - 1).map(|item| item.typed.clone())),
+                    None => None,
+                },
+            };
+            keys.push(match named {
+                Some(item) => item,
+                None => self.expression(&term.expr)?,
+            });
+        }
+        Ok(Some(keys.into_iter().map(|key| Item::new("", key)).collect()))
+    }
+
+    /// NULL, for an expression that is rolled up at this level.
+    pub(super) fn rolled(&mut self, expr: &Expr) -> Result<Option<Typed>, SqlError> {
+        let Some(scope) = self.scope() else { return Ok(None) };
+        let seen = matches!(scope.clause, Clause::Fields | Clause::Having | Clause::Order);
+        let Some(rollup) = scope.rollup.as_ref().filter(|_| seen) else { return Ok(None) };
+        if !rollup.groups.iter().skip(rollup.kept).any(|group| same(group, expr)) {
+            return Ok(None);
+        }
+        let typed = self.of_all_rows(|compiler| compiler.expression(expr))?;
+        Ok(Some(Typed { sql: "NULL".to_owned(), kind: Kind::Expression, column: None, ..typed }.null_if(true)))
+    }
+
+    /// An aggregate sees what is rolled up as it is.
+    pub(super) fn of_all_rows<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        let rollup = self.scope().and_then(|scope| scope.rollup.take());
+        let done = work(self);
+        if let Some(scope) = self.scope() {
+            scope.rollup = rollup;
+        }
+        done
+    }
+
+    /// GROUPING(a, b, …): a bit for each that is rolled up, the first the highest.
+    pub(super) fn grouping(&mut self, list: &[FunctionArg]) -> Result<Typed, SqlError> {
+        if list.is_empty() || list.len() > 63 {
+            return Err(wrong_count("GROUPING"));
+        }
+        let rollup = self.scope().and_then(|scope| scope.rollup.as_ref());
+        let Some(Rollup { groups, kept }) = rollup else {
+            return Err(SqlError::new(1111, "HY000", "Invalid use of group function: GROUPING needs GROUP BY … WITH ROLLUP"));
+        };
+        let mut bits = 0;
+        for (at, arg) in list.iter().enumerate() {
+            let place = match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => groups.iter().position(|group| same(group, expr)),
+                _ => None,
+            };
+            let Some(place) = place else {
+                let message = format!("Argument #{at} of GROUPING function is not in GROUP BY");
+                return Err(SqlError::new(3602, "HY000", message));
+            };
+            bits = bits << 1 | i64::from(place >= *kept);
+        }
+        Ok(Typed::int(bits))
+    }
+}
+
+/// What an expression of GROUP BY means: an item by its place or alias, else itself.
+fn meant(expr: &Expr, select: &Select, scope: &Scope) -> Result<Expr, SqlError> {
+    let item = |at: usize| match select.projection.get(at) {
+        Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) => Some(expr.clone()),
+        _ => None,
+    };
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => {
+                let place = text.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
+                place.and_then(item).ok_or_else(|| unknown_column(text, Clause::Group.words()))
+            }
+            _ => Ok(expr.clone()),
+        },
+        Expr::Identifier(name) if scope.find(None, None, &name.value).is_empty() => {
+            let aliased = select.projection.iter().find_map(|item| match item {
+                SelectItem::ExprWithAlias { expr, alias } if alias.value.eq_ignore_ascii_case(&name.value) => Some(expr.clone()),
+                _ => None,
+            });
+            Ok(aliased.unwrap_or_else(|| expr.clone()))
+        }
+        _ => Ok(expr.clone()),
+    }
+}
+
+/// They are one expression; names may be qualified or not.
+fn same(a: &Expr, b: &Expr) -> bool {
+    match (bare(a), bare(b)) {
+        (Expr::Identifier(a), Expr::Identifier(b)) => a.value.eq_ignore_ascii_case(&b.value),
+        (Expr::Identifier(name), Expr::CompoundIdentifier(names)) | (Expr::CompoundIdentifier(names), Expr::Identifier(name)) => {
+            names.last().is_some_and(|last| last.value.eq_ignore_ascii_case(&name.value))
+        }
+        (Expr::CompoundIdentifier(a), Expr::CompoundIdentifier(b)) => {
+            a.iter().rev().zip(b.iter().rev()).all(|(a, b)| a.value.eq_ignore_ascii_case(&b.value))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    let mut expr = expr;
+    while let Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    expr
+}
