@@ -31,8 +31,10 @@ pub enum Want {
     Int,
     /// The 64 bits of an integer.
     Bits,
-    /// Of a number its 64 bits, text of anything else; a BLOB stays one.
-    BitsOrText,
+    /// The 64 bits of a BIGINT: any other number is moved into its range first, a text is the digits that it begins with.
+    WholeBits,
+    /// A number, text of anything else; a BLOB stays one.
+    NumberOrText,
     /// Microseconds, as [`SqlType::DateTime`]; text is parsed in any of MySQL's forms; NULL when it is none.
     DateTime,
     /// The same as [`SqlType::Timestamp`].

@@ -9,12 +9,12 @@ import argparse
 import collections
 import sys
 
-from sql_rules import allowed
+from sql_rules import allowed, hexadecimal_is_a_number
 from sql_sides import Side
 from sql_statements import Statements
 
-# z4 sees trailing spaces; it subtracts below zero.
-THEIR_SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin, time_zone = '+00:00', sql_mode = 'NO_UNSIGNED_SUBTRACTION'"
+# z4 sees trailing spaces, subtracts below zero and is strict.
+THEIR_SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin, time_zone = '+00:00', sql_mode = 'NO_UNSIGNED_SUBTRACTION,STRICT_TRANS_TABLES'"
 OUR_SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_bin, time_zone = '+00:00', sql_mode = 'NO_UNSIGNED_SUBTRACTION'"
 
 
@@ -26,13 +26,19 @@ def what_differs(statement, ours, theirs):
         return "error instead of an answer" if theirs.error is None else "answer instead of an error" if ours.error is None else "another error"
     mine, other = ours.rows, theirs.rows
     if not statement.ordered:
-        mine, other = (sorted(rows, key=lambda row: [(value is None, value or b"") for value in row]) for rows in (mine, other))
+        mine, other = (sorted(answer.rows, key=lambda row: place(row, answer.types)) for answer in (ours, theirs))
     # Doubles are equal when they are within two steps of their last digit, and digits are the server's.
     if len(mine) != len(other) or not all(same_row(a, b, ours, theirs) for a, b in zip(mine, other)):
         return "value"
     if ours.types != theirs.types:
         return "type"
     return None
+
+
+def place(row, types):
+    """Where a row stands in an order of all rows: DOUBLEs by their value, for -0 is 0."""
+    return [(value is None, float(value) if word == "double" and value else 0.0, b"" if word == "double" else value or b"")
+            for value, word in zip(row, types)]
 
 
 def same_row(mine, other, ours, theirs):
@@ -78,6 +84,10 @@ def compare(ours, theirs, statements):
         if what is None:
             continue
         name = allowed(statement, mine, other)
+        with_numbers = hexadecimal_is_a_number(statement.sql)
+        if not name and with_numbers != statement.sql and what != "prepared":
+            other = theirs.ask(with_numbers)
+            name = "hexadecimal_is_a_number" if what_differs(statement, mine, other) is None else allowed(statement, mine, other)
         if name:
             explained[name] += 1
         else:

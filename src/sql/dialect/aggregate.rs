@@ -6,7 +6,7 @@ use super::call::{Arguments, is_star, returns};
 use super::compiler::Compiler;
 use super::errors::wrong_count;
 use super::literal::{self, name as quoted};
-use super::typed::{Typed, common};
+use super::typed::{Typed, common, scale_of};
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Want};
 use crate::sql::types::SqlType::{Blob, Decimal, Double, Int, Text, UInt};
@@ -38,14 +38,19 @@ impl Compiler<'_> {
         let signature = signatures::signature(name).ok_or_else(|| SqlError::no_function(name))?;
         let value = if matches!(name, "MIN" | "MAX") { value } else { value.wanted(Want::Number, self.zone()) };
         let ty = returns(signature, std::slice::from_ref(&value));
-        let exact = matches!(value.ty, Decimal(_)) || value.may_be_big();
+        // A column of the catalog, and what is calculated for each row, is far from the ends of BIGINT; that of a derived table need not be.
+        let derived = value.column.as_ref().is_some_and(|column| column.origin.is_none());
+        let exact = matches!(value.ty, Decimal(_)) || value.may_be_big() || derived && value.ty != Double;
         let sum = if exact { "my_sum" } else { "sum" };
         let of = |function: &str| format!("{function}({distinct}{}){over}", value.sql);
         let sql = match (name, ty) {
             // SQLite's own sum of integers is faster than one of DECIMALs.
             ("SUM", Decimal(_)) if !exact => format!("z4_dec_of({})", of(sum)),
             ("SUM", Decimal(_)) => of(sum),
-            ("AVG", Decimal(scale)) => format!("z4_avg({}, {}, {scale})", of(sum), of("count")),
+            ("AVG", Decimal(_)) => {
+                let scale = scale_of(value.ty).unwrap_or(0);
+                format!("z4_avg({}, {}, {scale})", of(sum), of("count"))
+            }
             _ => of(signature.sqlite),
         };
         Ok(Typed { ci: value.ci, ..Typed::new(sql, ty) })
@@ -181,6 +186,11 @@ impl Compiler<'_> {
 /// Several values as one, NULL when one of them is: COUNT(DISTINCT a, b).
 fn row(values: &[Typed]) -> String {
     let nulls: Vec<String> = values.iter().map(|value| format!("{} IS NULL", value.sql)).collect();
-    let texts: Vec<String> = values.iter().map(|value| format!("quote({})", value.sql)).collect();
+    // 0, 0.0 and -0.0 are one number.
+    let quoted = |value: &Typed| match value.ty {
+        Double => format!("quote(CAST({} AS REAL) + 0.0)", value.sql),
+        _ => format!("quote({})", value.sql),
+    };
+    let texts: Vec<String> = values.iter().map(quoted).collect();
     format!("CASE WHEN {} THEN NULL ELSE {} END", nulls.join(" OR "), texts.join(" || ',' || "))
 }

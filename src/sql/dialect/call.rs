@@ -90,7 +90,7 @@ impl Compiler<'_> {
             }
             edits::CHAR => {
                 let args = self.values_of("CHAR", list)?;
-                self.call("CHAR", args)?.into_characters()
+                Typed::new(format!("z4_well_formed({})", self.call("CHAR", args)?.sql), Text)
             }
             edits::INTERVAL => {
                 let args = self.values_of("INTERVAL", list)?;
@@ -125,6 +125,10 @@ impl Compiler<'_> {
                     _ => "utf8mb4_bin",
                 })
             }
+            "COERCIBILITY" => match list {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Typed::int(self.coercibility(expr)?),
+                _ => return Err(wrong_count(name)),
+            },
             "BENCHMARK" | "LOAD_FILE" => {
                 return Err(SqlError::unsupported(format!("{name} is not done by z4")));
             }
@@ -200,6 +204,8 @@ impl Compiler<'_> {
             "my_truncate" if is_unsigned => "z4_dec_truncate",
             // It has no sign and no fraction.
             "my_abs" | "my_ceil" | "my_floor" if is_unsigned => "",
+            // Else its form is a BLOB like any other.
+            "my_hex" if is_exact || is_unsigned => "z4_hex_exact",
             "my_round" if args.first().is_some_and(|arg| arg.ty == Double) => "z4_round_double",
             name => name,
         };

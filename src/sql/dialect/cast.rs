@@ -3,7 +3,7 @@
 use sqlparser::ast::{BinaryLength, CharacterLength, DataType, ExactNumberInfo, Expr};
 
 use super::compiler::Compiler;
-use super::typed::Typed;
+use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
 use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, Int, Json, Text, Time, UInt};
 
@@ -18,6 +18,10 @@ impl Compiler<'_> {
                 whole(value)
             }
             DataType::Unsigned | DataType::UnsignedInteger => match value.ty {
+                Int if literal_int(&value).is_some() => {
+                    let bits = literal_int(&value).unwrap_or_default() as u64;
+                    Typed { ty: UInt, ..super::literal::number(&bits.to_string()) }
+                }
                 UInt => Typed { column: value.column.filter(|column| column.origin.is_some()), ..value },
                 Text | Blob => Typed::new(format!("z4_to_unsigned({})", value.into_characters().sql), UInt),
                 _ => {
@@ -99,7 +103,17 @@ impl Compiler<'_> {
 fn whole(value: Typed) -> Typed {
     match value.ty {
         Text => Typed::new(format!("CAST({} AS INTEGER)", value.sql), Int).null_if(value.nullable),
+        UInt if value.may_be_big() => Typed::new(format!("z4_bits({})", value.sql), Int).null_if(value.nullable),
+        UInt => Typed { ty: Int, column: value.column.filter(|column| column.origin.is_some()), ..value },
         _ => value.into_int(),
+    }
+}
+
+/// The value of a literal that is a BIGINT.
+fn literal_int(value: &Typed) -> Option<i64> {
+    match &value.kind {
+        Kind::Number(text) => text.parse().ok(),
+        _ => None,
     }
 }
 

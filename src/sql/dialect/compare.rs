@@ -7,6 +7,7 @@ use super::errors::{incorrect, one_column};
 use super::expression::truth;
 use super::lift::LIST_LIFTED_MAX;
 use super::literal::{self, name as quoted};
+use super::operate::operand;
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::datetime;
 use crate::sql::error::SqlError;
@@ -109,6 +110,9 @@ impl Compiler<'_> {
         let low = self.expression(low)?;
         let high = self.expression(high)?;
         let ci = value.ci || low.ci || high.ci;
+        // All three are compared as one type: a text between a text and a number is a number.
+        let numbers = |other: &Typed, number: &Typed| other.ty == Text && is_number(number.ty);
+        let value = if value.ty == Text && (numbers(&low, &high) || numbers(&high, &low)) { operand(value) } else { value };
         let (above, low) = self.pair_lifting(value.clone(), low)?;
         let (below, high) = self.pair_lifting(value, high)?;
         let collation = if ci { " COLLATE z4_ci" } else { "" };

@@ -227,9 +227,20 @@ impl Compiler<'_> {
             UnaryOperator::Minus => {
                 let number = operand(self.expression(expr)?);
                 if let Kind::Number(text) = &number.kind {
-                    let text = text.strip_prefix('-').map_or_else(|| format!("-{text}"), str::to_owned);
+                    let zero = number.ty != SqlType::Double && !text.contains(|letter: char| matches!(letter, '1'..='9'));
+                    let text = match text.strip_prefix('-') {
+                        Some(positive) => positive.to_owned(),
+                        // An exact number has one zero.
+                        None if zero => text.clone(),
+                        None => format!("-{text}"),
+                    };
                     let negative = literal::number(&text);
-                    return Ok(if number.ty == SqlType::Double { Typed { ty: number.ty, ..negative } } else { negative });
+                    return Ok(match (number.ty, negative.ty) {
+                        (SqlType::Double, _) => Typed { ty: number.ty, sql: literal::real(&text), ..negative },
+                        // What a minus stands before is no BIGINT UNSIGNED.
+                        (_, UInt) => Typed { ty: Decimal(0), ..negative },
+                        _ => negative,
+                    });
                 }
                 Ok(match number.ty {
                     Decimal(_) => Typed::new(format!("z4_dec_neg({})", number.sql), number.ty),

@@ -8,6 +8,7 @@ mod aggregate;
 mod bytes;
 mod call;
 mod cast;
+mod coercibility;
 mod compare;
 mod compiler;
 mod cursor;

@@ -55,8 +55,16 @@ impl Compiler<'_> {
         let (left, right) = (operand(left), operand(right));
         let never_negative = *op != Op::Minus && counts_up(&left) && counts_up(&right) && (left.ty == UInt || right.ty == UInt);
         let ty = match (*op == Op::Multiply, left.ty, right.ty) {
-            _ if never_negative || is_whole(&left) && is_whole(&right) && left.may_be_big() => UInt,
-            _ if *op != Op::Minus && is_whole(&left) && right.may_be_big() => UInt,
+            // A BIGINT, unless what is subtracted from has no room in one.
+            _ if *op == Op::Minus && is_whole(&left) && is_whole(&right) => {
+                if left.may_be_big() {
+                    UInt
+                } else {
+                    Int
+                }
+            }
+            _ if never_negative || is_whole(&left) && is_whole(&right) && left.is_unbounded() => UInt,
+            _ if is_whole(&left) && right.is_unbounded() => UInt,
             (true, Decimal(a), Decimal(b)) => Decimal((a.saturating_add(b)).min(DIGITS_MAX)),
             _ => sum(left.ty, right.ty),
         };

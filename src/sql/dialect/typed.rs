@@ -171,7 +171,7 @@ impl Typed {
     /// As text, whatever it is: bytes are read as utf8mb4.
     pub(super) fn into_characters(self) -> Typed {
         let text = self.into_text();
-        if text.ty == Blob { text.read_by("z4_text", Text) } else { text }
+        if text.ty == Blob { text.read_by("z4_characters", Text) } else { text }
     }
 
     /// As a number: a date as MySQL counts it.
@@ -223,9 +223,12 @@ impl Typed {
 
     /// A BIGINT UNSIGNED that may be 2^63 or more, and a BLOB then: no column of the catalog is.
     pub(super) fn may_be_big(&self) -> bool {
-        let bounded = self.column.as_ref().is_some_and(|column| column.origin.is_some());
-        let small = matches!(&self.kind, Kind::Number(text) if text.parse::<i64>().is_ok());
-        self.ty == UInt && !bounded && !small
+        self.is_unbounded() && !matches!(&self.kind, Kind::Number(text) if text.parse::<i64>().is_ok())
+    }
+
+    /// A BIGINT UNSIGNED that is no column of the catalog: what is made of it has a type with room for all of them.
+    pub(super) fn is_unbounded(&self) -> bool {
+        self.ty == UInt && self.column.as_ref().is_none_or(|column| column.origin.is_none())
     }
 
     /// As it is kept in a table: a DECIMAL that was divided has more digits while it is calculated with.
@@ -265,7 +268,7 @@ impl Typed {
                 Typed { kind: self.kind.clone(), ..self.into(sql, Double) }
             }
             _ => {
-                let sql = format!("z4_num({})", self.sql);
+                let sql = format!("CAST(z4_num({}) AS REAL)", self.sql);
                 self.into(sql, Double)
             }
         }
@@ -376,8 +379,15 @@ impl Typed {
             Want::Number => super::operate::operand(self),
             Want::Int => self.into_int(),
             Want::Bits => super::operate::into_bits(self),
-            Want::BitsOrText if is_number(self.ty) => super::operate::into_bits(self),
-            Want::BitsOrText => self.into_text(),
+            Want::WholeBits => match self.ty {
+                UInt => super::operate::into_bits(self),
+                Text | Blob if !self.is_param() && !matches!(self.kind, Kind::Bytes(_)) => {
+                    self.into_characters().read_by("z4_int", Int)
+                }
+                _ => super::operate::into_bits(self.into_int()),
+            },
+            Want::NumberOrText if is_number(self.ty) => self,
+            Want::NumberOrText => self.into_text(),
             Want::DateTime => self.into_datetime(zone),
             Want::Timestamp => self.into_timestamp(zone),
             Want::Json => match self.ty {
@@ -411,6 +421,11 @@ impl Typed {
             Blob => self.into_blob(),
             Json => self.wanted(Want::JsonValue, zone),
             Decimal(_) => self.into_decimal(),
+            // SQLite tells a BIGINT from the DOUBLE nearest to it.
+            Double if matches!(self.ty, Int | UInt) && !self.may_be_big() && !super::operate::is_small(&self) => {
+                let sql = format!("CAST({} AS REAL)", self.sql);
+                self.into(sql, Double)
+            }
             Double => self.into_real(),
             _ => self,
         };
@@ -468,7 +483,7 @@ pub(super) fn common_of<'a>(values: impl Iterator<Item = &'a Typed> + Clone) -> 
     let ty = values.clone().map(|value| value.ty).reduce(common).unwrap_or(Null);
     let mut values = values;
     // BIGINT has no room for the greater half of BIGINT UNSIGNED.
-    if ty == Int && values.any(Typed::may_be_big) { Decimal(0) } else { ty }
+    if ty == Int && values.any(Typed::is_unbounded) { Decimal(0) } else { ty }
 }
 
 /// The digits behind the point of an exact number.

@@ -7,7 +7,8 @@ use super::errors::{column_counts, unknown_column};
 use super::literal::name as quoted;
 use super::query::{Part, direction, out_columns, render, unique};
 use super::scope::{Clause, Item, Scope};
-use super::typed::{Column, Typed, common, common_of};
+use super::typed::{Column, Kind, Typed, common, common_of};
+use crate::sql::decimal::DIGITS_MAX;
 use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
 use crate::sql::types::SqlType;
@@ -233,6 +234,18 @@ fn joined(op: SetOperator, quantifier: SetQuantifier) -> Result<Joined, SqlError
     }
 }
 
+/// A DECIMAL that gets more digits behind the point has fewer before it: 65 together.
+fn within(typed: Typed, own: SqlType) -> Typed {
+    let short = matches!(&typed.kind, Kind::Number(text) if text.len() <= 30);
+    match (own, typed.ty) {
+        (SqlType::Decimal(own), SqlType::Decimal(digits)) if own < digits && !short => {
+            let sql = format!("z4_dec({}, {DIGITS_MAX}, {digits})", typed.sql);
+            Typed { sql, kind: Kind::Expression, ..typed }
+        }
+        _ => typed,
+    }
+}
+
 /// Coerces the columns of each SELECT to what all of them fit into.
 pub(super) fn unify(parts: &mut [Part], zone: &Zone) -> Result<(), SqlError> {
     let Some(first) = parts.first() else { return Ok(()) };
@@ -248,7 +261,9 @@ pub(super) fn unify(parts: &mut [Part], zone: &Zone) -> Result<(), SqlError> {
         let ty = common_of(column());
         let nullable = column().any(|typed| typed.nullable);
         for item in parts.iter_mut().filter_map(|part| part.items.get_mut(at)) {
-            item.typed = Typed { nullable, column: None, ..item.typed.clone().kept().fitted(ty, zone) };
+            let typed = item.typed.clone().kept();
+            let own = typed.ty;
+            item.typed = Typed { nullable, column: None, ..within(typed.fitted(ty, zone), own) };
         }
     }
     Ok(())

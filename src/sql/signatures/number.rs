@@ -1,7 +1,7 @@
 //! Functions of numbers, and aggregates of them.
 
 use super::Returns::{Average, Common, Is, Like, Rounded, Strings, Sum, Whole};
-use super::Want::{Bits, Int, Number as N, Raw, Text};
+use super::Want::{Bits, Int, Number as N, Raw, Text, WholeBits};
 use super::{MANY, Signature, aggregate, f};
 use crate::sql::types::SqlType::{Double, Int as I, UInt};
 
@@ -42,9 +42,9 @@ pub(super) const TABLE: &[Signature] = &[
     aggregate("MAX", "max", 1, &[Raw], Like(0)),
     // MySQL's separator is the dialect's to find; without one SQLite's is a comma, too.
     aggregate("GROUP_CONCAT", "group_concat", MANY, &[Text], Strings),
-    aggregate("BIT_AND", "my_bit_and", 1, &[Bits], Is(UInt)),
-    aggregate("BIT_OR", "my_bit_or", 1, &[Bits], Is(UInt)),
-    aggregate("BIT_XOR", "my_bit_xor", 1, &[Bits], Is(UInt)),
+    aggregate("BIT_AND", "my_bit_and", 1, &[WholeBits], Is(UInt)),
+    aggregate("BIT_OR", "my_bit_or", 1, &[WholeBits], Is(UInt)),
+    aggregate("BIT_XOR", "my_bit_xor", 1, &[WholeBits], Is(UInt)),
     aggregate("STD", "my_stddev_pop", 1, &[N], Is(Double)),
     aggregate("STDDEV", "my_stddev_pop", 1, &[N], Is(Double)),
     aggregate("STDDEV_POP", "my_stddev_pop", 1, &[N], Is(Double)),

@@ -1,7 +1,7 @@
 //! Functions of text, and those that take whatever comes.
 
 use super::Returns::{Common, Is, Strings};
-use super::Want::{Any, BitsOrText, Int, Number, Raw, Text as T};
+use super::Want::{Any, Int, Number, NumberOrText, Raw, Text as T};
 use super::{MANY, Signature, f};
 use crate::sql::types::SqlType::{Int as I, Text, UInt};
 
@@ -47,7 +47,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("ORD", "my_ord", 1, 1, &[T], Is(I)),
     f("CHAR", "my_char", 1, MANY, &[Int], Is(crate::sql::types::SqlType::Blob)),
     // A number is written in base 16, anything else byte by byte.
-    f("HEX", "my_hex", 1, 1, &[BitsOrText], Is(Text)),
+    f("HEX", "my_hex", 1, 1, &[NumberOrText], Is(Text)),
     f("UNHEX", "my_unhex", 1, 1, &[T], Is(crate::sql::types::SqlType::Blob)),
     f("TO_BASE64", "my_to_base64", 1, 1, &[T], Is(Text)),
     f("FROM_BASE64", "my_from_base64", 1, 1, &[T], Is(crate::sql::types::SqlType::Blob)),

@@ -27,6 +27,8 @@ pub(super) const TABLE: Table = &[
     ("z4_num", Plain(|args| args.number(0).map(Out::from))),
     ("z4_int", Plain(|args| args.int(0).map(Out::Int))),
     ("z4_text", Plain(text)),
+    ("z4_characters", Plain(characters)),
+    ("z4_well_formed", Plain(|args| String::from_utf8(args.bytes(0)?.into_owned()).ok().map(Out::from))),
     ("z4_limit", Fallible(limit)),
     ("z4_rint", Plain(|args| Some(whole_number(args)))),
     ("z4_binary", Plain(binary)),
@@ -141,6 +143,17 @@ fn text(args: &Args<'_>) -> Option<Out> {
     }
 }
 
+/// Bytes as characters: each that belongs to none is shown as a question mark.
+fn characters(args: &Args<'_>) -> Option<Out> {
+    let bytes = args.bytes(0)?;
+    let mut text = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.extend_from_slice(chunk.valid().as_bytes());
+        text.extend(chunk.invalid().iter().map(|_| b'?'));
+    }
+    Some(Out::Text(text))
+}
+
 fn divide(args: &Args<'_>) -> Option<Out> {
     let (a, b) = (args.real(0)?, args.real(1)?);
     if b == 0.0 { None } else { Out::finite(a / b) }
@@ -148,26 +161,22 @@ fn divide(args: &Args<'_>) -> Option<Out> {
 
 fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     let (Some(a), Some(b)) = (args.number(0), args.number(1)) else { return Ok(None) };
-    if b.is_zero() {
-        return Ok(None);
-    }
     let unsigned = args.int(2) == Some(1);
     let kind = if unsigned { "BIGINT UNSIGNED" } else { "BIGINT" };
     let out_of_range = || SqlError::new(1690, "22003", format!("{kind} value is out of range in DIV"));
-    if unsigned && let (Some(a), Some(b)) = (args.exact(0), args.exact(1)) {
-        let whole = a.divided(&b, 0).and_then(|whole| whole.rounded(0, false).to_u64());
-        return whole.map(|whole| Some(exact::unsigned(whole))).ok_or_else(out_of_range);
-    }
-    if let (Number::Int(a), Number::Int(b)) = (a, b) {
+    if let (false, Number::Int(a), Number::Int(b)) = (unsigned, a, b) {
+        if b == 0 {
+            return Ok(None);
+        }
         return a.checked_div(b).map(|whole| Some(Out::Int(whole))).ok_or_else(out_of_range);
     }
-    if let (Some(a), Some(b)) = (args.exact(0), args.exact(1))
-        && let Some(whole) = a.divided(&b, 0)
-    {
-        return if whole == Dec::from(whole.to_int()) { Ok(Some(Out::Int(whole.to_int()))) } else { Err(out_of_range()) };
+    // DOUBLEs are divided as DECIMALs: one that is too small for them is 0.
+    let (Some(a), Some(b)) = (exact::nearest(args, 0), exact::nearest(args, 1)) else { return Ok(None) };
+    let Some(whole) = a.divided(&b, 0).map(|whole| whole.rounded(0, false)) else { return Ok(None) };
+    if unsigned {
+        return whole.to_u64().map(|whole| Some(exact::unsigned(whole))).ok_or_else(out_of_range);
     }
-    let whole = (a.real() / b.real()).trunc();
-    if whole.abs() < 9.2e18 { Ok(Some(Out::Int(whole as i64))) } else { Err(out_of_range()) }
+    if whole == Dec::from(whole.to_int()) { Ok(Some(Out::Int(whole.to_int()))) } else { Err(out_of_range()) }
 }
 
 fn modulo(args: &Args<'_>) -> Option<Out> {

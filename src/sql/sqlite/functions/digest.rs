@@ -8,9 +8,11 @@ use super::Body::Plain;
 use super::Table;
 use super::args::{Args, Out, PACKET_MAX};
 use super::md5;
+use crate::sql::decimal::Dec;
 
 pub(super) const TABLE: Table = &[
     ("my_hex", Plain(hex)),
+    ("z4_hex_exact", Plain(|args| Some(hex_exact(&args.exact(0)?)))),
     ("my_unhex", Plain(|args| unhex(&args.bytes(0)?).map(Out::Blob))),
     ("my_to_base64", Plain(|args| to_base64(&args.bytes(0)?))),
     ("my_from_base64", Plain(|args| from_base64(&args.bytes(0)?).map(Out::Blob))),
@@ -33,8 +35,26 @@ fn hex(args: &Args<'_>) -> Option<Out> {
     match args.value(0) {
         ValueRef::Null => None,
         ValueRef::Integer(value) => Some(format!("{value:X}").into()),
-        ValueRef::Real(value) => Some(format!("{:X}", value.round() as i64).into()),
+        ValueRef::Real(value) => Some(hex_of_double(value)),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => (bytes.len() <= PACKET_MAX / 2).then(|| hex_of(bytes, true).into()),
+    }
+}
+
+/// Rounded away from zero at a half; what is no BIGINT of either kind has all 64 bits.
+fn hex_of_double(value: f64) -> Out {
+    let bits = match value.round() {
+        value if value <= i64::MIN as f64 || value >= u64::MAX as f64 => u64::MAX,
+        value if value < 0.0 => value as i64 as u64,
+        value => value as u64,
+    };
+    format!("{bits:X}").into()
+}
+
+/// Of a DECIMAL or BIGINT UNSIGNED: a DECIMAL as the DOUBLE that it is nearest to.
+fn hex_exact(exact: &Dec) -> Out {
+    match exact.to_u64().filter(|value| Dec::from(*value) == *exact) {
+        Some(whole) => format!("{whole:X}").into(),
+        None => hex_of_double(exact.to_double()),
     }
 }
 
@@ -111,8 +131,15 @@ fn in_base(args: &Args<'_>, from: i64, to: i64) -> Option<Out> {
     let value = digits
         .chars()
         .map_while(|digit| digit.to_digit(from_digits as u32))
-        .fold(0_u64, |value, digit| value.saturating_mul(from_digits).saturating_add(u64::from(digit)));
-    let value = if negative { value.wrapping_neg() } else { value };
+        .try_fold(0_u64, |value, digit| value.checked_mul(from_digits)?.checked_add(u64::from(digit)));
+    let value = match value {
+        Some(value) if negative => value.wrapping_neg(),
+        Some(value) => value,
+        // Too many digits: all bits, whatever the sign; of a signed base the end of BIGINT.
+        None if from > 0 => u64::MAX,
+        None if negative => i64::MIN as u64,
+        None => i64::MAX as u64,
+    };
     let (sign, mut left) = if to < 0 && (value as i64) < 0 { ("-", (value as i64).unsigned_abs()) } else { ("", value) };
     let mut reversed = Vec::new();
     loop {

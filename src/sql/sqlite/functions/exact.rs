@@ -4,12 +4,12 @@ use super::Body::{Fallible, Plain};
 use super::Table;
 use super::args::{Args, Out};
 use crate::sql::datetime::span;
-use crate::sql::decimal::{DIGITS_MAX, Dec};
+use crate::sql::decimal::{DIGITS_MAX, Dec, SCALE_MAX, quotient_digits};
 use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
     ("z4_dec_of", Plain(|args| Some(out(&args.exact(0)?)))),
-    ("z4_dec", Plain(|args| Some(out(&exact_or_greatest(args)?.clamped(digits(args, 1, 65)?, digits(args, 2, 30)?))))),
+    ("z4_dec", Plain(|args| Some(out(&nearest(args, 0)?.clamped(digits(args, 1, 65)?, digits(args, 2, 30)?))))),
     ("z4_dec_text", Plain(|args| Some(args.exact(0)?.to_text(digits(args, 1, 30)?).into()))),
     ("z4_dec_neg", Plain(|args| Some(out(&args.exact(0)?.negated())))),
     ("z4_dec_abs", Plain(|args| Some(out(&args.exact(0)?.abs())))),
@@ -34,12 +34,13 @@ pub(super) const TABLE: Table = &[
     ("z4_to_unsigned", Plain(to_unsigned)),
 ];
 
-/// A number; in place of a DOUBLE with more digits than a DECIMAL has, the greatest or least one.
-fn exact_or_greatest(args: &Args<'_>) -> Option<Dec> {
-    args.exact(0).or_else(|| {
+/// A number as the nearest DECIMAL: a DOUBLE may have more digits than one has, on either side of the point.
+pub(super) fn nearest(args: &Args<'_>, at: usize) -> Option<Dec> {
+    let exact = args.exact(at).or_else(|| {
         let greatest = Dec::parse(&"9".repeat(DIGITS_MAX))?;
-        Some(if args.real(0)? < 0.0 { greatest.negated() } else { greatest })
-    })
+        Some(if args.real(at)? < 0.0 { greatest.negated() } else { greatest })
+    })?;
+    Some(exact.rounded(i64::from(SCALE_MAX), true))
 }
 
 /// CEIL and FLOOR of a DECIMAL: a BIGINT, or an error where it does not fit in one.
@@ -93,11 +94,11 @@ fn whole(args: &Args<'_>, small: fn(i64, i64) -> Option<i64>, exact: fn(&Dec, &D
     }
 }
 
-/// AVG: a sum, a count, and the digits behind the point.
+/// AVG: a sum, a count, and the digits behind the point of the sum. It is a quotient like others: what is calculated with it sees more
+/// digits than are shown.
 fn average(args: &Args<'_>) -> Option<Out> {
-    let scale = args.int(2)?.clamp(0, 30);
-    let average = args.exact(0)?.divided(&Dec::from(args.int(1)?), scale as u32 + 9)?;
-    Some(out(&average.rounded(scale, true)))
+    let scale = digits(args, 2, 30)?;
+    Some(out(&args.exact(0)?.divided(&Dec::from(args.int(1)?), quotient_digits(scale, 0))?))
 }
 
 /// A TIME as the number HHMMSS with its fraction.

@@ -72,7 +72,12 @@ fn uuid(bits: u128) -> String {
 /// Also with fewer than four parts, as MySQL has it: `127.1` is 127.0.0.1.
 fn inet_aton(args: &Args<'_>) -> Option<Out> {
     let text = args.text(0)?;
-    let parts = text.split('.').map(|part| part.parse::<u8>().ok().map(u32::from)).collect::<Option<Vec<_>>>()?;
+    // Digits and points alone; an empty part is 0, unless it is the last one.
+    if text.ends_with('.') || text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return None;
+    }
+    let part = |part: &str| if part.is_empty() { Some(0) } else { part.parse::<u8>().ok().map(u32::from) };
+    let parts = text.split('.').map(part).collect::<Option<Vec<_>>>()?;
     let (last, first) = parts.split_last().filter(|(_, first)| first.len() < 4)?;
     let head = first.iter().fold(0, |value, part| value << 8 | part);
     let shift = 8 * (4 - first.len() as u32);

@@ -134,7 +134,11 @@ fn soundex(args: &Args<'_>) -> Option<Out> {
         _ => None,
     };
     let text = args.text(0)?;
-    let mut letters = text.chars().filter(|letter| letter.is_alphabetic()).map(super::args::upper_char);
+    // What is not ASCII counts as a letter and has no case here.
+    let mut letters = text
+        .chars()
+        .filter(|letter| letter.is_ascii_alphabetic() || !letter.is_ascii())
+        .map(|letter| letter.to_ascii_uppercase());
     let Some(first) = letters.next() else { return Some("".into()) };
     let mut whole = String::from(first);
     let mut last = code(first);

@@ -77,6 +77,16 @@ fn increment(text: &str) -> String {
 pub(super) fn fixed(value: f64, scale: i64) -> String {
     let scale = scale.clamp(0, 38);
     let rounded = round(value, scale);
-    let text = format!("{:.*}", scale as usize, rounded);
+    let (kept, place) = digits(rounded);
+    let text = match usize::try_from(place) {
+        // Digits that a DOUBLE does not have are zeros.
+        Ok(place) if place >= 16 && place >= kept.len() => {
+            let whole: String = kept.iter().map(|digit| char::from(b'0' + digit)).collect();
+            let sign = if rounded < 0.0 { "-" } else { "" };
+            let fraction = if scale > 0 { format!(".{}", "0".repeat(scale as usize)) } else { String::new() };
+            format!("{sign}{whole}{}{fraction}", "0".repeat(place - kept.len()))
+        }
+        _ => format!("{:.*}", scale as usize, rounded),
+    };
     if text.starts_with('-') && text.bytes().all(|b| matches!(b, b'-' | b'0' | b'.')) { text[1..].to_owned() } else { text }
 }
