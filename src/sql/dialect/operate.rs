@@ -55,9 +55,9 @@ impl Compiler<'_> {
         let (left, right) = (operand(left), operand(right));
         let never_negative = *op != Op::Minus && counts_up(&left) && counts_up(&right) && (left.ty == UInt || right.ty == UInt);
         let ty = match (*op == Op::Multiply, left.ty, right.ty) {
-            // A BIGINT, unless what is subtracted from has no room in one.
+            // Unsigned where what is subtracted from is, and then never below zero; a column of the catalog is a BIGINT.
             _ if *op == Op::Minus && is_whole(&left) && is_whole(&right) => {
-                if left.may_be_big() {
+                if left.is_unbounded() {
                     UInt
                 } else {
                     Int
@@ -77,8 +77,10 @@ impl Compiler<'_> {
         let sql = match ty {
             Double => format!("({} {sign} {})", left.into_real().sql, right.into_real().sql),
             Decimal(_) => format!("z4_{name}({}, {})", left.sql, right.sql),
-            // What cannot leave BIGINT needs no look.
-            _ if is_small(&left) && is_small(&right) => format!("({} {sign} {})", left.sql, right.sql),
+            // What cannot leave BIGINT needs no look; a difference that is unsigned may be below zero.
+            _ if is_small(&left) && is_small(&right) && (*op != Op::Minus || ty != UInt) => {
+                format!("({} {sign} {})", left.sql, right.sql)
+            }
             _ => format!("z4_i{name}({}, {}, {})", left.sql, right.sql, u8::from(ty == UInt)),
         };
         Ok(Typed::new(sql, ty).null_if(nullable))
