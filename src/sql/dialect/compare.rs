@@ -198,9 +198,8 @@ impl Compiler<'_> {
 
     pub(super) fn regexp(&mut self, expr: &Expr, pattern: &Expr, negated: bool) -> Result<Typed, SqlError> {
         let (text, pattern) = (self.expression(expr)?.into_text(), self.expression(pattern)?.into_text());
-        let fold = text.ci || pattern.ci;
-        let pattern = if fold { format!("('(?i)' || {})", pattern.sql) } else { pattern.sql };
-        let found = format!("z4_regexp({}, {pattern})", text.sql);
+        let kind = if text.ci || pattern.ci { ", 'i'" } else { "" };
+        let found = format!("z4_regexp({}, {}{kind})", text.sql, pattern.sql);
         Ok(truth(if negated { format!("(NOT {found})") } else { found }))
     }
 }

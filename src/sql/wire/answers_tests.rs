@@ -26,6 +26,7 @@ const FILES: &[(&str, &str)] = &[
     ("zones", include_str!("answers/zones.txt")),
     ("groups", include_str!("answers/groups.txt")),
     ("differences", include_str!("answers/differences.txt")),
+    ("regexps", include_str!("answers/regexps.txt")),
 ];
 
 /// 2022-04-16 10:20:30.123 UTC.

@@ -1,13 +1,12 @@
-//! Regular expressions: the regex crate's, whose time is linear, without look-around and back references.
+//! Functions of regular expressions.
 
 use std::cell::RefCell;
-
-use regex::{Regex, RegexBuilder};
 
 use super::Body::Fallible;
 use super::Table;
 use super::args::{Args, Out, PACKET_MAX};
 use super::patience::Patience;
+use super::pattern::{Manner, Pattern, Place, Subject};
 use super::text::{count, offset};
 use crate::sql::error::SqlError;
 
@@ -19,73 +18,40 @@ pub(super) const TABLE: Table = &[
     ("my_regexp_instr", Fallible(instr)),
 ];
 
-/// Bytes of a compiled expression, and of what it keeps while it searches.
-const COMPILED_MAX: usize = 1 << 20;
-/// Bytes of an expression: some that are none take the square of their length to be found out.
-const PATTERN_MAX: usize = 8 << 10;
 /// Expressions kept per thread.
 const KEPT: usize = 8;
 
 /// Pattern, match type and expression.
-type Kept = (String, String, Regex);
+type Kept = (String, String, Pattern);
 
 thread_local! {
     /// The last ones used; the last of them first.
     static CACHE: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The expression of a pattern, with a match type of letters out of "cimnu"; MySQL's collation here is case-sensitive.
-fn compiled<R>(pattern: &str, kind: &str, run: impl FnOnce(&Regex) -> R) -> Result<R, SqlError> {
+/// The expression of a pattern, for a text.
+fn compiled<R>(
+    (pattern, kind): (&str, &str),
+    text: &str,
+    run: impl FnOnce(&Pattern) -> Result<R, SqlError>,
+) -> Result<R, SqlError> {
+    let subject = Subject::of(text);
     CACHE.with_borrow_mut(|cache| {
-        if let Some(at) = cache.iter().position(|(known, known_kind, _)| known == pattern && known_kind == kind) {
+        let same = |(known, known_kind, expression): &Kept| known == pattern && known_kind == kind && expression.suits(subject);
+        if let Some(at) = cache.iter().position(same) {
             if let Some(head) = cache.get_mut(..=at) {
                 head.rotate_right(1);
             }
         } else {
-            let expression = compile(pattern, kind)?;
+            let expression = Pattern::new(pattern, Manner::of(kind)?, subject)?;
             cache.truncate(KEPT - 1);
             cache.insert(0, (pattern.to_owned(), kind.to_owned(), expression));
         }
         match cache.first() {
-            Some((_, _, expression)) => Ok(run(expression)),
+            Some((_, _, expression)) => run(expression),
             None => Err(SqlError::other("No regular expression")),
         }
     })
-}
-
-fn compile(pattern: &str, kind: &str) -> Result<Regex, SqlError> {
-    let bad = |why: String| SqlError::new(1139, "42000", format!("Got error '{why}' from regexp"));
-    if pattern.is_empty() {
-        return Err(bad("the pattern is empty".to_owned()));
-    }
-    if pattern.len() > PATTERN_MAX {
-        return Err(bad(format!("the pattern has more than {PATTERN_MAX} bytes")));
-    }
-    let (mut ci, mut lines, mut dots) = (false, false, false);
-    for letter in kind.chars() {
-        match letter {
-            'c' => ci = false,
-            'i' => ci = true,
-            'm' => lines = true,
-            'n' => dots = true,
-            'u' => {}
-            _ => {
-                return Err(SqlError::new(
-                    1210,
-                    "HY000",
-                    "Incorrect arguments to regexp: the match type is of the letters cimnu",
-                ));
-            }
-        }
-    }
-    RegexBuilder::new(pattern)
-        .case_insensitive(ci)
-        .multi_line(lines)
-        .dot_matches_new_line(dots)
-        .size_limit(COMPILED_MAX)
-        .dfa_size_limit(COMPILED_MAX)
-        .build()
-        .map_err(|error| bad(error.to_string().lines().last().unwrap_or("bad pattern").trim().to_owned()))
 }
 
 /// The match type, where there is one.
@@ -95,7 +61,7 @@ fn kind(args: &Args<'_>, at: usize) -> Option<String> {
 
 fn like(args: &Args<'_>, at: usize) -> Result<Option<Out>, SqlError> {
     let (Some(text), Some(pattern), Some(kind)) = (args.text(0), args.text(1), kind(args, at)) else { return Ok(None) };
-    compiled(&pattern, &kind, |expression| Some(expression.is_match(&text).into()))
+    compiled((&pattern, &kind), &text, |expression| expression.is_in(&text).map(|found| Some(found.into())))
 }
 
 /// Text, pattern, where to begin (a byte of the text), which occurrence (from 1; 0: all), match type: the arguments from a place on.
@@ -125,14 +91,26 @@ fn search(args: &Args<'_>, (place, first): (usize, i64), kind_at: usize) -> Resu
 
 impl Search {
     /// The occurrence that is meant.
-    fn find(&self) -> Result<Option<(usize, usize)>, SqlError> {
-        compiled(&self.pattern, &self.kind, |expression| {
-            let rest = self.text.get(self.from..).unwrap_or_default();
-            let mut patience = Patience::default();
-            let mut all = expression.find_iter(rest).take_while(|_| !patience.look());
-            let found = all.nth(self.occurrence.max(1) - 1);
-            found.map(|found| (found.start() + self.from, found.end() + self.from))
+    fn find(&self) -> Result<Option<Place>, SqlError> {
+        compiled((&self.pattern, &self.kind), &self.text, |expression| {
+            let (mut at, mut patience) = (Some(self.from), Patience::default());
+            for number in 1.. {
+                let Some(found) = at.map(|at| expression.find_at(&self.text, at)).transpose()?.flatten() else { break };
+                if number == self.occurrence.max(1) {
+                    return Ok(Some(found));
+                }
+                if patience.look() {
+                    break;
+                }
+                at = self.behind(found);
+            }
+            Ok(None)
         })
+    }
+
+    /// Where the search goes on behind a match; `None`: at its end it is over.
+    fn behind(&self, (from, until): Place) -> Option<usize> {
+        if from < until { Some(until) } else { Some(until + self.text.get(until..)?.chars().next()?.len_utf8()) }
     }
 }
 
@@ -151,50 +129,86 @@ fn instr(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
 
 fn replace(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     let (Some(search), Some(with)) = (search(args, (3, 0), 5)?, args.text(2)) else { return Ok(None) };
-    let with = replacement(&with);
-    compiled(&search.pattern, &search.kind, |expression| {
-        let (head, rest) = search.text.split_at_checked(search.from)?;
-        let mut whole = head.to_owned();
-        let (mut done, mut patience) = (0, Patience::default());
-        for (number, found) in expression.captures_iter(rest).enumerate() {
+    compiled((&search.pattern, &search.kind), &search.text, |expression| {
+        let (text, mut whole) = (search.text.as_str(), String::new());
+        let (mut done, mut at, mut patience) = (0, Some(search.from), Patience::default());
+        for number in 1.. {
+            let Some(groups) = at.map(|at| expression.groups_at(text, at)).transpose()?.flatten() else { break };
+            let Some(place) = groups.first().copied().flatten() else { break };
             if patience.look() {
-                return None;
+                return Ok(None);
             }
-            if search.occurrence != 0 && number + 1 != search.occurrence {
+            at = search.behind(place);
+            if search.occurrence != 0 && number != search.occurrence {
                 continue;
             }
-            let place = found.get(0)?;
-            whole.push_str(rest.get(done..place.start())?);
-            found.expand(&with, &mut whole);
-            done = place.end();
+            whole.push_str(text.get(done..place.0).unwrap_or_default());
+            expand(&with, text, &groups, &mut whole);
+            done = place.1;
             if whole.len() > PACKET_MAX {
-                return None;
+                return Ok(None);
+            }
+            if number == search.occurrence {
+                break;
             }
         }
-        whole.push_str(rest.get(done..)?);
-        (whole.len() <= PACKET_MAX).then(|| whole.into())
+        whole.push_str(text.get(done..).unwrap_or_default());
+        Ok((whole.len() <= PACKET_MAX).then(|| whole.into()))
     })
 }
 
-/// MySQL's `$1` and `\\1` as the crate's `${1}`; any other dollar stands for itself.
-fn replacement(with: &str) -> String {
-    let mut whole = String::with_capacity(with.len());
+/// Appends a replacement: `$1` and `\1` are groups; `\` before anything else makes it stand for itself.
+fn expand(with: &str, text: &str, groups: &[Option<Place>], whole: &mut String) {
     let mut letters = with.chars().peekable();
     while let Some(letter) = letters.next() {
-        match (letter, letters.peek()) {
-            ('$' | '\\', Some(digit)) if digit.is_ascii_digit() => {
-                whole.push_str("${");
-                whole.push(*digit);
-                whole.push('}');
+        let digit = letters.peek().and_then(|next| next.to_digit(10)).filter(|_| matches!(letter, '$' | '\\'));
+        match (letter, digit) {
+            (_, Some(digit)) => {
                 letters.next();
+                let group = groups.get(digit as usize).copied().flatten();
+                whole.push_str(group.and_then(|(from, until)| text.get(from..until)).unwrap_or_default());
             }
-            ('\\', Some(_)) => match letters.next() {
-                Some('$') => whole.push_str("$$"),
-                escaped => whole.extend(escaped),
-            },
-            ('$', _) => whole.push_str("$$"),
-            _ => whole.push(letter),
+            ('\\', None) => whole.extend(letters.next()),
+            (other, None) => whole.push(other),
         }
     }
-    whole
+}
+
+#[cfg(test)]
+mod tests {
+    //! Whatever the pattern, a search ends, and nothing stops the process.
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn evil_patterns_end() {
+        let text = "a".repeat(40);
+        for pattern in ["^(a+)+\\1$", "^(?=(a+)+$)(a|a)*b", "(?:(?=a*)a)*(?=b)", "(a*)*(?!a|$)b\\1"] {
+            let found = compiled((pattern, ""), &text, |expression| expression.find_at(&text, 0));
+            assert!(
+                matches!(&found, Ok(None) | Ok(Some(_))) || found.as_ref().is_err_and(|error| error.code == 3699),
+                "{pattern}: {found:?}"
+            );
+        }
+        let text = text + &"a".repeat(40) + "cd";
+        let found = compiled((r"^(a|aa)+\1d", ""), &text, |expression| expression.is_in(&text));
+        assert_eq!(found.map_err(|error| error.code), Err(3699));
+        let long = "x".repeat(2 << 20);
+        let found = compiled(("x(?=y)", ""), &long, |expression| expression.is_in(&long));
+        assert_eq!(found.map_err(|error| error.code), Err(3699));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn no_pattern_is_too_odd(pattern in r"[ab.*+?(){}|\\\[\]^$:=!<>0-9kKGbBdwsépPiN,-]{0,24}", text in "[ab\nézB0]{0,40}", kind in "[cimnu]{0,2}") {
+            let _ = compiled((&pattern, &kind), &text, |expression| {
+                expression.is_in(&text)?;
+                expression.find_at(&text, 0)?;
+                expression.groups_at(&text, text.len())
+            });
+        }
+    }
 }
