@@ -7,6 +7,8 @@
 //! peer.rs   what SQL sees of the peer                                                   (the only place of z4_shards::shard)
 //! ```
 //!
+//! `README.md` lists what differs from MySQL 8.0.
+//!
 //! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`own`], [`data`], [`result`], [`zones`].
 //! `wire` knows `dialect` and `sqlite`; `dialect` and `sqlite` do not know each other, nor `wire`.
 

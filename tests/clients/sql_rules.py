@@ -62,7 +62,7 @@ def column_is_null(answer, at):
     return all(row[at] is None for row in answer.rows)
 
 
-@rule("README: a text that is no date is error 1525 beside one, where MariaDB warns and compares something")
+@rule("src/sql/README.md: a text that is no date is error 1525 beside one, where MariaDB warns and compares something")
 def text_is_no_date(statement, ours, theirs):
     wrong = re.search(r"Incorrect (?:DATE|DATETIME|TIME) value: '(.*)'", ours.message, re.DOTALL) if ours.error == 1525 else None
     return wrong is not None and theirs.error is None and not re.fullmatch(DAY + r"(?: \d+:\d+:\d+(?:\.\d+)?)?|-?\d+:\d+(?::\d+(?:\.\d+)?)?", wrong[1])
@@ -171,7 +171,7 @@ def greatest_of_texts(statement, ours, theirs):
         mine in ("text", "bytes") and other not in ("text", "bytes") for mine, other in zip(ours.types, theirs.types))
 
 
-@rule("README: there is no date 0000-00-00: a number or text that would be one is NULL")
+@rule("src/sql/README.md: there is no date 0000-00-00: a number or text that would be one is NULL")
 def no_zero_dates(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
     return bool(pairs) and all(
@@ -270,7 +270,7 @@ def short_quotient(statement, ours, theirs):
         other.startswith("decimal") and int(other[8:-1]) > 30 and mine == "decimal(30)" for mine, other in zip(ours.types, theirs.types))
 
 
-@rule("README: unsigned numbers may be subtracted below zero")
+@rule("src/sql/README.md: unsigned numbers may be subtracted below zero")
 def below_zero(statement, ours, theirs):
     return theirs.error == 1690 and ours.error is None and "-" in statement.sql and "BIGINT" in theirs.message and " - " in theirs.message
 
@@ -281,7 +281,7 @@ def halves_are_even(statement, ours, theirs):
             and any(half in statement.sql for half in ("5e-1", "'.5'")))
 
 
-@rule("README: DOUBLE shows all its digits; MariaDB gives STDDEV and its kin four more than their argument has, windows ten")
+@rule("src/sql/README.md: DOUBLE shows all its digits; MariaDB gives STDDEV and its kin four more than their argument has, windows ten")
 def all_digits(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
     return bool(pairs) and any(word in statement.form for word in ("STDDEV", "VAR", "PERCENT_RANK", "CUME_DIST")) and all(

@@ -9,7 +9,7 @@ use super::literal::{self, name as quoted};
 use super::typed::{Typed, common, scale_of};
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Want};
-use crate::sql::types::SqlType::{Blob, Decimal, Double, Int, Text, UInt};
+use crate::sql::types::SqlType::{Blob, Decimal, Double, Int, Json, Text, UInt};
 
 impl Compiler<'_> {
     /// COUNT, SUM, AVG, MIN, MAX, GROUP_CONCAT.
@@ -27,7 +27,9 @@ impl Compiler<'_> {
             if is_star(arguments.list) {
                 return Ok(Typed::new(format!("count(*){over}"), Int).never_null());
             }
-            let values = self.values_of(name, arguments.list)?;
+            let zone = self.zone();
+            let values: Vec<Typed> =
+                self.values_of(name, arguments.list)?.into_iter().map(|value| value.compared(zone)).collect();
             return match values.as_slice() {
                 [value] => Ok(Typed::new(format!("count({distinct}{}){over}", value.sql), Int).never_null()),
                 [_, ..] if arguments.distinct => Ok(Typed::new(format!("count(DISTINCT {})", row(&values)), Int).never_null()),
@@ -51,6 +53,7 @@ impl Compiler<'_> {
                 let scale = scale_of(value.ty).unwrap_or(0);
                 format!("z4_avg({}, {}, {scale})", of(sum), of("count"))
             }
+            (_, Json) => format!("z4_json_sorted({}(z4_json_sort({})){over})", signature.sqlite, value.sql),
             _ => of(signature.sqlite),
         };
         Ok(Typed { ci: value.ci, ..Typed::new(sql, ty) })

@@ -38,6 +38,8 @@ struct Liftable {
     literal: Literal,
     /// What SQLite's SQL has for it otherwise.
     sql: String,
+    /// It is compared as a document.
+    is_document: bool,
 }
 
 impl Lifts {
@@ -104,22 +106,30 @@ impl Compiler<'_> {
             return None;
         }
         let value = value(reading, inner, self.zone())?;
+        let is_document = other.ty == Json;
         let sql = match &value {
             Datum::Int(us) if reading != Reading::Whole => us.to_string(),
+            _ if is_document => document_key(&typed.sql),
             _ => typed.sql.clone(),
         };
         let literal = Literal { place, reading, param, value };
         // One that is compiled twice becomes the same twice.
         let same = self.lifts.lifted.get(&token).is_none_or(|before| *before == literal);
-        same.then_some(Liftable { token, literal, sql })
+        same.then_some(Liftable { token, literal, sql, is_document })
     }
 
-    fn lift(&mut self, Liftable { token, literal, .. }: Liftable, typed: Typed) -> Typed {
-        let sql = format!("?{}", literal.param);
+    fn lift(&mut self, Liftable { token, literal, is_document, .. }: Liftable, typed: Typed) -> Typed {
+        let param = format!("?{}", literal.param);
+        let sql = if is_document { document_key(&param) } else { param };
         *self.lifts.met.entry(token).or_default() -= 1;
         self.lifts.lifted.insert(token, literal);
         Typed { sql, kind: Kind::Expression, written: None, ..typed }
     }
+}
+
+/// What a document is compared with.
+fn document_key(sql: &str) -> String {
+    format!("z4_json_key(z4_json({sql}))")
 }
 
 /// How a literal is read beside a value of a type, when that follows from both types alone.

@@ -14,6 +14,7 @@ use super::rollup;
 use super::scope::{Clause, Item, Scope};
 use super::typed::{Kind, Typed};
 use crate::sql::error::SqlError;
+use crate::sql::types::SqlType;
 
 impl Compiler<'_> {
     /// A SELECT and the ORDER BY behind it, which sees its tables.
@@ -216,7 +217,10 @@ impl Compiler<'_> {
         let mut groups = Vec::new();
         for expr in expressions {
             if let Some(place) = self.place(expr)? {
-                groups.push(place.to_string());
+                groups.push(match self.document(place) {
+                    Some(item) => item.compared(self.zone()).sql,
+                    None => place.to_string(),
+                });
                 continue;
             }
             if let Expr::Value(value) = expr
@@ -224,7 +228,7 @@ impl Compiler<'_> {
             {
                 continue;
             }
-            let typed = self.expression(expr)?.kept();
+            let typed = self.expression(expr)?.kept().compared(self.zone());
             groups.push(collated(&typed.sql, typed.ci && typed.column.is_none()));
         }
         Ok(groups)
@@ -241,6 +245,12 @@ impl Compiler<'_> {
         }
     }
 
+    /// The item at a place, where it is a JSON document.
+    fn document(&mut self, place: usize) -> Option<Typed> {
+        let item = self.scope()?.items.get(place - 1)?;
+        (item.typed.ty == SqlType::Json).then(|| item.typed.clone())
+    }
+
     /// The terms of an ORDER BY; `places` may be numbers and names of what is selected.
     pub(super) fn order_terms(&mut self, order: &[OrderByExpr], places: bool) -> Result<Vec<String>, SqlError> {
         let mut terms = Vec::new();
@@ -255,11 +265,14 @@ impl Compiler<'_> {
                     expr => self.place(expr)?,
                 };
                 if let Some(place) = named {
-                    terms.push(format!("{place}{direction}"));
+                    terms.push(match self.document(place) {
+                        Some(item) => format!("{}{direction}", item.compared(self.zone()).sql),
+                        None => format!("{place}{direction}"),
+                    });
                     continue;
                 }
             }
-            let typed = self.expression(&term.expr)?;
+            let typed = self.expression(&term.expr)?.compared(self.zone());
             terms.push(format!("{}{direction}", collated(&typed.sql, typed.ci && typed.column.is_none())));
         }
         Ok(terms)
@@ -285,7 +298,7 @@ impl Compiler<'_> {
         }
         if !spec.partition_by.is_empty() {
             let by: Result<Vec<_>, _> =
-                spec.partition_by.iter().map(|expr| self.expression(expr).map(|typed| typed.sql)).collect();
+                spec.partition_by.iter().map(|expr| self.expression(expr).map(|typed| typed.compared(self.zone()).sql)).collect();
             words.push(format!("PARTITION BY {}", by?.join(", ")));
         }
         if !spec.order_by.is_empty() {

@@ -448,6 +448,18 @@ impl Typed {
         }
     }
 
+    /// What documents are compared, sorted and grouped by; a value that is none becomes one.
+    pub(super) fn into_json_key(self, zone: &Zone) -> Typed {
+        let nullable = self.nullable;
+        let json = self.wanted(Want::JsonValue, zone);
+        Typed::new(format!("z4_json_key({})", json.sql), Json).null_if(nullable)
+    }
+
+    /// What equal values of a type have in common: of a document its key, of anything else itself.
+    pub(super) fn compared(self, zone: &Zone) -> Typed {
+        if self.ty == Json { self.into_json_key(zone) } else { self }
+    }
+
     /// The scalar inside a JSON document; anything else as it is.
     pub(super) fn scalar(self) -> Typed {
         match self.ty {

@@ -153,8 +153,11 @@ impl Compiler<'_> {
                 continue;
             }
             match place(&term.expr, items)? {
-                Some(place) => terms.push(format!("{place}{}", direction(term)?)),
-                None => {
+                Some(place) if items.get(place - 1).is_none_or(|item| item.typed.ty != SqlType::Json) => {
+                    terms.push(format!("{place}{}", direction(term)?))
+                }
+                // An expression, or a document, which is sorted by one.
+                _ => {
                     terms = self.order_of_expressions(order, parts)?;
                     break;
                 }

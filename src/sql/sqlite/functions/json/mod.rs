@@ -2,6 +2,7 @@
 //! same name the last counts. Numbers keep their digits. Documents are printed as MySQL does, with a space behind `,` and `:`.
 
 mod flat;
+mod key;
 mod make;
 mod path;
 mod read;
@@ -22,6 +23,9 @@ pub(super) const TABLE: super::Table = &[
     ("my_json_extract", Fallible(read::extract)),
     ("z4_json_text", Fallible(read::extract_text)),
     ("z4_json_scalar", Plain(read::scalar)),
+    ("z4_json_key", Fallible(key::key)),
+    ("z4_json_sort", Fallible(key::sort)),
+    ("z4_json_sorted", Plain(key::sorted)),
     ("my_json_unquote", Plain(read::unquote)),
     ("my_json_value", Fallible(read::value)),
     ("my_json_query", Fallible(read::query)),

@@ -102,7 +102,7 @@ pub(super) fn unquote(args: &Args<'_>) -> Option<Out> {
     Some(unquoted(&args.text(0)?).into())
 }
 
-/// `z4_json_scalar`: a string without quotes, a number as a number, anything else as text.
+/// `z4_json_scalar`: a string without quotes, a number and a boolean as numbers, anything else as text.
 pub(super) fn scalar(args: &Args<'_>) -> Option<Out> {
     let text = text_of(args.value(0))?;
     match text.trim_start().as_bytes().first() {
@@ -112,7 +112,11 @@ pub(super) fn scalar(args: &Args<'_>) -> Option<Out> {
             (_, Ok(value)) => Out::finite(value),
             _ => Some(Out::Arg(0)),
         },
-        _ => Some(Out::Arg(0)),
+        _ => Some(match text.trim() {
+            "true" => Out::Int(1),
+            "false" => Out::Int(0),
+            _ => Out::Arg(0),
+        }),
     }
 }
 
