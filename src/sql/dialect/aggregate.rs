@@ -1,6 +1,6 @@
 //! Aggregates and window functions.
 
-use sqlparser::ast::{FunctionArg, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowType};
+use sqlparser::ast::{FunctionArg, WindowType};
 
 use super::call::{Arguments, is_star, returns};
 use super::compiler::Compiler;
@@ -155,34 +155,6 @@ impl Compiler<'_> {
         };
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
         Ok(Typed::new(format!("{sqlite}({}){over}", list.join(", ")), ty).null_if(most != 0))
-    }
-
-    pub(super) fn frame(&mut self, frame: &WindowFrame) -> Result<String, SqlError> {
-        let units = match frame.units {
-            WindowFrameUnits::Rows => "ROWS",
-            WindowFrameUnits::Range => "RANGE",
-            WindowFrameUnits::Groups => return Err(SqlError::unsupported("GROUPS in a window is not done by MySQL")),
-        };
-        let start = self.bound(&frame.start_bound)?;
-        match &frame.end_bound {
-            Some(end) => Ok(format!("{units} BETWEEN {start} AND {}", self.bound(end)?)),
-            None => Ok(format!("{units} {start}")),
-        }
-    }
-
-    fn bound(&mut self, bound: &WindowFrameBound) -> Result<String, SqlError> {
-        let (amount, word) = match bound {
-            WindowFrameBound::CurrentRow => return Ok("CURRENT ROW".to_owned()),
-            WindowFrameBound::Preceding(amount) => (amount, "PRECEDING"),
-            WindowFrameBound::Following(amount) => (amount, "FOLLOWING"),
-        };
-        match amount.as_deref() {
-            None => Ok(format!("UNBOUNDED {word}")),
-            Some(sqlparser::ast::Expr::Interval(_)) => {
-                Err(SqlError::unsupported("INTERVAL in a window's frame is not done by z4"))
-            }
-            Some(amount) => Ok(format!("{} {word}", self.expression(amount)?.into_int().sql)),
-        }
     }
 }
 

@@ -16,6 +16,7 @@ mod dates;
 mod errors;
 mod expression;
 mod first;
+mod frames;
 mod from;
 mod grammar;
 mod lift;

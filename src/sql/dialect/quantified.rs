@@ -28,13 +28,25 @@ impl Compiler<'_> {
         let compiled = self.query(query, false)?;
         let rows = self.wrapped(compiled);
         let [value] = <[_; 1]>::try_from(rows.items).map_err(|_| one_column(1))?;
-        let compared = self.compare(left, op, value.typed)?.sql;
-        // One that decides; else NULL where one is not known; else what holds for no rows.
-        let (decides, otherwise) = if any { ("max(c) = 1 THEN 1", 0) } else { ("min(c) = 0 THEN 0", 1) };
-        Ok(truth(format!(
-            "(SELECT CASE WHEN {decides} WHEN count(c) < count(*) THEN NULL ELSE {otherwise} END FROM (SELECT {compared} AS c{}))",
-            rows.rest
-        )))
+        // Of the rows their least and greatest decide. `left` stands outside of the query: it may be an aggregate.
+        let (left, value) = self.pair(left, value.typed)?;
+        let collation = if left.ci || value.ci { " COLLATE z4_ci" } else { "" };
+        let (x, of) = (&left.sql, |what: &str| format!("(SELECT {what} FROM (SELECT {} AS c{}))", value.sql, rows.rest));
+        let (least, greatest) = (of(&format!("min(c{collation})")), of(&format!("max(c{collation})")));
+        let (decides, decided, otherwise) = match (op, any) {
+            (">", true) => (format!("{x}{collation} > {least}"), 1, 0),
+            (">=", true) => (format!("{x}{collation} >= {least}"), 1, 0),
+            ("<", true) => (format!("{x}{collation} < {greatest}"), 1, 0),
+            ("<=", true) => (format!("{x}{collation} <= {greatest}"), 1, 0),
+            (">", false) => (format!("{x}{collation} <= {greatest}"), 0, 1),
+            (">=", false) => (format!("{x}{collation} < {greatest}"), 0, 1),
+            ("<", false) => (format!("{x}{collation} >= {least}"), 0, 1),
+            ("<=", false) => (format!("{x}{collation} > {least}"), 0, 1),
+            // <> ANY, = ALL
+            _ => (format!("{x}{collation} <> {least} OR {x}{collation} <> {greatest}"), i64::from(any), i64::from(!any)),
+        };
+        let unknown = format!("CASE WHEN {x} IS NULL THEN {} ELSE {} END > 0", of("count(*)"), of("count(*) - count(c)"));
+        Ok(truth(format!("CASE WHEN {decides} THEN {decided} WHEN {unknown} THEN NULL ELSE {otherwise} END")))
     }
 }
 

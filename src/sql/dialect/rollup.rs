@@ -16,8 +16,15 @@ use crate::sql::error::SqlError;
 /// One level: rows are grouped by the first `kept` expressions, the others are NULL.
 #[derive(Clone, Debug)]
 pub(super) struct Rollup {
-    groups: Vec<Expr>,
+    groups: Vec<Group>,
     kept: usize,
+}
+
+/// What is grouped by, as it is written, and in SQLite's SQL.
+#[derive(Clone, Debug)]
+struct Group {
+    expr: Expr,
+    sql: String,
 }
 
 /// How many expressions a SELECT rolls up; `None`: it does not.
@@ -82,8 +89,17 @@ impl Compiler<'_> {
     pub(super) fn begin_level(&mut self, select: &Select, kept: usize) -> Result<(), SqlError> {
         let GroupByExpr::Expressions(expressions, _) = &select.group_by else { return Ok(()) };
         let Some(scope) = self.scope() else { return Ok(()) };
-        let groups = expressions.iter().map(|expr| meant(expr, select, scope)).collect::<Result<Vec<_>, _>>()?;
-        scope.rollup = Some(Rollup { groups, kept });
+        let meant = expressions.iter().map(|expr| meant(expr, select, scope)).collect::<Result<Vec<_>, _>>()?;
+        let clause = std::mem::replace(&mut scope.clause, Clause::Group);
+        let mut groups = Vec::new();
+        for expr in meant {
+            let sql = self.expression(&expr)?.sql;
+            groups.push(Group { expr, sql });
+        }
+        if let Some(scope) = self.scope() {
+            scope.clause = clause;
+            scope.rollup = Some(Rollup { groups, kept });
+        }
         Ok(())
     }
 
@@ -91,7 +107,7 @@ impl Compiler<'_> {
     pub(super) fn level_groups(&mut self) -> Result<Option<Vec<String>>, SqlError> {
         let Some(Rollup { groups, kept }) = self.scope().and_then(|scope| scope.rollup.clone()) else { return Ok(None) };
         let mut by = Vec::new();
-        for expr in groups.iter().take(kept).filter(|expr| !matches!(expr, Expr::Value(_))) {
+        for Group { expr, .. } in groups.iter().take(kept).filter(|group| !matches!(group.expr, Expr::Value(_))) {
             let typed = self.expression(expr)?.kept();
             by.push(collated(&typed.sql, typed.ci && typed.column.is_none()));
         }
@@ -107,7 +123,7 @@ impl Compiler<'_> {
         let Some(Rollup { groups, kept }) = self.scope().and_then(|scope| scope.rollup.clone()) else { return Ok(None) };
         let mut keys = Vec::new();
         if order.is_empty() {
-            for (at, expr) in groups.iter().enumerate() {
+            for (at, Group { expr, .. }) in groups.iter().enumerate() {
                 keys.push(Typed::int(i64::from(at >= kept)));
                 keys.push(self.expression(expr)?);
             }
@@ -133,11 +149,43 @@ impl Compiler<'_> {
         let Some(scope) = self.scope() else { return Ok(None) };
         let seen = matches!(scope.clause, Clause::Fields | Clause::Having | Clause::Order);
         let Some(rollup) = scope.rollup.as_ref().filter(|_| seen) else { return Ok(None) };
-        if !rollup.groups.iter().skip(rollup.kept).any(|group| same(group, expr)) {
+        let kept = rollup.kept;
+        let Some((place, typed)) = self.group_of(expr) else { return Ok(None) };
+        if place < kept {
             return Ok(None);
         }
-        let typed = self.of_all_rows(|compiler| compiler.expression(expr))?;
-        Ok(Some(Typed { sql: "NULL".to_owned(), kind: Kind::Expression, column: None, ..typed }.null_if(true)))
+        Ok(Some(Typed { sql: "NULL".to_owned(), kind: Kind::Expression, column: None, written: None, ..typed }.null_if(true)))
+    }
+
+    /// A column of `*`.
+    pub(super) fn rolled_column(&mut self, column: Typed) -> Typed {
+        let rollup = self.scope().and_then(|scope| scope.rollup.as_ref());
+        let place =
+            rollup.and_then(|rollup| Some((rollup.groups.iter().position(|group| group.sql == column.sql)?, rollup.kept)));
+        match place {
+            Some((place, kept)) if place >= kept => Typed { sql: "NULL".to_owned(), column: None, ..column }.null_if(true),
+            _ => column,
+        }
+    }
+
+    /// The first group that is this expression, whatever their spelling.
+    fn group_of(&mut self, expr: &Expr) -> Option<(usize, Typed)> {
+        let kind = std::mem::discriminant(bare(expr));
+        let named = |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let may_be = |group: &Group| {
+            let other = bare(&group.expr);
+            kind == std::mem::discriminant(other) || named(bare(expr)) && named(other)
+        };
+        if !self.scope()?.rollup.as_ref()?.groups.iter().any(may_be) {
+            return None;
+        }
+        // In ORDER BY and HAVING a name may be an item's, which is rolled up already.
+        let clause = std::mem::replace(&mut self.scope()?.clause, Clause::Group);
+        let typed = self.of_all_rows(|compiler| compiler.expression(expr)).ok();
+        self.scope()?.clause = clause;
+        let typed = typed?;
+        let place = self.scope()?.rollup.as_ref()?.groups.iter().position(|group| group.sql == typed.sql)?;
+        Some((place, typed))
     }
 
     /// An aggregate sees what is rolled up as it is.
@@ -155,21 +203,22 @@ impl Compiler<'_> {
         if list.is_empty() || list.len() > 63 {
             return Err(wrong_count("GROUPING"));
         }
-        let rollup = self.scope().and_then(|scope| scope.rollup.as_ref());
-        let Some(Rollup { groups, kept }) = rollup else {
+        let clause = self.scope().map(|scope| scope.clause);
+        let rollup = self.scope().and_then(|scope| scope.rollup.as_ref().map(|rollup| rollup.kept));
+        let Some(kept) = rollup.filter(|_| !matches!(clause, Some(Clause::Where | Clause::On | Clause::Group))) else {
             return Err(SqlError::new(1111, "HY000", "Invalid use of group function: GROUPING needs GROUP BY … WITH ROLLUP"));
         };
         let mut bits = 0;
         for (at, arg) in list.iter().enumerate() {
             let place = match arg {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => groups.iter().position(|group| same(group, expr)),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.group_of(expr).map(|(place, _)| place),
                 _ => None,
             };
             let Some(place) = place else {
                 let message = format!("Argument #{at} of GROUPING function is not in GROUP BY");
                 return Err(SqlError::new(3602, "HY000", message));
             };
-            bits = bits << 1 | i64::from(place >= *kept);
+            bits = bits << 1 | i64::from(place >= kept);
         }
         Ok(Typed::int(bits))
     }
@@ -197,20 +246,6 @@ fn meant(expr: &Expr, select: &Select, scope: &Scope) -> Result<Expr, SqlError> 
             Ok(aliased.unwrap_or_else(|| expr.clone()))
         }
         _ => Ok(expr.clone()),
-    }
-}
-
-/// They are one expression; names may be qualified or not.
-fn same(a: &Expr, b: &Expr) -> bool {
-    match (bare(a), bare(b)) {
-        (Expr::Identifier(a), Expr::Identifier(b)) => a.value.eq_ignore_ascii_case(&b.value),
-        (Expr::Identifier(name), Expr::CompoundIdentifier(names)) | (Expr::CompoundIdentifier(names), Expr::Identifier(name)) => {
-            names.last().is_some_and(|last| last.value.eq_ignore_ascii_case(&name.value))
-        }
-        (Expr::CompoundIdentifier(a), Expr::CompoundIdentifier(b)) => {
-            a.iter().rev().zip(b.iter().rev()).all(|(a, b)| a.value.eq_ignore_ascii_case(&b.value))
-        }
-        (a, b) => a == b,
     }
 }
 

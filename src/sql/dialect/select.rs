@@ -186,11 +186,12 @@ impl Compiler<'_> {
         if scope.sources.is_empty() {
             return Err(SqlError::new(1096, "HY000", "No tables used"));
         }
-        for (source, place) in scope.star(table)? {
-            if let Some(typed) = scope.column(source, place) {
-                let name = typed.column.as_ref().map(|column| column.name.clone()).unwrap_or_default();
-                scope.items.push(Item::new(name, typed));
-            }
+        let columns: Vec<Typed> =
+            scope.star(table)?.into_iter().filter_map(|(source, place)| scope.column(source, place)).collect();
+        for typed in columns {
+            let name = typed.column.as_ref().map(|column| column.name.clone()).unwrap_or_default();
+            let typed = self.rolled_column(typed);
+            self.add_item(Item::new(name, typed));
         }
         Ok(())
     }
@@ -301,12 +302,7 @@ impl Compiler<'_> {
                 spec.partition_by.iter().map(|expr| self.expression(expr).map(|typed| typed.compared(self.zone()).sql)).collect();
             words.push(format!("PARTITION BY {}", by?.join(", ")));
         }
-        if !spec.order_by.is_empty() {
-            words.push(format!("ORDER BY {}", self.order_terms(&spec.order_by, false)?.join(", ")));
-        }
-        if let Some(frame) = &spec.window_frame {
-            words.push(self.frame(frame)?);
-        }
+        words.extend(self.ordered(spec)?);
         Ok(format!("({})", words.join(" ")))
     }
 }
