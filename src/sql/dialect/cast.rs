@@ -23,7 +23,9 @@ impl Compiler<'_> {
                     Typed { ty: UInt, ..super::literal::number(&bits.to_string()) }
                 }
                 UInt => Typed { column: value.column.filter(|column| column.origin.is_some()), ..value },
-                Text | Blob => Typed::new(format!("z4_to_unsigned({})", value.into_characters().sql), UInt),
+                Text | Blob if !matches!(value.kind, Kind::Bytes(_)) => {
+                    Typed::new(format!("z4_to_unsigned({})", value.into_characters().sql), UInt)
+                }
                 _ => {
                     let number = value.into_whole_seconds().into_number();
                     let number = if number.ty == Double { number.into_int() } else { number };

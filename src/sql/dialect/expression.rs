@@ -376,7 +376,7 @@ pub(super) fn as_condition(typed: Typed) -> String {
     match typed.ty {
         Json | DateTime(_) | SqlType::Timestamp(_) => typed.into_number().into_real().sql,
         Decimal(_) | UInt => typed.into_real().sql,
-        _ if typed.is_param() => typed.into_number().sql,
+        _ if typed.is_param() || matches!(typed.kind, Kind::Bytes(_)) => typed.into_number().into_real().sql,
         _ => typed.sql,
     }
 }

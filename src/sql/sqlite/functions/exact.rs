@@ -139,12 +139,11 @@ fn to_unsigned(args: &Args<'_>) -> Option<Out> {
     let whole = match args.value(0) {
         rusqlite::types::ValueRef::Text(bytes) => {
             let text = String::from_utf8_lossy(bytes);
-            let digits = text
-                .trim_start()
-                .split(|letter: char| !letter.is_ascii_digit() && !matches!(letter, '-' | '+'))
-                .next()?
-                .to_owned();
-            Dec::parse(&digits).unwrap_or_else(|| Dec::from(0_i64))
+            let text = text.trim_start();
+            let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+            let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+            let signed = text.get(..text.len() - unsigned.len() + digits).unwrap_or_default();
+            Dec::parse(signed).unwrap_or_else(|| Dec::from(0_i64))
         }
         _ => args.exact(0)?.rounded(0, true),
     };
