@@ -192,7 +192,7 @@ def rounded_moments_are_numbers(statement, ours, theirs):
 def same_digits(number, moment):
     """The number is what the moment shows, its last digits rounded otherwise at most."""
     digits = moment.translate(None, b"-: ") if b":" in moment else moment
-    if b":" in number:
+    if b":" in number or not number or not digits:
         return False
     a, b = float(number), float(digits) * (-1 if moment.startswith(b"-") and b":" in moment else 1)
     return abs(a - b) < 1 or b":" in moment and is_same_second(int(a), moment.decode())
