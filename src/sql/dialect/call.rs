@@ -86,7 +86,7 @@ impl Compiler<'_> {
         let done = match name {
             edits::EXTRACT => {
                 let args = self.values_of("EXTRACT", list)?;
-                self.call("EXTRACT", args)?
+                self.extract(args)?
             }
             edits::CHAR => {
                 let args = self.values_of("CHAR", list)?;

@@ -4,7 +4,7 @@ use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Interval};
 
 use super::compiler::Compiler;
 use super::literal;
-use super::typed::{Kind, Typed};
+use super::typed::{Kind, Typed, is_number};
 use crate::sql::error::SqlError;
 use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Int, Json, Text, Time, Timestamp};
 
@@ -64,6 +64,20 @@ impl Compiler<'_> {
             }
             _ => Err(SqlError::syntax(format!("{name} takes an INTERVAL"))),
         }
+    }
+
+    /// EXTRACT: a number is a date where parts of one are asked for.
+    pub(super) fn extract(&mut self, args: Vec<Typed>) -> Result<Typed, SqlError> {
+        let zone = self.zone();
+        let of_dates = |unit: &str| matches!(unit, "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
+        let args = match <[Typed; 2]>::try_from(args) {
+            Ok([unit, base]) if is_number(base.ty) && !base.is_param() && unit.literal_text().is_some_and(of_dates) => {
+                vec![unit, base.into_datetime(zone)]
+            }
+            Ok(args) => Vec::from(args),
+            Err(args) => args,
+        };
+        self.call("EXTRACT", args)
     }
 
     /// ADDTIME and SUBTIME: of a DATETIME a DATETIME, of a TIME a TIME, of text text.

@@ -325,7 +325,7 @@ impl Compiler<'_> {
             }
             Expr::Extract { field, expr, .. } => {
                 let args = vec![Typed::text(field.to_string().to_ascii_uppercase()), self.expression(expr)?];
-                self.call("EXTRACT", args)
+                self.extract(args)
             }
             Expr::MemberOf(member) => {
                 let args = vec![self.expression(&member.value)?, self.expression(&member.array)?];

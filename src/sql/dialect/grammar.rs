@@ -192,6 +192,12 @@ impl Dialect for Grammar {
             return Some(parser.parse_subexpr(precedence).map(|right| Expr::BinaryOp { left, op, right: Box::new(right) }));
         }
         let negated = is_keyword(parser, 0, Keyword::NOT);
+        // The parser takes NULL behind it for a word of its own.
+        if [Keyword::REGEXP, Keyword::RLIKE].iter().any(|word| is_keyword(parser, usize::from(negated), *word)) {
+            (0..=usize::from(negated)).for_each(|_| _ = parser.next_token());
+            let (expr, pattern) = (Box::new(expr.clone()), parser.parse_subexpr(PREDICATE).map(Box::new));
+            return Some(pattern.map(|pattern| Expr::RLike { negated, expr, pattern, regexp: true }));
+        }
         if is_keyword(parser, usize::from(negated), Keyword::BETWEEN) {
             (0..=usize::from(negated)).for_each(|_| _ = parser.next_token());
             return Some(between(parser, expr, negated));

@@ -377,6 +377,11 @@ impl Typed {
             Want::Text => self.into_text(),
             // A text is a DOUBLE, also where it shows a whole number.
             Want::Number => super::operate::operand(self),
+            // A text gives the digits that it begins with.
+            Want::Int if self.ty == Text && !self.is_param() => {
+                let sql = format!("CAST({} AS INTEGER)", self.sql);
+                self.into(sql, Int)
+            }
             Want::Int => self.into_int(),
             Want::Bits => super::operate::into_bits(self),
             Want::WholeBits => match self.ty {
