@@ -52,6 +52,8 @@ pub(super) struct Compiler<'a> {
     pub(super) lifts: Lifts,
     /// Queries so far, those in others too.
     pub(super) queries: usize,
+    /// Levels of rollups so far.
+    pub(super) levels: usize,
     /// The outermost LIMIT, where the rows outside of it count.
     pub(super) window: Option<Window>,
     depth: usize,
@@ -80,6 +82,7 @@ impl<'a> Compiler<'a> {
             bare: false,
             lifts: Lifts::default(),
             queries: 0,
+            levels: 0,
             window: None,
             depth: 0,
         }

@@ -8,6 +8,9 @@ use super::expression::truth;
 use super::typed::Typed;
 use crate::sql::error::SqlError;
 
+/// Bytes of what stands beside ANY and ALL, in SQLite's SQL, where it is written several times: one inside of another grows so.
+const BYTES_MAX: usize = 256 << 10;
+
 impl Compiler<'_> {
     /// `left op ANY (query)`, `left op ALL (query)`.
     pub(super) fn quantified(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, any: bool) -> Result<Typed, SqlError> {
@@ -28,6 +31,9 @@ impl Compiler<'_> {
         let compiled = self.query(query, false)?;
         let rows = self.wrapped(compiled);
         let [value] = <[_; 1]>::try_from(rows.items).map_err(|_| one_column(1))?;
+        if left.sql.len() + rows.rest.len() > BYTES_MAX {
+            return Err(SqlError::unsupported(format!("what stands beside ANY or ALL has more than {BYTES_MAX} bytes")));
+        }
         // Of the rows their least and greatest decide. `left` stands outside of the query: it may be an aggregate.
         let (left, value) = self.pair(left, value.typed)?;
         let collation = if left.ci || value.ci { " COLLATE z4_ci" } else { "" };

@@ -13,6 +13,12 @@ use super::typed::{Kind, Typed};
 use super::union::unify;
 use crate::sql::error::SqlError;
 
+/// Expressions that a SELECT rolls up: it is compiled, and its tables are read, once more for each.
+const LEVELS_MAX: usize = 16;
+/// Levels of all rollups of a statement, for one inside of another is compiled for each level of that; and bytes that one becomes.
+const LEVELS_IN_ALL_MAX: usize = 64;
+const BYTES_MAX: usize = 4 << 20;
+
 /// One level: rows are grouped by the first `kept` expressions, the others are NULL.
 #[derive(Clone, Debug)]
 pub(super) struct Rollup {
@@ -46,9 +52,21 @@ impl Compiler<'_> {
         order: &[OrderByExpr],
         order_sql: &mut String,
     ) -> Result<Part, SqlError> {
-        let mut parts = Vec::new();
+        if levels > LEVELS_MAX {
+            return Err(SqlError::unsupported(format!(
+                "GROUP BY … WITH ROLLUP takes at most {LEVELS_MAX} expressions, not {levels}"
+            )));
+        }
+        let (mut parts, mut bytes) = (Vec::new(), 0);
         for kept in (0..=levels).rev() {
+            self.levels += 1;
             let part = self.level(select, order, &mut String::new(), (Some(kept), never))?;
+            bytes += part.rest.len() + part.items.iter().map(|item| item.typed.sql.len()).sum::<usize>();
+            if self.levels > LEVELS_IN_ALL_MAX || bytes > BYTES_MAX {
+                return Err(SqlError::unsupported(format!(
+                    "WITH ROLLUP of more than {LEVELS_IN_ALL_MAX} levels in all, or {BYTES_MAX} bytes, is not done by z4"
+                )));
+            }
             let joined = if parts.is_empty() { "" } else { "UNION ALL" };
             parts.push(Part { joined, head: "SELECT", ..part });
         }
