@@ -1,5 +1,6 @@
 //! The tables and their columns: one list for the dialect, the virtual tables and information_schema.
 
+pub mod accounts;
 pub mod information_schema;
 pub mod system;
 
@@ -188,6 +189,10 @@ pub const TABLES: &[&Table] = &[
     &information_schema::PROCESSLIST,
     &information_schema::WARNINGS,
     &information_schema::INNODB_TRX,
+    &accounts::APPLICABLE_ROLES,
+    &accounts::ADMINISTRABLE_ROLE_AUTHORIZATIONS,
+    &accounts::ENABLED_ROLES,
+    &accounts::INNODB_METRICS,
     &system::USER,
     &system::DB,
     &system::TABLES_PRIV,
@@ -217,6 +222,11 @@ pub const TABLES: &[&Table] = &[
     &system::METADATA_LOCKS,
     &system::VERSION,
     &system::SYS_CONFIG,
+    &accounts::ACCOUNTS,
+    &accounts::USERS,
+    &accounts::HOSTS,
+    &accounts::SESSION,
+    &accounts::HELP_TOPIC,
 ];
 
 /// A table by its names, in any case, as the original has it.

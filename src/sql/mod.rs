@@ -9,7 +9,7 @@
 //!
 //! `README.md` lists what differs from MySQL 8.0.
 //!
-//! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`own`], [`data`], [`result`], [`zones`].
+//! Between them stand plain values: [`types`], [`decimal`], [`error`], [`catalog`], [`context`], [`statement`], [`signatures`], [`extraction`], [`own`], [`data`], [`result`], [`zones`].
 //! `wire` knows `dialect` and `sqlite`; `dialect` and `sqlite` do not know each other, nor `wire`.
 
 pub mod catalog;
@@ -19,6 +19,7 @@ pub mod datetime;
 pub mod decimal;
 pub mod dialect;
 pub mod error;
+pub mod extraction;
 pub mod information;
 pub mod own;
 pub mod peer;

@@ -354,6 +354,13 @@ def whole_document_stays(statement, ours, theirs):
     return statement.form.startswith("JSON_REMOVE") and ours.error == 3153 and "'$')" in statement.sql
 
 
+@rule("MySQL: JSON_VALUE gives an array and an object as their texts, and NULL where the path leads to several values")
+def json_value_is_mysqls(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return bool(pairs) and statement.form.startswith("JSON_VALUE") and all(
+        a is None or b is None and a[:1] in (b"[", b"{") for _, a, b in pairs)
+
+
 @rule("MySQL: a number with an exponent is a DOUBLE in JSON")
 def exponents_are_doubles(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)

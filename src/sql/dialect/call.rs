@@ -96,6 +96,7 @@ impl Compiler<'_> {
                 let args = self.values_of("INTERVAL", list)?;
                 self.call("INTERVAL", args)?
             }
+            edits::JSON_VALUE => self.json_value(list)?,
             "DATE_ADD" | "ADDDATE" => self.date_add(name, list, false)?,
             "DATE_SUB" | "SUBDATE" => self.date_add(name, list, true)?,
             "ADDTIME" | "SUBTIME" => self.add_time(name, list)?,
@@ -129,12 +130,28 @@ impl Compiler<'_> {
                 [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Typed::int(self.coercibility(expr)?),
                 _ => return Err(wrong_count(name)),
             },
+            "NAME_CONST" => self.name_const(list)?,
             "BENCHMARK" | "LOAD_FILE" => {
                 return Err(SqlError::unsupported(format!("{name} is not done by z4")));
             }
             _ => return Ok(None),
         };
         Ok(Some(done))
+    }
+
+    /// A literal under a name, which the column is called by (see `select`).
+    fn name_const(&mut self, list: &[FunctionArg]) -> Result<Typed, SqlError> {
+        let mut values = self.values_of("NAME_CONST", list)?.into_iter();
+        match (values.next(), values.next(), values.next()) {
+            (Some(name), Some(value), None) if name.kind != Kind::Expression => match value.kind {
+                Kind::Expression | Kind::Param if value.ty != Null => {
+                    Err(SqlError::new(1210, "HY000", "Incorrect arguments to NAME_CONST"))
+                }
+                _ => Ok(value),
+            },
+            (Some(_), Some(_), None) => Err(SqlError::new(1210, "HY000", "Incorrect arguments to NAME_CONST")),
+            _ => Err(wrong_count("NAME_CONST")),
+        }
     }
 
     fn nullif(&mut self, list: &[FunctionArg]) -> Result<Typed, SqlError> {
@@ -209,6 +226,7 @@ impl Compiler<'_> {
             "my_round" if args.first().is_some_and(|arg| arg.ty == Double) => "z4_round_double",
             name => name,
         };
+        let args = super::regexps::collated(signature.name, args);
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
         let sql = match (signature.returns, ty) {
             (Returns::Seconds(_), Decimal(_)) => format!("z4_dec_of({sqlite}({}))", list.join(", ")),

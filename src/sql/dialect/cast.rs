@@ -93,11 +93,28 @@ impl Compiler<'_> {
                 Text => Typed::new(value.sql, Json),
                 _ => value.wanted(crate::sql::signatures::Want::JsonValue, zone),
             },
-            DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("YEAR") => {
-                Typed { ty: Int, ..self.call("YEAR", vec![value])? }
-            }
+            DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("YEAR") => self.year(value)?,
             other => return Err(SqlError::syntax(format!("{other} is no type that MySQL casts to"))),
         })
+    }
+}
+
+impl Compiler<'_> {
+    /// CAST(x AS YEAR): of a date its year, of a time this year, of anything else a number that is one.
+    fn year(&mut self, value: Typed) -> Result<Typed, SqlError> {
+        let sql = match value.ty {
+            Date | DateTime(_) | SqlType::Timestamp(_) => return self.call("YEAR", vec![value]),
+            Time(_) => {
+                let now = self.call("NOW", Vec::new())?;
+                return self.call("YEAR", vec![now]).map(|year| year.null_if(value.nullable));
+            }
+            Text | Blob if !matches!(value.kind, Kind::Bytes(_)) => {
+                format!("z4_year_of_text({})", value.into_characters().sql)
+            }
+            Json => format!("z4_year_of_text({})", value.scalar().sql),
+            _ => format!("z4_year({})", value.into_number().sql),
+        };
+        Ok(Typed::new(sql, Int))
     }
 }
 

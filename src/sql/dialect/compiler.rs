@@ -124,6 +124,7 @@ pub(super) fn parts(name: &ObjectName) -> Option<Vec<&Ident>> {
 pub(super) fn as_source(columns: &[OutColumn]) -> Vec<SourceColumn> {
     let of = |column: &OutColumn| SourceColumn {
         name: column.name.clone(),
+        sqlite: None,
         ty: column.ty,
         nullable: column.nullable,
         origin: column.origin,

@@ -4,6 +4,7 @@ use sqlparser::ast::{Join, JoinConstraint, JoinOperator, ObjectName, Query, Tabl
 
 use super::compiler::{Compiler, as_source, parts};
 use super::errors::{no_database, no_such_table, not_unique, unknown_column, unknown_database};
+use super::lateral;
 use super::literal::name as quoted;
 use super::query::{rename, unique};
 use super::scope::{Clause, TableSource};
@@ -23,7 +24,7 @@ impl Compiler<'_> {
         for table in tables {
             let sql = self.joined(table)?;
             // SQLite reads commas and joins from left to right; MySQL's joins bind stronger, which shows on the right side of a comma.
-            let whole = items.is_empty() || table.joins.is_empty();
+            let whole = items.is_empty() || table.joins.is_empty() || lateral::reads_before(table);
             items.push(if whole { sql } else { format!("({sql})") });
         }
         Ok(items.join(", "))
@@ -36,6 +37,9 @@ impl Compiler<'_> {
         for (at, join) in table.joins.iter().enumerate() {
             let second = self.scope().map_or(0, |scope| scope.sources.len());
             let right = self.factor(&join.relation)?;
+            if matches!(&join.join_operator, JoinOperator::Right(_) | JoinOperator::RightOuter(_)) {
+                self.refuse_turned(&join.relation, &right, first..second)?;
+            }
             // SQLite pushes no bounds into the sides of a RIGHT JOIN: it becomes a LEFT JOIN the other way round.
             let (left, right) = match &join.join_operator {
                 JoinOperator::Right(_) | JoinOperator::RightOuter(_) if at == 0 => (right, sql),
@@ -152,21 +156,23 @@ impl Compiler<'_> {
                     _ => Err(SqlError::syntax(format!("{name} is no name of a table"))),
                 }
             }
-            TableFactor::Derived { lateral: false, subquery, alias, .. } => self.derived(subquery, alias.as_ref()),
+            TableFactor::Derived { lateral, subquery, alias, .. } => self.derived(subquery, alias.as_ref(), *lateral),
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
                 let sql = self.deeper(|compiler| compiler.joined(table_with_joins))?;
                 Ok(if table_with_joins.joins.is_empty() { sql } else { format!("({sql})") })
             }
-            TableFactor::Derived { .. } => Err(SqlError::unsupported("LATERAL is not done by z4")),
-            TableFactor::JsonTable { .. } => Err(SqlError::unsupported("JSON_TABLE is not done by z4")),
+            TableFactor::JsonTable { .. } => self.json_table(factor),
             other => Err(SqlError::syntax(format!("{other} is no table of MySQL's"))),
         }
     }
 
-    fn derived(&mut self, query: &Query, alias: Option<&TableAlias>) -> Result<String, SqlError> {
+    fn derived(&mut self, query: &Query, alias: Option<&TableAlias>, lateral: bool) -> Result<String, SqlError> {
         let Some(alias) = alias else {
             return Err(SqlError::new(1248, "42000", "Every derived table must have its own alias"));
         };
+        if lateral {
+            return self.lateral(query, alias);
+        }
         // It does not see the tables beside it, but those of the queries around.
         let beside = self.scopes.pop();
         self.never = beside.as_ref().is_some_and(|scope| scope.never);
@@ -217,7 +223,7 @@ impl Compiler<'_> {
         Ok(format!("{} AS {alias}", quoted(&table.virtual_name())))
     }
 
-    fn add(&mut self, source: TableSource) -> Result<(), SqlError> {
+    pub(super) fn add(&mut self, source: TableSource) -> Result<(), SqlError> {
         let Some(scope) = self.scope() else { return Ok(()) };
         if scope.sources.iter().any(|other| other.alias.eq_ignore_ascii_case(&source.alias)) {
             return Err(not_unique(&source.alias));

@@ -12,6 +12,8 @@ use crate::sql::types::SqlType;
 #[derive(Clone, Debug)]
 pub(super) struct SourceColumn {
     pub(super) name: String,
+    /// Its name inside SQLite, where it has another one.
+    pub(super) sqlite: Option<String>,
     pub(super) ty: SqlType,
     pub(super) nullable: bool,
     pub(super) origin: Option<(&'static str, &'static str, &'static str)>,
@@ -33,6 +35,7 @@ impl TableSource {
         let ci = table.schema != DATABASE;
         let columns = table.columns.iter().map(|column| SourceColumn {
             name: column.name.to_owned(),
+            sqlite: None,
             ty: column.ty,
             nullable: column.nullable,
             origin: Some((table.schema, table.name, column.name)),
@@ -67,6 +70,8 @@ impl Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clause {
     Fields,
+    /// The document of JSON_TABLE.
+    Document,
     On,
     Where,
     Group,
@@ -78,6 +83,7 @@ impl Clause {
     pub(super) fn words(self) -> &'static str {
         match self {
             Clause::Fields => "field list",
+            Clause::Document => "a table function argument",
             Clause::On => "on clause",
             Clause::Where => "where clause",
             Clause::Group => "group statement",
@@ -130,7 +136,7 @@ impl Scope {
     pub(super) fn column(&self, source: usize, place: usize) -> Option<Typed> {
         let table = self.sources.get(source)?;
         let column = table.columns.get(place)?;
-        let sql = format!("{}.{}", quoted(&table.alias), quoted(&column.name));
+        let sql = format!("{}.{}", quoted(&table.alias), quoted(column.sqlite.as_ref().unwrap_or(&column.name)));
         let origin = Column { table: table.alias.clone(), name: column.name.clone(), origin: column.origin };
         Some(Typed { column: Some(origin), ci: column.ci, ..Typed::new(sql, column.ty) }.null_if(column.nullable))
     }

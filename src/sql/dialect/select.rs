@@ -1,8 +1,8 @@
 //! One SELECT: what it selects, WHERE, GROUP BY, HAVING, windows.
 
 use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, NamedWindowExpr, OrderByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind, Value,
-    WildcardAdditionalOptions, WindowSpec,
+    Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, NamedWindowExpr, OrderByExpr, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, Value, WildcardAdditionalOptions, WindowSpec,
 };
 
 use super::compiler::{Compiler, parts};
@@ -137,6 +137,7 @@ impl Compiler<'_> {
                             column.name.clone()
                         }
                         (_, Kind::Text(text), Expr::Value(_)) => text.clone(),
+                        (_, _, Expr::Function(function)) => named(function).unwrap_or_else(|| text.to_owned()),
                         _ => text.to_owned(),
                     };
                     self.add_item(Item { name: shortened(name), typed, aggregate });
@@ -310,6 +311,15 @@ impl Compiler<'_> {
 /// SQL with a collation that disregards case.
 pub(super) fn collated(sql: &str, ci: bool) -> String {
     if ci { format!("{sql} COLLATE z4_ci") } else { sql.to_owned() }
+}
+
+/// The name that NAME_CONST gives.
+fn named(function: &Function) -> Option<String> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(name)))) = list.args.first() else { return None };
+    let is_it = function.name.to_string().eq_ignore_ascii_case("NAME_CONST");
+    let name = super::literal::value(&name.value).filter(|_| is_it)?;
+    name.literal_text().map(str::to_owned)
 }
 
 /// MySQL's names of columns have at most 256 characters.

@@ -1,5 +1,6 @@
 //! A statement's text, its tokens and their places: what is checked before anything is parsed, and what expressions looked like.
 
+mod clauses;
 pub(super) mod comments;
 pub(super) mod edits;
 mod limits;

@@ -3,7 +3,7 @@
 use super::Returns::{Common, Is, Strings};
 use super::Want::{Any, Int, Number, NumberOrText, Raw, Text as T};
 use super::{MANY, Signature, f};
-use crate::sql::types::SqlType::{Int as I, Text, UInt};
+use crate::sql::types::SqlType::{Blob, Int as I, Text, UInt};
 
 pub(super) const TABLE: &[Signature] = &[
     f("CONCAT", "my_concat", 1, MANY, &[T], Strings),
@@ -45,12 +45,12 @@ pub(super) const TABLE: &[Signature] = &[
     f("QUOTE", "my_quote", 1, 1, &[T], Is(Text)),
     f("ASCII", "my_ascii", 1, 1, &[T], Is(I)),
     f("ORD", "my_ord", 1, 1, &[T], Is(I)),
-    f("CHAR", "my_char", 1, MANY, &[Int], Is(crate::sql::types::SqlType::Blob)),
+    f("CHAR", "my_char", 1, MANY, &[Int], Is(Blob)),
     // A number is written in base 16, anything else byte by byte.
     f("HEX", "my_hex", 1, 1, &[NumberOrText], Is(Text)),
-    f("UNHEX", "my_unhex", 1, 1, &[T], Is(crate::sql::types::SqlType::Blob)),
+    f("UNHEX", "my_unhex", 1, 1, &[T], Is(Blob)),
     f("TO_BASE64", "my_to_base64", 1, 1, &[T], Is(Text)),
-    f("FROM_BASE64", "my_from_base64", 1, 1, &[T], Is(crate::sql::types::SqlType::Blob)),
+    f("FROM_BASE64", "my_from_base64", 1, 1, &[T], Is(Blob)),
     f("FORMAT", "my_format", 2, 3, &[Number, Int, T], Is(Text)),
     f("BIN", "my_bin", 1, 1, &[T], Is(Text)),
     f("OCT", "my_oct", 1, 1, &[T], Is(Text)),
@@ -61,9 +61,16 @@ pub(super) const TABLE: &[Signature] = &[
     f("SHA1", "my_sha1", 1, 1, &[T], Is(Text)),
     f("SHA2", "my_sha2", 2, 2, &[T, Int], Is(Text)),
     f("CRC32", "my_crc32", 1, 1, &[T], Is(UInt)),
+    f("WEIGHT_STRING", "my_weight_string", 1, 1, &[T], Is(Blob)),
+    f("COMPRESS", "my_compress", 1, 1, &[T], Is(Blob)),
+    f("UNCOMPRESS", "my_uncompress", 1, 1, &[T], Is(Blob)),
+    f("UNCOMPRESSED_LENGTH", "my_uncompressed_length", 1, 1, &[T], Is(I)),
+    f("RANDOM_BYTES", "my_random_bytes", 1, 1, &[Int], Is(Blob)),
+    f("FORMAT_BYTES", "my_format_bytes", 1, 1, &[Number], Is(Text)),
+    f("FORMAT_PICO_TIME", "my_format_pico_time", 1, 1, &[Number], Is(Text)),
     f("UUID", "my_uuid", 0, 0, &[Any], Is(Text)),
     f("IS_UUID", "my_is_uuid", 1, 1, &[T], Is(I)),
-    f("UUID_TO_BIN", "my_uuid_to_bin", 1, 2, &[T, Int], Is(crate::sql::types::SqlType::Blob)),
+    f("UUID_TO_BIN", "my_uuid_to_bin", 1, 2, &[T, Int], Is(Blob)),
     f("BIN_TO_UUID", "my_bin_to_uuid", 1, 2, &[T, Int], Is(Text)),
     // The last argument of these four is MySQL's match type: letters of "cimnu".
     f("REGEXP_LIKE", "my_regexp_like", 2, 3, &[T], Is(I)),
@@ -72,7 +79,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("REGEXP_INSTR", "my_regexp_instr", 2, 6, &[T, T, Int, Int, Int, T], Is(I)),
     f("INET_ATON", "my_inet_aton", 1, 1, &[T], Is(UInt)),
     f("INET_NTOA", "my_inet_ntoa", 1, 1, &[Int], Is(Text)),
-    f("INET6_ATON", "my_inet6_aton", 1, 1, &[T], Is(crate::sql::types::SqlType::Blob)),
+    f("INET6_ATON", "my_inet6_aton", 1, 1, &[T], Is(Blob)),
     f("INET6_NTOA", "my_inet6_ntoa", 1, 1, &[T], Is(Text)),
     f("IS_IPV4_COMPAT", "my_is_ipv4_compat", 1, 1, &[T], Is(I)),
     f("IS_IPV4_MAPPED", "my_is_ipv4_mapped", 1, 1, &[T], Is(I)),

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
+use super::tables::rows;
 use crate::sql::catalog;
 use crate::sql::error::SqlError;
 
@@ -114,8 +115,8 @@ const FUNCTIONS: &[&str] = &[
     "unistr",
 ];
 
-/// Tables of SQLite's own that may be read: they unfold a JSON document.
-const TABLES: &[&str] = &["json_each", "json_tree"];
+/// Tables beside the catalog's that may be read: SQLite's own that unfold a JSON document, and rows that a value packs.
+const TABLES: &[&str] = &["json_each", "json_tree", rows::NAME];
 
 /// Decides on one step of a statement that is prepared.
 pub fn decide(context: &AuthContext<'_>) -> Authorization {

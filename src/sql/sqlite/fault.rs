@@ -10,7 +10,7 @@ const MARK: char = '\u{1}';
 /// The SQLSTATEs that our errors have; another becomes HY000.
 const STATES: &[&str] = &[
     "HY000", "42000", "42S02", "42S22", "22001", "22003", "22007", "22008", "22012", "22018", "22032", "21000", "23000", "08004",
-    "70100", "01000", "28000", "0A000", "3D000", "S1T00",
+    "70100", "01000", "28000", "0A000", "3D000", "S1T00", "22034", "22035", "2203F", "42S21",
 ];
 
 /// The text of an error, as SQLite carries it.

@@ -7,6 +7,7 @@ mod explain;
 mod fault;
 mod functions;
 mod memory;
+mod packed;
 mod pool;
 mod readers;
 mod running;
@@ -28,6 +29,12 @@ use super::data::{Data, Live};
 use super::result::Progress;
 use super::statement::Query;
 use super::types::{Datum, SqlType};
+
+/// The table of packed rows, for tests of what the dialect writes.
+#[cfg(test)]
+pub fn register_rows(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    tables::bridge::register(connection, tables::rows::NAME, tables::rows::Rows)
+}
 
 /// Bounds of the engine.
 #[derive(Clone, Copy, Debug)]

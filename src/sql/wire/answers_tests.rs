@@ -12,9 +12,10 @@ use crate::sql::context::Context;
 use crate::sql::dialect::compile_for_others as compile;
 use crate::sql::error::SqlError;
 use crate::sql::result::{Batch, Progress};
-use crate::sql::sqlite::{Engine, Options, What};
-use crate::sql::statement::{Query, Statement};
+use crate::sql::sqlite::{EXPLAIN_COLUMNS, Engine, Options, What};
+use crate::sql::statement::{OutColumn, Query, Statement};
 use crate::sql::testing::{Fake, context, row};
+use crate::sql::types::SqlType;
 use crate::sql::zones::Zone;
 
 const FILES: &[(&str, &str)] = &[
@@ -23,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("numbers", include_str!("answers/numbers.txt")),
     ("decimals", include_str!("answers/decimals.txt")),
     ("values", include_str!("answers/values.txt")),
+    ("documents", include_str!("answers/documents.txt")),
     ("zones", include_str!("answers/zones.txt")),
     ("groups", include_str!("answers/groups.txt")),
     ("differences", include_str!("answers/differences.txt")),
@@ -84,6 +86,16 @@ fn answer(engine: &Engine, context: &Context, sql: &str, types: bool) -> String 
     let (query, what) = match compile(sql, context) {
         Ok(Statement::Query(query)) => (query, What::Run),
         Ok(Statement::Do(query)) => (query, What::Drop),
+        Ok(Statement::Explain(query)) => {
+            let column = |(name, ty): &(&str, SqlType)| OutColumn {
+                name: (*name).to_owned(),
+                table: String::new(),
+                origin: None,
+                ty: *ty,
+                nullable: true,
+            };
+            (Query { columns: EXPLAIN_COLUMNS.iter().map(column).collect(), ..query }, What::Explain)
+        }
         Ok(other) => return format!("< {other:?}\n"),
         Err(error) => return format!("! {} {}\n", error.code, error.message),
     };

@@ -3,7 +3,7 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
-use super::tables;
+use super::{clauses, tables};
 
 /// Stands for EXTRACT; its first argument is the unit, as a string.
 pub(in crate::sql::dialect) const EXTRACT: &str = "Z4 EXTRACT";
@@ -12,11 +12,14 @@ pub(in crate::sql::dialect) const CHAR: &str = "Z4 CHAR";
 /// Stands for the function INTERVAL, which looks like the INTERVAL of dates.
 pub(in crate::sql::dialect) const INTERVAL: &str = "Z4 INTERVAL";
 
+/// Stands for JSON_VALUE with clauses behind its path (see `json_value`).
+pub(in crate::sql::dialect) const JSON_VALUE: &str = "Z4 JSON_VALUE";
+
 pub(super) fn edit(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     tables::join_lists(edit_list(tokens))
 }
 
-fn edit_list(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+pub(super) fn edit_list(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -37,6 +40,9 @@ fn edit_list(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         } else if is_function_interval(rest) {
             out.push(named(INTERVAL, span));
             1
+        } else if let Some((edited, length)) = clauses::json_value(rest).or_else(|| clauses::weight_string(rest)) {
+            out.extend(edited);
+            length
         } else if let Some(digits) = word(token).and_then(|word| bits(&word.value)) {
             out.push(TokenWithSpan::new(Token::SingleQuotedByteStringLiteral(digits.to_owned()), span));
             1
@@ -57,26 +63,26 @@ fn edit_list(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     out
 }
 
-fn word(token: &TokenWithSpan) -> Option<&Word> {
+pub(super) fn word(token: &TokenWithSpan) -> Option<&Word> {
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => Some(word),
         _ => None,
     }
 }
 
-fn is_word(token: Option<&TokenWithSpan>, what: &str) -> bool {
+pub(super) fn is_word(token: Option<&TokenWithSpan>, what: &str) -> bool {
     token.and_then(word).is_some_and(|word| word.value.eq_ignore_ascii_case(what))
 }
 
-fn plain(value: &str, span: Span) -> TokenWithSpan {
+pub(super) fn plain(value: &str, span: Span) -> TokenWithSpan {
     TokenWithSpan::new(Token::make_word(value, None), span)
 }
 
-fn named(value: &str, span: Span) -> TokenWithSpan {
+pub(super) fn named(value: &str, span: Span) -> TokenWithSpan {
     TokenWithSpan::new(Token::Word(Word { value: value.to_owned(), quote_style: Some('`'), keyword: Keyword::NoKeyword }), span)
 }
 
-fn text(value: &str, span: Span) -> TokenWithSpan {
+pub(super) fn text(value: &str, span: Span) -> TokenWithSpan {
     TokenWithSpan::new(Token::SingleQuotedString(value.to_owned()), span)
 }
 
@@ -105,7 +111,7 @@ fn is_function_interval(rest: &[TokenWithSpan]) -> bool {
 }
 
 /// Where the parenthesis closes that is the second token.
-fn closing(rest: &[TokenWithSpan]) -> Option<usize> {
+pub(super) fn closing(rest: &[TokenWithSpan]) -> Option<usize> {
     let mut depth = 0_usize;
     rest.iter()
         .skip(1)

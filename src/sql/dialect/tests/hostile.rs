@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::compile;
 use super::{context, golden};
+use crate::sql::statement::Statement;
 
 fn repeated(head: &str, part: &str, count: usize, tail: &str) -> String {
     format!("{head}{}{tail}", part.repeat(count))
@@ -63,6 +64,40 @@ fn nested() {
             let closed = repeated(head, part, count, tail) + &")".repeat(count);
             let _ = compile(&closed, &context());
         }
+    }
+}
+
+/// Some rewrites write a part of a statement several times, and one inside of another would grow with a power of its depth: they are
+/// refused before that, whichever way they are nested, and shallow ones are not.
+#[test]
+fn no_rewrite_grows_without_bound() {
+    const BYTES_MAX: usize = 8 << 20;
+    for (head, innermost, tail) in [
+        ("1 > ANY (SELECT ", "1", ")"),
+        ("(", "1", " <> ANY (SELECT 2))"),
+        ("(", "1", " = ALL (SELECT 1 > ALL (SELECT 2)))"),
+        ("(SELECT a FROM (SELECT ", "1", " a) t GROUP BY a WITH ROLLUP LIMIT 1)"),
+        ("(SELECT MAX(a) FROM (SELECT 1 a, 2 b) t GROUP BY b, ", "3 + 4", " WITH ROLLUP LIMIT 1)"),
+        ("1 < ALL (SELECT a FROM (SELECT ", "1", " a, 2 b) t GROUP BY a, b WITH ROLLUP)"),
+        ("(SELECT a > ANY (SELECT ", "1", ") FROM (SELECT 1 a) t GROUP BY a WITH ROLLUP LIMIT 1)"),
+        ("(SELECT l.a FROM (SELECT 1 a) t, LATERAL (SELECT t.a > ANY (SELECT ", "1", ") a) l)"),
+    ] {
+        let mut refused = false;
+        for depth in 1..=24 {
+            match compile(&(repeated("SELECT ", head, depth, innermost) + &tail.repeat(depth)), &context()) {
+                Ok(Statement::Query(query)) => {
+                    let bytes = query.sqlite.len();
+                    assert!(bytes <= BYTES_MAX, "{head}…{tail}, {depth} times, becomes {bytes} bytes");
+                }
+                Ok(other) => panic!("{other:?} is no query"),
+                Err(wrong) => {
+                    assert!([1235, 1436].contains(&wrong.code), "{head}…{tail}, {depth} times: {wrong:?}");
+                    assert!(depth > 1, "{head}…{tail}: {wrong:?}");
+                    refused = true;
+                }
+            }
+        }
+        assert!(refused, "{head}…{tail} is never refused");
     }
 }
 

@@ -50,6 +50,7 @@ const COERCIONS: &[&str] = &[
     "z4_json_sorted",
     "z4_json",
     "z4_json_truth",
+    "z4_json_table",
     "z4_rint",
     "z4_round_double",
     "z4_binary",
@@ -120,6 +121,8 @@ pub(super) fn connection() -> Connection {
     }
     connection.create_window_function("my_sum", 1, flags, Nothing).expect("an aggregate");
     connection.create_aggregate_function("z4_only", 1, flags, Nothing).expect("an aggregate");
+    connection.create_aggregate_function("z4_pack", -1, flags, Nothing).expect("an aggregate");
+    crate::sql::sqlite::register_rows(&connection).expect("a table");
     for signature in signatures::all().filter(|one| one.aggregate && !built_in(one.sqlite)) {
         connection.create_window_function(signature.sqlite, -1, flags, Nothing).expect("an aggregate");
     }

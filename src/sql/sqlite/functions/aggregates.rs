@@ -1,6 +1,7 @@
 //! Functions that take many rows to one value, beside SQLite's own.
 
 mod documents;
+mod packed;
 
 use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
 use rusqlite::{Connection, Result};
@@ -20,7 +21,8 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     }
     connection.create_window_function("my_sum", 1, flags, Sum)?;
     connection.create_aggregate_function("z4_only", 1, flags, Only)?;
-    documents::register(connection, flags)
+    documents::register(connection, flags)?;
+    packed::register(connection, flags)
 }
 
 /// Name, value of no rows, and the value by how many rows there are and how many have a bit.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use rusqlite::functions::Context;
-use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
 use super::{print, session};
 use crate::sql::decimal::Dec;
@@ -65,6 +65,17 @@ impl Out {
         }
     }
 
+    /// The value; what an argument is stands elsewhere.
+    pub(super) fn value(&self) -> ValueRef<'_> {
+        match self {
+            Out::Null | Out::Arg(_) => ValueRef::Null,
+            Out::Int(value) => ValueRef::Integer(*value),
+            Out::Real(value) => ValueRef::Real(*value),
+            Out::Text(bytes) => ValueRef::Text(bytes),
+            Out::Blob(bytes) => ValueRef::Blob(bytes),
+        }
+    }
+
     /// A string, a BLOB or a text.
     pub(super) fn string(bytes: impl Into<Vec<u8>>, blob: bool) -> Out {
         if blob { Out::Blob(bytes.into()) } else { Out::Text(bytes.into()) }
@@ -112,12 +123,8 @@ impl From<Number> for Out {
 impl ToSql for Out {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
-            Out::Null => ToSqlOutput::Owned(Value::Null),
-            Out::Int(value) => ToSqlOutput::Owned(Value::Integer(*value)),
-            Out::Real(value) => ToSqlOutput::Owned(Value::Real(*value)),
-            Out::Text(bytes) => ToSqlOutput::Borrowed(ValueRef::Text(bytes)),
-            Out::Blob(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
             Out::Arg(at) => ToSqlOutput::Arg(*at),
+            other => ToSqlOutput::Borrowed(other.value()),
         })
     }
 }

@@ -4,10 +4,12 @@
 //! panics, whatever it is given: a panic ends the process. Nothing is allocated for a result over [`args::PACKET_MAX`] bytes.
 
 mod aggregates;
+mod amounts;
 mod args;
 mod civil;
 mod clock;
 mod coercions;
+mod compress;
 mod dates;
 mod digest;
 mod exact;
@@ -66,6 +68,8 @@ const TABLES: &[Table] = &[
     text::TABLE,
     pad::TABLE,
     digest::TABLE,
+    compress::TABLE,
+    amounts::TABLE,
     grouped::TABLE,
     number::TABLE,
     misc::TABLE,

@@ -30,7 +30,7 @@ thread_local! {
 }
 
 /// The expression of a pattern, for a text.
-fn compiled<R>(
+pub(super) fn compiled<R>(
     (pattern, kind): (&str, &str),
     text: &str,
     run: impl FnOnce(&Pattern) -> Result<R, SqlError>,

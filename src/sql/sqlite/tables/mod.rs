@@ -1,6 +1,8 @@
 //! The virtual tables.
 
 pub mod bridge;
+mod connections;
+pub mod rows;
 mod server;
 mod small;
 pub mod tasks;
@@ -22,7 +24,7 @@ pub fn register(connection: &Connection) -> rusqlite::Result<()> {
             bridge::register(connection, &table.virtual_name(), small::Small { table })?;
         }
     }
-    Ok(())
+    bridge::register(connection, rows::NAME, rows::Rows)
 }
 
 /// `CREATE TABLE`, with the affinities that values have inside SQLite: bounds that are text would else become numbers.

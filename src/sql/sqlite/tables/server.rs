@@ -6,10 +6,11 @@ use rusqlite::types::Value;
 use z4_shards::command::NamespaceRow;
 use z4_shards::ids::{GroupId, Namespace, TaskKey};
 
+use super::connections::{self, counted, machine, process, thread};
 use super::small::{Asked, Pages, Record};
 use crate::sql::catalog::{self, DATABASE, Table};
 use crate::sql::context::{Consistency, Warning};
-use crate::sql::data::{GroupRow, PeerRow, ProcessRow, Range, Rows};
+use crate::sql::data::{GroupRow, PeerRow, Range, Rows};
 use crate::sql::error::SqlError;
 use crate::sql::information::information_rows;
 use crate::sql::sqlite::running::Running;
@@ -57,6 +58,10 @@ fn session(table: &Table, running: &Running) -> Result<Vec<Record>, SqlError> {
     Ok(match table.name.to_ascii_uppercase().as_str() {
         "PROCESSLIST" => running.live.processes().into_iter().map(process).collect(),
         "THREADS" => running.live.processes().into_iter().map(thread).collect(),
+        "SESSION" => running.live.processes().into_iter().map(|row| connections::session(row, table.columns.len())).collect(),
+        "ACCOUNTS" => counted(running.live.processes(), |row| vec![row.user.clone(), machine(&row.host).to_owned()]),
+        "USERS" => counted(running.live.processes(), |row| vec![row.user.clone()]),
+        "HOSTS" => counted(running.live.processes(), |row| vec![machine(&row.host).to_owned()]),
         "SESSION_STATUS" | "GLOBAL_STATUS" => {
             running.live.status().into_iter().map(|(name, value)| vec![text(name), text(&value)]).collect()
         }
@@ -165,22 +170,6 @@ fn group(row: GroupRow) -> Record {
         Value::Text(row.learners.join(",")),
         number(row.slots),
     ]
-}
-
-fn process(row: ProcessRow) -> Record {
-    let seconds = number(row.seconds);
-    let state = text(if row.statement.is_some() { "executing" } else { "" });
-    let (id, command) = (Value::Integer(i64::from(row.id)), text(row.command));
-    vec![id, Value::Text(row.user), Value::Text(row.host), maybe(row.database), command, seconds, state, maybe(row.statement)]
-}
-
-/// A connection in the columns of performance_schema.threads, which begin and end with those that a process list lacks.
-fn thread(row: ProcessRow) -> Record {
-    let number = Value::Integer(i64::from(row.id));
-    let process = process(row);
-    let head = [number, text("thread/sql/one_connection"), text("FOREGROUND")];
-    let tail = [Value::Null, Value::Null, text("NO"), text("NO"), text("TCP/IP"), Value::Null, Value::Null];
-    head.into_iter().chain(process).chain(tail).collect()
 }
 
 /// Group by group, in pages; counts by state only when they are asked for: they read what is due.

@@ -4,6 +4,7 @@
 use z4_shards::runtime::clock;
 
 use super::*;
+use crate::sql::extraction::{self, Column, Otherwise, Shape, Unfolding, Value};
 use crate::sql::sqlite::memory;
 use crate::sql::testing::row;
 
@@ -145,11 +146,30 @@ fn a_call_that_takes_long_ends() {
         format!("SELECT my_json_overlaps({}, {})", array("2"), array("3")),
         format!("SELECT my_json_contains({}, {})", array("2"), array("2").replace("'1]'", "'2]'")),
         "SELECT my_regexp_instr(my_repeat('a', 400000), '.*b|a', 1, 399999)".to_owned(),
+        format!("SELECT count(*) FROM z4_rows(z4_json_table({}, '{}'))", array("2"), unfolding(Shape::Int(64), "$.x")),
+        format!("SELECT my_json_schema_valid('{}', '1')", doubling(30)),
     ] {
         let code = bench.all(&sql, 1, Vec::new(), What::Run).map_err(|error| error.code);
         // The third finds at once that the first element is not there, but not before it has looked at all.
         assert!(matches!(code, Err(3024)) || sql.contains("contains"), "{sql}: {code:?}");
     }
+}
+
+/// A JSON_TABLE of many columns, each from this path.
+fn unfolding(shape: Shape, path: &str) -> String {
+    let value = Value { shape, empty: Otherwise::Null, error: Otherwise::Null };
+    let column = Column::Value { name: "x".to_owned(), path: path.to_owned(), value };
+    extraction::encode(&Unfolding { path: "$[*]".to_owned(), columns: vec![column; extraction::COLUMNS_MAX] })
+}
+
+/// A schema that takes two to the power of `depth` steps to look at.
+fn doubling(depth: usize) -> String {
+    let one = |at: usize| {
+        let next = format!(r##"{{"$ref": "#/definitions/{}"}}"##, at + 1);
+        format!(r#""{at}": {{"allOf": [{next}, {next}]}}"#)
+    };
+    let all: Vec<String> = (0..depth).map(one).collect();
+    format!(r##"{{"$ref": "#/definitions/0", "definitions": {{{}, "{depth}": {{}}}}}}"##, all.join(", "))
 }
 
 /// What functions hold beside SQLite must count or be bounded: this would take gigabytes.
@@ -163,6 +183,12 @@ fn functions_hold_no_more_than_they_may() {
     assert_eq!(bench.error(&sql, 20).code, 1038);
     let sql = "SELECT my_json_merge_preserve(x, x, x, x, x, x) FROM (SELECT my_concat('[', my_repeat('1,', 400000), '1]') x)";
     assert_eq!(bench.error(sql, 1).code, 1301);
+    let array = "my_concat('[', my_repeat('1,', 100000), '1]')";
+    let sql = format!("SELECT count(*) FROM z4_rows(z4_json_table({array}, '{}'))", unfolding(Shape::Text(None), "$"));
+    assert_eq!(bench.error(&sql, 1).code, 1038);
+    let sql =
+        format!("SELECT count(*) FROM (SELECT 1 a), z4_rows((SELECT z4_pack(n, {array}) FROM ({ENDLESS} n FROM c LIMIT 1000)))");
+    assert_eq!(bench.error(&sql, 1).code, 1038);
     assert_eq!(bench.error("SELECT my_regexp_like('a', my_repeat('[', 100000))", 1).code, 3700);
     let sql = "SELECT my_json_pretty(my_concat(my_repeat('[', 90), my_repeat('1,', 500000), '1', my_repeat(']', 90)))";
     assert_eq!(bench.rows(sql, 1), [[Datum::Null]]);

@@ -1,11 +1,14 @@
 //! JSON. Members keep the order of the text, as MariaDB has it (MySQL sorts them by the length of their names); of members with the
 //! same name the last counts. Numbers keep their digits. Documents are printed as MySQL does, with a space behind `,` and `:`.
 
+mod convert;
+mod extract;
 mod flat;
 mod key;
 mod make;
 mod path;
 mod read;
+mod schema;
 mod search;
 mod value;
 mod write;
@@ -27,7 +30,8 @@ pub(super) const TABLE: super::Table = &[
     ("z4_json_sort", Fallible(key::sort)),
     ("z4_json_sorted", Plain(key::sorted)),
     ("my_json_unquote", Plain(read::unquote)),
-    ("my_json_value", Fallible(read::value)),
+    ("my_json_value", Fallible(extract::value)),
+    ("z4_json_table", Body::Own(extract::table)),
     ("my_json_query", Fallible(read::query)),
     ("my_json_exists", Fallible(read::exists)),
     ("my_json_keys", Fallible(read::keys)),
@@ -39,6 +43,8 @@ pub(super) const TABLE: super::Table = &[
     ("my_json_contains_path", Fallible(search::contains_path)),
     ("my_json_member_of", Fallible(search::member_of)),
     ("my_json_overlaps", Fallible(search::overlaps)),
+    ("my_json_schema_valid", Fallible(schema::valid)),
+    ("my_json_schema_validation_report", Fallible(schema::report)),
     ("my_json_search", Fallible(search::search)),
     ("my_json_quote", Plain(make::quote)),
     ("my_json_object", Fallible(make::object)),
@@ -54,6 +60,7 @@ pub(super) const TABLE: super::Table = &[
     ("my_json_array_append", Fallible(write::array_append)),
     ("my_json_array_insert", Fallible(write::array_insert)),
     ("my_json_storage_size", Fallible(read::storage_size)),
+    ("my_json_storage_free", Fallible(read::storage_free)),
 ];
 
 /// `z4_json`: a value as a JSON document. NULL stays NULL; a function that takes values reads it as JSON's null.

@@ -129,14 +129,6 @@ fn first(args: &Args<'_>, function: &str) -> Result<Option<Json>, SqlError> {
     }
 }
 
-pub(super) fn value(args: &Args<'_>) -> Answer {
-    Ok(first(args, "json_value")?.and_then(|found| match found {
-        Json::Null | Json::Array(_) | Json::Object(_) => None,
-        Json::String(text) => Some(text.into()),
-        other => Some(print(&other)),
-    }))
-}
-
 pub(super) fn query(args: &Args<'_>) -> Answer {
     Ok(first(args, "json_query")?.filter(|found| matches!(found, Json::Array(_) | Json::Object(_))).map(|found| print(&found)))
 }
@@ -167,6 +159,11 @@ pub(super) fn length(args: &Args<'_>) -> Answer {
 /// The bytes of its text: documents are kept as text.
 pub(super) fn storage_size(args: &Args<'_>) -> Answer {
     Ok(document(args, 0, "json_storage_size")?.map(|json| Out::Int(json.to_string().len() as i64)))
+}
+
+/// Nothing is kept free in a text.
+pub(super) fn storage_free(args: &Args<'_>) -> Answer {
+    Ok(document(args, 0, "json_storage_free")?.map(|_| Out::Int(0)))
 }
 
 pub(super) fn depth(args: &Args<'_>) -> Answer {

@@ -202,6 +202,7 @@ fn as_mysql_and_not_as_mariadb() {
         &[
             ("LOCATE('', 'abc', 4)", Some("4")),
             ("JSON_EXTRACT('[10, 20, [30, 40]]', '$[1]', '$[0]')", Some("[20, 10]")),
+            ("JSON_VALUE('{\"a\": [1]}', '$.a')", Some("[1]")),
             ("JSON_CONTAINS('{\"a\": 1}', '1', '$.x')", None),
             ("JSON_SEARCH('{\"a b\": \"x\"}', 'one', 'x')", Some("\"$.\\\"a b\\\"\"")),
             ("JSON_EXTRACT('{\"a\": 1, \"a\": 2}', '$.a')", Some("2")),
