@@ -3,7 +3,7 @@
 
 use std::any::TypeId;
 
-use sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Statement, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Query, Statement, UnaryOperator};
 use sqlparser::dialect::{Dialect, MySqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -167,7 +167,7 @@ impl Dialect for Grammar {
                 parser.next_token();
                 return Some(parser.parse_prefix());
             }
-            Token::LParen if is_query_of_queries(parser) => {
+            Token::LParen if is_query_of_queries(parser) || is_query_of_values(parser) => {
                 parser.next_token();
                 let query = parser.parse_query();
                 return Some(query.and_then(|query| parser.expect_token(&Token::RParen).map(|_| Expr::Subquery(query))));
@@ -179,6 +179,11 @@ impl Dialect for Grammar {
     }
 
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if let Some(compare_op) = quantified(parser) {
+            (0..3).for_each(|_| _ = parser.next_token());
+            let query = parser.parse_query().and_then(|query| parser.expect_token(&Token::RParen).map(|_| query));
+            return Some(query.map(|query| of_all(expr, compare_op, query)));
+        }
         if parser.parse_keyword(Keyword::MOD) {
             let right = parser.parse_subexpr(precedence);
             let left = Box::new(expr.clone());
@@ -227,6 +232,32 @@ fn between(parser: &mut Parser, expr: &Expr, negated: bool) -> Result<Expr, Pars
     parser.expect_keyword_is(Keyword::AND)?;
     let high = Box::new(parser.parse_subexpr(PREDICATE - 1)?);
     Ok(Expr::Between { expr: Box::new(expr.clone()), negated, low, high })
+}
+
+/// `>= ALL (` and its kin come: any query may stand in the parenthesis, and nothing else. The operator, and whether all are meant.
+fn quantified(parser: &Parser) -> Option<(BinaryOperator, bool)> {
+    let op = match parser.peek_token_ref().token {
+        Token::Eq => BinaryOperator::Eq,
+        Token::Neq => BinaryOperator::NotEq,
+        Token::Lt => BinaryOperator::Lt,
+        Token::Gt => BinaryOperator::Gt,
+        Token::LtEq => BinaryOperator::LtEq,
+        Token::GtEq => BinaryOperator::GtEq,
+        _ => return None,
+    };
+    let all = is_keyword(parser, 1, Keyword::ALL);
+    let any = is_keyword(parser, 1, Keyword::ANY) || is_keyword(parser, 1, Keyword::SOME);
+    ((all || any) && parser.peek_nth_token_ref(2).token == Token::LParen).then_some((op, all))
+}
+
+fn of_all(expr: &Expr, (compare_op, all): (BinaryOperator, bool), query: Box<Query>) -> Expr {
+    let (left, right) = (Box::new(expr.clone()), Box::new(Expr::Subquery(query)));
+    if all { Expr::AllOp { left, compare_op, right } } else { Expr::AnyOp { left, compare_op, right, is_some: false } }
+}
+
+/// `(VALUES ROW(…)`, which the parser takes for no query where an expression stands.
+fn is_query_of_values(parser: &Parser) -> bool {
+    is_keyword(parser, 1, Keyword::VALUES) && is_keyword(parser, 2, Keyword::ROW)
 }
 
 /// A parenthesis with a query in it that begins with a query in parentheses: `((SELECT 1) UNION (SELECT 2))`. What follows the inner

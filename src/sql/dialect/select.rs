@@ -197,15 +197,6 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    pub(super) fn table_statement(&mut self, schema: Option<&str>, name: &str) -> Result<Part, SqlError> {
-        let from = self.named_table(schema, name, None)?;
-        self.star(None)?;
-        let items = self.scope().map(|scope| std::mem::take(&mut scope.items)).unwrap_or_default();
-        let nothing = self.scope().and_then(|scope| nothing::filter(scope));
-        let nothing = nothing.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
-        Ok(Part { joined: "", head: "SELECT", items, rest: format!(" FROM {from}{nothing}") })
-    }
-
     fn groups(&mut self, group_by: &GroupByExpr) -> Result<Vec<String>, SqlError> {
         self.enter(Clause::Group);
         if let Some(groups) = self.level_groups()? {

@@ -82,16 +82,7 @@ impl Compiler<'_> {
                 })?;
                 self.wrapped(compiled)
             }
-            SetExpr::Table(table) => {
-                let (Some(name), schema) = (&table.table_name, table.schema_name.as_deref()) else {
-                    return Err(SqlError::syntax("TABLE needs the name of a table"));
-                };
-                let never = std::mem::take(&mut self.never);
-                self.scopes.push(Scope { never, ..Scope::new() });
-                let part = self.table_statement(schema, name);
-                self.scopes.pop();
-                part?
-            }
+            SetExpr::Table(_) => return Err(SqlError::syntax("TABLE needs the name of a table")),
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 return Err(SqlError::read_only("a write inside a query"));
             }

@@ -129,6 +129,7 @@ fn a_look_reads_what_it_gives() {
         assert!(bench.read() <= rows + offset, "{sql} {params:?}");
     }
     assert_eq!(bench.ids("SELECT * FROM tasks LIMIT 2", &[]).len(), 22, "all columns");
+    assert_eq!(bench.ids("TABLE tasks LIMIT 2 OFFSET 3", &[]).len(), 22, "all columns");
     assert_eq!(bench.ids("SELECT *, t.id, t.* FROM tasks t LIMIT 1", &[]).len(), 23);
 }
 
@@ -154,7 +155,14 @@ fn looks_page_through_the_first_rows() {
 const ATTACKS: &[&str] = &[
     "SELECT * FROM tasks",
     "TABLE tasks",
-    "TABLE tasks LIMIT 5",
+    "TABLE tasks LIMIT 1001",
+    "TABLE tasks ORDER BY id LIMIT 5",
+    "(TABLE tasks LIMIT 5)",
+    "SELECT * FROM (TABLE tasks) t LIMIT 5",
+    "SELECT id FROM peers WHERE EXISTS (TABLE tasks LIMIT 5)",
+    "WITH t AS (TABLE tasks) TABLE t LIMIT 5",
+    "SELECT id, id = ALL (SELECT id FROM (TABLE tasks) x) FROM tasks LIMIT 5",
+    "TABLE tasks UNION ALL TABLE tasks LIMIT 5",
     "SELECT * FROM tasks LIMIT 1001",
     "SELECT * FROM tasks LIMIT 1000 OFFSET 1",
     "SELECT * FROM tasks LIMIT 1, 1000",
@@ -248,7 +256,9 @@ fn nothing_else_is_a_look() {
         ("SELECT z4_look.id FROM tasks LIMIT 5", 1054),
         ("TABLE z4_look", 1146),
         ("SELECT * FROM main.z4_look LIMIT 5", 1049),
-        ("SELECT * FROM (TABLE tasks) t LIMIT 5", 1064),
+        ("TABLE tasks t LIMIT 5", 1064),
+        ("TABLE tasks WHERE 1 LIMIT 5", 1064),
+        ("TABLE tasks JOIN peers LIMIT 5", 1064),
         ("SELECT * FROM tasks LIMIT 1 + 1", 1064),
         ("SELECT * FROM tasks LIMIT @n", 1064),
         ("SELECT * FROM tasks LIMIT (SELECT 5)", 1064),

@@ -26,12 +26,7 @@ pub(super) fn edit_list(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         let span = token.span;
         let rest = tokens.get(at..).unwrap_or_default();
         at += if let Some(unit) = extract(rest) {
-            out.extend([
-                named(EXTRACT, span),
-                TokenWithSpan::new(Token::LParen, span),
-                text(&unit, span),
-                TokenWithSpan::new(Token::Comma, span),
-            ]);
+            out.extend([named(EXTRACT, span), sign(Token::LParen, span), text(&unit, span), sign(Token::Comma, span)]);
             4
         } else if trims_spaces(rest) {
             out.extend(rest.iter().take(3).cloned());
@@ -42,6 +37,11 @@ pub(super) fn edit_list(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             1
         } else if let Some((edited, length)) = clauses::json_value(rest).or_else(|| clauses::weight_string(rest)) {
             out.extend(edited);
+            length
+        } else if let Some(length) = table_statement(out.last(), rest) {
+            out.extend([sign(Token::LParen, span), plain("SELECT", span), sign(Token::Mul, span), plain("FROM", span)]);
+            out.extend(rest.iter().take(length).skip(1).cloned());
+            out.push(sign(Token::RParen, span));
             length
         } else if let Some(digits) = word(token).and_then(|word| bits(&word.value)) {
             out.push(TokenWithSpan::new(Token::SingleQuotedByteStringLiteral(digits.to_owned()), span));
@@ -74,6 +74,10 @@ pub(super) fn is_word(token: Option<&TokenWithSpan>, what: &str) -> bool {
     token.and_then(word).is_some_and(|word| word.value.eq_ignore_ascii_case(what))
 }
 
+fn sign(token: Token, span: Span) -> TokenWithSpan {
+    TokenWithSpan::new(token, span)
+}
+
 pub(super) fn plain(value: &str, span: Span) -> TokenWithSpan {
     TokenWithSpan::new(Token::make_word(value, None), span)
 }
@@ -84,6 +88,21 @@ pub(super) fn named(value: &str, span: Span) -> TokenWithSpan {
 
 pub(super) fn text(value: &str, span: Span) -> TokenWithSpan {
     TokenWithSpan::new(Token::SingleQuotedString(value.to_owned()), span)
+}
+
+/// `TABLE name`, `TABLE schema.name`, which becomes `(SELECT * FROM name)`: what may stand behind the one may stand behind the other. Its
+/// tokens; behind a point or an AS it is a name.
+fn table_statement(before: Option<&TokenWithSpan>, rest: &[TokenWithSpan]) -> Option<usize> {
+    let begins = before.is_none_or(|before| {
+        matches!(before.token, Token::LParen | Token::RParen)
+            || ["UNION", "EXCEPT", "INTERSECT", "ALL", "DISTINCT"].iter().any(|word| is_word(Some(before), word))
+    });
+    let is_name = |at: usize| matches!(rest.get(at).map(|token| &token.token), Some(Token::Word(_)));
+    if !begins || !is_word(rest.first(), "TABLE") || !is_name(1) {
+        return None;
+    }
+    let of_schema = rest.get(2).is_some_and(|token| token.token == Token::Period) && is_name(3);
+    Some(if of_schema { 4 } else { 2 })
 }
 
 /// `EXTRACT ( unit FROM`: the unit.
