@@ -264,22 +264,20 @@ impl Dec {
             return vec![ZERO];
         }
         let text = self.digits.abs().to_string();
-        let exponent = text.len() as i32 - self.scale as i32;
-        let digits = text.trim_end_matches('0').as_bytes();
-        let biased = (exponent + BIAS).clamp(0, 0xffff) as u16;
-        let negative = self.digits.is_negative();
-        let flip = if negative { 0xff } else { 0 };
-        let mut bytes = vec![if negative { NEGATIVE } else { POSITIVE }];
-        bytes.extend(biased.to_be_bytes().map(|byte| byte ^ flip));
-        for pair in digits.chunks(2) {
-            let tens = pair.first().map_or(0, |digit| digit - b'0');
-            let ones = pair.get(1).map_or(0, |digit| digit - b'0');
-            bytes.push((tens * 10 + ones + 1) ^ flip);
+        encoded(self.digits.is_negative(), text.as_bytes(), text.len() as i32 - self.scale as i32)
+    }
+
+    /// The bytes of the number that a DOUBLE's shortest digits write, also of one that is too large or too small for a DECIMAL: they
+    /// compare with all others.
+    pub fn encode_double(value: f64) -> Vec<u8> {
+        let value = value.clamp(f64::MIN, f64::MAX);
+        let text = format!("{:e}", value.abs());
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+        match exponent.parse::<i32>() {
+            Ok(exponent) if value != 0.0 => encoded(value < 0.0, &digits, exponent + 1),
+            _ => vec![ZERO],
         }
-        if negative {
-            bytes.push(0xff);
-        }
-        bytes
     }
 
     /// The number of bytes that [`Dec::encode`] gave; `None`: it gave none like these.
@@ -316,6 +314,25 @@ impl Dec {
             Err(_) => Some(Dec { digits: digits * power(places.unsigned_abs()), scale: 0 }),
         }
     }
+}
+
+/// The bytes of `0.d₁d₂… × 10^exponent`, whose first digit is no zero.
+fn encoded(negative: bool, digits: &[u8], exponent: i32) -> Vec<u8> {
+    let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+    let digits = digits.get(..digits.len() - zeros).unwrap_or_default();
+    let biased = (exponent + BIAS).clamp(0, 0xffff) as u16;
+    let flip = if negative { 0xff } else { 0 };
+    let mut bytes = vec![if negative { NEGATIVE } else { POSITIVE }];
+    bytes.extend(biased.to_be_bytes().map(|byte| byte ^ flip));
+    for pair in digits.chunks(2) {
+        let tens = pair.first().map_or(0, |digit| digit - b'0');
+        let ones = pair.get(1).map_or(0, |digit| digit - b'0');
+        bytes.push((tens * 10 + ones + 1) ^ flip);
+    }
+    if negative {
+        bytes.push(0xff);
+    }
+    bytes
 }
 
 /// Digits behind the point that MySQL keeps of a division of numbers with so many: whole words of nine.
@@ -373,6 +390,13 @@ mod tests {
         for text in sorted {
             let back = Dec::decode(&dec(text).encode()).expect("decoded");
             assert_eq!((back.to_shortest().as_str(), &back), (text, &dec(text)));
+        }
+        let doubles = [f64::MIN, -1e100, -1e-100, 0.0, 5e-324, 1e-100, 0.1, 1.5, 100.0, 1e65, 1e100, f64::MAX];
+        for pair in doubles.windows(2) {
+            assert!(Dec::encode_double(pair[0]) < Dec::encode_double(pair[1]), "{pair:?}");
+        }
+        for text in ["0", "-0", "1", "100", "0.1", "-1.25", "123456789", "0.0000001"] {
+            assert_eq!(Dec::encode_double(text.parse().expect("a number")), dec(text).encode(), "{text}");
         }
         assert_eq!(dec("1.50").encode(), dec("01.5").encode());
         assert_eq!(dec("100").encode(), dec("100.000").encode());
