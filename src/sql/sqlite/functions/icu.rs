@@ -1,6 +1,7 @@
 //! ICU's regular expressions, which are MySQL 8.0's, in the words of the crates that search here; what is none is told as MySQL tells it.
 
 use super::pattern::Manner;
+use super::weight::{CLASS, LETTER, Weight};
 use crate::sql::error::SqlError;
 
 /// What ends a line.
@@ -36,15 +37,29 @@ pub(super) struct Translated {
     pub(super) has_dollar: bool,
     /// `a++`, which the regex crate takes for `(a+)+`.
     pub(super) is_possessive: bool,
+    /// Groups that are numbered; those behind the last that was to be kept are not numbered any more.
+    pub(super) groups: usize,
+    /// They are all kept, for a reference may name any.
+    pub(super) keeps_groups: bool,
+    /// In how many places of it a search may be at once, about, each counted as often as it is repeated.
+    pub(super) weight: usize,
 }
 
-pub(super) fn translated(pattern: &str, manner: Manner, ends_line: bool) -> Result<Translated, SqlError> {
+/// Translates a pattern for texts that end with the end of a line, or do not. Groups behind the ninth and `groups_max` are kept where the
+/// pattern refers to them alone.
+///
+/// # Errors
+/// 3688 to 3697: it is none.
+pub(super) fn translated(pattern: &str, manner: Manner, ends_line: bool, groups_max: usize) -> Result<Translated, SqlError> {
     let mut reader = Reader {
         pattern,
         at: 0,
         whole: String::with_capacity(pattern.len() + 16),
         parens: 0,
         groups: groups(pattern),
+        opened: 0,
+        groups_max: if refers_far(pattern) { usize::MAX } else { groups_max },
+        weight: Weight::default(),
         repeatable: false,
         quantified: false,
         is_possessive: false,
@@ -59,7 +74,20 @@ pub(super) fn translated(pattern: &str, manner: Manner, ends_line: bool) -> Resu
     if reader.parens > 0 {
         return Err(wrong(3691));
     }
-    Ok(Translated { pattern: reader.whole, has_dollar: reader.has_dollar, is_possessive: reader.is_possessive })
+    Ok(Translated {
+        has_dollar: reader.has_dollar,
+        is_possessive: reader.is_possessive,
+        groups: reader.opened,
+        keeps_groups: reader.groups_max == usize::MAX,
+        weight: reader.weight.total(manner),
+        pattern: reader.whole,
+    })
+}
+
+/// A reference to a group by its name, or to one behind the ninth, may stand in it.
+fn refers_far(pattern: &str) -> bool {
+    let far = |three: &[u8]| three.starts_with(b"\\") && three.iter().skip(1).all(u8::is_ascii_digit);
+    pattern.contains("\\k") || pattern.as_bytes().windows(3).any(far)
 }
 
 /// Groups that are numbered: each `(` that no `?` follows, and those with names.
@@ -84,7 +112,11 @@ struct Reader<'a> {
     whole: String,
     /// Open parentheses.
     parens: usize,
+    /// Groups that are numbered, in the whole pattern, and up to here.
     groups: usize,
+    opened: usize,
+    groups_max: usize,
+    weight: Weight,
     /// What stands before can be repeated.
     repeatable: bool,
     /// What stands before says how often.
@@ -129,6 +161,7 @@ impl Reader<'_> {
             ')' if self.parens == 0 => return Err(wrong(3691)),
             ')' => {
                 self.parens -= 1;
+                self.weight.close();
                 self.whole.push(')');
             }
             '+' | '?' if quantified => {
@@ -140,18 +173,22 @@ impl Reader<'_> {
             '{' => return self.interval(),
             '*' | '+' | '?' => {
                 self.quantified = true;
+                self.weight.branch();
                 self.whole.push(letter);
             }
             '|' => {
                 self.repeatable = false;
+                self.weight.branch();
                 self.whole.push('|');
             }
             '.' if !self.dots => {
+                self.weight.atom(CLASS);
                 self.whole.push_str("[^");
                 self.whole.push_str(ENDS);
                 self.whole.push(']');
             }
             '$' => {
+                self.weight.branch();
                 self.has_dollar |= self.dollar.is_some();
                 self.whole.push_str(if self.dollar == Some(true) {
                     r"(?=(?:\r\n|[\n\x{0B}\x{0C}\r\x{85}\x{2028}\x{2029}])?\z)"
@@ -159,7 +196,10 @@ impl Reader<'_> {
                     "$"
                 });
             }
-            other => self.whole.push(other),
+            other => {
+                self.weight.atom(if matches!(other, '.' | '^') { CLASS } else { LETTER });
+                self.whole.push(other);
+            }
         }
         Ok(())
     }
@@ -196,9 +236,13 @@ impl Reader<'_> {
                 }
             };
         }
-        self.whole.push_str(self.pattern.get(begun..self.at + length).unwrap_or_default());
+        let opening = self.pattern.get(begun..self.at + length).unwrap_or_default();
+        self.opened += usize::from(opening == "(" || opening.ends_with('>') && opening != "(?>");
+        let dropped = opening == "(" && self.opened > self.groups_max;
+        self.whole.push_str(if dropped { "(?:" } else { opening });
         self.at += length;
         self.parens += 1;
+        self.weight.open();
         Ok(())
     }
 
@@ -223,6 +267,8 @@ impl Reader<'_> {
                 format!("{{{least},{most}}}")
             }
         };
+        let times = most.and_then(|most| most.trim().parse().ok()).unwrap_or(least);
+        self.weight.repeat(usize::try_from(times).unwrap_or(usize::MAX));
         self.whole.push_str(&written);
         self.at += end + 1;
         self.quantified = true;
@@ -231,6 +277,7 @@ impl Reader<'_> {
 
     /// Brackets, whose first one was read.
     fn class(&mut self) -> Result<(), SqlError> {
+        self.weight.atom(CLASS);
         let mut depth = 1_usize;
         self.enter();
         let mut last = None;
@@ -304,13 +351,21 @@ impl Reader<'_> {
     /// What follows a backslash.
     fn escape(&mut self, class: bool) -> Result<(), SqlError> {
         let Some(letter) = self.next() else { return Err(wrong(3689)) };
+        if !class {
+            self.weight.atom(match letter {
+                'Q' | 'E' => 0,
+                letter if letter.is_ascii_alphanumeric() => CLASS,
+                _ => LETTER,
+            });
+        }
         match letter {
             'Q' => {
                 let (literal, length) = match self.rest().split_once("\\E") {
                     Some((literal, _)) => (literal, literal.len() + 2),
                     None => (self.rest(), self.rest().len()),
                 };
-                let literal = regex::escape(literal);
+                let (weight, literal) = (if class { 0 } else { literal.len() }, regex::escape(literal));
+                self.weight.atom(weight);
                 self.whole.push_str(&literal);
                 self.at += length;
             }

@@ -11,8 +11,18 @@ use crate::sql::error::SqlError;
 const COMPILED_MAX: usize = 1 << 20;
 /// Bytes of an expression: some that are none take the square of their length to be found out.
 const PATTERN_MAX: usize = 8 << 10;
+/// Bytes that one search may look at, each as often as the pattern has places where it may be meant, about.
+const SEARCHED_MAX: usize = 1 << 30;
 /// Bytes that a search which goes back may look at, about: steps back times the length of the text.
 const BACKTRACKED_MAX: usize = 1 << 30;
+/// The same, each byte as often as above.
+const BACKTRACKED_PLACES_MAX: usize = 1 << 33;
+/// Groups whose places are told, times the weight of the pattern: a search keeps as many places for each step that it may be at.
+const GROUPS_MAX: usize = 1 << 16;
+/// More groups are never told.
+const GROUPS_TOLD_MAX: usize = 99;
+/// So many are told, whatever the weight.
+const GROUPS_TOLD_LEAST: usize = 9;
 /// Steps back in one search, whatever the text.
 const STEPS_MAX: usize = 1_000_000;
 /// Bytes of a text that is searched by going back.
@@ -81,6 +91,15 @@ pub(super) struct Pattern {
     engine: Engine,
     /// It has a `$`, and was compiled for texts that end so.
     dollar: Option<bool>,
+    /// See [`Translated`].
+    weight: usize,
+    /// Groups as they are written.
+    groups: usize,
+}
+
+/// 3700.
+pub(super) fn too_big() -> SqlError {
+    SqlError::new(3700, "HY000", "The regular expression pattern exceeds limits on size or complexity.")
 }
 
 /// Where a match, or a group of it, begins and ends, bytes.
@@ -92,14 +111,22 @@ impl Pattern {
     /// # Errors
     /// 3685 to 3697: it is none; 3700: it is too long.
     pub(super) fn new(pattern: &str, manner: Manner, subject: Subject) -> Result<Pattern, SqlError> {
-        let too_big = || SqlError::new(3700, "HY000", "The regular expression pattern exceeds limits on size or complexity.");
         if pattern.is_empty() {
             return Err(SqlError::new(3685, "HY000", "Illegal argument to a regular expression."));
         }
         if pattern.len() > PATTERN_MAX {
             return Err(too_big());
         }
-        let Translated { pattern: translated, has_dollar, is_possessive } = translated(pattern, manner, subject.ends_line)?;
+        let read = |groups_max| translated(pattern, manner, subject.ends_line, groups_max);
+        let mut read_once = read(GROUPS_TOLD_MAX)?;
+        let told = if read_once.keeps_groups { read_once.groups } else { read_once.groups.min(GROUPS_TOLD_MAX) };
+        if told > GROUPS_TOLD_LEAST && read_once.weight.saturating_mul(told) > GROUPS_MAX {
+            if read_once.keeps_groups {
+                return Err(too_big());
+            }
+            read_once = read(GROUPS_TOLD_LEAST)?;
+        }
+        let Translated { pattern: translated, has_dollar, is_possessive, groups, weight, .. } = read_once;
         let dollar = has_dollar.then_some(subject.ends_line);
         let linear = RegexBuilder::new(&translated)
             .case_insensitive(manner.ci)
@@ -110,7 +137,9 @@ impl Pattern {
             .dfa_size_limit(COMPILED_MAX)
             .build();
         match linear {
-            Ok(expression) if !is_possessive => return Ok(Pattern { engine: Engine::Linear(expression), dollar }),
+            Ok(expression) if !is_possessive => {
+                return Ok(Pattern { engine: Engine::Linear(expression), dollar, weight, groups });
+            }
             Err(regex::Error::CompiledTooBig(_)) => return Err(too_big()),
             _ => {}
         }
@@ -121,13 +150,16 @@ impl Pattern {
             .multi_line(manner.lines)
             .crlf(manner.lines && !manner.unix)
             .dot_matches_new_line(manner.dots)
-            .backtrack_limit((BACKTRACKED_MAX / text_max).min(STEPS_MAX))
+            .backtrack_limit((BACKTRACKED_MAX / text_max).min(BACKTRACKED_PLACES_MAX / text_max / weight).min(STEPS_MAX))
             .delegate_size_limit(COMPILED_MAX)
             .delegate_dfa_size_limit(COMPILED_MAX)
             .max_prog_size(PATTERN_MAX)
             .build();
         match built {
-            Ok(expression) => Ok(Pattern { engine: Engine::Backtracking { expression: Box::new(expression), text_max }, dollar }),
+            Ok(expression) => {
+                let engine = Engine::Backtracking { expression: Box::new(expression), text_max };
+                Ok(Pattern { engine, dollar, weight, groups })
+            }
             Err(Error::ParseError(at, _)) => Err(icu::wrong_syntax(pattern, at)),
             Err(_) => Err(icu::wrong_syntax(pattern, pattern.len())),
         }
@@ -142,13 +174,23 @@ impl Pattern {
         long && self.dollar.is_none_or(|ends_line| ends_line == subject.ends_line)
     }
 
+    /// How many groups it has; fewer may be told where it is large.
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// A search through so many bytes, which nothing interrupts, is not too long.
+    fn affords(&self, bytes: usize) -> Result<(), SqlError> {
+        if self.weight.saturating_mul(bytes) > SEARCHED_MAX { Err(timed_out()) } else { Ok(()) }
+    }
+
     /// Whether it is found.
     ///
     /// # Errors
     /// 3699: the search took too long.
     pub(super) fn is_in(&self, text: &str) -> Result<bool, SqlError> {
         match &self.engine {
-            Engine::Linear(expression) => Ok(expression.is_match(text)),
+            Engine::Linear(expression) => self.affords(text.len()).map(|()| expression.is_match(text)),
             Engine::Backtracking { expression, .. } => {
                 bounded(text)?;
                 expression.is_match(text).map_err(too_long)
@@ -162,7 +204,10 @@ impl Pattern {
     /// 3699: the search took too long.
     pub(super) fn find_at(&self, text: &str, at: usize) -> Result<Option<Place>, SqlError> {
         match &self.engine {
-            Engine::Linear(expression) => Ok(expression.find_at(text, at).map(|found| (found.start(), found.end()))),
+            Engine::Linear(expression) => {
+                self.affords(text.len().saturating_sub(at))?;
+                Ok(expression.find_at(text, at).map(|found| (found.start(), found.end())))
+            }
             Engine::Backtracking { expression, .. } => {
                 bounded(text)?;
                 let found = expression.find_from_pos(text, at).map_err(too_long)?;
@@ -177,9 +222,11 @@ impl Pattern {
     /// 3699: the search took too long.
     pub(super) fn groups_at(&self, text: &str, at: usize) -> Result<Option<Vec<Option<Place>>>, SqlError> {
         match &self.engine {
-            Engine::Linear(expression) => Ok(expression
-                .captures_at(text, at)
-                .map(|groups| groups.iter().map(|group| group.map(|group| (group.start(), group.end()))).collect())),
+            Engine::Linear(expression) => {
+                self.affords(text.len().saturating_sub(at))?;
+                let groups = expression.captures_at(text, at);
+                Ok(groups.map(|groups| groups.iter().map(|group| group.map(|group| (group.start(), group.end()))).collect()))
+            }
             Engine::Backtracking { expression, .. } => {
                 bounded(text)?;
                 let groups = expression.captures_from_pos(text, at).map_err(too_long)?;

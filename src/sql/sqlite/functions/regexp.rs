@@ -1,12 +1,14 @@
 //! Functions of regular expressions.
 
 use std::cell::RefCell;
+use std::iter::Peekable;
+use std::str::Chars;
 
 use super::Body::Fallible;
 use super::Table;
 use super::args::{Args, Out, PACKET_MAX};
 use super::patience::Patience;
-use super::pattern::{Manner, Pattern, Place, Subject};
+use super::pattern::{Manner, Pattern, Place, Subject, too_big};
 use super::text::{count, offset};
 use crate::sql::error::SqlError;
 
@@ -82,11 +84,16 @@ fn search(args: &Args<'_>, (place, first): (usize, i64), kind_at: usize) -> Resu
     };
     let length = count(text.as_bytes(), false) as i64;
     if position < 1 || position > length + 1 {
-        return Err(SqlError::new(3686, "HY000", "Index out of bounds in regular expression search."));
+        return Err(out_of_bounds());
     }
     let from = offset(text.as_bytes(), false, position as usize - 1);
     let occurrence = usize::try_from(occurrence).unwrap_or(first as usize);
     Ok(Some(Search { from, occurrence, kind, text: text.into_owned(), pattern: pattern.into_owned() }))
+}
+
+/// 3686.
+fn out_of_bounds() -> SqlError {
+    SqlError::new(3686, "HY000", "Index out of bounds in regular expression search.")
 }
 
 impl Search {
@@ -122,6 +129,10 @@ fn substr(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
 
 fn instr(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     let (Some(search), Some(after)) = (search(args, (2, 1), 5)?, args.int_or(4, 0)) else { return Ok(None) };
+    if !matches!(after, 0 | 1) {
+        let told = "Incorrect arguments to regexp_instr: return_option must be 1 or 0.";
+        return Err(SqlError::new(1210, "HY000", told));
+    }
     let at = search.find()?.map(|(from, until)| if after == 0 { from } else { until });
     let before = at.and_then(|at| search.text.get(..at));
     Ok(Some(Out::Int(before.map_or(0, |before| count(before.as_bytes(), false) as i64 + 1))))
@@ -143,7 +154,7 @@ fn replace(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
                 continue;
             }
             whole.push_str(text.get(done..place.0).unwrap_or_default());
-            expand(&with, text, &groups, &mut whole);
+            expand(&with, text, (&groups, expression.groups()), &mut whole)?;
             done = place.1;
             if whole.len() > PACKET_MAX {
                 return Ok(None);
@@ -157,21 +168,36 @@ fn replace(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     })
 }
 
-/// Appends a replacement: `$1` and `\1` are groups; `\` before anything else makes it stand for itself.
-fn expand(with: &str, text: &str, groups: &[Option<Place>], whole: &mut String) {
+/// Appends a replacement: `$1` and `\1` are groups, with as many digits as name one; `\` before anything else makes it stand for itself.
+/// `groups`: those that are told, the whole match first, and how many there are. It ends where the result is too long.
+fn expand(with: &str, text: &str, groups: (&[Option<Place>], usize), whole: &mut String) -> Result<(), SqlError> {
+    let (places, count) = groups;
     let mut letters = with.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let digit = letters.peek().and_then(|next| next.to_digit(10)).filter(|_| matches!(letter, '$' | '\\'));
-        match (letter, digit) {
-            (_, Some(digit)) => {
+    while let Some(letter) = letters.next().filter(|_| whole.len() <= PACKET_MAX) {
+        let digit =
+            |letters: &mut Peekable<Chars<'_>>| letters.peek().and_then(|next| next.to_digit(10)).map(|digit| digit as usize);
+        match (letter, digit(&mut letters)) {
+            ('$' | '\\', Some(first)) => {
                 letters.next();
-                let group = groups.get(digit as usize).copied().flatten();
-                whole.push_str(group.and_then(|(from, until)| text.get(from..until)).unwrap_or_default());
+                let mut number = first;
+                while let Some(longer) = digit(&mut letters).map(|next| number * 10 + next).filter(|longer| *longer <= count) {
+                    letters.next();
+                    number = longer;
+                }
+                match places.get(number) {
+                    Some(place) => {
+                        whole.push_str(place.and_then(|(from, until)| text.get(from..until)).unwrap_or_default());
+                    }
+                    None if number <= count => return Err(too_big()),
+                    None if letter == '$' => return Err(out_of_bounds()),
+                    None => {}
+                }
             }
             ('\\', None) => whole.extend(letters.next()),
-            (other, None) => whole.push(other),
+            (other, _) => whole.push(other),
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
