@@ -25,6 +25,8 @@ pub enum Want {
     Raw,
     /// Text: numbers, dates and JSON are written as MySQL writes them; a BLOB stays one.
     Text,
+    /// The same, of a DATE with its midnight: text of a TIME or of a DATETIME.
+    Clock,
     /// A number: text by its numeric prefix, dates as YYYYMMDDhhmmss.
     Number,
     /// An integer: the same, rounded.

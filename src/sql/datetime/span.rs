@@ -35,6 +35,53 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(if negative { -us } else { us })
 }
 
+/// The same of the TIME that a text begins with, whatever follows it; `None`: it begins with none, or goes on like a number's exponent.
+pub fn begins(text: &str) -> Option<i64> {
+    let text = text.trim_ascii_start();
+    let (negative, text) = text.strip_prefix('-').map_or((false, text.strip_prefix('+').unwrap_or(text)), |rest| (true, rest));
+    let (first, rest) = digits(text)?;
+    let digit_follows = |text: &str| text.starts_with(|letter: char| letter.is_ascii_digit());
+    let behind = rest.trim_ascii_start();
+    let days = (behind.len() < rest.len() && digit_follows(behind)).then_some(first);
+    let (parts, rest) = match days {
+        Some(_) => clock(behind, 0)?,
+        None if rest.strip_prefix(':').is_some_and(digit_follows) => clock(text, 0)?,
+        None => ([first / 10_000, first / 100 % 100, first % 100], rest),
+    };
+    let [hours, minutes, seconds] = parts;
+    let (micros, rest) = match rest.strip_prefix('.').filter(|rest| digit_follows(rest)) {
+        Some(fraction) => {
+            let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            let six = fraction.bytes().take(length).chain(std::iter::repeat(b'0')).take(6);
+            (six.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')), fraction.get(length..).unwrap_or_default())
+        }
+        None => (0, rest),
+    };
+    let exponent = rest.strip_prefix(['e', 'E']).map(|rest| rest.strip_prefix(['+', '-']).unwrap_or(rest));
+    if minutes > 59 || seconds > 59 || exponent.is_some_and(digit_follows) {
+        return None;
+    }
+    let hours = days.unwrap_or(0).checked_mul(24)?.checked_add(hours)?;
+    let us = hours.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?.checked_mul(SECOND)?.checked_add(micros)?;
+    Some(if negative { -us } else { us })
+}
+
+/// `H[:M[:S]]`, and what follows.
+fn clock(text: &str, at: usize) -> Option<([i64; 3], &str)> {
+    let (value, rest) = digits(text)?;
+    let next = rest.strip_prefix(':').filter(|_| at < 2).and_then(|rest| clock(rest, at + 1));
+    let (mut parts, rest) = next.unwrap_or(([0; 3], rest));
+    *parts.get_mut(at)? = value;
+    Some((parts, rest))
+}
+
+/// The number that a text begins with, and what follows; `None`: it begins with none, or with one that no TIME has.
+fn digits(text: &str) -> Option<(i64, &str)> {
+    let length = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = text.split_at(length);
+    digits.parse::<u32>().ok().map(|value| (i64::from(value), rest))
+}
+
 fn number(text: &str) -> Option<i64> {
     (!text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }

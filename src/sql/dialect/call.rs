@@ -100,6 +100,7 @@ impl Compiler<'_> {
             "DATE_ADD" | "ADDDATE" => self.date_add(name, list, false)?,
             "DATE_SUB" | "SUBDATE" => self.date_add(name, list, true)?,
             "ADDTIME" | "SUBTIME" => self.add_time(name, list)?,
+            "TIMEDIFF" => self.time_diff(list)?,
             "TIMESTAMP" => self.timestamp_of(list)?,
             "TIMESTAMPADD" | "TIMESTAMPDIFF" | "GET_FORMAT" => self.with_unit(name, list)?,
             "DATABASE" | "SCHEMA" => {
@@ -281,11 +282,11 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
             _ => Int,
         },
         Returns::Rounded => match ty(0) {
-            Decimal(own) => match args.get(1).map(Typed::literal_digits) {
+            Decimal(own) => match args.get(1).map(|digits| &digits.kind) {
                 None => Decimal(0),
-                Some(Some(digits)) => Decimal(digits.min(SCALE_MAX)),
-                Some(None) if args.get(1).is_some_and(Typed::is_negative) => Decimal(0),
-                Some(None) => Decimal(own),
+                Some(Kind::Number(text)) if text.starts_with('-') => Decimal(0),
+                Some(Kind::Number(text)) => Decimal(text.parse().unwrap_or(SCALE_MAX).min(SCALE_MAX)),
+                Some(_) => Decimal(own),
             },
             other => other,
         },

@@ -30,12 +30,13 @@ impl Compiler<'_> {
         let amount = amount.into_real();
         let amount = if back { negative(amount) } else { amount };
         if !matches!(base.ty, Date | DateTime(_) | Timestamp(_)) || base.is_param() {
-            // Text gives text: whether of a day or of a moment, the text itself says.
+            // Text gives text, and so does a number: whether of a day or of a moment, they say themselves.
             if let Time(digits) = base.ty {
                 let sql = format!("z4_tm_interval({}, {}, {})", base.sql, amount.sql, literal::quoted(unit));
                 return Ok(Typed::new(sql, Time(digits.max(brought))));
             }
-            let (base, unit) = (base.scalar().into_text(), literal::quoted(unit));
+            let base = if is_number(base.ty) { base } else { base.scalar().into_text() };
+            let unit = literal::quoted(unit);
             return Ok(Typed::new(format!("z4_date_add_text({}, {}, {unit})", base.sql, amount.sql), Text));
         }
         let of_days = matches!(unit, "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
@@ -93,6 +94,15 @@ impl Compiler<'_> {
         let span = if matches!(span.ty, Time(_)) { span.sql } else { format!("z4_span({})", span.into_text().sql) };
         let span = if name == "SUBTIME" { format!("(-({span}))") } else { span };
         Ok(Typed::new(format!("{function}({}, {span})", base.sql), ty))
+    }
+
+    /// TIMEDIFF: a DATE has a difference from a DATE alone.
+    pub(super) fn time_diff(&mut self, args: &[FunctionArg]) -> Result<Typed, SqlError> {
+        let args = self.values_of("TIMEDIFF", args)?;
+        match args.as_slice() {
+            [a, b] if (a.ty == Date) != (b.ty == Date) => Ok(Typed { ty: Time(0), ..Typed::null() }),
+            _ => self.call("TIMEDIFF", args),
+        }
     }
 
     /// TIMESTAMP(x), TIMESTAMP(x, time): a moment counts as its time of day, a text with a date in it as none.

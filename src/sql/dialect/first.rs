@@ -1,12 +1,15 @@
 //! What a statement is: its first words say so, even where the rest cannot be parsed.
 
+use std::collections::HashSet;
+
 use super::cursor::Cursor;
-use super::errors::column_counts;
+use super::errors::{column_counts, no_database, no_such_table, not_unique, unknown_database};
 use super::query;
 use super::set;
 use super::show;
 use super::source::Source;
 use super::user;
+use crate::sql::catalog;
 use crate::sql::context::Context;
 use crate::sql::error::SqlError;
 use crate::sql::statement::{Statement, Transaction};
@@ -80,7 +83,7 @@ pub(super) fn statement(source: Source, context: &Context) -> Result<Statement, 
         "USE" => set::use_database(source),
         "KILL" => set::kill(source),
         "DO" => evaluate(source, context),
-        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "FLUSH" | "LOCK" | "UNLOCK" => transaction(source, word),
+        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "FLUSH" | "LOCK" | "UNLOCK" => transaction(source, word, context),
         _ if WRITES.contains(&word) => Err(SqlError::read_only(word)),
         _ if NOT_DONE.contains(&word) => Err(SqlError::unsupported(format!("{word} is not done by z4"))),
         _ if NOTHING.contains(&word) => Ok(Statement::Nothing),
@@ -108,7 +111,7 @@ fn evaluate(source: &Source, context: &Context) -> Result<Statement, SqlError> {
 }
 
 /// What begins or ends a transaction; some statements do so by the way.
-fn transaction(source: &Source, word: &str) -> Result<Statement, SqlError> {
+fn transaction(source: &Source, word: &str, context: &Context) -> Result<Statement, SqlError> {
     let has = |words: &[&str]| {
         (1..source.tokens.len()).any(|at| words.iter().enumerate().all(|(offset, word)| source.word(at + offset) == *word))
     };
@@ -120,12 +123,52 @@ fn transaction(source: &Source, word: &str) -> Result<Statement, SqlError> {
         ("ROLLBACK", _) if has(&["TO"]) => Ok(Statement::Nothing),
         ("COMMIT" | "ROLLBACK", _) => completed(source),
         // Nobody writes through this session, so nothing has to be kept out.
-        ("LOCK", "TABLES" | "TABLE") if !has(&["WRITE"]) => end(),
-        ("LOCK", "TABLES" | "TABLE") => Err(SqlError::read_only("LOCK TABLES … WRITE")),
+        ("LOCK", "TABLES" | "TABLE") => locked(source, context).and_then(|()| end()),
         ("LOCK", "INSTANCE") | ("UNLOCK", "INSTANCE") => Ok(Statement::Nothing),
-        ("UNLOCK", "TABLES" | "TABLE") | ("FLUSH", _) => end(),
+        ("UNLOCK", "TABLES" | "TABLE") if source.tokens.len() == 2 => end(),
+        ("UNLOCK", "TABLES" | "TABLE") => Err(source.syntax_at(2, "")),
+        ("FLUSH", _) => end(),
         _ => Err(source.syntax_at(1, "")),
     }
+}
+
+/// LOCK TABLES: `name [[AS] alias] READ [LOCAL], …`, of tables that there are.
+fn locked(source: &Source, context: &Context) -> Result<(), SqlError> {
+    let mut cursor = Cursor::new(source, 2);
+    let (mut names, mut writes) = (Vec::new(), false);
+    loop {
+        let first = cursor.name()?;
+        let (schema, name) = if cursor.take(&["."]).is_some() { (Some(first), cursor.name()?) } else { (None, first) };
+        let aliased = cursor.take(&["AS"]).is_some() || !matches!(cursor.peek().as_str(), "READ" | "WRITE" | "LOW_PRIORITY");
+        let alias = if aliased { cursor.name()? } else { name.clone() };
+        names.push((schema, name, alias));
+        let low = cursor.take(&["LOW_PRIORITY"]).is_some();
+        match cursor.take(&["READ", "WRITE"]) {
+            Some("READ") if !low => _ = cursor.take(&["LOCAL"]),
+            Some("WRITE") => writes = true,
+            _ => return Err(cursor.wrong("")),
+        }
+        if cursor.take(&[","]).is_none() {
+            break;
+        }
+    }
+    cursor.end()?;
+    if writes {
+        return Err(SqlError::read_only("LOCK TABLES … WRITE"));
+    }
+    let mut aliases = HashSet::new();
+    for (schema, name, alias) in &names {
+        let schema = schema.as_deref().or(context.database.as_deref()).ok_or_else(no_database)?;
+        match catalog::table(schema, name) {
+            Some(_) => {}
+            None if catalog::schema(schema).is_some() => return Err(no_such_table(schema, name)),
+            None => return Err(unknown_database(schema)),
+        }
+        if !aliases.insert(alias.to_lowercase()) {
+            return Err(not_unique(alias));
+        }
+    }
+    Ok(())
 }
 
 /// COMMIT or ROLLBACK [WORK] [AND [NO] CHAIN] [[NO] RELEASE].

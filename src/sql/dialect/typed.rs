@@ -111,6 +111,22 @@ impl Typed {
         }
     }
 
+    /// The whole number that a literal is: rounded, of a text the digits that it begins with.
+    fn literal_whole(&self) -> Option<i64> {
+        match (&self.kind, self.ty) {
+            (Kind::Number(text), Double) => text.parse::<f64>().ok().map(|value| value.round_ties_even() as i64),
+            (Kind::Number(text), Decimal(_)) => Dec::parse(text).map(|exact| exact.to_int()),
+            (Kind::Text(text), Text) => {
+                let text = text.trim_ascii_start();
+                let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+                let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+                let signed = text.get(..text.len() - unsigned.len() + digits)?;
+                if digits == 0 { Some(0) } else { Dec::parse(signed).map(|exact| exact.to_int()) }
+            }
+            _ => None,
+        }
+    }
+
     /// A literal below zero.
     pub(super) fn is_negative(&self) -> bool {
         matches!(&self.kind, Kind::Number(text) if text.starts_with('-'))
@@ -130,8 +146,11 @@ impl Typed {
     /// As text.
     pub(super) fn into_text(self) -> Typed {
         if let Kind::Number(text) = &self.kind {
-            let text = text.clone();
-            return if self.ty == Double { self.read_by("z4_text", Text) } else { Typed::text(text) };
+            // Not as it was written: `007.50` shows as 7.50, and no zero has a sign.
+            return match scale_of(self.ty).and_then(|scale| Some(Dec::parse(text)?.to_text(scale))) {
+                Some(shown) => Typed::text(shown),
+                None => self.read_by("z4_text", Text),
+            };
         }
         let sql = &self.sql;
         match self.ty {
@@ -349,6 +368,7 @@ impl Typed {
             Time(_) | Null if !self.is_param() => self,
             Timestamp(_) => self.read_by("z4_time", Time(digits)),
             DateTime(_) => self.read_by("z4_wall_time", Time(digits)),
+            Date => self.read_by("z4_dt", DateTime(0)).read_by("z4_wall_time", Time(0)),
             Json => self.scalar().read_by("z4_tm", Time(6)),
             Decimal(_) => self.into_real().read_by("z4_tm", Time(digits)),
             _ => self.read_by("z4_tm", Time(digits)),
@@ -374,15 +394,19 @@ impl Typed {
                 Decimal(_) | UInt => self.into_real(),
                 _ => self,
             },
-            Want::Text => self.into_text(),
+            Want::Clock if self.ty == Date => self.into_datetime(zone).into_text(),
+            Want::Text | Want::Clock => self.into_text(),
             // A text is a DOUBLE, also where it shows a whole number.
             Want::Number => super::operate::operand(self),
             // A text gives the digits that it begins with.
-            Want::Int if self.ty == Text && !self.is_param() => {
+            Want::Int if self.ty == Text && !self.is_param() && self.literal_text().is_none() => {
                 let sql = format!("CAST({} AS INTEGER)", self.sql);
                 self.into(sql, Int)
             }
-            Want::Int => self.into_int(),
+            Want::Int => match self.literal_whole() {
+                Some(value) => Typed::int(value),
+                None => self.into_int(),
+            },
             Want::Bits => super::operate::into_bits(self),
             Want::WholeBits => match self.ty {
                 UInt => super::operate::into_bits(self),

@@ -1,7 +1,7 @@
 //! Functions of dates and times. What takes a TIME as well as a DATETIME takes text, which tells the two apart.
 
 use super::Returns::{FromUnixtime, Is, Like, Seconds, Span, StrToDate};
-use super::Want::{self, Any, DateTime as D, Int, Number, Text as T};
+use super::Want::{self, Any, Clock as C, DateTime as D, Int, Number, Text as T};
 use super::{Signature, f};
 use crate::sql::types::SqlType::{Date, DateTime, Int as I, Text, Time, Timestamp};
 
@@ -20,7 +20,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("CURRENT_TIME", "my_curtime", 0, 1, &[Int], Is(Time(0))),
     f("UTC_TIME", "my_utc_time", 0, 1, &[Int], Is(Time(0))),
     f("DATE", "z4_date", 1, 1, &[D], Is(Date)),
-    f("TIME", "my_time", 1, 1, &[T], Span(0)),
+    f("TIME", "my_time", 1, 1, &[C], Span(0)),
     f("TIMESTAMP", "my_timestamp", 1, 2, &[D, T], Like(0)),
     f("YEAR", "my_year", 1, 1, &[D], Is(I)),
     f("QUARTER", "my_quarter", 1, 1, &[D], Is(I)),
@@ -35,16 +35,16 @@ pub(super) const TABLE: &[Signature] = &[
     f("WEEK", "my_week", 1, 2, &[D, Int], Is(I)),
     f("WEEKOFYEAR", "my_weekofyear", 1, 1, &[D], Is(I)),
     f("YEARWEEK", "my_yearweek", 1, 2, &[D, Int], Is(I)),
-    f("HOUR", "my_hour", 1, 1, &[T], Is(I)),
-    f("MINUTE", "my_minute", 1, 1, &[T], Is(I)),
-    f("SECOND", "my_second", 1, 1, &[T], Is(I)),
-    f("MICROSECOND", "my_microsecond", 1, 1, &[T], Is(I)),
-    f("EXTRACT", "my_extract", 2, 2, &[Any, T], Is(I)),
+    f("HOUR", "my_hour", 1, 1, &[C], Is(I)),
+    f("MINUTE", "my_minute", 1, 1, &[C], Is(I)),
+    f("SECOND", "my_second", 1, 1, &[C], Is(I)),
+    f("MICROSECOND", "my_microsecond", 1, 1, &[C], Is(I)),
+    f("EXTRACT", "my_extract", 2, 2, &[Any, C], Is(I)),
     f("DATE_FORMAT", "my_date_format", 2, 2, &[D, T], Is(Text)),
-    f("TIME_FORMAT", "my_time_format", 2, 2, &[T], Is(Text)),
+    f("TIME_FORMAT", "my_time_format", 2, 2, &[C, T], Is(Text)),
     f("STR_TO_DATE", "my_str_to_date", 2, 2, &[T], StrToDate),
     f("DATEDIFF", "my_datediff", 2, 2, &[D], Is(I)),
-    f("TIMEDIFF", "my_timediff", 2, 2, &[T], Span(0)),
+    f("TIMEDIFF", "my_timediff", 2, 2, &[C], Span(0)),
     f("TIMESTAMPDIFF", "my_timestampdiff", 3, 3, &[Any, D], Is(I)),
     f("TIMESTAMPADD", "my_timestampadd", 3, 3, &[Any, Any, D], Like(2)),
     f("ADDDATE", "my_adddate", 2, 2, &[D, Int], Like(0)),
@@ -58,7 +58,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("MAKEDATE", "my_makedate", 2, 2, &[Int], Is(Date)),
     f("MAKETIME", "my_maketime", 3, 3, &[Int, Int, Number], Span(2)),
     f("SEC_TO_TIME", "my_sec_to_time", 1, 1, &[Number], Span(0)),
-    f("TIME_TO_SEC", "my_time_to_sec", 1, 1, &[T], Is(I)),
+    f("TIME_TO_SEC", "my_time_to_sec", 1, 1, &[C], Is(I)),
     // Of text: a string, which is a time or a date with a time, like the first argument. The dialect does the rest.
     f("ADDTIME", "my_addtime", 2, 2, &[T], Is(Text)),
     f("SUBTIME", "my_subtime", 2, 2, &[T], Is(Text)),

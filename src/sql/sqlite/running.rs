@@ -27,6 +27,9 @@ thread_local! {
 /// What a query without a limit to its time may spend in SLEEP.
 const PAUSES_MAX: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 60_000 });
 
+/// Warnings of a statement: MySQL's default of `max_error_count`.
+const WARNINGS_MAX: usize = 1_024;
+
 /// A query while it runs.
 pub struct Running {
     /// The peer.
@@ -285,9 +288,17 @@ impl Running {
             let text = format!(
                 "The leases of group {group} are not known, because its leader did not answer: leased tasks are shown as ready"
             );
-            self.warnings.borrow_mut().push(Warning { level: "Warning", error: SqlError::other(text) });
+            self.warn(|| SqlError::other(text));
         }
         Ok(Arc::clone(&known.leased))
+    }
+
+    /// Keeps what the statement is to be warned of; what is more than [`WARNINGS_MAX`] is not kept.
+    pub fn warn(&self, warning: impl FnOnce() -> SqlError) {
+        let mut warnings = self.warnings.borrow_mut();
+        if warnings.len() < WARNINGS_MAX {
+            warnings.push(Warning { level: "Warning", error: warning() });
+        }
     }
 
     /// For SHOW WARNINGS.

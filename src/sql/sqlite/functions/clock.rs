@@ -44,15 +44,56 @@ impl Temporal {
     }
 }
 
-/// A TIME or a DATETIME, and the digits of its fraction. A text with a date in front is a DATETIME.
+/// A TIME or a DATETIME, and the digits of its fraction. A text with a date in front is a DATETIME; of any other the TIME counts that it
+/// begins with.
 pub(super) fn read(text: &str) -> Option<(Temporal, u8)> {
     let text = text.trim();
-    let digits = text.rsplit_once('.').map_or(0, |(_, fraction)| fraction.bytes().take_while(u8::is_ascii_digit).count().min(6));
-    let dated = text.bytes().skip(1).any(|b| b == b'-' || b == b'T') || text.bytes().take_while(u8::is_ascii_digit).count() >= 12;
-    if dated && let Some(wall) = session::zone().read_wall(text) {
-        return Some((Temporal::Wall(wall), digits as u8));
+    match dated(text) {
+        Some(wall) => Some((Temporal::Wall(wall), digits(text))),
+        None => span(text, span::begins),
     }
-    span::parse(text).map(|us| us.clamp(-SPAN_MAX, SPAN_MAX)).map(|us| (Temporal::Span(us), digits as u8))
+}
+
+/// The same where a date alone is no DATETIME: its year is a TIME.
+pub(super) fn read_time(text: &str) -> Option<(Temporal, u8)> {
+    let text = text.trim();
+    match dated(text).filter(|_| shows_time(text)) {
+        Some(wall) => Some((Temporal::Wall(wall), digits(text))),
+        None => span(text, span::begins),
+    }
+}
+
+/// The same of a text that is a TIME, or a DATETIME, and nothing else.
+pub(super) fn read_whole(text: &str) -> Option<(Temporal, u8)> {
+    let text = text.trim();
+    match dated(text).filter(|_| shows_time(text)) {
+        Some(wall) => Some((Temporal::Wall(wall), digits(text))),
+        None => span(text, span::parse),
+    }
+}
+
+fn dated(text: &str) -> Option<i64> {
+    let dated = text.bytes().skip(1).any(|b| b == b'-' || b == b'T') || leading_digits(text) >= 12;
+    dated.then(|| session::zone().read_wall(text)).flatten()
+}
+
+/// Something stands behind the date.
+fn shows_time(text: &str) -> bool {
+    let parts = text.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty()).count();
+    parts > 3 || text.contains(['T', 't']) || leading_digits(text) >= 12
+}
+
+fn leading_digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+fn digits(text: &str) -> u8 {
+    text.rsplit_once('.').map_or(0, |(_, fraction)| fraction.bytes().take_while(u8::is_ascii_digit).count().min(6)) as u8
+}
+
+fn span(text: &str, read: fn(&str) -> Option<i64>) -> Option<(Temporal, u8)> {
+    let us = read(text)?.clamp(-SPAN_MAX, SPAN_MAX);
+    Some((Temporal::Span(us), digits(text)))
 }
 
 /// Within what a TIME can be.

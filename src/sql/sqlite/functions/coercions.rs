@@ -4,7 +4,7 @@ use rusqlite::types::ValueRef;
 
 use super::Body::{self, Fallible, Plain};
 use super::args::{Args, Number, Out, PACKET_MAX, text_of};
-use super::{Table, civil, exact, json, session};
+use super::{Table, civil, exact, json, session, warnings};
 use crate::sql::datetime::{self, DAY, SECOND};
 use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
@@ -65,6 +65,23 @@ fn read_exact(args: &Args<'_>) -> Option<i64> {
     let whole = exact.rounded(0, false);
     let micros = exact.minus(&whole).times(&Dec::from(SECOND)).to_int();
     datetime::parse_number_with(Some(whole.to_int()).filter(|number| Dec::from(*number) == whole)?, micros)
+}
+
+/// The first argument is a number.
+pub(super) fn is_number(args: &Args<'_>) -> bool {
+    match args.value(0) {
+        ValueRef::Integer(_) | ValueRef::Real(_) => true,
+        ValueRef::Blob(bytes) => Dec::decode(bytes).is_some(),
+        ValueRef::Null | ValueRef::Text(_) => false,
+    }
+}
+
+/// The date that the number there names.
+pub(super) fn read_number(args: &Args<'_>) -> Option<i64> {
+    match args.value(0) {
+        ValueRef::Blob(_) => read_exact(args),
+        number => read(number),
+    }
 }
 
 /// The same as a TIMESTAMP.
@@ -154,9 +171,14 @@ fn characters(args: &Args<'_>) -> Option<Out> {
     Some(Out::Text(text))
 }
 
+fn by_zero() -> Option<Out> {
+    warnings::division();
+    None
+}
+
 fn divide(args: &Args<'_>) -> Option<Out> {
     let (a, b) = (args.real(0)?, args.real(1)?);
-    if b == 0.0 { None } else { Out::finite(a / b) }
+    if b == 0.0 { by_zero() } else { Out::finite(a / b) }
 }
 
 fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
@@ -166,13 +188,13 @@ fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     let out_of_range = || SqlError::new(1690, "22003", format!("{kind} value is out of range in DIV"));
     if let (false, Number::Int(a), Number::Int(b)) = (unsigned, a, b) {
         if b == 0 {
-            return Ok(None);
+            return Ok(by_zero());
         }
         return a.checked_div(b).map(|whole| Some(Out::Int(whole))).ok_or_else(out_of_range);
     }
     // DOUBLEs are divided as DECIMALs: one that is too small for them is 0.
     let (Some(a), Some(b)) = (exact::nearest(args, 0), exact::nearest(args, 1)) else { return Ok(None) };
-    let Some(whole) = a.divided(&b, 0).map(|whole| whole.rounded(0, false)) else { return Ok(None) };
+    let Some(whole) = a.divided(&b, 0).map(|whole| whole.rounded(0, false)) else { return Ok(by_zero()) };
     if unsigned {
         return whole.to_u64().map(|whole| Some(exact::unsigned(whole))).ok_or_else(out_of_range);
     }
@@ -181,7 +203,7 @@ fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
 
 fn modulo(args: &Args<'_>) -> Option<Out> {
     match (args.number(0)?, args.number(1)?) {
-        (_, b) if b.is_zero() => None,
+        (_, b) if b.is_zero() => by_zero(),
         (Number::Int(a), Number::Int(b)) => Some(Out::Int(a.checked_rem(b).unwrap_or(0))),
         (a, b) => Out::finite(a.real() % b.real()),
     }

@@ -117,7 +117,7 @@ fn timestamp(args: &Args<'_>) -> Option<Out> {
     if args.len() < 2 {
         return Some(Out::Int(us));
     }
-    let (span, _) = clock::read(&args.text(1)?)?;
+    let (span, _) = clock::read_whole(&args.text(1)?)?;
     Some(Out::Int(civil::in_range(us.checked_add(span.clock())?)?))
 }
 

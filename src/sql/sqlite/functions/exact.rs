@@ -1,8 +1,8 @@
 //! DECIMAL and BIGINT UNSIGNED: exact numbers.
 
 use super::Body::{Fallible, Plain};
-use super::Table;
 use super::args::{Args, Out};
+use super::{Table, warnings};
 use crate::sql::datetime::span;
 use crate::sql::decimal::{DIGITS_MAX, Dec, SCALE_MAX, quotient_digits};
 use crate::sql::error::SqlError;
@@ -67,11 +67,16 @@ fn digits(args: &Args<'_>, at: usize, most: i64) -> Option<u8> {
     Some(args.int_or(at, 0)?.clamp(0, most) as u8)
 }
 
+/// `with` gives `None` for a division by zero.
 fn calculated(args: &Args<'_>, with: impl Fn(&Dec, &Dec) -> Option<Dec>) -> Result<Option<Out>, SqlError> {
     let (Some(a), Some(b)) = (args.exact(0), args.exact(1)) else { return Ok(None) };
     match with(&a, &b) {
         Some(result) if result.is_out_of_range() => Err(out_of_range("DECIMAL")),
-        result => Ok(result.as_ref().map(out)),
+        Some(result) => Ok(Some(out(&result))),
+        None => {
+            warnings::division();
+            Ok(None)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use rusqlite::types::ValueRef;
 use super::Body::Plain;
 use super::Table;
 use super::args::{Args, Out};
+use super::number::round_double;
 use super::print;
 
 pub(super) const TABLE: Table = &[("my_format", Plain(number))];
@@ -43,7 +44,7 @@ fn locale(name: &str) -> Locale {
 fn number(args: &Args<'_>) -> Option<Out> {
     let scale = args.int(1)?.clamp(0, 30);
     let text = match args.value(0) {
-        ValueRef::Real(value) => print::fixed(value, scale),
+        ValueRef::Real(value) => print::fixed(round_double(value, scale), scale),
         _ => args.exact(0)?.to_text(scale as u8),
     };
     let locale = locale(&args.text(2).unwrap_or_default());

@@ -4,17 +4,20 @@ use rusqlite::types::ValueRef;
 
 use super::Body::Plain;
 use super::args::{Args, Out};
-use super::{Table, civil};
+use super::{Table, civil, coercions};
 use crate::sql::datetime::span::SPAN_MAX;
 use crate::sql::datetime::{self, Civil, DAY, SECOND};
 
 pub(super) const TABLE: Table = &[
-    ("z4_date_add", Plain(|args| add(args, 0, (1, 2)))),
+    ("z4_date_add", Plain(|args| add(args, args.moment(0)?, (1, 2)))),
     ("z4_date_add_text", Plain(add_to_text)),
     ("z4_tm_interval", Plain(add_to_time)),
-    ("my_timestampadd", Plain(|args| add(args, 2, (1, 0)))),
+    ("my_timestampadd", Plain(|args| add(args, args.moment(2)?, (1, 0)))),
     ("my_timestampdiff", Plain(difference)),
 ];
+
+/// Behind 9999-12-31 as a number: from here on one has a time of day.
+const LONG_NUMBER: f64 = 99_991_232.0;
 
 /// A span: months and microseconds, which are added apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -46,9 +49,8 @@ fn unit_name(args: &Args<'_>, at: usize) -> Option<String> {
     Some(name.strip_prefix("SQL_TSI_").unwrap_or(&name).to_owned())
 }
 
-/// Adds the span of the arguments (its number, its unit) to the moment in another.
-fn add(args: &Args<'_>, moment: usize, (number, unit): (usize, usize)) -> Option<Out> {
-    let us = args.moment(moment)?;
+/// Adds the span of the arguments (its number, its unit) to a moment.
+fn add(args: &Args<'_>, us: i64, (number, unit): (usize, usize)) -> Option<Out> {
     let span = span(args, number, &unit_name(args, unit)?)?;
     let us = if span.months == 0 {
         us
@@ -66,12 +68,18 @@ fn add_to_time(args: &Args<'_>) -> Option<Out> {
     (-SPAN_MAX..=SPAN_MAX).contains(&us).then_some(Out::Int(us))
 }
 
-/// The same for what is no DATE and no DATETIME by its type: text, of a day when a day and a unit of days are given.
+/// The same for what is no DATE and no DATETIME by its type: text. It is of a day when the text, or the number, is one and the unit is of
+/// days.
 fn add_to_text(args: &Args<'_>) -> Option<Out> {
-    let Out::Int(us) = add(args, 0, (1, 2))? else { return None };
-    let written = args.text(0)?;
+    let (us, is_day) = if coercions::is_number(args) {
+        (coercions::read_number(args)?, args.real(0)? < LONG_NUMBER)
+    } else {
+        let written = args.text(0)?;
+        (args.moment(0)?, written.trim().len() <= 10 && !written.contains([':', '.']))
+    };
+    let Out::Int(us) = add(args, us, (1, 2))? else { return None };
     let of_days = matches!(unit_name(args, 2)?.as_str(), "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");
-    if of_days && written.trim().len() <= 10 && !written.contains([':', '.']) {
+    if of_days && is_day {
         return Some(datetime::format_date(us, 0).into());
     }
     let digits = if us.rem_euclid(SECOND) == 0 { 0 } else { 6 };

@@ -35,6 +35,7 @@ mod tests;
 mod text;
 mod times;
 mod uuid;
+mod warnings;
 mod weight;
 
 use std::cmp::Ordering;

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::Body::{self, Fallible, Plain};
 use super::args::{Args, Number, Out};
-use super::{Table, print};
+use super::{Table, print, warnings};
 use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
@@ -13,15 +13,15 @@ pub(super) const TABLE: Table = &[
     ("my_ceil", Plain(|args| whole(args, f64::ceil))),
     ("my_floor", Plain(|args| whole(args, f64::floor))),
     ("my_round", Plain(|args| rounded(args, true))),
-    ("z4_round_double", Plain(|args| rounded_double(args.real(0)?, args.int_or(1, 0)?))),
+    ("z4_round_double", Plain(|args| Out::finite(round_double(args.real(0)?, args.int_or(1, 0)?)))),
     ("my_truncate", Plain(|args| rounded(args, false))),
     ("my_pow", Fallible(pow)),
     ("my_sqrt", Plain(|args| Out::finite(args.real(0)?.sqrt()))),
     ("my_exp", Fallible(exp)),
-    ("my_ln", Plain(|args| Out::finite(args.real(0)?.ln()))),
+    ("my_ln", Plain(|args| logarithm(args.real(0)?, f64::ln))),
     ("my_log", Plain(log)),
-    ("my_log2", Plain(|args| Out::finite(args.real(0)?.log2()))),
-    ("my_log10", Plain(|args| Out::finite(args.real(0)?.log10()))),
+    ("my_log2", Plain(|args| logarithm(args.real(0)?, f64::log2))),
+    ("my_log10", Plain(|args| logarithm(args.real(0)?, f64::log10))),
     ("my_pi", Plain(|_| Some(Out::Real(std::f64::consts::PI)))),
     ("my_sin", Plain(|args| Out::finite(args.real(0)?.sin()))),
     ("my_cos", Plain(|args| Out::finite(args.real(0)?.cos()))),
@@ -71,15 +71,14 @@ fn rounded(args: &Args<'_>, round: bool) -> Option<Out> {
 }
 
 /// A DOUBLE: by its binary value, half to the even one, as MySQL's.
-fn rounded_double(value: f64, scale: i64) -> Option<Out> {
+pub(super) fn round_double(value: f64, scale: i64) -> f64 {
     let power = 10_f64.powi(scale.unsigned_abs().min(400) as i32);
-    let rounded = match scale {
+    match scale {
         0.. if !(value * power).is_finite() => value,
         0.. => (value * power).round_ties_even() / power,
         _ if power.is_infinite() => 0.0,
         _ => (value / power).round_ties_even() * power,
-    };
-    Out::finite(rounded)
+    }
 }
 
 fn rounded_int(value: i64, scale: i64, round: bool) -> i64 {
@@ -110,13 +109,23 @@ fn exp(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     Out::finite(value.exp()).map(Some).ok_or_else(|| out_of_range("DOUBLE", "exp"))
 }
 
+/// The logarithm of a number that has one.
+fn logarithm(value: f64, of: impl Fn(f64) -> f64) -> Option<Out> {
+    if value > 0.0 {
+        return Out::finite(of(value));
+    }
+    warnings::logarithm();
+    None
+}
+
 /// LOG(x), LOG(base, x).
 fn log(args: &Args<'_>) -> Option<Out> {
     if args.len() < 2 {
-        return Out::finite(args.real(0)?.ln());
+        return logarithm(args.real(0)?, f64::ln);
     }
     let (base, value) = (args.real(0)?, args.real(1)?);
-    (base > 0.0 && base != 1.0).then(|| Out::finite(value.ln() / base.ln()))?
+    // To the base 1 there is none, either.
+    logarithm(if base == 1.0 { 0.0 } else { base.min(value) }, |_| value.ln() / base.ln())
 }
 
 fn atan(args: &Args<'_>) -> Option<Out> {

@@ -73,20 +73,26 @@ fn increment(text: &str) -> String {
     format!("1{}", String::from_utf8_lossy(&digits))
 }
 
-/// With exactly so many digits behind the point (at most 38).
+/// With exactly so many digits behind the point (at most 30): those that a DOUBLE has, and zeros for those that it has not.
 pub(super) fn fixed(value: f64, scale: i64) -> String {
-    let scale = scale.clamp(0, 38);
+    let scale = scale.clamp(0, 30);
     let rounded = round(value, scale);
-    let (kept, place) = digits(rounded);
-    let text = match usize::try_from(place) {
-        // Digits that a DOUBLE does not have are zeros.
-        Ok(place) if place >= 16 && place >= kept.len() => {
-            let whole: String = kept.iter().map(|digit| char::from(b'0' + digit)).collect();
-            let sign = if rounded < 0.0 { "-" } else { "" };
-            let fraction = if scale > 0 { format!(".{}", "0".repeat(scale as usize)) } else { String::new() };
-            format!("{sign}{whole}{}{fraction}", "0".repeat(place - kept.len()))
-        }
-        _ => format!("{:.*}", scale as usize, rounded),
-    };
-    if text.starts_with('-') && text.bytes().all(|b| matches!(b, b'-' | b'0' | b'.')) { text[1..].to_owned() } else { text }
+    let (mut kept, place) = digits(rounded);
+    if rounded == 0.0 {
+        kept.clear();
+    }
+    let whole = usize::try_from(place).unwrap_or(0);
+    let before = usize::try_from(-place).unwrap_or(0);
+    let letters = std::iter::repeat_n(0, before).chain(kept).chain(std::iter::repeat(0));
+    let mut letters = letters.map(|digit| char::from(b'0' + digit));
+    let mut text = String::from(if rounded < 0.0 { "-" } else { "" });
+    if whole == 0 {
+        text.push('0');
+    }
+    text.extend(letters.by_ref().take(whole));
+    if scale > 0 {
+        text.push('.');
+        text.extend(letters.take(scale as usize));
+    }
+    text
 }

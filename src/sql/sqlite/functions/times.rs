@@ -16,7 +16,7 @@ pub(super) const TABLE: Table = &[
     ("my_second", Plain(|args| clock_part(args, |us| us / SECOND % 60))),
     ("my_microsecond", Plain(|args| clock_part(args, |us| us % SECOND))),
     ("my_extract", Plain(extract)),
-    ("my_time_format", Plain(|args| format::time(clock::read(&args.text(0)?)?.0.clock(), &args.text(1)?).map(Out::from))),
+    ("my_time_format", Plain(|args| format::time(temporal(args, 0)?.0.clock(), &args.text(1)?).map(Out::from))),
     ("my_timediff", Plain(timediff)),
     ("my_maketime", Plain(make_time)),
     ("my_sec_to_time", Plain(sec_to_time)),
@@ -43,7 +43,7 @@ fn read(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::Null => None,
         ValueRef::Integer(number) => span::of_number(number, 0),
         ValueRef::Real(number) => span::of_number(number.trunc() as i64, (number.fract().abs() * 1e6).round() as i64),
-        ValueRef::Text(_) | ValueRef::Blob(_) => Some(clock::read(&text_of(value)?)?.0.clock()),
+        ValueRef::Text(_) | ValueRef::Blob(_) => Some(clock::read_time(&text_of(value)?)?.0.clock()),
     }
 }
 
@@ -52,8 +52,13 @@ fn strict(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
     if args.is_null(0) {
         return Ok(None);
     }
-    let time = read(args.value(0)).map(|us| Some(Out::Int(us)));
-    time.ok_or_else(|| {
+    let time = match args.value(0) {
+        text @ (ValueRef::Text(_) | ValueRef::Blob(_)) => {
+            text_of(text).and_then(|text| clock::read_whole(&text)).map(|(found, _)| found.clock())
+        }
+        number => read(number),
+    };
+    time.map(|us| Some(Out::Int(us))).ok_or_else(|| {
         let text: String = args.text(0).unwrap_or_default().chars().take(100).collect();
         SqlError::new(1525, "HY000", format!("Incorrect TIME value: '{text}'"))
     })
@@ -75,10 +80,14 @@ fn today_at(args: &Args<'_>) -> Option<Out> {
 fn span_of(args: &Args<'_>, at: usize) -> Option<i64> {
     match args.value(at) {
         ValueRef::Integer(us) => Some(us),
-        _ => match temporal(args, at)?.0 {
-            Temporal::Span(us) => Some(us),
-            Temporal::Wall(_) => None,
-        },
+        _ => span_text(args, at).map(|(us, _)| us),
+    }
+}
+
+fn span_text(args: &Args<'_>, at: usize) -> Option<(i64, u8)> {
+    match clock::read_whole(&args.text(at)?)? {
+        (Temporal::Span(us), digits) => Some((us, digits)),
+        (Temporal::Wall(_), _) => None,
     }
 }
 
@@ -87,7 +96,7 @@ fn add_span(args: &Args<'_>) -> Option<Out> {
 }
 
 fn temporal(args: &Args<'_>, at: usize) -> Option<(Temporal, u8)> {
-    clock::read(&args.text(at)?)
+    clock::read_time(&args.text(at)?)
 }
 
 fn time(args: &Args<'_>) -> Option<Out> {
@@ -103,22 +112,17 @@ fn clock_of(args: &Args<'_>, wall_us: i64) -> Option<Out> {
     Some(Out::Int(civil::cut(wall_us.rem_euclid(DAY), args.int_or(0, 0)?)))
 }
 
-/// Two TIMEs, two DATEs or two DATETIMEs: others cannot be subtracted.
+/// Two TIMEs or two DATETIMEs: others cannot be subtracted.
 fn timediff(args: &Args<'_>) -> Option<Out> {
     let ((a, _), (b, _)) = (temporal(args, 0)?, temporal(args, 1)?);
     if std::mem::discriminant(&a) != std::mem::discriminant(&b) {
-        return None;
-    }
-    let is_day = |at: usize| Some(!args.text(at)?.trim().contains([':', ' ', 'T']));
-    if matches!(a, Temporal::Wall(_)) && is_day(0)? != is_day(1)? {
         return None;
     }
     Some(Out::Int(clock::clamp(a.micros().checked_sub(b.micros())?)))
 }
 
 fn add(args: &Args<'_>, sign: i64) -> Option<Out> {
-    let ((value, digits), (span, span_digits)) = (temporal(args, 0)?, temporal(args, 1)?);
-    let Temporal::Span(span) = span else { return None };
+    let ((value, digits), (span, span_digits)) = (temporal(args, 0)?, span_text(args, 1)?);
     let digits = digits.max(span_digits);
     let sum = value.micros().checked_add(span * sign)?;
     let result = match value {
@@ -152,7 +156,7 @@ fn time_to_sec(args: &Args<'_>) -> Option<Out> {
 
 /// EXTRACT('UNIT', x): the parts of a unit, as digits behind each other.
 fn extract(args: &Args<'_>) -> Option<Out> {
-    let (unit, (value, _)) = (args.text(0)?.to_ascii_uppercase(), temporal(args, 1)?);
+    let (unit, (value, _)) = (args.text(0)?.to_ascii_uppercase(), clock::read(&args.text(1)?)?);
     let date = value.civil();
     let clock = value.clock();
     let (sign, us) = (clock.signum(), clock.abs());
