@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use z4_shards::command::{LogEntry, LogPayload, LogPosition};
-use z4_shards::ids::GroupId;
+use z4_model::ids::GroupId;
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
 use z4_shards::log::bytes::{encode_entry_record, scan_records};
 
 const RECORDS: usize = 100;

@@ -7,11 +7,12 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use z4_shards::command::{Command, Create, Entry, Op, OpReply, decode_entry, encode_entry};
-use z4_shards::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
-use z4_shards::machine::record::TaskRecord;
-use z4_shards::machine::testing::MemoryStore;
-use z4_shards::machine::{Machine, Outcome, Store, StoreError, keys};
+use z4_model::command::{Command, Create, Entry, Op, OpReply, decode_entry, encode_entry};
+use z4_model::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
+use z4_model::keys;
+use z4_model::machine::testing::MemoryStore;
+use z4_model::machine::{Machine, Outcome, Store, StoreError};
+use z4_model::rows::record::TaskRecord;
 
 const GROUP: GroupId = GroupId(1);
 const STAMP_MS: u64 = 1_760_000_000_000;

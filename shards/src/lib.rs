@@ -1,14 +1,12 @@
 //! Everything that one core of a z4 peer does. `ARCHITECTURE.md` beside this crate's `Cargo.toml` tells the life of a write, of a
 //! read and of a delivery, and what never happens.
 //!
-//! Arrows point one way: `ids, command <- machine <- {partition, log, roster, link} <- raft <- shard`.
+//! Arrows point one way: `z4_model <- {partition, log, roster, link} <- raft <- shard`. The pure part, the machine above all, is the crate
+//! [`z4_model`].
 
 pub mod account;
-pub mod command;
-pub mod ids;
 pub mod link;
 pub mod log;
-pub mod machine;
 pub mod metrics;
 pub mod partition;
 pub mod raft;

@@ -17,8 +17,7 @@ use prometheus::{
     Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder, exponential_buckets,
 };
-
-use crate::ids::{GroupId, Namespace};
+use z4_model::ids::{GroupId, Namespace};
 
 /// So many namespaces get a label of their own, in the order in which they were first seen; the rest shares [`OTHER_NAMESPACES`].
 pub const NAMESPACE_LABELS_MAX: usize = 200;

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use newcomer::Newcomer;
 pub use rows::{Registry, RowError};
-
-use crate::ids::PeerNumber;
-use crate::machine::incarnation::Incarnation;
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
 
 /// A peer of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use z4_shards::command::Refusal;
-use z4_shards::ids::{GroupId, PeerNumber, SLOTS};
-use z4_shards::machine::peer_row::PeerRow;
-use z4_shards::machine::registry;
+use z4_model::command::Refusal;
+use z4_model::ids::{GroupId, PeerNumber, SLOTS};
+use z4_model::rows::peer_row::PeerRow;
+use z4_model::rows::registry;
 use z4_shards::shard::api::Rejection;
 use z4_shards::shard::handle::Shards;
 

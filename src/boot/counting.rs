@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use z4_shards::ids::Namespace;
+use z4_model::ids::Namespace;
 use z4_shards::metrics::{CreateMethod, DeliverMethod, Method, Metrics, ShardMetrics};
 
 use crate::grpc::Observer;

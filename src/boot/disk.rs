@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use z4_shards::machine::incarnation::Incarnation;
+use z4_model::rows::incarnation::Incarnation;
 
 use crate::config::Config;
 use crate::links::identity::{Identity, IdentityError, write_whole};

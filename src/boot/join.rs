@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use z4_model::ids::GroupId;
+use z4_model::rows::incarnation::Incarnation;
 use z4_proto::peer::Hello;
-use z4_shards::ids::GroupId;
-use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::Registry;
 use z4_shards::shard::handle::Shards;
 

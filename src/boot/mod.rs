@@ -17,9 +17,7 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 
 use z4_shards::account::Account;
-use z4_shards::ids::GroupId;
 use z4_shards::log::LogError;
-use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::metrics::Metrics;
 use z4_shards::partition::PartitionError;
 use z4_shards::runtime::clock;
@@ -40,6 +38,8 @@ use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::health::{Health, Stage};
 use serving::{Server, Serving};
 use shard_thread::{ShardStart, ShardThread};
+use z4_model::ids::GroupId;
+use z4_model::rows::incarnation::Incarnation;
 
 /// Why a peer did not start, or stopped unasked.
 #[derive(Debug, thiserror::Error)]

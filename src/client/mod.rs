@@ -71,9 +71,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
+use z4_model::ids::Namespace;
 /// The messages of `z4.proto`.
 pub use z4_proto as proto;
-use z4_shards::ids::Namespace;
 
 pub use self::cluster::Adding;
 pub use self::consumer::{Consumer, ConsumerBuilder};

@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
+use z4_model::rows::peer_row;
 use z4_shards::link::FRAME_BYTES_MAX;
 use z4_shards::log::ENTRY_BYTES_MAX;
-use z4_shards::machine::peer_row;
 
 use super::error::ConfigError;
 use super::options::Config;

@@ -1,7 +1,7 @@
 //! Whether a peer is added, replaced or left alone, after somebody was called at its address. Pure.
 
+use z4_model::ids::PeerNumber;
 use z4_proto::AddClusterMemberRequest;
-use z4_shards::ids::PeerNumber;
 use z4_shards::roster::change::MemberError;
 use z4_shards::roster::{Newcomer, Roster};
 use z4_shards::shard::members::COPY;
@@ -106,7 +106,7 @@ pub(super) fn decide(
 mod tests {
     //! A wish that cannot come true leaves a group waiting for a voter that never comes; one that is made twice takes out the disk that
     //! it has brought in.
-    use z4_shards::machine::incarnation::Incarnation;
+    use z4_model::rows::incarnation::Incarnation;
     use z4_shards::roster::Member;
 
     use super::*;

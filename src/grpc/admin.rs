@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use send_wrapper::SendWrapper;
 use tonic::{Request, Response, Status, async_trait};
+use z4_model::ids::GroupId;
 use z4_proto as proto;
-use z4_shards::ids::GroupId;
 use z4_shards::roster::Roster;
 use z4_shards::roster::change::MemberError;
 use z4_shards::runtime::executor;

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 
 use prost::Message;
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto as proto;
-use z4_shards::ids::{GroupId, PeerNumber};
 use z4_shards::link::{Clocks, Reachability};
 use z4_shards::roster::{Member, Roster};
 use z4_shards::shard::api::{GroupInfo, ReplicaInfo};

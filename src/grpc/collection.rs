@@ -7,9 +7,9 @@ use futures_util::{Stream, StreamExt};
 use prost::Message;
 use send_wrapper::SendWrapper;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use z4_model::command::Command;
+use z4_model::ids::Namespace;
 use z4_proto as proto;
-use z4_shards::command::Command;
-use z4_shards::ids::Namespace;
 use z4_shards::shard::api::Settle;
 
 use super::create::{Acknowledge, Earlier, create, submit_one};

@@ -12,9 +12,9 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::stream::{Stream, StreamExt};
 use futures_util::{FutureExt, TryFutureExt};
 use tonic::{Code, Status};
+use z4_model::ids::Namespace;
 use z4_proto as proto;
 use z4_shards::account::Account;
-use z4_shards::ids::Namespace;
 use z4_shards::shard::api::{Settle, Settled};
 
 use super::Limits;

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tonic::Status;
+use z4_model::command::{Create, Created, Update};
+use z4_model::ids::{Namespace, RequestHash, TaskId, TaskKey};
+use z4_model::rows::metadata::{pack_metadata, unpack_metadata};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
+use z4_model::rows::task::TaskRow;
+use z4_model::settings::{Settings, SettingsPatch};
 use z4_proto::{self as proto, CreateTaskRequest};
-use z4_shards::command::{Create, Created, NamespaceRow, Settings, SettingsPatch, TaskRow, Update};
-use z4_shards::ids::{Namespace, RequestHash, TaskId, TaskKey};
-use z4_shards::machine::record::{TaskRecord, pack_metadata, unpack_metadata};
 use z4_shards::shard::api::{Consistency, Delivered, NamespaceView, TaskState, TaskView};
 
 use super::limits::metadata_bytes;
@@ -107,7 +111,7 @@ fn state_at_creation(due_ms: u64, created_ms: u64) -> proto::TaskState {
 /// # Errors
 /// INTERNAL when the row cannot be read.
 pub fn streamed(delivered: Delivered) -> Result<proto::Task, Status> {
-    let record = TaskRecord::decode(&delivered.row).map_err(|e| internal(format!("task {}: {e}", delivered.id)))?;
+    let record = TaskRecord::decode(&delivered.row).map_err(|e| internal(format!("the record of task {}: {e}", delivered.id)))?;
     let untouched = record.attempts == 0 && record.version == 1;
     let state = if untouched { state_at_creation(delivered.key.due_ms, record.created_ms) } else { proto::TaskState::Leased };
     from_record(&delivered.namespace, delivered.id, delivered.key, record, state)
@@ -174,7 +178,7 @@ pub fn state_of(row: &TaskRow, now_ms: u64) -> TaskState {
 /// # Errors
 /// INTERNAL when the row cannot be read.
 pub fn delivery(delivered: Delivered) -> Result<proto::Delivery, Status> {
-    let record = TaskRecord::decode(&delivered.row).map_err(|e| internal(format!("task {}: {e}", delivered.id)))?;
+    let record = TaskRecord::decode(&delivered.row).map_err(|e| internal(format!("the record of task {}: {e}", delivered.id)))?;
     let Delivered { namespace, id, key, attempt, token, deadline_ms, .. } = delivered;
     let task = from_record(&namespace, id, key, record, proto::TaskState::Leased)?;
     Ok(proto::Delivery { task: Some(task), attempt, token, lease_deadline: Some(timestamp(deadline_ms)) })
@@ -188,7 +192,7 @@ fn from_record(
     state: proto::TaskState,
 ) -> Result<proto::Task, Status> {
     let due_ms = record.due_ms(key);
-    let metadata = unpack_metadata(&record.metadata).map_err(|e| internal(format!("task {id}: {e}")))?;
+    let metadata = unpack_metadata(&record.metadata).map_err(|e| internal(format!("the record of task {id}: {e}")))?;
     Ok(proto::Task {
         id: id.to_string(),
         namespace: namespace.to_string(),
@@ -269,7 +273,7 @@ pub fn settings_patch(settings: &proto::NamespaceSettings) -> SettingsPatch {
 #[cfg(test)]
 mod tests {
     //! What a client sends is what is stored, and what is stored is what a client gets.
-    use z4_shards::ids::GroupId;
+    use z4_model::ids::GroupId;
 
     use super::*;
 

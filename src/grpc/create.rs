@@ -4,10 +4,10 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use tonic::Status;
+use z4_model::command::{Command, Created, Defect, Op, OpReply, Refusal};
+use z4_model::ids::{Namespace, PeerNumber};
+use z4_model::rows::metadata::pack_metadata;
 use z4_proto::{CreateTaskRequest, CreateTaskResponse, DONE_TRAILER, NOT_DONE, TaskStreamResponse};
-use z4_shards::command::{Command, Created, Malformed, Op, OpReply, Refusal};
-use z4_shards::ids::{Namespace, PeerNumber};
-use z4_shards::machine::record::pack_metadata;
 use z4_shards::shard::api::{Answered, Consistency, Rejection, TaskView};
 use z4_shards::shard::handle::Shards;
 
@@ -60,7 +60,7 @@ async fn send(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Re
             let Answered { value, by } = shards.submit(command).await?;
             for reply in value {
                 let OpReply::Created(created) = reply else {
-                    return Err(Refusal::Malformed(Malformed::ANSWER_OF_ANOTHER_KIND).into());
+                    return Err(Refusal::Malformed(Defect::ANSWER_OF_ANOTHER_KIND).into());
                 };
                 outcomes.push(Outcome { created, earlier: None, forwarded_to: address(shards, by) });
             }
@@ -134,7 +134,7 @@ pub(super) async fn submit(
 /// Sends a command of one create; nothing is known of the earlier task of a duplicate.
 pub(super) async fn submit_one(shards: &Shards, command: Command, acknowledge: Acknowledge) -> Result<Outcome, Rejection> {
     let mut outcomes = send(shards, command, acknowledge).await?;
-    outcomes.pop().ok_or_else(|| Refusal::Malformed(Malformed::NO_ANSWER).into())
+    outcomes.pop().ok_or_else(|| Refusal::Malformed(Defect::NO_ANSWER).into())
 }
 
 /// The answer to a create. A duplicate shows the task as it is stored, or, when that is gone or cannot be read now, the request's content

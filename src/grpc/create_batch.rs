@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use tonic::Status;
+use z4_model::command::{Command, Create, Op};
+use z4_model::ids::Namespace;
 use z4_proto::{CreateTaskRequest, CreateTasksResponse, TaskStreamResponse};
-use z4_shards::command::{Command, Create, Op};
-use z4_shards::ids::Namespace;
 
 use super::convert::{self, Echo};
 use super::create::{Acknowledge, refused, stream_answer, submit};
@@ -134,8 +134,8 @@ mod tests {
 
     use bytes::Bytes;
     use futures_util::future::{Either, select};
-    use z4_shards::command::{Created, OpReply};
-    use z4_shards::ids::{GroupId, SLOTS};
+    use z4_model::command::{Created, OpReply};
+    use z4_model::ids::{GroupId, SLOTS};
     use z4_shards::runtime::{mailbox, net};
     use z4_shards::shard::Message;
     use z4_shards::shard::api::{Answered, Consistency};

@@ -17,10 +17,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use tonic::Status;
+use z4_model::command::{Command, Op};
+use z4_model::ids::Namespace;
 use z4_proto::{CreateTaskRequest, TaskStreamResponse};
 use z4_shards::account::Share;
-use z4_shards::command::{Command, Op};
-use z4_shards::ids::Namespace;
 use z4_shards::runtime::net::sleep;
 use z4_shards::shard::api::Rejection;
 

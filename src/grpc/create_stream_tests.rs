@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::{FutureExt, StreamExt};
+use z4_model::command::Created;
 use z4_shards::account::Account;
-use z4_shards::command::Created;
 use z4_shards::shard::handle::Shards;
 
 use super::*;

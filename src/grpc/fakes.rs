@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
+use z4_model::rows::metadata::pack_metadata;
+use z4_model::rows::record::TaskRecord;
 use z4_shards::account::Account;
-use z4_shards::ids::{GroupId, Namespace, TaskId, TaskKey};
-use z4_shards::machine::record::{TaskRecord, pack_metadata};
 use z4_shards::shard::api::Delivered;
 use z4_shards::shard::handle::Shards;
 

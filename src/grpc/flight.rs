@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context as Poller, Poll, ready};
 
+use z4_model::ids::Namespace;
 use z4_proto::TaskStreamResponse;
 use z4_shards::account::Share;
-use z4_shards::ids::Namespace;
 use z4_shards::shard::api::Rejection;
 
 use super::Limits;

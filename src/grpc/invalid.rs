@@ -2,8 +2,8 @@
 
 use tonic::Status;
 use tonic::metadata::MetadataValue;
+use z4_model::ids::{DUE_MS_MAX, NamespaceError};
 use z4_proto::{DONE_TRAILER, NOT_DONE};
-use z4_shards::ids::{DUE_MS_MAX, NamespaceError};
 
 /// A request that breaks a limit or makes no sense. Nothing of it was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

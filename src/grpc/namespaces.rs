@@ -1,8 +1,8 @@
 //! Namespaces: read, configure, list, purge, delete.
 
 use tonic::Status;
+use z4_model::command::{Op, OpReply};
 use z4_proto as proto;
-use z4_shards::command::{Op, OpReply};
 use z4_shards::shard::api::NamespaceView;
 
 use super::services::Context;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use z4_shards::ids::Namespace;
+use z4_model::ids::Namespace;
 
 /// Takes the edge's counts.
 pub trait Observer: Send + Sync {

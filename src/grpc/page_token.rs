@@ -1,6 +1,6 @@
 //! Where the next page of ListTasks starts, as opaque text: hexadecimal of version, position and a check over both and the namespace.
 
-use z4_shards::ids::{Namespace, TaskKey};
+use z4_model::ids::{Namespace, TaskKey};
 use z4_shards::shard::api::ListCursor;
 
 use super::Invalid;

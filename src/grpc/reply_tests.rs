@@ -6,10 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use prost_types::FileDescriptorSet;
-use z4_shards::command::{NamespaceRow, Settings, TaskRow};
-use z4_shards::ids::{GroupId, Namespace, TaskId, TaskKey};
+use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
+use z4_model::rows::metadata::pack_metadata;
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
+use z4_model::rows::task::TaskRow;
+use z4_model::settings::Settings;
 use z4_shards::link::{Clocks, Reachability};
-use z4_shards::machine::record::{TaskRecord, pack_metadata};
 use z4_shards::roster::{Member, Roster};
 use z4_shards::shard::api::{Delivered, GroupInfo, NamespaceView, ReplicaInfo, TaskPage, TaskState, TaskView};
 use z4_shards::shard::delivery::weight;

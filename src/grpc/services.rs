@@ -10,10 +10,10 @@ use tonic::codegen::{BoxFuture, Service};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer as ReflectionV1;
 use tonic_reflection::pb::v1alpha::server_reflection_server::ServerReflectionServer as ReflectionV1Alpha;
+use z4_model::ids::Namespace;
 use z4_proto::admin_server::AdminServer;
 use z4_proto::collection_server::CollectionServer;
 use z4_shards::account::Account;
-use z4_shards::ids::Namespace;
 use z4_shards::shard::handle::Shards;
 
 use super::admin::Admin;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tonic::Status;
+use z4_model::ids::Namespace;
 use z4_proto as proto;
-use z4_shards::ids::Namespace;
 use z4_shards::shard::api::{Settle, Settled, Verdict};
 
 use super::limits::at_most;
@@ -151,7 +151,7 @@ pub(super) async fn settle(
 mod tests {
     //! An answer must never be given to the wrong delivery: a client would believe that a task is done which comes again.
     use futures_util::FutureExt;
-    use z4_shards::ids::{GroupId, TaskId};
+    use z4_model::ids::{GroupId, TaskId};
     use z4_shards::shard::api::SettleError;
 
     use super::*;

@@ -2,8 +2,8 @@
 
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
+use z4_model::command::Refusal;
 use z4_proto::{DONE_TRAILER, MAY_BE_DONE, NOT_DONE};
-use z4_shards::command::Refusal;
 use z4_shards::shard::api::{Rejection, SettleError};
 
 /// The code of a rejection.
@@ -69,8 +69,8 @@ pub(super) fn internal(text: impl Into<String>) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use z4_shards::command::{Settings, SettingsPatch};
-    use z4_shards::ids::{GroupId, Namespace, TaskId};
+    use z4_model::ids::{GroupId, Namespace, TaskId};
+    use z4_model::settings::{Settings, SettingsPatch};
 
     use super::*;
 

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, unfold};
 use tonic::Status;
+use z4_model::ids::Namespace;
 use z4_proto as proto;
-use z4_shards::ids::Namespace;
 use z4_shards::runtime::clock;
 use z4_shards::shard::api::{Delivered, Settle, Settled, Verdict};
 

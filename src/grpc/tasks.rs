@@ -1,9 +1,9 @@
 //! Single tasks and lists of them: get, update, delete, list.
 
 use tonic::Status;
+use z4_model::command::{Command, Op, OpReply, Refusal};
+use z4_model::ids::{GroupId, Namespace, TaskId};
 use z4_proto as proto;
-use z4_shards::command::{Command, Op, OpReply, Refusal};
-use z4_shards::ids::{GroupId, Namespace, TaskId};
 use z4_shards::shard::api::{ListCursor, ListQuery, Rejection, TaskPage, TaskView};
 
 use super::services::Context;
@@ -113,9 +113,10 @@ fn query(context: &Context, request: &proto::ListTasksRequest) -> Result<ListQue
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use z4_shards::command::TaskRow;
-    use z4_shards::ids::TaskKey;
-    use z4_shards::machine::record::{TaskRecord, pack_metadata};
+    use z4_model::ids::TaskKey;
+    use z4_model::rows::metadata::pack_metadata;
+    use z4_model::rows::record::TaskRecord;
+    use z4_model::rows::task::TaskRow;
     use z4_shards::shard::api::TaskState;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! Times on the wire and times inside: milliseconds since 1970-01-01 UTC.
 
 use prost_types::Timestamp;
-use z4_shards::ids::DUE_MS_MAX;
+use z4_model::ids::DUE_MS_MAX;
 
 use super::Invalid;
 

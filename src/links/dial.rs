@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{Hello, RegistryRow, Welcome};
-use z4_shards::ids::PeerNumber;
 use z4_shards::link::Reading;
-use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Member, Registry};
 use z4_shards::runtime::clock;
 use z4_shards::shard::members::ChangeError;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
+use z4_model::rows::peer_row;
 use z4_proto::peer::Hello;
 use z4_proto::peer::welcome::Verdict;
-use z4_shards::ids::PeerNumber;
-use z4_shards::machine::incarnation::Incarnation;
-use z4_shards::machine::peer_row;
 use z4_shards::roster::{Registry, Roster};
 
 use super::Identity;

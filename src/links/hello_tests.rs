@@ -1,8 +1,8 @@
 //! A peer that took a stranger for a member would mix two clusters' logs; one that took an empty disk for a member would forget what
 //! that one has acknowledged.
 
+use z4_model::ids::{GroupId, SLOTS};
 use z4_proto::peer::RegistryRow;
-use z4_shards::ids::{GroupId, SLOTS};
 use z4_shards::roster::Member;
 
 use super::*;

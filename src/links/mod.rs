@@ -32,9 +32,7 @@ use futures_channel::oneshot;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use z4_proto::peer::Hello;
-use z4_shards::ids::PeerNumber;
 use z4_shards::link::{Established, Seen};
-use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Registry, Roster};
 use z4_shards::shard::handle::Shards;
 
@@ -46,6 +44,8 @@ pub use registered::is_loopback;
 pub use standing::Standing;
 pub use starts::Starts;
 use told::Told;
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
 
 /// Makes this peer, which belongs to no cluster yet, the member that the registry has it for: whom the Hello calls.
 pub type Join = Box<dyn Fn(Hello, Registry) -> Pin<Box<dyn Future<Output = Result<(), String>>>> + Send>;

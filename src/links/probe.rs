@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use tokio::sync::mpsc;
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{Hello, Welcome};
-use z4_shards::ids::PeerNumber;
-use z4_shards::machine::incarnation::Incarnation;
 
 use super::{State, VERSION, dial, words};
 

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{self, Hello, Welcome};
-use z4_shards::ids::PeerNumber;
 use z4_shards::link::{DiskState, Life, Outdated, Seen};
-use z4_shards::machine::incarnation::Incarnation;
 use z4_shards::roster::{Member, Roster};
 
 use super::{Identity, State, VERSION, dial};

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use z4_shards::machine::incarnation::Incarnation;
+use z4_model::rows::incarnation::Incarnation;
 use z4_shards::roster::Member;
 
 use super::{Identity, State};

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::time::Instant;
+use z4_model::rows::incarnation::Incarnation;
 use z4_shards::link::{DiskState, Life, SeenDisk};
-use z4_shards::machine::incarnation::Incarnation;
 
 use super::State;
 use super::identity::{IdentityError, write_whole};

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use z4_shards::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
 use z4_shards::link::{Disks, Life, Unproven};
 
 use super::State;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use z4_shards::command::NamespaceRow;
-use z4_shards::ids::{GroupId, Namespace, TaskKey};
+use z4_model::ids::{GroupId, Namespace, TaskKey};
+use z4_model::rows::namespace::NamespaceRow;
 
 use super::error::SqlError;
 

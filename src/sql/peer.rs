@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use z4_shards::command::NamespaceRow;
-use z4_shards::ids::{GroupId, Namespace, PeerNumber};
+use z4_model::ids::{GroupId, Namespace, PeerNumber};
+use z4_model::rows::namespace::NamespaceRow;
 use z4_shards::link::Reachability;
 use z4_shards::partition::{PartitionError, Span, View};
 use z4_shards::roster::{Member, Roster};

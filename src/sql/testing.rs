@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use z4_shards::command::NamespaceRow;
-use z4_shards::ids::{GroupId, Namespace, TaskKey};
-use z4_shards::machine::record::{TaskRecord, pack_metadata};
+use z4_model::ids::{GroupId, Namespace, TaskKey};
+use z4_model::rows::metadata::pack_metadata;
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
 
 use super::context::{Consistency, Context};
 use super::data::{Data, GroupRow, Leases, Live, PeerRow, ProcessRow, Range, RawRow, Rows};

@@ -8,11 +8,11 @@ use rand::{RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use z4::links::VERSION;
+use z4_model::ids::{GroupId, SLOTS};
+use z4_model::rows::registry;
 use z4_proto::Membership;
 use z4_proto::peer::welcome::Verdict;
 use z4_proto::peer::{DiskState, Hello, RegistryRow, Welcome};
-use z4_shards::ids::{GroupId, SLOTS};
-use z4_shards::machine::registry;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::create;

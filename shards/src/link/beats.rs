@@ -3,10 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use z4_model::ids::GroupId;
 use z4_proto::peer::frame::Body;
 use z4_proto::peer::{Append, Appended, Beat, Beats, beat};
-
-use crate::ids::GroupId;
 
 /// A heartbeat waits so long for others. Short beside the heartbeat interval, long beside what a frame costs.
 pub const GATHER: Duration = Duration::from_millis(10);

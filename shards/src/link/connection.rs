@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_channel::oneshot;
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::frame::Body;
 use z4_proto::peer::{Append, Beats, Failure, Frame, Ping, Pong, beat, failure};
 
@@ -23,7 +24,6 @@ use super::requests::{self, Turn, Turns, UnderWay};
 use super::unread::Unread;
 use super::{Links, frame};
 use crate::account::{Full, Holder, PEER_PARTS, Share};
-use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::net::{Socket, SocketCloser};
 use crate::runtime::notify::Notify;
 use crate::runtime::{clock, executor};

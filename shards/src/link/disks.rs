@@ -11,8 +11,8 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::ids::PeerNumber;
-use crate::machine::incarnation::Incarnation;
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
 
 /// A process on a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

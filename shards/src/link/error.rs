@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
 
 /// Why a request to another peer has no answer.
 #[derive(Clone, Debug, thiserror::Error)]

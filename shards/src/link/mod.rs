@@ -33,7 +33,6 @@ use z4_proto::peer::Append;
 pub use z4_proto::peer::frame::Body;
 
 use crate::account::{Full, Share};
-use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::executor;
 pub use clocks::{Clocks, Reading};
 use connection::Connection;
@@ -44,6 +43,7 @@ pub use frame::FRAME_BYTES_MAX;
 pub use reach::{Reach, Reachability};
 pub use requests::{REQUESTS, Turn};
 pub use space::Space;
+use z4_model::ids::{GroupId, PeerNumber};
 
 /// What a shard does with what its links bring.
 pub trait Inbound {

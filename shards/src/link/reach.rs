@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
+use z4_model::ids::PeerNumber;
 
 use super::clocks::{Clocks, Reading};
 use super::disks::Disks;
 use super::space::Space;
 use crate::account::Account;
-use crate::ids::PeerNumber;
 use crate::runtime::clock;
 
 /// What is known of one peer.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::{Append, Appended, Failure, ReadAt, ReadIndex, failure};
 
 use super::{Body, Established, Inbound, Links, REQUESTS, Reach};
-use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::testing::run;
 
 /// An answer comes within this, also on a busy machine.

@@ -3,13 +3,14 @@
 use std::io;
 use std::rc::Rc;
 
+use z4_model::log::LogPosition;
+
 use super::frame::{CHECKPOINT, FrameHeader, HEADER_BYTES, NEWEST, RECYCLED, VERSION, frame_bytes};
 use super::group::Group;
 use super::options::LogOptions;
 use super::record::{Change, MARK_BYTES, Payload, RecordError, STANDING_BYTES};
 use super::segments::{Released, SegmentNumber};
 use super::state::{Done, Op, OpKind, State};
-use crate::command::LogPosition;
 use crate::runtime::files::{Buffer, File};
 
 /// A frame that is ready to be written.

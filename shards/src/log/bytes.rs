@@ -1,8 +1,9 @@
 //! The log's bytes as they are, for benches: what a writer and a recovery do per entry, without a disk.
 
+use z4_model::ids::GroupId;
+use z4_model::log::LogEntry;
+
 use super::record::{Change, Payload, decode};
-use crate::command::LogEntry;
-use crate::ids::GroupId;
 
 /// Puts the record of an entry into `out` and returns its length. `out` must be long enough: payload and 64 bytes.
 pub fn encode_entry_record(group: GroupId, entry: &LogEntry, out: &mut [u8]) -> usize {

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
+use z4_model::ids::GroupId;
+use z4_model::log::{LogPayload, LogPosition, Vote};
+
 use super::index::EntryIndex;
 use super::record::RecordError;
-use crate::command::{LogPayload, LogPosition, Vote};
-use crate::ids::GroupId;
 
 /// Where a group's log stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,11 +4,12 @@ use std::io;
 use std::ops::Range;
 use std::rc::Rc;
 
+use z4_model::log::{LogEntry, LogPosition, Vote};
+
 use super::group::GroupState;
 use super::options::ENTRY_BYTES_MAX;
 use super::read;
 use super::state::{Done, Op, OpKind, Shared};
-use crate::command::{LogEntry, LogPosition, Vote};
 
 /// One group's log. A clone is another handle on the same one.
 ///

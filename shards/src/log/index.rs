@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use z4_model::log::LogPosition;
+
 use super::segments::Released;
-use crate::command::LogPosition;
 
 /// An entry's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

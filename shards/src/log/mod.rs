@@ -67,13 +67,13 @@ pub use group_log::GroupLog;
 pub use options::{ENTRY_BYTES_MAX, LogObservation, LogOptions, Observer};
 pub use state::Done;
 
-use crate::ids::GroupId;
 use crate::runtime::files::{Directory, spawn};
 use crate::runtime::pace;
 use recovery::Recovered;
 use segments::Segment;
 use signal::Signal;
 use state::{Shared, State, Tail};
+use z4_model::ids::GroupId;
 
 type Task = Pin<Box<dyn Future<Output = Option<()>>>>;
 

@@ -4,11 +4,12 @@ use std::io;
 use std::ops::Range;
 use std::rc::Rc;
 
+use z4_model::ids::GroupId;
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+
 use super::index::Slot;
 use super::record::{Change, Payload, decode};
 use super::state::Shared;
-use crate::command::{LogEntry, LogPayload, LogPosition};
-use crate::ids::GroupId;
 use crate::runtime::files::File;
 
 /// Two records that are this close are read together. Bytes.

@@ -7,10 +7,10 @@
 //! one by one, long after their frame was checked. Kinds and bodies never change once assigned.
 
 use bytes::Bytes;
+use z4_model::ids::GroupId;
+use z4_model::log::{LogPayload, LogPosition, Vote};
 
 use super::group::{GroupState, Standing};
-use crate::command::{LogPayload, LogPosition, Vote};
-use crate::ids::GroupId;
 
 /// Bytes before the body.
 pub(crate) const RECORD_HEADER_BYTES: usize = 12;

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use z4_model::ids::GroupId;
+
 use super::frame::{CHECKPOINT, FrameHeader};
 use super::group::Group;
 use super::record::{Change, RecordError, decode};
-use crate::ids::GroupId;
 
 /// The groups, as far as frames were read.
 #[derive(Default)]

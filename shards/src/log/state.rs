@@ -6,6 +6,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use z4_model::ids::GroupId;
+use z4_model::log::{LogPayload, LogPosition, Vote};
+
 use super::error::Stopped;
 use super::group::{Cached, Group};
 use super::newest::Newest;
@@ -13,8 +16,6 @@ use super::options::LogOptions;
 use super::record::{ENTRY_HEADER_BYTES, MARK_BYTES, VOTE_RECORD_BYTES};
 use super::segments::{EmptyFile, Released, Segment, SegmentNumber};
 use super::signal::Signal;
-use crate::command::{LogPayload, LogPosition, Vote};
-use crate::ids::GroupId;
 use crate::runtime::files::Directory;
 
 /// Is called once: when what was asked for is durable, or with the error that stopped the log.

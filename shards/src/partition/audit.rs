@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
+use z4_model::keys;
 
 use super::error::{PartitionError, Place};
 use super::layout::Applied;
-use crate::machine::keys;
 use crate::runtime::disk;
 
 const START: u8 = 1;

@@ -7,10 +7,10 @@
 //! from them what is applied.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use z4_model::keys;
 
 use super::error::PartitionError;
 use super::view::{Row, View};
-use crate::machine::keys;
 
 /// A chunk's size, bytes; a single larger row is a chunk of its own.
 pub const CHUNK_BYTES_MAX: usize = 512 << 10;

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use z4_model::ids::GroupId;
+use z4_model::keys;
+use z4_model::log::{LogEntry, LogPosition};
 
 use super::chunk::{ChunkError, take_row};
 use super::directory::{Directory, sync_names};
@@ -14,9 +17,6 @@ use super::layout::Applied;
 use super::stand_in::Damaged;
 use super::tree::{Sorted, Tree};
 use super::{Partition, PartitionOptions};
-use crate::command::{LogEntry, LogPosition};
-use crate::ids::GroupId;
-use crate::machine::keys;
 
 /// Why rows were not taken.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use crate::ids::GroupId;
-use crate::machine::{ApplyError, StoreError};
+use z4_model::ids::GroupId;
+use z4_model::machine::{ApplyError, StoreError};
 
 /// A partition's failure. After any of them but [`PartitionError::Locked`] the partition is in doubt: the replica stops.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -13,12 +13,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use z4_model::ids::GroupId;
+use z4_model::log::LogPosition;
 
 use super::draft::ImportError;
 use super::error::{PartitionError, Place};
 use super::{Partition, PartitionOptions, View, directory, manifest, stand_in};
-use crate::command::LogPosition;
-use crate::ids::GroupId;
 
 /// The file that names the generation that counts.
 const CURRENT: &str = "current";
@@ -173,10 +173,12 @@ fn remove_others(base: &Path, counts: Number) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use z4_model::command::{Command, Create, Entry, Op, encode_entry};
+    use z4_model::ids::Namespace;
+    use z4_model::log::{LogEntry, LogPayload};
+    use z4_model::rows::metadata::pack_metadata;
+
     use super::*;
-    use crate::command::{Command, Create, Entry, LogEntry, LogPayload, Op, encode_entry};
-    use crate::ids::Namespace;
-    use crate::machine::record::pack_metadata;
 
     const GROUP: GroupId = GroupId(1);
 

@@ -16,7 +16,7 @@ pub(super) enum Change {
     Put(Bytes),
     /// The key is gone.
     Delete,
-    /// The key is gone, and one tombstone may cancel one write (see [`crate::machine::Store::delete`]).
+    /// The key is gone, and one tombstone may cancel one write (see [`z4_model::machine::Store::delete`]).
     WeakDelete,
 }
 

@@ -1,9 +1,8 @@
-//! The partition's own row, under [`crate::machine::keys::raft`]: what of the raft log is applied. Its layout never changes.
+//! The partition's own row, under [`z4_model::keys::raft`]: what of the raft log is applied. Its layout never changes.
 
 use bytes::{BufMut, Bytes, BytesMut};
-
-use crate::command::LogPosition;
-use crate::ids::GroupId;
+use z4_model::ids::GroupId;
+use z4_model::log::LogPosition;
 
 /// Without what came before; an earlier z4 wrote it.
 const FIRST_VERSION: u8 = 1;

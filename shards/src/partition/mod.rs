@@ -50,9 +50,6 @@ pub use stand_in::Logged;
 pub use view::View;
 pub use viewer::Viewer;
 
-use crate::command::{LogEntry, LogPayload, LogPosition, NamespaceRow, TaskRow};
-use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
-use crate::machine::{Claimable, Machine, Outcome, Totals, keys};
 use directory::Directory;
 use error::Place;
 use layout::Applied;
@@ -63,6 +60,12 @@ use store::BatchStore;
 use tree::Tree;
 use upkeep::Upkeep;
 use viewer::Source;
+use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
+use z4_model::keys;
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::{Claimable, Machine, Outcome, Totals};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::task::TaskRow;
 
 /// A replica's durable state. `Send`; owned by the storage thread of its shard. Dropping it writes what is queued, unsynced.
 pub struct Partition {

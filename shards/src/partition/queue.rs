@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use z4_model::log::LogPosition;
+
 use super::error::{PartitionError, Place};
 use super::layer::Layer;
 use super::tree::Tree;
-use crate::command::LogPosition;
 
 /// How long a full set of memtables is left alone before it is looked at again: fjall tells nobody when a flush is done.
 const FLUSH_POLL: Duration = Duration::from_millis(1);

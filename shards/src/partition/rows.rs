@@ -1,16 +1,17 @@
 //! Reads of a view: tasks, namespaces, the registry.
 
 use bytes::Bytes;
+use z4_model::ids::{Namespace, TaskId, TaskKey};
+use z4_model::keys::{self, KeyRange};
+use z4_model::machine::{ApplyError, find_task};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
+use z4_model::rows::task::TaskRow;
 
 use super::error::PartitionError;
 use super::layout::Applied;
 use super::store::BatchStore;
 use super::view::{Row, View};
-use crate::command::{NamespaceRow, TaskRow};
-use crate::ids::{Namespace, TaskId, TaskKey};
-use crate::machine::keys::{self, KeyRange};
-use crate::machine::record::TaskRecord;
-use crate::machine::{find_task, namespace};
 
 /// A range of one namespace's tasks, in due order.
 #[derive(Clone, Debug)]
@@ -289,7 +290,7 @@ impl View {
     }
 
     fn namespace_row(&self, row: &Bytes) -> Result<NamespaceRow, PartitionError> {
-        namespace::decode(row).map_err(|error| self.place.damaged(error))
+        NamespaceRow::decode(row).map_err(|error| self.place.damaged(ApplyError::Row(error)))
     }
 
     fn position_of(&self, key: &Bytes) -> Result<TaskKey, PartitionError> {
@@ -297,7 +298,7 @@ impl View {
     }
 
     fn task_row(&self, key: TaskKey, dead: bool, omit_payload: bool, row: &Bytes) -> Result<TaskRow, PartitionError> {
-        let mut record = TaskRecord::decode(row).map_err(|error| self.place.damaged(error))?;
+        let mut record = TaskRecord::decode(row).map_err(|error| self.place.damaged(ApplyError::Row(error)))?;
         if omit_payload {
             record.drop_payload();
         }

@@ -1,12 +1,12 @@
 //! Long reads of one namespace's rows in either direction, page by page: what SQL does. Made to cost little per row.
 
 use bytes::Bytes;
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::keys::{self, KeyRange};
 
 use super::error::PartitionError;
 use super::layer::{Layer, Write};
 use super::view::View;
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::keys::{self, KeyRange};
 
 /// A range of one namespace's rows, live or dead, in due order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Span {
 }
 
 impl View {
-    /// Appends the first rows of a span, as encoded [`TaskRecord`](crate::machine::record::TaskRecord)s: at most `rows_max`, and no more
+    /// Appends the first rows of a span, as encoded [`TaskRecord`](z4_model::rows::record::TaskRecord)s: at most `rows_max`, and no more
     /// once their values have `bytes_max` bytes together; one row at least, if there is any. Returns the span that is left, in which there
     /// need not be a row any more; `None`: there is none. Values share memory with the blocks that they were read from, 16 KiB each.
     ///

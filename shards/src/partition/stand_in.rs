@@ -9,6 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use z4_model::ids::GroupId;
+use z4_model::machine::Machine;
+
 use super::directory::Directory;
 use super::error::{PartitionError, Place};
 use super::layout::Applied;
@@ -18,8 +21,6 @@ use super::store::BatchStore;
 use super::tree::Tree;
 use super::upkeep::Upkeep;
 use super::{Partition, PartitionOptions, View, Viewer, directory, generation};
-use crate::ids::GroupId;
-use crate::machine::Machine;
 
 /// The directory of its own, which holds nothing.
 const NAME: &str = "stand-in";

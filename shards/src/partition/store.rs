@@ -1,10 +1,10 @@
 //! The machine's store: one layer over a view.
 
 use bytes::Bytes;
+use z4_model::machine::{Store, StoreError};
 
 use super::layer::Layer;
 use super::view::View;
-use crate::machine::{Store, StoreError};
 
 /// Reads see the writes of the layer, then what the view holds.
 pub(super) struct BatchStore<'a> {

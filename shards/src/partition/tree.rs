@@ -18,12 +18,12 @@ use fjall::config::{
     PinningPolicy,
 };
 use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use z4_model::keys;
 
 use super::PartitionOptions;
 use super::directory::Directory;
 use super::layer::{Change, Layer};
 use super::view::Row;
-use crate::machine::keys;
 
 /// Blocks of task rows, bytes before compression: about 50 rows of a 256-byte payload.
 const TASK_BLOCK_BYTES: u32 = 16 * 1024;

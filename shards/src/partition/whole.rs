@@ -1,12 +1,14 @@
 //! What an open partition holds must agree: with its manifest, and its two keyspaces with each other.
 
+use z4_model::keys;
+use z4_model::log::LogPosition;
+use z4_model::machine::Totals;
+
 use super::audit::Journals;
 use super::error::{PartitionError, Place};
 use super::layout::Applied;
 use super::manifest::Manifest;
 use super::tree::Tree;
-use crate::command::LogPosition;
-use crate::machine::{Totals, keys};
 
 /// What different places say.
 pub(super) struct Said {

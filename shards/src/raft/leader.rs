@@ -3,9 +3,9 @@
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::RaftError;
 use openraft::raft::ReadPolicy;
+use z4_model::ids::PeerNumber;
 
 use super::replica::{ProposeError, Replica};
-use crate::ids::PeerNumber;
 use crate::runtime::executor;
 
 /// Who leads a group, as one of its replicas knows.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use openraft::impls::BasicNode;
+use z4_model::ids::PeerNumber;
 
 use super::replica::Replica;
-use crate::ids::PeerNumber;
 
 /// A group's membership as one of its replicas knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

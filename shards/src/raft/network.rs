@@ -10,13 +10,13 @@ use openraft::impls::BasicNode;
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult};
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse};
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::{Appended, Failure};
 
 use super::retention::{Outrun, Sending};
 use super::standing::Followers;
 use super::types::{RaftVote, Snapshot, SnapshotData, TypeConfig};
 use super::{sane, snapshot_send, wire};
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, LinkError, Links};
 use crate::runtime::pace;
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::storage::RaftStateMachine;
+use z4_model::ids::PeerNumber;
+use z4_model::log::LogEntry;
 use z4_proto::peer::{Failure, Rebuild};
 
 use super::replica::Replica;
 use super::snapshot_send;
 use super::state_machine::GroupStateMachine;
-use crate::command::LogEntry;
-use crate::ids::PeerNumber;
 use crate::link::Body;
 use crate::log::GroupLog;
 use crate::partition::Prepared;

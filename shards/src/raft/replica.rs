@@ -12,6 +12,8 @@ use openraft::errors::{ClientWriteError, Fatal, RaftError};
 use openraft::impls::BasicNode;
 use openraft::raft::{ReadPolicy, WatchChangeHandle};
 use openraft::{Raft, ServerState};
+use z4_model::command::Reply;
+use z4_model::ids::{GroupId, PeerNumber};
 
 use super::config;
 use super::log_store::LogStore;
@@ -21,8 +23,6 @@ use super::snapshot_receive::SnapshotReceiver;
 use super::standing::{Followers, Progress};
 use super::state_machine::{GroupStateMachine, OnApplied};
 use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
-use crate::command::Reply;
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::Links;
 use crate::log::GroupLog;
 use crate::partition::PartitionError;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
+
 use crate::runtime::clock;
 
 /// So many applied entries stay in any case: in this version of openraft a purge up to the last applied entry can overtake an apply

@@ -3,10 +3,10 @@
 //! It says nothing of who sent it. A broken peer, or a stranger who takes a peer's name, must not be able to end others for ever with one
 //! frame: an entry that cannot be applied, a hole in the log, a term after which there is no other.
 
+use z4_model::command::decode_entry;
 use z4_proto::peer::{Append, LogEntry, LogPosition, RaftVote, log_entry};
 
 use super::membership;
-use crate::command::decode_entry;
 use crate::link::Body;
 
 /// Tokens and reserved sequences carry the term in the bits that are left for it (see `shard/mint.rs`).
@@ -113,7 +113,7 @@ fn check_append(append: &Append, term_max: u64) -> Result<(), Insane> {
 fn check_entry(entry: &LogEntry) -> Result<(), String> {
     match &entry.payload {
         None => Ok(()),
-        Some(log_entry::Payload::Normal(bytes)) => decode_entry(bytes).map(drop).map_err(|e| e.to_string()),
+        Some(log_entry::Payload::Normal(bytes)) => decode_entry(bytes).map(drop).map_err(|e| format!("malformed entry: {e}")),
         Some(log_entry::Payload::Membership(bytes)) => {
             let membership = membership::decode(bytes).map_err(|e| e.to_string())?;
             let configs = membership.get_joint_config();
@@ -136,10 +136,10 @@ fn check_term(found: u64, max: u64) -> Result<(), Insane> {
 mod tests {
     //! Were one of these taken, every start of the peer would end with it, or no election would ever succeed again.
     use bytes::Bytes;
+    use z4_model::machine::testing::{command, create, entry};
     use z4_proto::peer::{Appended, Ballot, SnapshotBegin, Vote};
 
     use super::*;
-    use crate::machine::testing::{command, create, entry};
 
     const MAX: u64 = 100;
 

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use crossbeam::channel;
 use futures_channel::oneshot;
 use openraft::async_runtime::WatchReceiver;
+use z4_model::ids::{GroupId, PeerNumber};
+use z4_model::log::LogPosition;
 use z4_proto::peer::{self, Failure, SnapshotInstalled, SnapshotTaken, failure::Kind};
 
 use super::membership::{self, MembershipError};
@@ -20,8 +22,6 @@ use super::replica::Replica;
 use super::snapshot_send::GIVEN_UP;
 use super::types::{RaftVote, Snapshot, SnapshotData, SnapshotMeta, StoredMembership};
 use super::wire::{self, WireError};
-use crate::command::LogPosition;
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, Links};
 use crate::partition::{Draft, Drafts, ImportError, PartitionError, Prepared};
 use crate::runtime::{clock, executor};

@@ -14,13 +14,13 @@ use openraft::errors::{ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::SnapshotResponse;
 use openraft::{ErrorSubject, ErrorVerb, StorageError};
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::{Failure, SnapshotBegin, SnapshotChunk, SnapshotEnd};
 
 use super::membership;
 use super::retention::Sending;
 use super::types::{RaftVote, Snapshot, SnapshotData, SnapshotMeta, TypeConfig};
 use super::wire;
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, LinkError, Links};
 use crate::partition::{Chunk, PartitionError, View};
 use crate::runtime::{clock, executor};

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::WatchReceiver;
+use z4_model::ids::PeerNumber;
 use z4_proto::peer::Appended;
 
 use super::config;
 use super::replica::Replica;
-use crate::ids::PeerNumber;
 use crate::runtime::{clock, pace};
 
 /// A follower that has not applied what was committed for so long should not lead.

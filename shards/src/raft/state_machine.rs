@@ -11,12 +11,13 @@ use futures_util::lock::{Mutex, MutexGuard};
 use futures_util::{Stream, StreamExt};
 use openraft::entry::RaftEntry;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use z4_model::command::{Reply, Tally};
+use z4_model::ids::GroupId;
+use z4_model::log::{LogEntry, LogPosition};
+use z4_model::machine::{Effect, Outcome};
 
 use super::membership;
 use super::types::{self, LogId, Replies, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::command::{LogEntry, LogPosition, Reply, Tally};
-use crate::ids::GroupId;
-use crate::machine::{Effect, Outcome};
 use crate::partition::{Partition, PartitionError, Prepared};
 use crate::runtime::{clock, executor};
 use crate::storage::Storage;

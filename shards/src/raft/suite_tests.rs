@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
+use z4_model::ids::GroupId;
 
 use super::log_store::LogStore;
 use super::state_machine::GroupStateMachine;
 use super::types::TypeConfig;
-use crate::ids::GroupId;
 use crate::log::{Log, LogOptions};
 use crate::partition::{Partition, PartitionOptions};
 use crate::runtime::ExecutorRuntime;

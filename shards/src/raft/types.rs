@@ -9,13 +9,14 @@ use openraft::impls::{BasicNode, leader_id_adv};
 use openraft::raft::ClientWriteResult;
 use openraft::raft::responder::Responder;
 use openraft::vote::RaftLeaderId;
+use z4_model::command::Reply;
+use z4_model::log::{LogEntry, LogPayload, LogPosition, Vote};
 
 use super::membership;
-use crate::command::{LogEntry, LogPayload, LogPosition, Reply, Vote};
 use crate::partition::{Prepared, View};
 use crate::runtime::ExecutorRuntime;
 
-/// An encoded entry (see [`crate::command::encode_entry`]), opaque to Raft.
+/// An encoded entry (see [`z4_model::command::encode_entry`]), opaque to Raft.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryBytes(pub Bytes);
 

@@ -2,10 +2,10 @@
 
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult};
 use openraft::raft::{TransferLeaderRequest, VoteRequest, VoteResponse};
+use z4_model::log::{LogEntry, LogPayload, LogPosition, Vote};
 use z4_proto::peer::{self, appended, log_entry};
 
 use super::types::{self, LogId, RaftVote, TypeConfig};
-use crate::command::{LogEntry, LogPayload, LogPosition, Vote};
 
 /// A message that openraft could not have sent.
 #[derive(Debug, thiserror::Error)]

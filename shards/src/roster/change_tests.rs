@@ -1,11 +1,12 @@
 //! Who may join and who may go. Wrong here means two peers under one name, or a cluster without members.
 
 use proptest::prelude::*;
+use z4_model::ids::GroupId;
+use z4_model::keys;
+use z4_model::machine::testing::{MemoryStore, entry};
+use z4_model::machine::{Machine, Store};
 
 use super::*;
-use crate::ids::GroupId;
-use crate::machine::testing::{MemoryStore, entry};
-use crate::machine::{Machine, Store, keys};
 
 fn member(number: PeerNumber, id: &str, removed: bool) -> Member {
     Member { number, id: id.into(), address: format!("{id}:1"), removed }

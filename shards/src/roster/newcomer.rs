@@ -1,8 +1,9 @@
 //! What becomes of an empty disk that answers where a member should be. Pure.
 
+use z4_model::ids::PeerNumber;
+use z4_model::rows::incarnation::Incarnation;
+
 use super::Roster;
-use crate::ids::PeerNumber;
-use crate::machine::incarnation::Incarnation;
 
 /// What a member does about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

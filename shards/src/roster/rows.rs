@@ -1,12 +1,12 @@
 //! The registry's rows, read.
 
 use bytes::Bytes;
+use z4_model::ids::{GroupId, PeerNumber};
+use z4_model::rows::incarnation::{self, Incarnation};
+use z4_model::rows::peer_row::{self, PeerRow};
+use z4_model::rows::registry;
 
 use super::{Member, Roster};
-use crate::ids::{GroupId, PeerNumber};
-use crate::machine::incarnation::{self, Incarnation};
-use crate::machine::peer_row::{self, PeerRow};
-use crate::machine::registry;
 
 /// What the registry says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn rows_are_read_and_peers_come_in_the_order_of_their_numbers() {
-        let slots: Vec<_> = (0..crate::ids::SLOTS).map(|slot| GroupId(1 + slot % 2)).collect();
+        let slots: Vec<_> = (0..z4_model::ids::SLOTS).map(|slot| GroupId(1 + slot % 2)).collect();
         let rows = [
             row("cluster_id", "c1"),
             row("incarnation/10", "000000000000000000000000000000ab"),

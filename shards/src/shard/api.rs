@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use z4_model::command::Refusal;
+use z4_model::ids::{GroupId, Namespace, PeerNumber, TaskId, TaskKey};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::task::TaskRow;
 
-use crate::command::{NamespaceRow, Refusal, TaskRow};
-use crate::ids::{GroupId, Namespace, PeerNumber, TaskId, TaskKey};
 use crate::shard::namespaces::NAMESPACES;
 
 /// Why a request was not done.
@@ -198,7 +200,7 @@ pub struct Delivered {
     pub id: TaskId,
     /// Where its row is.
     pub key: TaskKey,
-    /// The encoded [`TaskRecord`](crate::machine::record::TaskRecord).
+    /// The encoded [`TaskRecord`](z4_model::rows::record::TaskRecord).
     pub row: Bytes,
     /// 1 for the first delivery.
     pub attempt: u32,

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use z4_model::command::{Command, Entry, encode_entry};
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::Submit;
 
-use crate::command::{Command, Entry, encode_entry};
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, Links};
 use crate::metrics::Metrics;
 use crate::raft::Replica;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use z4_model::command::{Command, Create, Op};
+use z4_model::ids::Namespace;
+use z4_model::settings::SettingsPatch;
 
 use super::forward_tests::{LATER, create, created, name};
 use super::lists_tests::alone;
 use super::testing::{GROUP, Peer, leader, three, three_with, until};
 use crate::account::{Account, CLIENT_PARTS};
-use crate::command::{Command, Create, Op, SettingsPatch};
-use crate::ids::Namespace;
 use crate::runtime::executor;
 use crate::runtime::testing::run;
 use crate::shard::BatchLimits;

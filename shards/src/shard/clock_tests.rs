@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
+use z4_model::command::{Command, Create, Created, Op, OpReply};
+use z4_model::ids::{Namespace, TaskId};
 
 use super::testing::{GROUP, Peer, leader, start_alone, three, until};
-use crate::command::{Command, Create, Created, Op, OpReply};
-use crate::ids::{Namespace, TaskId};
 use crate::roster::{Member, Roster};
 use crate::runtime::clock;
 use crate::runtime::testing::run;

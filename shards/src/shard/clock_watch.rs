@@ -5,7 +5,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
+
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
 use crate::shard::hand_over::LAG_MAX;

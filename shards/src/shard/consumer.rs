@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::{Either, join_all, select};
 use futures_util::{FutureExt, StreamExt};
+use z4_model::ids::{GroupId, Namespace};
 
 use crate::account::{Full, Holder, Share};
-use crate::ids::{GroupId, Namespace};
 use crate::runtime::executor;
 use crate::shard::api::{Delivered, Rejection};
 use crate::shard::delivery::{ConsumerId, Flow, Gone, Sent};

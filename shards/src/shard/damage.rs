@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::ids::{GroupId, Namespace, PeerNumber, TaskKey};
-use crate::machine::record::RecordError;
+use z4_model::encoding::Malformed;
+use z4_model::ids::{GroupId, Namespace, PeerNumber, TaskKey};
+
 use crate::metrics::DiskMetrics;
 use crate::partition::PartitionError;
 use crate::raft::Replica;
@@ -63,7 +64,7 @@ pub(super) struct RowDamaged {
     pub(super) group: GroupId,
     pub(super) namespace: Namespace,
     pub(super) key: TaskKey,
-    pub(super) source: RecordError,
+    pub(super) source: Malformed,
 }
 
 /// What to do next about damage.

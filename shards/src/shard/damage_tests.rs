@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
+use z4_model::command::{Command, Create, Op};
+use z4_model::encoding::Malformed;
+use z4_model::ids::{Namespace, PeerNumber, SLOTS, TaskKey};
+use z4_model::rows::metadata::pack_metadata;
 
 use super::testing::{GROUP, Peer, connect, leader, start_alone, three, until};
-use crate::command::{Command, Create, Op};
-use crate::ids::{Namespace, PeerNumber, SLOTS, TaskKey};
-use crate::machine::record::{RecordError, pack_metadata};
 use crate::partition::PartitionError;
 use crate::runtime::testing::run;
 use crate::shard::OpenError;
@@ -132,7 +133,7 @@ fn a_row_that_a_leader_cannot_read_moves_the_leader_and_ends_nobody() {
         }
         let group = peers[first].shard.group(GROUP).expect("it is open");
         let key = TaskKey { due_ms: 1, sequence: 1 };
-        group.act(Action::Damaged { namespace: namespace(), key, cause: RecordError("unknown version") });
+        group.act(Action::Damaged { namespace: namespace(), key, cause: Malformed("unknown version") });
         assert!(peers[first].shards.is_damaged(GROUP).await);
         let other = until("another one leads", async || {
             let second = leader(&peers).await;

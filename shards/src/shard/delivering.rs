@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
+use z4_model::command::{Command, Op, Reply, Tally};
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::machine::first_sequence;
 
-use crate::command::{Command, Op, Reply, Tally};
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::first_sequence;
-use crate::machine::namespace::absent;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::{AppliedRun, ProposeError};
@@ -271,7 +270,7 @@ impl Group {
                 Some(Ok(rows)) => {
                     group.with_engine(|engine| {
                         for (namespace, row) in namespaces.iter().zip(rows) {
-                            engine.loaded(namespace, &row.unwrap_or_else(absent));
+                            engine.loaded(namespace, &row.unwrap_or_default());
                         }
                     });
                 }

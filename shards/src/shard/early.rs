@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use futures_channel::oneshot;
+use z4_model::ids::GroupId;
 
-use crate::ids::GroupId;
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::Subscription;
 

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use z4_model::command::{Command, Create, Op};
+use z4_model::ids::{GroupId, Namespace, PeerNumber, SLOTS};
+use z4_model::rows::incarnation::Incarnation;
+use z4_model::rows::metadata::pack_metadata;
+use z4_model::rows::peer_row::PeerRow;
+use z4_model::rows::registry;
 
 use super::testing::{GROUP, Peer, connect, leader, three, until};
-use crate::command::{Command, Create, Op};
-use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS};
-use crate::machine::incarnation::Incarnation;
-use crate::machine::peer_row::PeerRow;
-use crate::machine::record::pack_metadata;
-use crate::machine::registry;
 use crate::runtime::executor;
 use crate::runtime::testing::run;
 

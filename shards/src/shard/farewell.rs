@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::ids::{GroupId, Namespace};
+use z4_model::ids::{GroupId, Namespace};
+
 use crate::runtime::executor;
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 use crate::shard::delivery::ConsumerId;
@@ -152,8 +153,9 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use z4_model::ids::TaskId;
+
     use super::*;
-    use crate::ids::TaskId;
 
     fn held(tokens: &[u64]) -> Vec<Held> {
         let one = |token: &u64| {

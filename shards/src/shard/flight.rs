@@ -8,12 +8,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
+use z4_model::command::{Command, Op, Reply};
+use z4_model::ids::{GroupId, Namespace, PeerNumber};
 use z4_proto::peer::Submitted;
 
-use crate::command::{Command, Op, Reply};
-use crate::ids::{GroupId, Namespace, PeerNumber};
 use crate::link::{Body, LinkError};
-use crate::machine::namespace::absent;
 use crate::raft::ProposeError;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Rejection};
@@ -209,7 +208,7 @@ impl Batcher {
             let (group, name) = (self.group, command.namespace.clone());
             let row = self.storage.call(move |partitions| partitions.get_mut(&group).map(|p| p.namespace(&name))).await;
             let window_ms = match row.flatten() {
-                Some(Ok(row)) => row.unwrap_or_else(absent).settings.idempotency_window_ms,
+                Some(Ok(row)) => row.unwrap_or_default().settings.idempotency_window_ms,
                 _ => 0,
             };
             remembers.insert(command.namespace.clone(), window_ms >= least_ms);

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use z4_model::command::{Command, Create, Created, Op, OpReply};
+use z4_model::ids::{GroupId, Namespace, RequestHash, TaskId};
+use z4_model::settings::Settings;
 
-use crate::command::{Command, Create, Created, Op, OpReply, Settings};
-use crate::ids::{GroupId, Namespace, RequestHash, TaskId};
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionOptions};

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
+use z4_model::command::{Command, Created};
+use z4_model::ids::PeerNumber;
 use z4_proto::peer::Reserve;
 
-use crate::command::{Command, Created};
-use crate::ids::PeerNumber;
 use crate::link::Body;
 use crate::raft::Leader;
 use crate::runtime::{clock, executor};

@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use z4_model::command::{Command, Create, Created, Op, OpReply, Update};
+use z4_model::ids::{Namespace, RequestHash, TaskId};
+use z4_model::rows::metadata::pack_metadata;
+use z4_model::settings::SettingsPatch;
 
 use super::testing::{GROUP, Peer, leader, three, three_with, until};
-use crate::command::{Command, Create, Created, Op, OpReply, SettingsPatch, Update};
-use crate::ids::{Namespace, RequestHash, TaskId};
-use crate::machine::record::pack_metadata;
 use crate::runtime::testing::run;
 use crate::shard::BatchLimits;
 use crate::shard::api::{Answered, Consistency, ListQuery, Rejection, TaskPage, TaskState};

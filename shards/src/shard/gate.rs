@@ -104,10 +104,10 @@ impl Gate {
 mod tests {
     //! A consumer that does not read must not take the memory of those who do, and one whose gate never opens again gets nothing for ever.
     use bytes::Bytes;
+    use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
 
     use super::*;
     use crate::account::{Account, CLIENT_PARTS};
-    use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
 
     fn task(bytes: usize) -> Delivered {
         let (key, id) = (TaskKey { due_ms: 1, sequence: 1 }, TaskId { due_ms: 1, group: GroupId(1), sequence: 1 });

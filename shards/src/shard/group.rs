@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use prometheus::local::LocalHistogram;
+use z4_model::command::{Command, Created, Op};
+use z4_model::ids::{GroupId, PeerNumber, TaskId};
 
-use crate::command::{Command, Created, Op};
-use crate::ids::{GroupId, PeerNumber, TaskId};
 use crate::link::Links;
 use crate::metrics::{GroupMetrics, Metrics};
 use crate::partition::{Partition, PartitionError};

@@ -11,12 +11,12 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
+use z4_model::command::{Before, Command, Created, Op, OpReply};
+use z4_model::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
+use z4_model::rows::registry;
 
 use crate::account::Holder;
-use crate::command::{Before, Command, Created, Op, OpReply};
-use crate::ids::{GroupId, Namespace, PeerNumber, SLOTS, TaskId};
 use crate::link::{Established, Reach};
-use crate::machine::registry;
 use crate::partition::Viewer;
 use crate::roster::Roster;
 use crate::runtime::clock;

@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 
-use crate::ids::{Namespace, TaskId};
+use z4_model::ids::{Namespace, TaskId};
+
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::Held;
 
@@ -117,8 +118,9 @@ impl Holdings {
 
 #[cfg(test)]
 mod tests {
+    use z4_model::ids::GroupId;
+
     use super::*;
-    use crate::ids::GroupId;
 
     const ME: ConsumerId = ConsumerId(7);
 

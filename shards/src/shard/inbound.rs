@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::{Done, Failure, failure};
 
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, Inbound};
 use crate::runtime::mailbox::SendError;
 use crate::shard::handle::Shards;

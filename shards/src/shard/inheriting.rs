@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
+use z4_model::ids::{GroupId, PeerNumber};
+use z4_model::machine::Claimable;
+use z4_model::rows::task::TaskRow;
 use z4_proto::peer::{self, Done, failure};
 
-use crate::command::TaskRow;
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::Body;
-use crate::machine::Claimable;
 use crate::raft::Replica;
 use crate::runtime::{clock, executor};
 use crate::shard::api::Rejection;

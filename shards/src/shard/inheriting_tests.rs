@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
+use z4_model::command::{Command, Op, Update};
+use z4_model::ids::TaskId;
 
 use super::forward_tests::{create, created, name};
 use super::testing::{GROUP, Peer, leader, three, until};
 use crate::account::{Account, CLIENT_PARTS};
-use crate::command::{Command, Op, Update};
-use crate::ids::TaskId;
 use crate::runtime::executor;
 use crate::runtime::testing::run;
 use crate::shard::api::{Delivered, Settle, SettleError, Verdict};

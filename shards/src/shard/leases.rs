@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use z4_model::ids::{GroupId, Namespace};
 use z4_proto::peer;
 
-use crate::ids::{GroupId, Namespace};
 use crate::link::Body;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Leased, Rejection};

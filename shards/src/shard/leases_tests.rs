@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use z4_model::ids::{Namespace, TaskKey};
+
 use super::forward_tests::{create, name};
 use super::testing::{GROUP, Peer, leader, three, until};
-use crate::ids::{Namespace, TaskKey};
 use crate::runtime::clock;
 use crate::runtime::testing::run;
 use crate::shard::api::{GroupInfo, Leased, Rejection};

@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use z4_model::ids::TaskKey;
+use z4_model::rows::task::TaskRow;
 
-use crate::command::TaskRow;
-use crate::ids::TaskKey;
 use crate::link::Body;
 use crate::partition::{ListPage, ListRange, PartitionError, View};
 use crate::runtime::executor;

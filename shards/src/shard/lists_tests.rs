@@ -1,13 +1,13 @@
 //! A page of a list does a bounded amount of work, and none that nobody waits for.
 
 use bytes::Bytes;
+use z4_model::command::{Command, Create, Op};
+use z4_model::ids::SLOTS;
+use z4_model::rows::metadata::pack_metadata;
 
 use super::forward_tests::{LATER, name};
 use super::lists::LISTS;
 use super::testing::{GROUP, Peer, leader, until};
-use crate::command::{Command, Create, Op};
-use crate::ids::SLOTS;
-use crate::machine::record::pack_metadata;
 use crate::runtime::executor;
 use crate::runtime::testing::run;
 use crate::shard::api::{Consistency, ListQuery, Rejection, TaskPage, TaskState};

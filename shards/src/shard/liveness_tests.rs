@@ -12,13 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::join_all;
+use z4_model::command::Op;
+use z4_model::ids::{GroupId, SLOTS};
 use z4_proto::peer::{Ballot, LogPosition, RaftVote};
 
 use super::forward_tests::create;
 use super::serving::NotServing;
 use super::testing::{GROUP, Peer, connect, leader, start_alone, three, three_on, until};
-use crate::command::Op;
-use crate::ids::{GroupId, SLOTS};
 use crate::link::Body;
 use crate::runtime::files::{Disk, Faults};
 use crate::runtime::testing::run;

@@ -1,9 +1,9 @@
 //! The cluster as an operator changes it: members come and go, leaders move.
 
 use futures_channel::oneshot;
+use z4_model::ids::{GroupId, PeerNumber};
+use z4_model::rows::incarnation::Incarnation;
 
-use crate::ids::{GroupId, PeerNumber};
-use crate::machine::incarnation::Incarnation;
 use crate::roster::change::{Change, MemberError, Voters};
 use crate::roster::{Newcomer, Registry, Roster};
 use crate::shard::api::Rejection;

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use futures_channel::{mpsc, oneshot};
+use z4_model::command::{Command, Created, Reply};
+use z4_model::ids::{GroupId, Namespace, PeerNumber, TaskId};
 
 use crate::account::{Full, Share};
-use crate::command::{Command, Created, Reply};
-use crate::ids::{GroupId, Namespace, PeerNumber, TaskId};
 use crate::link::Body;
 use crate::roster::{Registry, Roster};
 use crate::shard::api::{

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use z4_model::ids::Namespace;
+
 use super::lists_tests::alone;
 use super::testing::{GROUP, Peer, connect, leader, three, until};
 use crate::account::{Account, CLIENT_PARTS, Holder};
-use crate::ids::Namespace;
 use crate::runtime::executor;
 use crate::runtime::testing::run;
 use crate::shard::api::Rejection;

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use z4_model::command::{Command, Op};
+use z4_model::ids::Namespace;
 
-use crate::command::{Command, Op};
-use crate::ids::Namespace;
 use crate::shard::api::Rejection;
 use crate::shard::group::Group;
 

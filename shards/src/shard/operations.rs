@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::{Arm, Done, Failure, MoveLeader, failure};
 
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::Body;
 use crate::partition::Partition;
 use crate::runtime::{clock, executor};

@@ -8,10 +8,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use z4_model::ids::{GroupId, Namespace, SLOTS, TaskId};
 
 use super::forward_tests::create;
 use super::testing::{Peer, options, until};
-use crate::ids::{GroupId, Namespace, SLOTS, TaskId};
 use crate::log::{Log, LogOptions};
 use crate::runtime::executor::{self, ExecutorThread};
 use crate::runtime::mailbox::Receiver;

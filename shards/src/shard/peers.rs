@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
+
 use crate::link::Reading;
 use crate::roster::Roster;
 use crate::runtime::clock;

@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 
-use crate::ids::GroupId;
+use z4_model::ids::GroupId;
+
 use crate::partition::Partition;
 use crate::roster::Registry;
 use crate::shard::api::Rejection;

@@ -7,10 +7,11 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
-use crate::command::{Command, ENTRY_FIXED_BYTES, Op, Reply, command_bytes_max};
-use crate::ids::Namespace;
+use z4_model::command::{Command, ENTRY_FIXED_BYTES, Op, Reply, command_bytes_max};
+use z4_model::ids::Namespace;
+use z4_model::machine::SEQUENCES_PER_INDEX;
+
 use crate::log::ENTRY_BYTES_MAX;
-use crate::machine::SEQUENCES_PER_INDEX;
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery::{Engine, Finish};

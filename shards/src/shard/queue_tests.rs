@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use z4_model::command::{Create, Entry, encode_entry};
+use z4_model::ids::{GroupId, TaskId, TaskKey};
 
 use super::*;
-use crate::command::{Create, Entry, encode_entry};
-use crate::ids::{GroupId, TaskId, TaskKey};
 
 fn creates(namespace: &str, count: usize, payload: usize) -> Command {
     let payload = Bytes::from(vec![0; payload]);

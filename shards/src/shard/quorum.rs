@@ -11,7 +11,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
+
 use crate::raft::Replica;
 use crate::runtime::{clock, executor, pace};
 use crate::shard::group::Group;

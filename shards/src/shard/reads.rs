@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
+use z4_model::command::{Command, Op, OpReply, PurgeCursor};
+use z4_model::ids::{Namespace, TaskId};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::task::TaskRow;
 use z4_proto::peer::{self, ReadAt};
 
-use crate::command::{Command, NamespaceRow, Op, OpReply, PurgeCursor, TaskRow};
-use crate::ids::{Namespace, TaskId};
 use crate::link::Body;
-use crate::machine::namespace::absent;
 use crate::raft::ProposeError;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Consistency, NamespaceView, Rejection, TaskState, TaskView};
@@ -159,7 +160,7 @@ impl Group {
         self.confirm_leadership().await?;
         let key = name.clone();
         let row = self.read(move |partition| partition.namespace(&key)).await?;
-        Ok(self.namespace_view(name, row.unwrap_or_else(absent)))
+        Ok(self.namespace_view(name, row.unwrap_or_default()))
     }
 
     /// The group's namespaces after a name, by this replica.

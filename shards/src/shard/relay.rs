@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
+
 use crate::shard::api::Delivered;
 use crate::shard::delivery::{ConsumerId, Flow, Sent, weight};
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
 
 use super::relay::{Grant, Relay, Taken};
-use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
 use crate::shard::api::Delivered;
 use crate::shard::delivery::{ConsumerId, Flow, weight};
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use z4_model::ids::{Namespace, PeerNumber};
 use z4_proto::peer::{self, Subscribe, Unsubscribe};
 
-use crate::ids::{Namespace, PeerNumber};
 use crate::link::Body;
 use crate::runtime::{clock, executor};
 use crate::shard::batcher::{Route, TICK};

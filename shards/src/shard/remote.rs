@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
+use z4_model::ids::{Namespace, PeerNumber};
 use z4_proto::peer::{self, Done, Unused, Want};
 
 use crate::account::Share;
-use crate::ids::{Namespace, PeerNumber};
 use crate::link::{Body, LinkError};
 use crate::runtime::executor;
 use crate::shard::consumer::{cost, no_memory};

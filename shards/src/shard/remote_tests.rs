@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, join_all, select};
+use z4_model::command::{Command, Op};
+use z4_model::ids::{GroupId, Namespace, SLOTS, TaskId};
+use z4_model::settings::SettingsPatch;
 
 use super::forward_tests::{create, created};
 use super::testing::{GROUP, Peer, connect, leader, three, until};
-use crate::command::{Command, Op, SettingsPatch};
-use crate::ids::{GroupId, Namespace, SLOTS, TaskId};
 use crate::runtime::executor;
 use crate::runtime::testing::run;
 use crate::shard::api::{Consistency, Delivered, Settle, SettleError, TaskState, Verdict};

@@ -1,11 +1,11 @@
 //! A group over three peers: what is acknowledged is on all of them, and another one takes over when the leader goes.
 
 use bytes::Bytes;
+use z4_model::command::{Command, Create, Op};
+use z4_model::ids::Namespace;
+use z4_model::rows::metadata::pack_metadata;
 
 use super::testing::{GROUP, Peer, leader, three, until};
-use crate::command::{Command, Create, Op};
-use crate::ids::Namespace;
-use crate::machine::record::pack_metadata;
 use crate::runtime::testing::run;
 
 fn create() -> Command {

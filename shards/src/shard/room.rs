@@ -3,7 +3,8 @@
 //! The group's leader decides. It looks at its own disks, and at those of the other voters, as they say with each answer to a ping: one
 //! that is full would end its process at the last byte. A minority may, the group goes on without it; a majority must not be driven to it.
 
-use crate::command::{Command, Op};
+use z4_model::command::{Command, Op};
+
 use crate::link::{Reach, Space};
 use crate::shard::api::Rejection;
 use crate::shard::batcher::Route;

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use z4_model::ids::TaskId;
 use z4_proto::peer::{self, ReadAt, Reserve, Submit, Submitted};
 
-use crate::ids::TaskId;
 use crate::link::Body;
 use crate::runtime::executor;
 use crate::shard::api::{Answered, Rejection};

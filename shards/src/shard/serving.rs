@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use z4_model::ids::{GroupId, PeerNumber};
 
-use crate::ids::{GroupId, PeerNumber};
 use crate::runtime::{clock, pace};
 use crate::shard::group::Group;
 use crate::shard::handle::Shards;

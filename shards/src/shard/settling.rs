@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use futures_util::future::select;
+use z4_model::command::Op;
+use z4_model::ids::Namespace;
 
-use crate::command::Op;
-use crate::ids::Namespace;
 use crate::link::Body;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Rejection, Settle, SettleError, Settled, Verdict};

@@ -6,8 +6,9 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
-use crate::command::{Command, Op};
-use crate::ids::{Namespace, TaskId};
+use z4_model::command::{Command, Op};
+use z4_model::ids::{Namespace, TaskId};
+
 use crate::shard::delivery::{Claim, Engine, Finish};
 use crate::shard::group::Group;
 use crate::shard::queue::Stake;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
+
 use crate::roster::Roster;
 use crate::runtime::clock;
 use crate::runtime::notify::Notify;

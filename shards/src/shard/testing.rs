@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use z4_model::ids::{GroupId, PeerNumber, SLOTS};
 
-use crate::ids::{GroupId, PeerNumber, SLOTS};
 use crate::link::Established;
 use crate::log::{Log, LogOptions};
 use crate::metrics::Metrics;

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::ids::Namespace;
-use crate::machine::Totals;
+use z4_model::ids::Namespace;
+use z4_model::machine::Totals;
+
 use crate::partition::{Due, DuePart, PartitionError};
 use crate::raft::{Purge, Retention};
 use crate::runtime::{clock, executor};

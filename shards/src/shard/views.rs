@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::GroupId;
+use z4_model::ids::GroupId;
+
 use crate::partition::{View, Viewer};
 use crate::shard::api::Rejection;
 use crate::shard::handle::Shards;

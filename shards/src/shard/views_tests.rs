@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use futures_util::future::join_all;
+use z4_model::ids::{GroupId, SLOTS, TaskKey};
 
 use super::forward_tests::{LATER, create, name};
 use super::testing::{GROUP, leader, three};
-use crate::ids::{GroupId, SLOTS, TaskKey};
 use crate::partition::{Span, View};
 use crate::runtime::testing::run;
 use crate::shard::api::Rejection;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
+use z4_model::ids::{GroupId, PeerNumber};
 
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Inbound, Links, Reach};
 use crate::log::{GroupState, Log};
 use crate::metrics::Metrics;

@@ -1,7 +1,7 @@
 //! How tables and columns look in MySQL's words: type names, keys, CREATE TABLE.
 
-use z4_shards::ids::NAMESPACE_BYTES_MAX;
-use z4_shards::machine::peer_row::ID_BYTES_MAX;
+use z4_model::ids::NAMESPACE_BYTES_MAX;
+use z4_model::rows::peer_row::ID_BYTES_MAX;
 
 use crate::sql::catalog::{Column, DATABASE, Table};
 use crate::sql::types::SqlType;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use z4_shards::ids::{GroupId, Namespace, TaskKey};
+use z4_model::ids::{GroupId, Namespace, TaskKey};
 use z4_shards::runtime::clock;
 
 use super::fault;

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use z4_model::ids::GroupId;
+use z4_model::log::{LogEntry, LogPayload, Vote};
 
 use super::support::*;
-use crate::command::{LogEntry, LogPayload, Vote};
-use crate::ids::GroupId;
 use crate::log::{GroupState, LogOptions};
 
 /// Entries of every payload kind, votes and marks of three groups, appended in turn, must all come back after a kill, from disk,

@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 
+use z4_model::ids::GroupId;
+use z4_model::log::Vote;
+
 use super::support::*;
-use crate::command::Vote;
-use crate::ids::GroupId;
 use crate::log::LogOptions;
 
 /// Group 1 writes ten entries and falls silent; group 2 writes and purges on and on. The log's size must stay bounded, and group

@@ -1,7 +1,8 @@
 //! What was durable and is no longer must never go unnoticed: the log refuses to open and names the place.
 
+use z4_model::ids::GroupId;
+
 use super::support::*;
-use crate::ids::GroupId;
 use crate::log::{Log, LogError};
 use crate::runtime::files::BLOCK_BYTES;
 
@@ -150,8 +151,8 @@ fn a_forged_frame_in_a_payload() {
     run(async {
         let (_log, group) = group(directory.path(), options()).await;
         append(&group, entries(1, 0..1, 10)).await.expect("durable");
-        let payload = crate::command::LogPayload::Normal(forged.into());
-        append(&group, vec![crate::command::LogEntry { position: at(1, 1), payload }]).await.expect("durable");
+        let payload = z4_model::log::LogPayload::Normal(forged.into());
+        append(&group, vec![z4_model::log::LogEntry { position: at(1, 1), payload }]).await.expect("durable");
     });
     let path = segment(directory.path(), 1);
     let (offset, _) = frames(&path, 1)[1];

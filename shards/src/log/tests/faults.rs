@@ -6,9 +6,10 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use z4_model::ids::GroupId;
+use z4_model::log::Vote;
+
 use super::support::*;
-use crate::command::Vote;
-use crate::ids::GroupId;
 use crate::log::{Log, LogError, LogOptions};
 use crate::runtime::files::{Disk, Faults};
 
@@ -237,7 +238,7 @@ fn a_move_that_fails_loses_nothing() {
         let options = LogOptions { copy_forward_segments_min: 4, cache_bytes_max: 0, ..on(&sick) };
         let (log, quiet) = group(directory.path(), options).await;
         append(&quiet, entries(1, 0..5, 5_000)).await.expect("durable");
-        let busy = log.group(crate::ids::GroupId(2));
+        let busy = log.group(z4_model::ids::GroupId(2));
         sick.breaks_in.set(Some("0000000004.log"));
         let mut index = 0;
         // The fourth segment is begun, and entries are moved into it at once.

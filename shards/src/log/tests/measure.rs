@@ -8,8 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use z4_model::ids::GroupId;
+
 use super::support::*;
-use crate::ids::GroupId;
 use crate::log::signal::Signal;
 use crate::log::{LogObservation, LogOptions};
 use crate::runtime::files::{Disk, File};
@@ -86,7 +87,7 @@ fn throughput_of_16_kib_entries() {
                     in_flight.set(in_flight.get() - 1);
                     room.raise();
                 };
-                let entry = crate::command::LogEntry { position: at(1, index), payload: payload.clone() };
+                let entry = z4_model::log::LogEntry { position: at(1, index), payload: payload.clone() };
                 log.group(GroupId(number)).append(vec![entry], Box::new(done)).expect("taken");
             }
             if index % 1024 == 1023 {

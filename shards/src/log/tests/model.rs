@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use z4_model::ids::GroupId;
+use z4_model::log::{LogEntry, LogPosition, Vote};
 
 use super::support::*;
-use crate::command::{LogEntry, LogPosition, Vote};
-use crate::ids::GroupId;
 use crate::log::{GroupLog, GroupState, Log, LogOptions};
 
 #[derive(Clone, Default)]

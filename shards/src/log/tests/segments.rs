@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use z4_model::ids::GroupId;
+use z4_model::log::Vote;
+
 use super::support::*;
-use crate::command::Vote;
-use crate::ids::GroupId;
 use crate::log::{Log, LogOptions};
 
 fn segment_numbers(directory: &Path) -> Vec<u32> {

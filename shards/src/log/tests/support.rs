@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use z4_model::ids::GroupId;
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
 
-use crate::command::{LogEntry, LogPayload, LogPosition};
-use crate::ids::GroupId;
 use crate::log::frame::FrameHeader;
 use crate::log::{GroupLog, Log, LogError, LogOptions};
 use crate::runtime::files::BLOCK_BYTES;

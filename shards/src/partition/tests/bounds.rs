@@ -1,9 +1,10 @@
 //! What one read does is bounded, however much is stored.
 
+use z4_model::ids::Namespace;
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::testing::{command, create, entry};
+
 use super::*;
-use crate::command::{LogEntry, LogPayload, LogPosition};
-use crate::ids::Namespace;
-use crate::machine::testing::{command, create, entry};
 use crate::partition::{Due, Partition};
 
 const NOW_MS: u64 = 1_000;

@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use z4_model::command::{Command, Op, Update};
+use z4_model::ids::{TaskId, TaskKey};
+use z4_model::keys;
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::Machine;
+use z4_model::machine::testing::{MemoryStore, command, create, entry};
+use z4_model::settings::SettingsPatch;
+
 use super::*;
-use crate::command::{Command, LogEntry, LogPayload, LogPosition, Op, SettingsPatch, Update};
-use crate::ids::{TaskId, TaskKey};
-use crate::machine::testing::{MemoryStore, command, create, entry};
-use crate::machine::{Machine, keys};
 
 /// Tasks that each entry creates.
 const CREATES: u64 = 12;

@@ -12,11 +12,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
+use z4_model::command::{Command, Create, Op};
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::testing::{command, entry};
 
 use super::*;
-use crate::command::{Command, Create, LogEntry, LogPayload, LogPosition, Op};
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::testing::{command, entry};
 use crate::partition::Partition;
 
 pub(super) const BASE_MS: u64 = 1_800_000_000_000;
@@ -176,7 +177,7 @@ fn measure() {
     println!("persist {:?}, disk {} MiB", before.elapsed(), partition.disk_bytes().expect("known") >> 20);
 
     let namespace = Namespace::new("welcome_emails0").expect("valid");
-    let id_of = |key: TaskKey| crate::ids::TaskId { due_ms: key.due_ms, group: GroupId(1), sequence: key.sequence };
+    let id_of = |key: TaskKey| z4_model::ids::TaskId { due_ms: key.due_ms, group: GroupId(1), sequence: key.sequence };
     let (mut at, mut rows, mut scans) = (TaskKey::MIN, 0u64, Vec::new());
     let mut order = Vec::new();
     let before = Instant::now();

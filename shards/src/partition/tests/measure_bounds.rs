@@ -9,11 +9,13 @@
 
 use std::time::{Duration, Instant};
 
+use z4_model::command::{Op, OpReply, PurgeCursor};
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::testing::{command, create, entry};
+
 use super::measure::{BASE_MS, Words, rss_mib};
 use super::*;
-use crate::command::{LogEntry, LogPayload, LogPosition, Op, OpReply, PurgeCursor};
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::testing::{command, create, entry};
 use crate::partition::{ListRange, Partition};
 
 struct Bench {

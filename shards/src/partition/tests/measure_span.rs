@@ -10,12 +10,13 @@
 use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
+use z4_model::command::{Create, Op};
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::testing::{command, entry};
 
 use super::measure::{BASE_MS, Words, rss_mib};
 use super::*;
-use crate::command::{Create, LogEntry, LogPayload, LogPosition, Op};
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::testing::{command, entry};
 use crate::partition::{Partition, Span};
 
 #[test]

@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
+use z4_model::command::{Command, Create, Op};
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::testing::{command, entry};
 
 use super::measure::{BASE_MS, Words, cpu, rss_mib};
 use super::*;
-use crate::command::{Command, Create, LogEntry, LogPayload, LogPosition, Op};
-use crate::machine::testing::{command, entry};
 use crate::partition::{Chunk, Partition};
 
 /// Creates of a 256-byte payload, half of it incompressible.

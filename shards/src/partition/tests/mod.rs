@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use z4_model::ids::GroupId;
+use z4_model::keys;
 
 use super::PartitionOptions;
 use super::error::Place;
@@ -28,8 +30,6 @@ use super::layer::Layer;
 use super::queue::Queue;
 use super::tree::Tree;
 use super::view::View;
-use crate::ids::GroupId;
-use crate::machine::keys;
 
 /// The parts of a partition below the machine, without its threads: a test decides when a queued layer is written.
 struct Parts {

@@ -1,11 +1,13 @@
 //! The whole partition: what was applied is there, in this order, under these names, also after it was closed and opened again, and
 //! however the entries were cut into runs.
 
+use z4_model::command::Op;
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::testing::{command, create, entry};
+
 use super::history::{NAMESPACE, Replay, log, machine_rows, task};
 use super::*;
-use crate::command::{LogEntry, LogPayload, LogPosition, Op};
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::testing::{command, create, entry};
 use crate::partition::{ListRange, Partition, PartitionError};
 
 /// Small enough that a short history is flushed and merged several times.
@@ -110,7 +112,7 @@ fn a_task_is_found_at_home_moved_and_dead_and_not_when_it_is_gone() {
     assert_eq!(get(9), None, "deleted");
     let home = get(10).expect("nothing happened to it");
     assert_eq!((home.id, home.key), (task(1, 10), task(1, 10).home()));
-    let other = crate::ids::TaskId { group: GroupId(2), ..task(1, 10) };
+    let other = z4_model::ids::TaskId { group: GroupId(2), ..task(1, 10) };
     assert_eq!(partition.get(&namespace(), other).expect("it reads"), None, "another group's task");
     assert_eq!(partition.get(&Namespace::new("other").expect("valid"), task(1, 10)).expect("it reads"), None);
 }
@@ -198,7 +200,7 @@ fn namespaces_and_registry_rows_are_told_in_order() {
     let register = |key: &'static [u8]| Op::Register {
         key: Bytes::from_static(key),
         value: Bytes::from_static(key),
-        before: crate::command::Before::Absent,
+        before: z4_model::command::Before::Absent,
     };
     let commands = [&b"slot/2"[..], b"peer/1", b"slot/1"].map(|key| command("z4:registry", vec![register(key)]));
     let payload = LogPayload::Normal(entry(1, commands.to_vec()));

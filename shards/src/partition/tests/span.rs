@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
+use z4_model::command::Op;
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::log::{LogEntry, LogPayload, LogPosition};
+use z4_model::machine::testing::{command, create, entry};
 
 use super::store::Fate;
 use super::*;
-use crate::command::{LogEntry, LogPayload, LogPosition, Op};
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::testing::{command, create, entry};
 use crate::partition::{Partition, Span};
 
 type Rows = Vec<(TaskKey, Bytes)>;

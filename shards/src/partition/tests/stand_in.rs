@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::log::LogEntry;
+
 use super::history::{log, machine_rows};
 use super::*;
-use crate::command::LogEntry;
-use crate::ids::{Namespace, TaskKey};
 use crate::partition::{Logged, Partition, PartitionError, Span};
 
 const GROUP: GroupId = GroupId(1);

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use fjall::AbstractTree;
 use proptest::prelude::*;
+use z4_model::log::LogPosition;
+use z4_model::machine::Store;
 
 use super::*;
-use crate::command::LogPosition;
-use crate::machine::Store;
 use crate::partition::store::BatchStore;
 
 /// What happens between two runs.

@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use z4_model::log::{LogEntry, LogPosition};
+
 use super::history::{log, machine_rows};
 use super::*;
-use crate::command::{LogEntry, LogPosition};
 use crate::partition::{CHUNK_BYTES_MAX, Draft, ImportError, Partition, PartitionError, Prepared};
 
 const GROUP: GroupId = GroupId(1);
@@ -212,7 +213,7 @@ fn an_empty_state_is_imported_as_such() {
     let (there, here) = (temp(), temp());
     let (mut source, mut target) = (open(there.path()), open(here.path()));
     let position = LogPosition { term: 1, leader: 1, index: 1 };
-    let members = crate::command::LogPayload::Membership(Bytes::from_static(b"voters"));
+    let members = z4_model::log::LogPayload::Membership(Bytes::from_static(b"voters"));
     source.apply(&[LogEntry { position, payload: members }]).expect("it applies");
     apply(&mut target, 1, 30);
     target.adopt(prepare(&source, &target)).expect("adopted");

@@ -19,13 +19,13 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use openraft::impls::BasicNode;
 use tempfile::TempDir;
+use z4_model::ids::{GroupId, PeerNumber};
+use z4_model::machine::testing::{command, create, entry};
 use z4_proto::peer::Done;
 
 use super::{Replica, Retention};
-use crate::ids::{GroupId, PeerNumber};
 use crate::link::{Body, Established, Inbound, Links, Reach};
 use crate::log::{Log, LogOptions};
-use crate::machine::testing::{command, create, entry};
 use crate::partition::{Partition, PartitionOptions};
 use crate::runtime::executor;
 use crate::runtime::files::Disk;

@@ -163,7 +163,7 @@ fn more_chunks_than_may_wait_are_refused() {
             let mut rows = Vec::new();
             for _ in 0..100 {
                 key += 1;
-                rows.extend_from_slice(&[0, 9, 0, 0, 0, 100, crate::machine::keys::TASK]);
+                rows.extend_from_slice(&[0, 9, 0, 0, 0, 100, z4_model::keys::TASK]);
                 rows.extend_from_slice(&key.to_be_bytes());
                 rows.extend_from_slice(&[7; 100]);
             }

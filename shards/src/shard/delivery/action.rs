@@ -1,8 +1,9 @@
 //! What the engine asks its shell to do, and the small values of its calls.
 
-use crate::command::Op;
-use crate::ids::{Namespace, PeerNumber, TaskKey};
-use crate::machine::record::RecordError;
+use z4_model::command::Op;
+use z4_model::encoding::Malformed;
+use z4_model::ids::{Namespace, PeerNumber, TaskKey};
+
 use crate::shard::api::Delivered;
 
 /// A consumer, named by the shell; unique in the cluster.
@@ -79,7 +80,7 @@ pub enum Action {
         /// Where.
         key: TaskKey,
         /// What is wrong.
-        cause: RecordError,
+        cause: Malformed,
     },
 }
 

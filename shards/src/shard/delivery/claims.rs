@@ -15,13 +15,16 @@
 //! of is in the log before the next one is made, in the row (its fence), or for all that nobody claimed ([`Op::EndClaims`]). Once that is
 //! proposed a claim is judged by what it says, here as at the next leader.
 
+use z4_model::command::Op;
+use z4_model::ids::{Namespace, TaskId, TaskKey};
+use z4_model::machine::{Claimable, RESERVED_SEQUENCE};
+use z4_model::rows::registry;
+use z4_model::rows::task::TaskRow;
+
 use super::action::{Action, ConsumerId};
 use super::engine::Engine;
 use super::lease::{BY_CONSUMER, Lease, State};
 use super::now::Now;
-use crate::command::{Op, TaskRow};
-use crate::ids::{Namespace, TaskId, TaskKey};
-use crate::machine::{Claimable, RESERVED_SEQUENCE, registry};
 
 /// Tokens in one part of the end of claims: some 50 KiB.
 const KEPT_PER_PART: usize = 16_384;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use z4_model::ids::{GroupId, TaskKey};
+use z4_model::machine::Effect;
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
+use z4_model::settings::Settings;
 
 use super::testing::name;
 use super::{Action, ConsumerId, Engine, Finish, Flow, Limits, Now, Step};
-use crate::command::{NamespaceRow, Settings};
-use crate::ids::{GroupId, TaskKey};
-use crate::machine::Effect;
-use crate::machine::record::TaskRecord;
 use crate::shard::api::{Settle, Verdict};
 
 const ROUNDS: usize = 2_000;

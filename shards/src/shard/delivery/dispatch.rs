@@ -1,13 +1,14 @@
 //! Who gets what: lanes take turns, and within a lane its consumers do.
 
+use z4_model::ids::{TaskId, TaskKey};
+use z4_model::rows::record::Head;
+
 use super::action::Action;
 use super::engine::Engine;
 use super::flow::weight;
 use super::lane::Consumer;
 use super::lease::{BY_CONSUMER, BY_LANE, Lease};
 use super::now::Now;
-use crate::ids::{TaskId, TaskKey};
-use crate::machine::record::Head;
 use crate::shard::api::Delivered;
 
 impl Engine {

@@ -3,6 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use z4_model::ids::{GroupId, Namespace, TaskKey};
+use z4_model::machine::Claimable;
+use z4_model::rows::namespace::NamespaceRow;
+
 use super::action::{Action, ConsumerId};
 use super::claims::Grace;
 use super::flow::{Flow, Sent};
@@ -15,9 +19,6 @@ use super::loading::Loading;
 use super::now::{Now, Wake};
 use super::slab::{NONE, Slab};
 use super::timers::Timers;
-use crate::command::NamespaceRow;
-use crate::ids::{GroupId, Namespace, TaskKey};
-use crate::machine::Claimable;
 
 /// So many consumers of a ring may have gone before they are taken out.
 const RING_GONE_MIN: usize = 16;

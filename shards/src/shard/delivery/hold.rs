@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-
-use crate::ids::{Namespace, TaskKey};
+use z4_model::ids::{Namespace, TaskKey};
 
 #[derive(Default)]
 struct Hold {

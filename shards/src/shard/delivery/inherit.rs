@@ -1,11 +1,12 @@
 //! Leases that outlive a leadership: told to the next leader, and taken over from the one before.
 
+use z4_model::ids::{Namespace, TaskId, TaskKey};
+
 use super::action::ConsumerId;
 use super::engine::Engine;
 use super::lease::{BY_CONSUMER, Lease, Link, State, Why};
 use super::now::Now;
 use super::slab::NONE;
-use crate::ids::{Namespace, TaskId, TaskKey};
 
 /// One lease, as one leader tells another.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Another leader takes over, told of the leases or not. What would be wrong: a task that two consumers have, one that nobody gets any more, a
 //! token that is refused although nobody else got the task, tasks that wait although they cannot have been leased.
 
+use z4_model::settings::Settings;
+
 use super::testing::{Change, GROUP, World};
 use super::{Claimed, ConsumerId, Gone, Limits};
-use crate::command::Settings;
 use crate::shard::api::{Delivered, Verdict};
 
 /// Tasks with consumer 1, for a second.

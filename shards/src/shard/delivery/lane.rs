@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::settings::Settings;
+
 use super::action::ConsumerId;
 use super::claims::Floor;
 use super::flow::{Flow, Sent};
 use super::lease::List;
 use super::window::Window;
-use crate::command::Settings;
-use crate::ids::{Namespace, TaskKey};
 use crate::shard::api::Delivered;
 
 /// One namespace that has a consumer, a lease, or a purge under way; no other namespace costs memory.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use z4_model::ids::TaskKey;
+
 use super::action::{Claim, ConsumerId};
 use super::slab::{NONE, Slab};
-use crate::ids::TaskKey;
 
 /// How far a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! How deliveries end: acks, nacks, deadlines, lost consumers, failed proposals, changes of a leased task.
 
+use z4_model::settings::Settings;
+
 use super::testing::{Change, WAITS, World, name};
 use super::{Gone, Limits};
-use crate::command::Settings;
 use crate::shard::api::{Delivered, SettleError, Verdict};
 
 /// One namespace with a lease of 1,000 ms and a backoff of exactly 100, 200, 400 ms; `tasks` of them are with consumer 1.

@@ -3,9 +3,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use z4_model::ids::Namespace;
+
 use super::action::Action;
 use super::engine::Engine;
-use crate::ids::Namespace;
 
 /// What is to be read. Numbers may be stale: a lane that does not need it any more is passed over.
 #[derive(Default)]
@@ -89,9 +90,10 @@ mod tests {
     //! gone; a consumer of one namespace got nothing until all of those were done.
     use std::sync::Arc;
 
+    use z4_model::ids::GroupId;
+    use z4_model::rows::namespace::NamespaceRow;
+
     use super::*;
-    use crate::ids::GroupId;
-    use crate::machine::namespace::absent;
     use crate::shard::delivery::{ConsumerId, Flow, Gone, Limits, Now};
 
     const NOW: Now = Now { wall_ms: 1, mono_ms: 1 };
@@ -129,7 +131,7 @@ mod tests {
         let mut read = 0;
         while !under_way.contains(&name(2_000)) {
             let namespace = under_way.pop_front().expect("the last one is read some time");
-            engine.loaded(&namespace, &absent());
+            engine.loaded(&namespace, &NamespaceRow::default());
             under_way.extend(loads(&mut engine));
             read += 1;
         }
@@ -138,7 +140,7 @@ mod tests {
         engine.unsubscribe(ConsumerId(1), Gone::Left);
         engine.unsubscribe(ConsumerId(2), Gone::Left);
         while let Some(namespace) = under_way.pop_front() {
-            engine.loaded(&namespace, &absent());
+            engine.loaded(&namespace, &NamespaceRow::default());
             under_way.extend(loads(&mut engine));
             read += 1;
         }
@@ -156,7 +158,7 @@ mod tests {
         engine.unsubscribe(ConsumerId(1), Gone::Left);
         let mut read = HashSet::new();
         while let Some(namespace) = under_way.pop() {
-            engine.loaded(&namespace, &absent());
+            engine.loaded(&namespace, &NamespaceRow::default());
             read.insert(namespace);
             under_way.extend(loads(&mut engine));
         }

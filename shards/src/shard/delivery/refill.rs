@@ -1,11 +1,11 @@
 //! What is in memory: effects of applies, answers of scans, and when to scan.
 
 use bytes::Bytes;
+use z4_model::ids::{Namespace, TaskKey};
+use z4_model::machine::Effect;
 
 use super::action::Action;
 use super::engine::Engine;
-use crate::ids::{Namespace, TaskKey};
-use crate::machine::Effect;
 
 /// A window is to hold so many times what its consumers take at a time.
 const APPETITE_TIMES: usize = 4;

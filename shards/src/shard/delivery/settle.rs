@@ -1,13 +1,13 @@
 //! How deliveries end: settled by the consumer, expired, lost, or overtaken by a change of the task.
 
 use bytes::Bytes;
+use z4_model::command::{Ended, Op};
+use z4_model::ids::{DUE_MS_MAX, Namespace, TaskId};
 
 use super::action::{Action, Claim, Finish, Step};
 use super::engine::Engine;
 use super::lease::{State, Why};
 use super::now::Now;
-use crate::command::{Ended, Op};
-use crate::ids::{DUE_MS_MAX, Namespace, TaskId};
 use crate::shard::api::{Settle, SettleError, Verdict};
 
 /// How soon a lease whose end is held up by somebody's change of the task is looked at again, milliseconds.

@@ -6,11 +6,11 @@
 //! A failure prints the seed (proptest's input); `run(seed, steps)` repeats it.
 
 use proptest::prelude::*;
+use z4_model::ids::TaskId;
+use z4_model::settings::Settings;
 
 use super::testing::{Change, World};
 use super::{ConsumerId, Gone, Limits};
-use crate::command::Settings;
-use crate::ids::TaskId;
 use crate::shard::api::{Delivered, Verdict};
 
 const NAMESPACES: usize = 6;

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use z4_model::command::{Ended, Op};
+use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
+use z4_model::machine::{Claimable, Effect, SettledLately};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
+use z4_model::rows::task::TaskRow;
+use z4_model::settings::Settings;
 
 use super::{Action, Claim, Claimed, ConsumerId, Engine, Finish, Flow, Gone, Known, Limits, Made, Now, Sent, Step, weight};
-use crate::command::{Ended, NamespaceRow, Op, Settings, TaskRow};
-use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
-use crate::machine::record::TaskRecord;
-use crate::machine::{Claimable, Effect, SettledLately};
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 
 pub(super) const GROUP: GroupId = GroupId(1);

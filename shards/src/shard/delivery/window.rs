@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use z4_model::ids::TaskKey;
 
 use super::claims::Floor;
 use super::flow::weight;
-use crate::ids::TaskKey;
 
 /// Rows in due order, up to a horizon.
 ///

@@ -1,11 +1,12 @@
 //! When tasks are delivered and what is in memory meanwhile: due times, the horizon, bounds, low water.
 
+use z4_model::ids::TaskKey;
+use z4_model::machine::Effect;
+use z4_model::rows::record::TaskRecord;
+use z4_model::settings::Settings;
+
 use super::testing::{Change, World, name};
 use super::{Action, Limits, weight};
-use crate::command::Settings;
-use crate::ids::TaskKey;
-use crate::machine::Effect;
-use crate::machine::record::TaskRecord;
 
 fn one_consumer(namespaces: usize, limits: Limits) -> World {
     let mut w = World::new(namespaces, limits, 1);

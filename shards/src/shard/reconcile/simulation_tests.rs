@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use z4_model::ids::PeerNumber;
 
 use super::step::{Situation, Step, Wait};
-use crate::ids::PeerNumber;
 use crate::raft::Members;
 use crate::roster::{Member, Roster};
 

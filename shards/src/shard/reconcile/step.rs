@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::PeerNumber;
+use z4_model::ids::PeerNumber;
+
 use crate::raft::Members;
 use crate::roster::Roster;
 

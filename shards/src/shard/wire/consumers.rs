@@ -1,10 +1,10 @@
 //! Deliveries, and what consumers say about them.
 
+use z4_model::ids::{GroupId, Namespace};
 use z4_proto::peer::{self, said};
 
 use super::failures::{failure, put_failure, put_refusal, refusal};
 use super::{WireError, id, key, namespace, put_id, put_key};
-use crate::ids::{GroupId, Namespace};
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Settled, Verdict};
 use crate::shard::delivery::ConsumerId;
 

@@ -1,11 +1,12 @@
 //! Why something was not done.
 
+use z4_model::command::{Defect, Refusal};
+use z4_model::ids::{GroupId, TaskId};
+use z4_model::settings::{Setting, SettingError, Settings};
 use z4_proto::peer::frame::Body;
 use z4_proto::peer::{Failure, Refusal as RefusalMessage, failure::Kind, refusal};
 
 use super::{WireError, id, namespace, put_id};
-use crate::command::{Malformed, Refusal, Setting, SettingError, Settings};
-use crate::ids::{GroupId, TaskId};
 use crate::link::REQUESTS;
 use crate::shard::api::Rejection;
 use crate::shard::consumer::MEMORY;
@@ -131,7 +132,7 @@ pub(super) fn refusal(message: &RefusalMessage) -> Result<Refusal, WireError> {
             let (name, range) = Settings::range(name).ok_or(WireError("a setting that is not known"))?;
             Refusal::Setting(SettingError { setting: Setting(name), value: value.to_owned(), range })
         }
-        refusal::Kind::Malformed => Refusal::Malformed(Malformed::of(&message.text)),
+        refusal::Kind::Malformed => Refusal::Malformed(Defect::of(&message.text)),
     })
 }
 

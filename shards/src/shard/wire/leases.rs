@@ -1,9 +1,9 @@
 //! Leases that go from one leader to the next.
 
+use z4_model::ids::{Namespace, TaskId};
 use z4_proto::peer;
 
 use super::{WireError, id, key, namespace, put_id, put_key};
-use crate::ids::{Namespace, TaskId};
 use crate::shard::delivery::{ConsumerId, Estate, Heirloom};
 use crate::shard::message::Held;
 

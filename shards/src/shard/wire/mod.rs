@@ -22,17 +22,16 @@ pub use reads::{
     put_namespace_views, put_namespaces,
 };
 pub use writes::{commands, outcome, put_commands, put_outcome, put_reserved, reserved};
-
-use crate::ids::{GroupId, Namespace, TaskId, TaskKey};
-use crate::machine::record::RecordError;
+use z4_model::encoding::Malformed;
+use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
 
 /// A message that no peer of this version sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message between peers that cannot be read: {0}")]
 pub struct WireError(pub &'static str);
 
-impl From<RecordError> for WireError {
-    fn from(e: RecordError) -> Self {
+impl From<Malformed> for WireError {
+    fn from(e: Malformed) -> Self {
         WireError(e.0)
     }
 }

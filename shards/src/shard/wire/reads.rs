@@ -1,13 +1,13 @@
 //! Tasks, namespaces and what is asked about them.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use z4_model::ids::{GroupId, Namespace, TaskKey};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
+use z4_model::rows::task::TaskRow;
 use z4_proto::peer;
 
 use super::{WireError, id, key, namespace, put_id, put_key};
-use crate::command::{NamespaceRow, TaskRow};
-use crate::ids::{GroupId, Namespace, TaskKey};
-use crate::machine;
-use crate::machine::record::TaskRecord;
 use crate::shard::api::{Consistency, Leased, ListCursor, ListQuery, NamespaceView, TaskPage, TaskState, TaskView};
 
 pub(super) fn put_row(row: &TaskRow) -> peer::TaskRow {
@@ -20,11 +20,11 @@ pub(super) fn row(message: peer::TaskRow) -> Result<TaskRow, WireError> {
 }
 
 pub(super) fn put_namespace_row(row: &NamespaceRow) -> peer::NamespaceRow {
-    peer::NamespaceRow { row: machine::namespace::encode(row) }
+    peer::NamespaceRow { row: row.encode() }
 }
 
 pub(super) fn namespace_row(message: &peer::NamespaceRow) -> Result<NamespaceRow, WireError> {
-    Ok(machine::namespace::decode(&message.row)?)
+    Ok(NamespaceRow::decode(&message.row)?)
 }
 
 fn put_state(state: TaskState) -> u32 {

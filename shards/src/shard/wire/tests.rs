@@ -4,13 +4,14 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
+use z4_model::command::{Command, Created, Defect, Op, OpReply, PurgeCursor, Refusal, Reply};
+use z4_model::rows::namespace::NamespaceRow;
+use z4_model::rows::record::TaskRecord;
+use z4_model::rows::task::TaskRow;
+use z4_model::settings::{Settings, SettingsPatch};
 use z4_proto::peer;
 
 use super::*;
-use crate::command::{
-    Command, Created, Malformed, NamespaceRow, Op, OpReply, PurgeCursor, Refusal, Reply, Settings, SettingsPatch, TaskRow,
-};
-use crate::machine::record::TaskRecord;
 use crate::shard::api::{
     Consistency, Delivered, Leased, ListCursor, ListQuery, NamespaceView, Rejection, Settle, SettleError, TaskPage, TaskState,
     TaskView, Verdict,
@@ -114,7 +115,7 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Exists),
         any::<(u64, u64)>().prop_map(|(live, dead)| Refusal::NotEmpty { namespace: name("a"), live, dead }),
         setting_refusals(),
-        proptest::sample::select(Malformed::ALL).prop_map(Refusal::Malformed),
+        proptest::sample::select(Defect::ALL).prop_map(Refusal::Malformed),
     ]
 }
 

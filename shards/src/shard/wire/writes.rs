@@ -1,13 +1,13 @@
 //! Commands and their replies.
 
 use bytes::Bytes;
+use z4_model::command::{Command, Created, Entry, OpReply, PurgeCursor, Reply, decode_entry, encode_entry};
+use z4_model::ids::GroupId;
 use z4_proto::peer::{self, op_reply};
 
 use super::failures::{failure, put_failure, put_refusal, refusal};
 use super::reads::{namespace_row, put_namespace_row, put_row, row};
 use super::{WireError, id, key, put_id, put_key};
-use crate::command::{Command, Created, Entry, OpReply, PurgeCursor, Reply, decode_entry, encode_entry};
-use crate::ids::GroupId;
 use crate::shard::api::Rejection;
 
 /// Commands, as an entry whose stamp means nothing.

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use rusqlite::types::Value;
-use z4_shards::command::NamespaceRow;
-use z4_shards::ids::{GroupId, Namespace, TaskKey};
+use z4_model::ids::{GroupId, Namespace, TaskKey};
+use z4_model::rows::namespace::NamespaceRow;
 
 use super::connections::{self, counted, machine, process, thread};
 use super::small::{Asked, Pages, Record};

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use z4_shards::ids::TaskKey;
+use z4_model::ids::TaskKey;
 
 use super::*;
 use crate::sql::catalog;

@@ -1,7 +1,7 @@
 //! Bounds of `deliver_at`: microseconds of any kind of value, into whole milliseconds of keys, exactly.
 
 use rusqlite::types::ValueRef;
-use z4_shards::ids::DUE_MS_MAX;
+use z4_model::ids::DUE_MS_MAX;
 
 /// A comparison with a column on its left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

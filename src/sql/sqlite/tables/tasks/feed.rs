@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use z4_shards::ids::TaskKey;
+use z4_model::ids::TaskKey;
 
 use super::chunk::{Chunk, Reader};
 use super::segments::Segment;

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
 use rusqlite::vtab::Filters;
-use z4_shards::ids::{GroupId, Namespace, TaskId};
+use z4_model::ids::{GroupId, Namespace, TaskId};
 
 use super::bounds::Bounds;
 use super::plan::{Plan, Role};

@@ -5,7 +5,7 @@
 //! asks for more is read whole, and that only where there are few tasks (see [`unbounded`](super::unbounded)).
 
 use rusqlite::vtab::{Filters, IndexConstraintOp as Op, IndexInfo};
-use z4_shards::ids::{DUE_MS_MAX, GroupId, Namespace};
+use z4_model::ids::{DUE_MS_MAX, GroupId, Namespace};
 
 use super::Reach;
 use super::filter::{Wanted, arguments};

@@ -1,12 +1,12 @@
 //! Metadata as JSON text, straight from its packed bytes.
 
-use z4_shards::machine::record::RecordError;
+use z4_model::encoding::Malformed;
 
 /// Appends a JSON object of strings.
 ///
 /// # Errors
 /// Bytes that are no packed metadata.
-pub fn write_json(packed: &[u8], out: &mut String) -> Result<(), RecordError> {
+pub fn write_json(packed: &[u8], out: &mut String) -> Result<(), Malformed> {
     out.push('{');
     let mut rest = packed;
     if !packed.is_empty() {
@@ -20,31 +20,31 @@ pub fn write_json(packed: &[u8], out: &mut String) -> Result<(), RecordError> {
             write_string(text(&mut rest)?, out);
         }
         if !rest.is_empty() {
-            return Err(RecordError("bytes follow the metadata"));
+            return Err(Malformed("bytes follow the metadata"));
         }
     }
     out.push('}');
     Ok(())
 }
 
-fn varint(rest: &mut &[u8]) -> Result<u64, RecordError> {
+fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
     let mut n = 0u64;
     for shift in (0..64).step_by(7) {
-        let (byte, tail) = rest.split_first().ok_or(RecordError("metadata ends early"))?;
+        let (byte, tail) = rest.split_first().ok_or(Malformed("metadata ends early"))?;
         *rest = tail;
         n |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
         if byte & 0x80 == 0 {
             return Ok(n);
         }
     }
-    Err(RecordError("a number of the metadata has more than 64 bits"))
+    Err(Malformed("a number of the metadata has more than 64 bits"))
 }
 
-fn text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, RecordError> {
-    let len = usize::try_from(varint(rest)?).map_err(|_| RecordError("a length of the metadata goes past the end"))?;
-    let (text, tail) = rest.split_at_checked(len).ok_or(RecordError("a length of the metadata goes past the end"))?;
+fn text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Malformed> {
+    let len = usize::try_from(varint(rest)?).map_err(|_| Malformed("a length of the metadata goes past the end"))?;
+    let (text, tail) = rest.split_at_checked(len).ok_or(Malformed("a length of the metadata goes past the end"))?;
     *rest = tail;
-    std::str::from_utf8(text).map_err(|_| RecordError("metadata is not UTF-8"))
+    std::str::from_utf8(text).map_err(|_| Malformed("metadata is not UTF-8"))
 }
 
 fn write_string(text: &str, out: &mut String) {
@@ -80,11 +80,11 @@ mod tests {
     //! Every string that a producer may send must come out of a JSON parser as it went in, and no bytes may panic.
 
     use proptest::prelude::*;
-    use z4_shards::machine::record::pack_metadata;
+    use z4_model::rows::metadata::pack_metadata;
 
     use super::*;
 
-    fn json(packed: &[u8]) -> Result<String, RecordError> {
+    fn json(packed: &[u8]) -> Result<String, Malformed> {
         let mut out = String::new();
         write_json(packed, &mut out).map(|()| out)
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::vtab::{Context, Filters};
-use z4_shards::ids::{GroupId, Namespace, TaskId, TaskKey};
-use z4_shards::machine::record::TaskRecord;
+use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
+use z4_model::rows::record::TaskRecord;
 
 use super::Reach;
 use super::chunk::{Chunk, Reader};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use z4_shards::ids::{GroupId, Namespace, TaskKey};
+use z4_model::ids::{GroupId, Namespace, TaskKey};
 
 use crate::sql::data::Range;
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use z4_shards::ids::{GroupId, Namespace};
+use z4_model::ids::{GroupId, Namespace};
 
 use super::plan::Plan;
 use super::rule::{self, Missing};
