@@ -38,7 +38,7 @@ impl Compiler<'_> {
             let second = self.scope().map_or(0, |scope| scope.sources.len());
             let right = self.factor(&join.relation)?;
             if matches!(&join.join_operator, JoinOperator::Right(_) | JoinOperator::RightOuter(_)) {
-                self.refuse_turned(&join.relation, &right, first..second)?;
+                self.refuse_turned(&join.relation, &right, second)?;
             }
             // SQLite pushes no bounds into the sides of a RIGHT JOIN: it becomes a LEFT JOIN the other way round.
             let (left, right) = match &join.join_operator {
@@ -158,7 +158,9 @@ impl Compiler<'_> {
             }
             TableFactor::Derived { lateral, subquery, alias, .. } => self.derived(subquery, alias.as_ref(), *lateral),
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
+                let before = self.scope().map_or(0, |scope| scope.sources.len());
                 let sql = self.deeper(|compiler| compiler.joined(table_with_joins))?;
+                self.refuse_hidden(table_with_joins, &sql, before)?;
                 Ok(if table_with_joins.joins.is_empty() { sql } else { format!("({sql})") })
             }
             TableFactor::JsonTable { .. } => self.json_table(factor),

@@ -11,7 +11,7 @@ use super::compiler::{Compiler, as_source};
 use super::errors::duplicate_column;
 use super::literal::{self, name as quoted, quoted as string};
 use super::query::{rename, unique};
-use super::scope::{Clause, SourceColumn, TableSource};
+use super::scope::{Clause, Scope, SourceColumn, TableSource};
 use super::shape::shape;
 use crate::sql::error::SqlError;
 use crate::sql::extraction::{self, COLUMNS_MAX, Column, Otherwise, Shape, Unfolding};
@@ -29,8 +29,7 @@ pub(super) fn is_lateral(factor: &TableFactor) -> bool {
 /// by that, where no side is turned round.
 pub(super) fn reads_before(table: &TableWithJoins) -> bool {
     let turned = |join: &JoinOperator| matches!(join, JoinOperator::Right(_) | JoinOperator::RightOuter(_));
-    let lateral = is_lateral(&table.relation) || table.joins.iter().any(|join| is_lateral(&join.relation));
-    lateral && !table.joins.iter().any(|join| turned(&join.join_operator))
+    has_lateral(table) && !table.joins.iter().any(|join| turned(&join.join_operator))
 }
 
 impl Compiler<'_> {
@@ -88,22 +87,37 @@ impl Compiler<'_> {
         Ok(format!("z4_rows({value}) AS {}", quoted(alias)))
     }
 
-    /// The right side of a RIGHT JOIN becomes the left one, and sees nothing of the other.
-    pub(super) fn refuse_turned(
-        &mut self,
-        factor: &TableFactor,
-        sql: &str,
-        left: std::ops::Range<usize>,
-    ) -> Result<(), SqlError> {
-        let Some(scope) = self.scope().filter(|_| is_lateral(factor)) else { return Ok(()) };
-        let sources = scope.sources.get(left).unwrap_or_default();
-        if !sources.iter().any(|source| sql.contains(&format!("{}.", quoted(&source.alias)))) {
-            return Ok(());
-        }
+    /// The right side of a RIGHT JOIN becomes the left one, and sees nothing of what stands before it.
+    pub(super) fn refuse_turned(&mut self, factor: &TableFactor, sql: &str, before: usize) -> Result<(), SqlError> {
+        let Some(scope) = self.scope().filter(|scope| is_lateral(factor) && names(scope, before, sql)) else { return Ok(()) };
         let name = scope.sources.last().map(|source| source.alias.clone()).unwrap_or_default();
         let text = format!("INNER or LEFT JOIN must be used for LATERAL references made by '{name}'");
         Err(SqlError::new(3668, "42000", text))
     }
+
+    /// SQLite hides from joins in parentheses what stands before them.
+    pub(super) fn refuse_hidden(&mut self, joins: &TableWithJoins, sql: &str, before: usize) -> Result<(), SqlError> {
+        match self.scope() {
+            Some(scope) if has_lateral(joins) && names(scope, before, sql) => Err(SqlError::unsupported(
+                "what in parentheses of joins reads tables before them, is not done by z4: leave out the parentheses",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One of these joins may read the tables before it.
+fn has_lateral(table: &TableWithJoins) -> bool {
+    let below = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => has_lateral(table_with_joins),
+        other => is_lateral(other),
+    };
+    below(&table.relation) || table.joins.iter().any(|join| below(&join.relation))
+}
+
+/// Something of the first sources stands in SQLite's SQL.
+fn names(scope: &Scope, sources: usize, sql: &str) -> bool {
+    scope.sources.iter().take(sources).any(|source| sql.contains(&format!("{}.", quoted(&source.alias))))
 }
 
 fn columns_of(columns: &[JsonTableColumn], known: &mut Vec<SourceColumn>, nested: &mut usize) -> Result<Vec<Column>, SqlError> {
