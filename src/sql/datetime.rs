@@ -5,7 +5,7 @@
 mod read;
 pub mod span;
 
-pub use read::{parse_civil, parse_number, parse_number_with};
+pub use read::{cast_civil, parse_civil, parse_number, parse_number_with, shows_clock};
 
 /// Microseconds in a second.
 pub const SECOND: i64 = 1_000_000;

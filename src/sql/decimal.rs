@@ -19,8 +19,15 @@ use bigdecimal::num_traits::{Signed, ToPrimitive, Zero};
 pub const DIGITS_MAX: usize = 65;
 /// Digits behind the point that are shown at most.
 pub const SCALE_MAX: u8 = 30;
-/// Digits behind the point that are kept while calculating: MySQL's nine words of nine.
-const FRACTION_MAX: u32 = 81;
+/// Digits of a word of MySQL's, and the words that a number has while it is calculated with: those before the point, and those behind it
+/// that there is room for.
+const WORD: u32 = 9;
+const WORDS_MAX: u32 = 9;
+/// Digits behind the point that are kept while calculating.
+const FRACTION_MAX: u32 = WORD * WORDS_MAX;
+/// A number of so many bits and digits behind the point, and another such, have room for their sum and product.
+const SMALL_BITS: u64 = 85;
+const SMALL_SCALE: u32 = 26;
 /// Digits behind the point that a division adds (`div_precision_increment`).
 pub const DIVISION_DIGITS: u8 = 4;
 
@@ -155,7 +162,12 @@ impl Dec {
 
     /// `self + other`.
     pub fn plus(&self, other: &Dec) -> Dec {
-        let (a, b, scale) = aligned(self, other);
+        let room = match self.is_small() && other.is_small() {
+            true => FRACTION_MAX,
+            false => WORD * WORDS_MAX.saturating_sub(self.whole_digits().max(other.whole_digits()).div_ceil(WORD)),
+        };
+        let cut = |dec: &Dec| if dec.scale > room { dec.rounded(i64::from(room), false) } else { dec.clone() };
+        let (a, b, scale) = aligned(&cut(self), &cut(other));
         Dec { digits: a + b, scale }
     }
 
@@ -166,8 +178,24 @@ impl Dec {
 
     /// `self * other`.
     pub fn times(&self, other: &Dec) -> Dec {
-        let product = Dec { digits: &self.digits * &other.digits, scale: self.scale + other.scale };
-        if product.scale > FRACTION_MAX { product.rounded(i64::from(FRACTION_MAX), false) } else { product }
+        if self.is_small() && other.is_small() {
+            return Dec { digits: &self.digits * &other.digits, scale: self.scale + other.scale };
+        }
+        let words = |dec: &Dec| dec.scale.div_ceil(WORD);
+        let room = WORDS_MAX.saturating_sub((self.whole_digits() + other.whole_digits()).div_ceil(WORD));
+        let (mut a, mut b) = (words(self), words(other));
+        // What there is no room for is cut from both of them before they are multiplied, the greater half from the longer one.
+        let over = (a + b).saturating_sub(room);
+        let (less, more) = (over / 2, over - over / 2);
+        let (from_a, from_b) = if a <= b { (less, more) } else { (more, less) };
+        (a, b) = (a.saturating_sub(from_a), b.saturating_sub(from_b));
+        let cut = |dec: &Dec, words: u32| {
+            if dec.scale > words * WORD { dec.rounded(i64::from(words * WORD), false) } else { dec.clone() }
+        };
+        let (a, b) = (cut(self, a), cut(other, b));
+        let product = Dec { digits: &a.digits * &b.digits, scale: a.scale + b.scale };
+        let room = i64::from(room * WORD);
+        if i64::from(product.scale) > room { product.rounded(room, false) } else { product }
     }
 
     /// `self / other` cut after so many digits behind the point; `None`: by zero.
@@ -175,7 +203,14 @@ impl Dec {
         if other.is_zero() {
             return None;
         }
-        let digits = digits.min(FRACTION_MAX);
+        let room = match self.is_small() && other.is_small() {
+            true => FRACTION_MAX,
+            false => {
+                let whole = u32::try_from(self.exponent() - other.exponent() + 1).unwrap_or(0);
+                WORD * WORDS_MAX.saturating_sub(whole.div_ceil(WORD))
+            }
+        };
+        let digits = digits.min(room);
         let up = digits + other.scale;
         let (numerator, denominator) = match up.checked_sub(self.scale) {
             Some(places) => (&self.digits * power(places), other.digits.clone()),
@@ -232,9 +267,23 @@ impl Dec {
         }
     }
 
-    /// It has more digits before the point than a DECIMAL can have.
+    /// It has more digits before the point than MySQL calculates with.
     pub fn is_out_of_range(&self) -> bool {
-        self.digits.bits() > 200 && self.abs().rounded(0, false).digits >= power(DIGITS_MAX as u32)
+        self.digits.bits() > 250 && self.whole_digits() > WORD * WORDS_MAX
+    }
+
+    fn is_small(&self) -> bool {
+        self.digits.bits() <= SMALL_BITS && self.scale <= SMALL_SCALE
+    }
+
+    /// Digits before the point.
+    fn whole_digits(&self) -> u32 {
+        u32::try_from(self.exponent()).unwrap_or(0)
+    }
+
+    /// The same; below zero it is how many zeros stand between the point and the first digit.
+    fn exponent(&self) -> i64 {
+        if self.is_zero() { 0 } else { self.digits.abs().to_string().len() as i64 - i64::from(self.scale) }
     }
 
     /// With exactly so many digits behind the point, rounded away from zero at a half; no minus before a zero.
@@ -427,6 +476,22 @@ mod tests {
         assert_eq!(dec("-0.001").to_text(2), "0.00");
         assert_eq!(dec("9223372036854775807.6").to_int(), i64::MAX);
         assert_eq!(dec("0.5").to_double(), 0.5);
-        assert!(dec(&"9".repeat(65)).plus(&dec("1")).is_out_of_range() && !dec(&"9".repeat(65)).is_out_of_range());
+        let nines = |count: usize| dec(&"9".repeat(count));
+        assert!(!nines(65).plus(&dec("1")).is_out_of_range());
+        assert!(!nines(65).times(&nines(16)).is_out_of_range() && nines(65).times(&nines(17)).is_out_of_range());
+    }
+
+    #[test]
+    fn a_number_has_81_digits_while_it_is_calculated_with() {
+        let long = dec("12345678901234567890123456789012345.123456789012345678901234567891");
+        let square = "152415787532388367504953515625666804211248408651425226186267351150739.595060205";
+        assert_eq!(long.times(&long).to_shortest(), square);
+        let product = dec("99999999999999999999.5").times(&dec("-12345678901234567890.123456789"));
+        assert_eq!(product.to_shortest(), "-1234567890123456789006172839449382716054.9382716055");
+        let nines = dec(&"9".repeat(65));
+        assert_eq!(nines.times(&dec("0.000000000000000000000000000001")).to_shortest(), "0");
+        assert_eq!(nines.plus(&dec("0.000000000000000000000000000001")), nines);
+        let quotient = nines.divided(&dec("7.25"), quotient_digits(0, 2)).expect("not by zero");
+        assert_eq!(quotient.to_text(4), "13793103448275862068965517241379310344827586206896551724137931034.3448");
     }
 }

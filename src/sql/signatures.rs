@@ -25,7 +25,7 @@ pub enum Want {
     Raw,
     /// Text: numbers, dates and JSON are written as MySQL writes them; a BLOB stays one.
     Text,
-    /// The same, of a DATE with its midnight: text of a TIME or of a DATETIME.
+    /// Text of a TIME or of a DATETIME: of a number the TIME's, of a DATE with its midnight.
     Clock,
     /// A number: text by its numeric prefix, dates as YYYYMMDDhhmmss.
     Number,

@@ -147,4 +147,6 @@ pub struct OutColumn {
     pub ty: SqlType,
     /// It may be NULL.
     pub nullable: bool,
+    /// Digits that a number's type has before the point, as MySQL counts them; 0: not known.
+    pub whole: u8,
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
-use super::datetime::{self, SECOND};
+use super::datetime::{self, Civil, SECOND};
 
 /// The names of all zones, in order.
 pub fn names() -> impl Iterator<Item = String> {
@@ -96,20 +96,36 @@ impl Zone {
 
     /// The DATETIME that a text names, microseconds; one with an offset of its own is shown in this zone. `None`: it is no date.
     pub fn read_wall(&self, text: &str) -> Option<i64> {
-        let (civil, offset) = datetime::parse_civil(text)?;
-        Some(match offset {
+        datetime::parse_civil(text).map(|read| self.wall_of(read))
+    }
+
+    /// The same of what a text begins with.
+    pub fn cast_wall(&self, text: &str) -> Option<i64> {
+        datetime::cast_civil(text).map(|read| self.wall_of(read))
+    }
+
+    fn wall_of(&self, (civil, offset): (Civil, Option<i32>)) -> i64 {
+        match offset {
             Some(seconds) => self.wall(datetime::from_civil(&civil, seconds)),
             None => datetime::from_civil(&civil, 0),
-        })
+        }
     }
 
     /// The instant that a text names, microseconds since 1970-01-01 UTC. `None`: it is no date.
     pub fn read_timestamp(&self, text: &str) -> Option<i64> {
-        let (civil, offset) = datetime::parse_civil(text)?;
-        Some(match offset {
+        datetime::parse_civil(text).map(|read| self.timestamp_of(read))
+    }
+
+    /// The same of what a text begins with.
+    pub fn cast_timestamp(&self, text: &str) -> Option<i64> {
+        datetime::cast_civil(text).map(|read| self.timestamp_of(read))
+    }
+
+    fn timestamp_of(&self, (civil, offset): (Civil, Option<i32>)) -> i64 {
+        match offset {
             Some(seconds) => datetime::from_civil(&civil, seconds),
             None => self.timestamp(datetime::from_civil(&civil, 0)),
-        })
+        }
     }
 }
 

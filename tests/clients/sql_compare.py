@@ -9,13 +9,13 @@ import argparse
 import collections
 import sys
 
-from sql_rules import allowed, hexadecimal_is_a_number
+from sql_rules import REWRITES, allowed
 from sql_sides import Side
 from sql_statements import Statements
 
-# z4 sees trailing spaces, subtracts below zero and is strict.
-THEIR_SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin, time_zone = '+00:00', sql_mode = 'NO_UNSIGNED_SUBTRACTION,STRICT_TRANS_TABLES'"
-OUR_SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_bin, time_zone = '+00:00', sql_mode = 'NO_UNSIGNED_SUBTRACTION'"
+# z4 sees trailing spaces and is strict.
+THEIR_SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin, time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES'"
+OUR_SESSION = "SET NAMES utf8mb4 COLLATE utf8mb4_bin, time_zone = '+00:00'"
 
 
 def what_differs(statement, ours, theirs):
@@ -84,10 +84,11 @@ def compare(ours, theirs, statements):
         if what is None:
             continue
         name = allowed(statement, mine, other)
-        with_numbers = hexadecimal_is_a_number(statement.sql)
-        if not name and with_numbers != statement.sql and what != "prepared":
-            other = theirs.ask(with_numbers)
-            name = "hexadecimal_is_a_number" if what_differs(statement, mine, other) is None else allowed(statement, mine, other)
+        for rewrite in REWRITES if what != "prepared" else []:
+            rewritten = rewrite(statement)
+            if not name and rewritten != statement.sql:
+                again = theirs.ask(rewritten)
+                name = rewrite.__name__ if what_differs(statement, mine, again) is None else allowed(statement, mine, again)
         if name:
             explained[name] += 1
         else:

@@ -1,6 +1,6 @@
 """Generated statements, beside MariaDB: every pair of types with every operator and family of functions.
 
-What differs and is explained by no rule (sql_rules.py) is printed with both answers. It is less than one in a hundred: huge numbers and
+What differs and is explained by no rule (sql_rules.py) is printed with both answers. It is one in two hundred at most: huge numbers and
 texts that are nothing of the kind, where both servers have answers of their own. More than that is a fault that came in.
 """
 
@@ -18,7 +18,7 @@ from sql_test import MariaDB
 FIRST_SEED = int(os.environ.get("Z4_TEST_SEED") or 1)
 SEEDS = 10
 STATEMENTS = 3_000
-DIFFERENCES_MAX = STATEMENTS // 100
+DIFFERENCES_MAX = STATEMENTS // 200
 
 
 class Generated(unittest.TestCase):

@@ -32,9 +32,47 @@ def allowed(statement, ours, theirs):
     return None
 
 
-def hexadecimal_is_a_number(sql):
-    """MySQL: X'…' is a number where one is asked for, in MariaDB a text. The statement with such numbers, which MariaDB must answer alike."""
-    return re.sub(r"\bX'([0-9A-F]*)'", lambda match: str(int(match[1] or "0", 16)), sql)
+# What MariaDB must answer alike when it is asked in other words: each takes a statement and gives its SQL.
+
+
+def hexadecimal_is_a_number(statement):
+    """MySQL: X'…' is a number where one is asked for, in MariaDB a text."""
+    return re.sub(r"\bX'([0-9A-F]*)'", lambda match: str(int(match[1] or "0", 16)), statement.sql)
+
+
+def columns_of_bytes_are_none(statement):
+    """MySQL: X'…' that a derived table selects is bytes and no number; MariaDB puts it where the column is named."""
+    return re.sub(r"\b(X'[0-9A-F]*')", r"CAST(\1 AS BINARY)", statement.sql) if re.search(r"FROM \(|UNION|EXCEPT|INTERSECT", statement.sql) else statement.sql
+
+
+def whole_seconds_are_rounded(statement):
+    """MySQL: a moment or a time that becomes a whole number is rounded to seconds, MariaDB cuts it."""
+    if not (statement.form in ("&", "|", "^", "<<", ">>", "SIGNED", "UNSIGNED", "~{any}") or statement.form.startswith("BIT_")):
+        return statement.sql
+    return re.sub(r"(TIME|TIMESTAMP)'([^']*\.\d+)'", lambda match: f"{match[1]}'{rounded_to_seconds(match[2])}'", statement.sql)
+
+
+def whole_seconds_of_groups_are_rounded(statement):
+    """The same, where the values are shown beside their bits."""
+    return re.sub(r"\b(BIT_(?:AND|OR|XOR))\(c\)", r"\1(c + INTERVAL 500000 MICROSECOND)", statement.sql)
+
+
+def rounded_to_seconds(text):
+    """A moment or a time to the nearest second, away from zero at a half."""
+    day, _, clock = text.rpartition(" ")
+    hours, minutes, seconds = clock.lstrip("-").split(":")
+    whole = int(hours) * 3600 + int(minutes) * 60 + int(float(seconds) + 0.5)
+    if day:
+        return str(datetime.datetime.fromisoformat(day) + datetime.timedelta(seconds=whole))
+    return f"{'-' if clock.startswith('-') else ''}{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def times_have_signs(statement):
+    """MariaDB reads a TIME below zero as another DOUBLE: the number that it is must give the same."""
+    return re.sub(r"TIME'-([\d:.]+)'", lambda match: f"(-{match[1].replace(':', '').lstrip('0')}e0)", statement.sql)
+
+
+REWRITES = [hexadecimal_is_a_number, columns_of_bytes_are_none, whole_seconds_are_rounded, whole_seconds_of_groups_are_rounded, times_have_signs]
 
 
 def same_rows(ours, theirs):
@@ -64,19 +102,14 @@ def column_is_null(answer, at):
 
 @rule("src/sql/README.md: a text that is no date is error 1525 beside one, where MariaDB warns and compares something")
 def text_is_no_date(statement, ours, theirs):
-    wrong = re.search(r"Incorrect (?:DATE|DATETIME|TIME) value: '(.*)'", ours.message, re.DOTALL) if ours.error == 1525 else None
-    return wrong is not None and theirs.error is None and not re.fullmatch(DAY + r"(?: \d+:\d+:\d+(?:\.\d+)?)?|-?\d+:\d+(?::\d+(?:\.\d+)?)?", wrong[1])
+    wrong = re.search(r"Incorrect (DATE|DATETIME|TIME) value: '(.*)'", ours.message, re.DOTALL) if ours.error == 1525 else None
+    right = r"-?\d+:\d+(?::\d+(?:\.\d+)?)?" if wrong and wrong[1] == "TIME" else DAY + r"(?: \d+:\d+:\d+(?:\.\d+)?)?"
+    return wrong is not None and theirs.error is None and not re.fullmatch(right, wrong[2])
 
 
 @rule("what IN, IS, LIKE and BETWEEN give can be calculated with; in MySQL's grammar it must stand in brackets")
 def calculates_with_predicates(statement, ours, theirs):
     return statement.family == "precedence" and theirs.error == 1064
-
-
-@rule("where every value is NULL, the type of the column tells a client nothing")
-def nothing_has_no_type(statement, ours, theirs):
-    return both_rows(ours, theirs) and ours.rows == theirs.rows and len(ours.types) == len(theirs.types) and all(
-        mine == other or column_is_null(ours, at) for at, (mine, other) in enumerate(zip(ours.types, theirs.types)))
 
 
 @rule("a NULL literal takes the other values' type; in MariaDB a column of a derived table that is NULL is a text, and beside unsigned ones DECIMAL")
@@ -131,10 +164,44 @@ def path_is_not_there(statement, ours, theirs):
     return statement.form.startswith("JSON_CONTAINS({doc}, '1', {path})") and bool(pairs) and all(a is None and b == b"0" for _, a, b in pairs)
 
 
-@rule("MySQL: JSON_SEARCH looks at strings, JSON_EXTRACT gives values in the order of the paths, JSON_LENGTH counts what a wildcard finds")
-def json_is_searched_as_mysqls(statement, ours, theirs):
-    return both_rows(ours, theirs) and statement.form in (
-        "JSON_SEARCH({doc}, 'all', '%')", "JSON_EXTRACT({doc}, {path}, {path})", "JSON_LENGTH({doc}, {path})")
+@rule("MySQL: JSON_SEARCH looks at strings alone")
+def strings_are_searched(statement, ours, theirs):
+    """Each place that is found holds a string."""
+    pairs = pairs_of_values(ours, theirs)
+    return statement.form == "JSON_SEARCH({doc}, 'all', '%')" and bool(pairs) and all(
+        b is not None and places(a) == [place for place in places(b) if isinstance(at_place(statement, place), str)] for _, a, b in pairs)
+
+
+def places(found):
+    """The paths that JSON_SEARCH gives."""
+    found = json.loads(found) if found else []
+    return [found] if isinstance(found, str) else found
+
+
+def at_place(statement, place):
+    """What is at a path without wildcards in the document of a statement."""
+    value = json.loads(re.search(r"'((?:[^'\\]|\\.)*)'", statement.sql)[1].replace("\\\\", "\\"))
+    for name, number in re.findall(r'\.("(?:[^"\\]|\\.)*"|\w+)|\[(\d+)\]', place.removeprefix("$")):
+        value = value[int(number)] if number else value[json.loads(name) if name.startswith('"') else name]
+    return value
+
+
+@rule("MySQL: JSON_EXTRACT gives values in the order of the paths, one that two of them find twice")
+def values_in_the_order_of_paths(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return statement.form == "JSON_EXTRACT({doc}, {path}, {path})" and bool(pairs) and all(
+        a is not None and b is not None and same_elements(json.loads(a), json.loads(b)) for _, a, b in pairs)
+
+
+def same_elements(a, b):
+    """The elements of two arrays are the same, but for their order and how often each is there."""
+    return isinstance(a, list) and isinstance(b, list) and {json.dumps(value) for value in a} == {json.dumps(value) for value in b}
+
+
+@rule("MySQL: JSON_LENGTH of a path with a wildcard is that of what it finds first, in MariaDB NULL")
+def length_of_what_is_found_first(statement, ours, theirs):
+    pairs = pairs_of_values(ours, theirs)
+    return statement.form == "JSON_LENGTH({doc}, {path})" and "*" in statement.sql and bool(pairs) and all(a is not None and b is None for _, a, b in pairs)
 
 
 @rule("MySQL: a TIME or DATETIME with fewer digits is rounded, MariaDB cuts")
@@ -224,7 +291,9 @@ def unix_timestamp_of_any_date(statement, ours, theirs):
 @rule("MySQL: a number that is more than a TIME can be is none, in MariaDB the greatest TIME")
 def number_is_no_time(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
-    return bool(pairs) and all(a is None and b is not None and b.lstrip(b"-").startswith(b"838:59:59") for _, a, b in pairs)
+    parts = re.search(r"\b(?:HOUR|MINUTE|SECOND|MICROSECOND|TIME_TO_SEC)\(", statement.form) is not None
+    greatest = rb"838:59:59.*" + (rb"|838|59|9{6}|3020399(?:\.9+)?" if parts else b"")
+    return bool(pairs) and all(a is None and b is not None and re.fullmatch(greatest, b.lstrip(b"-")) is not None for _, a, b in pairs)
 
 
 @rule("MySQL: the greatest TIME is 838:59:59, in MariaDB 838:59:59.999999")
@@ -238,7 +307,7 @@ def times_end_at_a_second(statement, ours, theirs):
 def from_unixtime_has_six_digits(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
     return (pairs is not None and ours.types == ["datetime(6)"] and theirs.types == ["datetime(39)"]
-            and all(a is not None and b is not None and a.rstrip(b"0").rstrip(b".") == b.rstrip(b"0").rstrip(b".") for _, a, b in pairs))
+            and all(a is not None and b is not None and a == (b if b"." in b else b + b".").ljust(len(a), b"0") for _, a, b in pairs))
 
 
 @rule("MySQL: TIMESTAMP adds the time of day of a DATE or DATETIME, in MariaDB that is NULL")
@@ -253,7 +322,7 @@ def number_is_no_date(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
     kinds = set(statement.kinds)
     return bool(pairs) and not kinds.isdisjoint(DATES) and not kinds.isdisjoint(NUMBERS) and re.search(
-        r"\d{16}|\de\d", statement.sql) is not None and all(
+        r"\d{16}|\de\d|-1 AS UNSIGNED|\b2147483647", statement.sql) is not None and all(
         ours.types[at] == "int" and {a, b} <= {b"0", b"1", None} for at, a, b in pairs)
 
 
@@ -281,10 +350,10 @@ def halves_are_even(statement, ours, theirs):
             and any(half in statement.sql for half in ("5e-1", "'.5'")))
 
 
-@rule("src/sql/README.md: DOUBLE shows all its digits; MariaDB gives STDDEV and its kin four more than their argument has, windows ten")
+@rule("src/sql/README.md: DOUBLE shows all its digits; MariaDB gives a quotient, STDDEV and its kin four more than their argument has, windows ten")
 def all_digits(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
-    return bool(pairs) and any(word in statement.form for word in ("STDDEV", "VAR", "PERCENT_RANK", "CUME_DIST")) and all(
+    return bool(pairs) and any(word in statement.form for word in ("STDDEV", "VAR", "PERCENT_RANK", "CUME_DIST", "/")) and all(
         ours.types[at] == "double" and a is not None and b is not None and rounds_to(a, b) for at, a, b in pairs)
 
 
@@ -373,7 +442,7 @@ def name_of_collation(statement, ours, theirs):
     return bool(pairs) and "COLLATION" in statement.form and all((a, b) == (b"utf8mb4_bin", b"utf8mb4_nopad_bin") for _, a, b in pairs)
 
 
-@rule("README: texts see trailing spaces, also in a collation that folds case")
+@rule("src/sql/README.md: texts see trailing spaces, also in a collation that folds case")
 def spaces_count(statement, ours, theirs):
     pairs = pairs_of_values(ours, theirs)
     return bool(pairs) and "COLLATE utf8mb4_general_ci" in statement.form and " '" in statement.sql and all((a, b) == (b"0", b"1") for _, a, b in pairs)
@@ -396,7 +465,7 @@ def mojibake(text):
     return "".join(bytes([byte]).decode("cp1252", errors="replace") for byte in text).encode()
 
 
-@rule("README: both sides of an operator are calculated, also where MySQL knows by the first that the result is NULL")
+@rule("src/sql/README.md: both sides of an operator are calculated, also where MySQL knows by the first that the result is NULL")
 def both_sides_are_calculated(statement, ours, theirs):
     return statement.family == "precedence" and ours.error == 1690 and theirs.error is None and theirs.rows in (((None,),), ((b"0",),))
 

@@ -5,13 +5,34 @@ use super::{Civil, days_in_month, from_civil};
 /// What a text says in any of MySQL's forms, and its zone, seconds east of UTC, where it names one (`Z`, `+02:00`). `None`: it is no
 /// date (a month 0 or a day 0 is none, either), or something follows that belongs to no date.
 pub fn parse_civil(text: &str) -> Option<(Civil, Option<i32>)> {
+    parse(text, End::Here)
+}
+
+/// The same of what a text begins with, as MySQL casts it.
+pub fn cast_civil(text: &str) -> Option<(Civil, Option<i32>)> {
+    parse(text, End::Anywhere)
+}
+
+/// A time of day stands behind the date that a text begins with.
+pub fn shows_clock(text: &str) -> bool {
+    read(text.trim(), End::Anywhere).is_some_and(|(_, clock)| clock == Clock::Shown)
+}
+
+/// Where a date may end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Here,
+    Anywhere,
+}
+
+fn parse(text: &str, end: End) -> Option<(Civil, Option<i32>)> {
     let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
     if let Some((rest, zone)) = split_zone(text)
-        && let Some((civil, Clock::Shown)) = read(rest)
+        && let Some((civil, Clock::Shown)) = read(rest, End::Here)
     {
         return carried(civil).map(|civil| (civil, Some(zone)));
     }
-    read(text).and_then(|(civil, _)| carried(civil)).map(|civil| (civil, None))
+    read(text, end).and_then(|(civil, _)| carried(civil)).map(|civil| (civil, None))
 }
 
 /// The DATETIME that a number names: YYMMDD, YYYYMMDD, YYMMDDhhmmss or YYYYMMDDhhmmss.
@@ -99,39 +120,54 @@ impl Cursor<'_> {
     }
 
     /// A fraction after a point, in millionths, rounded; more than 999,999 when it rounds up to a whole second.
-    fn fraction(&mut self) -> Option<u32> {
-        if self.left.first() != Some(&b'.') {
-            return Some(0);
+    fn fraction(&mut self) -> u32 {
+        let point = self.left;
+        if !matches!(point, [b'.'] | [b'.', b'.' | b'0'..=b'9', ..]) {
+            return 0;
         }
         self.skip(|b| b == b'.');
-        let Some((value, length)) = self.digits(6) else { return self.left.is_empty().then_some(0) };
+        let Some((value, length)) = self.digits(6) else {
+            self.left = if self.left.is_empty() { self.left } else { point };
+            return 0;
+        };
         let value = value * 10_u32.pow(6 - length as u32);
         let up = self.left.first().is_some_and(|b| (b'5'..=b'9').contains(b));
         self.skip(|b| b.is_ascii_digit());
-        Some(value + u32::from(up))
+        value + u32::from(up)
+    }
+
+    /// What `read` reads; nothing is stepped over where that is nothing.
+    fn part(&mut self, read: impl Fn(&mut Self) -> Option<u8>) -> Option<u8> {
+        let before = self.left;
+        let part = read(self);
+        if part.is_none() {
+            self.left = before;
+        }
+        part
     }
 }
 
-fn read(text: &str) -> Option<(Civil, Clock)> {
+fn read(text: &str, end: End) -> Option<(Civil, Clock)> {
     let run = text.bytes().take_while(u8::is_ascii_digit).count();
     let mut cursor = Cursor { left: text.as_bytes() };
-    if run >= 5 { read_run(&mut cursor, run) } else { read_parts(&mut cursor) }
+    let read = if run >= 5 { read_run(&mut cursor, run) } else { read_parts(&mut cursor) };
+    read.filter(|_| end == End::Anywhere || cursor.left.is_empty())
 }
 
-/// `YYYYMMDDhhmmss`, `YYYYMMDD`, `YYMMDDhhmmss` or `YYMMDD`, the long ones with a fraction, the short ones with a time behind them.
+/// `YYYYMMDDhhmmss` and more digits that belong to no date, `YYYYMMDD`, `YYMMDDhhmmss` or `YYMMDD`, the long ones with a fraction, the short ones with a time behind them.
 fn read_run(cursor: &mut Cursor<'_>, run: usize) -> Option<(Civil, Clock)> {
-    let long_year = matches!(run, 8 | 14);
+    let long_year = run == 8 || run >= 14;
     if !long_year && !matches!(run, 6 | 12) {
         return None;
     }
     let (year, length) = cursor.digits(if long_year { 4 } else { 2 })?;
     let mut civil = Civil { year: whole_year(year, length), month: cursor.two()?, day: cursor.two()?, ..Civil::default() };
     if run <= 8 {
-        return read_clock(cursor, civil);
+        return Some(read_clock(cursor, civil));
     }
     (civil.hour, civil.minute, civil.second) = (cursor.two()?, cursor.two()?, cursor.two()?);
-    civil.micros = cursor.fraction()?;
-    cursor.left.is_empty().then_some((civil, Clock::Shown))
+    civil.micros = cursor.fraction();
+    Some((civil, Clock::Shown))
 }
 
 /// `Y-M-D`, with any punctuation, and a time behind it.
@@ -145,41 +181,42 @@ fn read_parts(cursor: &mut Cursor<'_>) -> Option<(Civil, Clock)> {
         return None;
     }
     let day = cursor.two()?;
-    read_clock(cursor, Civil { year: whole_year(year, length), month, day, ..Civil::default() })
+    Some(read_clock(cursor, Civil { year: whole_year(year, length), month, day, ..Civil::default() }))
 }
 
 /// Nothing, or ` h`, ` h:m`, ` h:m:s`, ` h:m:s.f`, with `T` for the space, with any punctuation between the parts; or `Thhmmss`.
-fn read_clock(cursor: &mut Cursor<'_>, mut civil: Civil) -> Option<(Civil, Clock)> {
-    if cursor.left.is_empty() {
-        return Some((civil, Clock::Missing));
-    }
+fn read_clock(cursor: &mut Cursor<'_>, mut civil: Civil) -> (Civil, Clock) {
+    let date = cursor.left;
     let apart = cursor.skip(|b| b.is_ascii_whitespace())
         || matches!(cursor.left.first(), Some(b'T' | b't')) && {
             cursor.left = cursor.left.get(1..).unwrap_or_default();
             true
         }
         || cursor.skip(|b| b.is_ascii_punctuation() && b != b'+' && b != b'-');
-    if !apart {
-        return None;
-    }
     let run = cursor.left.iter().take_while(|b| b.is_ascii_digit()).count();
-    civil.hour = cursor.two()?;
-    let between = |cursor: &mut Cursor<'_>| if matches!(run, 4 | 6) { true } else { cursor.skip(|b| b.is_ascii_punctuation()) };
-    if !cursor.left.is_empty() {
-        civil.minute = between(cursor).then(|| cursor.two())??;
+    let Some(hour) = cursor.two().filter(|_| apart) else {
+        cursor.left = date;
+        return (civil, Clock::Missing);
+    };
+    civil.hour = hour;
+    let behind = |cursor: &mut Cursor<'_>| {
+        (matches!(run, 4 | 6) || cursor.skip(|b| b.is_ascii_punctuation())).then(|| cursor.two()).flatten()
+    };
+    if let Some(minute) = cursor.part(behind) {
+        civil.minute = minute;
+        if let Some(second) = cursor.part(behind) {
+            civil.second = second;
+            civil.micros = cursor.fraction();
+        }
     }
-    if !cursor.left.is_empty() {
-        civil.second = between(cursor).then(|| cursor.two())??;
-        civil.micros = cursor.fraction()?;
-    }
-    cursor.left.is_empty().then_some((civil, Clock::Shown))
+    (civil, Clock::Shown)
 }
 
-/// MySQL's rule for years of two digits: 70 to 99 are 1970 to 1999, 00 to 69 are 2000 to 2069.
+/// MySQL's rule for years of two digits, of which one alone is none: 70 to 99 are 1970 to 1999, 00 to 69 are 2000 to 2069.
 fn whole_year(year: u32, digits: usize) -> i32 {
     let century = match (digits, year) {
-        (1..=2, 70..) => 1900,
-        (1..=2, _) => 2000,
+        (2, 70..) => 1900,
+        (2, _) => 2000,
         _ => 0,
     };
     year as i32 + century

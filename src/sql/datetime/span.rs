@@ -7,83 +7,77 @@ pub const SPAN_MAX: i64 = (838 * 3600 + 59 * 60 + 59) * SECOND;
 
 /// Microseconds of `[-][D ]H:M:S[.f]`, `H:M`, `HHMMSS[.f]`, `MMSS`, `SS`, be it more than a TIME can be; `None`: it is none of these.
 pub fn parse(text: &str) -> Option<i64> {
-    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let (days, clock) = whole.split_once(' ').map_or((Some(0), whole), |(days, clock)| (number(days), clock.trim_start()));
-    let parts = clock.split(':').map(number).collect::<Option<Vec<_>>>()?;
-    let (hours, minutes, seconds) = match (parts.as_slice(), whole.contains(' ')) {
-        ([hours, minutes, seconds], _) => (*hours, *minutes, *seconds),
-        ([hours, minutes], _) => (*hours, *minutes, 0),
-        ([hours], true) => (*hours, 0, 0),
-        ([run], false) => (run / 10_000, run / 100 % 100, run % 100),
-        _ => return None,
+    read(text).filter(|(_, rest)| rest.is_empty()).map(|(us, _)| us)
+}
+
+/// The same of what a text begins with, as MySQL casts it, and what follows.
+pub fn read(text: &str) -> Option<(i64, &str)> {
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let first = number(&mut rest)?;
+    let behind = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let with_days = behind.len() < rest.len() && behind.len() > 1 && begins_with_digit(behind);
+    let (days, [hours, minutes, seconds]) = if with_days {
+        rest = behind;
+        (first, clock(number(&mut rest)?, &mut rest)?)
+    } else if rest.strip_prefix(':').is_some_and(begins_with_digit) {
+        (0, clock(first, &mut rest)?)
+    } else {
+        (0, [first / 10_000, first / 100 % 100, first % 100])
     };
     if minutes > 59 || seconds > 59 {
         return None;
     }
-    let mut micros = 0;
-    let mut place = 100_000;
-    for digit in fraction.bytes() {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        micros += i64::from(digit - b'0') * place;
-        place /= 10;
-    }
-    let seconds = days?.checked_mul(24)?.checked_add(hours)?.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?;
-    let us = seconds.checked_mul(SECOND)?.checked_add(micros)?;
-    Some(if negative { -us } else { us })
-}
-
-/// The same of the TIME that a text begins with, whatever follows it; `None`: it begins with none, or goes on like a number's exponent.
-pub fn begins(text: &str) -> Option<i64> {
-    let text = text.trim_ascii_start();
-    let (negative, text) = text.strip_prefix('-').map_or((false, text.strip_prefix('+').unwrap_or(text)), |rest| (true, rest));
-    let (first, rest) = digits(text)?;
-    let digit_follows = |text: &str| text.starts_with(|letter: char| letter.is_ascii_digit());
-    let behind = rest.trim_ascii_start();
-    let days = (behind.len() < rest.len() && digit_follows(behind)).then_some(first);
-    let (parts, rest) = match days {
-        Some(_) => clock(behind, 0)?,
-        None if rest.strip_prefix(':').is_some_and(digit_follows) => clock(text, 0)?,
-        None => ([first / 10_000, first / 100 % 100, first % 100], rest),
-    };
-    let [hours, minutes, seconds] = parts;
-    let (micros, rest) = match rest.strip_prefix('.').filter(|rest| digit_follows(rest)) {
-        Some(fraction) => {
-            let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
-            let six = fraction.bytes().take(length).chain(std::iter::repeat(b'0')).take(6);
-            (six.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')), fraction.get(length..).unwrap_or_default())
-        }
-        None => (0, rest),
-    };
-    let exponent = rest.strip_prefix(['e', 'E']).map(|rest| rest.strip_prefix(['+', '-']).unwrap_or(rest));
-    if minutes > 59 || seconds > 59 || exponent.is_some_and(digit_follows) {
+    let micros = fraction(&mut rest);
+    if has_exponent(rest) {
         return None;
     }
-    let hours = days.unwrap_or(0).checked_mul(24)?.checked_add(hours)?;
-    let us = hours.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?.checked_mul(SECOND)?.checked_add(micros)?;
-    Some(if negative { -us } else { us })
+    let seconds = days.checked_mul(24)?.checked_add(hours)?.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?;
+    let us = seconds.checked_mul(SECOND)?.checked_add(micros)?;
+    Some((if negative { -us } else { us }, rest))
 }
 
-/// `H[:M[:S]]`, and what follows.
-fn clock(text: &str, at: usize) -> Option<([i64; 3], &str)> {
-    let (value, rest) = digits(text)?;
-    let next = rest.strip_prefix(':').filter(|_| at < 2).and_then(|rest| clock(rest, at + 1));
-    let (mut parts, rest) = next.unwrap_or(([0; 3], rest));
-    *parts.get_mut(at)? = value;
-    Some((parts, rest))
+fn begins_with_digit(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The number that a text begins with, and what follows; `None`: it begins with none, or with one that no TIME has.
-fn digits(text: &str) -> Option<(i64, &str)> {
-    let length = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, rest) = text.split_at(length);
-    digits.parse::<u32>().ok().map(|value| (i64::from(value), rest))
+/// The digits here, which are stepped over; `None`: there are none, or they are more than MySQL's 32 bits.
+fn number(rest: &mut &str) -> Option<i64> {
+    let end = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, behind) = rest.split_at_checked(end)?;
+    *rest = behind;
+    digits.parse::<u32>().ok().map(i64::from)
 }
 
-fn number(text: &str) -> Option<i64> {
-    (!text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+/// Hours that have been read, and the minutes and seconds behind them.
+fn clock(hours: i64, rest: &mut &str) -> Option<[i64; 3]> {
+    let mut parts = [hours, 0, 0];
+    for part in parts.iter_mut().skip(1) {
+        let Some(behind) = rest.strip_prefix(':').filter(|behind| begins_with_digit(behind)) else { break };
+        *rest = behind;
+        *part = number(rest)?;
+    }
+    Some(parts)
+}
+
+/// A point and digits behind it, in millionths, rounded; a point alone is one, too.
+fn fraction(rest: &mut &str) -> i64 {
+    let Some(behind) = rest.strip_prefix('.') else { return 0 };
+    let (digits, behind) = behind.split_at(behind.bytes().take_while(u8::is_ascii_digit).count());
+    if digits.is_empty() && !behind.is_empty() {
+        return 0;
+    }
+    *rest = behind;
+    let micros = digits.bytes().chain(std::iter::repeat(b'0')).take(6).fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    micros + i64::from(digits.as_bytes().get(6).is_some_and(|digit| *digit >= b'5'))
+}
+
+/// `e5`, `E+5`: with one, a text is no TIME.
+fn has_exponent(rest: &str) -> bool {
+    rest.strip_prefix(['e', 'E']).is_some_and(|digits| begins_with_digit(digits.strip_prefix(['+', '-']).unwrap_or(digits)))
 }
 
 /// `[-]HH:MM:SS`, with so many digits of fraction.
@@ -100,16 +94,17 @@ const NUMBER_MAX: i64 = 8_385_959;
 /// From here on a number may be a DATETIME, as in MySQL.
 const LONG_MIN: i64 = 10_000_000_000;
 
-/// A number HHMMSS with microseconds beside it as a span, the time of day of a number YYMMDDhhmmss or YYYYMMDDhhmmss; `None`: it is none,
-/// or more than a TIME can be.
+/// A number HHMMSS with microseconds beside it, both with the number's sign, as a span; the time of day of a number YYMMDDhhmmss or
+/// YYYYMMDDhhmmss; `None`: it is none, or more than a TIME can be.
 pub fn of_number(number: i64, micros: i64) -> Option<i64> {
     if number >= LONG_MIN {
         return Some((parse_number(number)? + micros).rem_euclid(DAY));
     }
-    let (sign, number) = (if number < 0 { -1 } else { 1 }, number.checked_abs()?);
+    let (sign, number) = (if number < 0 || micros < 0 { -1 } else { 1 }, number.checked_abs()?);
     let (hours, minutes, seconds) = (number / 10_000, number / 100 % 100, number % 100);
     let fits = minutes < 60 && seconds < 60 && number <= NUMBER_MAX;
-    fits.then(|| sign * ((hours * 3600 + minutes * 60 + seconds) * SECOND + micros)).map(|us| us.clamp(-SPAN_MAX, SPAN_MAX))
+    let us = || sign * ((hours * 3600 + minutes * 60 + seconds) * SECOND + micros.saturating_abs());
+    fits.then(us).map(|us| us.clamp(-SPAN_MAX, SPAN_MAX))
 }
 
 /// HHMMSS, and microseconds beside it, both with the span's sign.

@@ -104,7 +104,7 @@ fn the_zone_of_the_session_counts_where_the_text_names_none() {
 fn years_of_two_digits() {
     assert_eq!(at("69-12-31"), at("2069-12-31"));
     assert_eq!(at("70-01-01"), Some(0));
-    assert_eq!(at("1-1-1"), at("2001-01-01"));
+    assert_eq!(at("1-1-1"), at("0001-01-01"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::call::{Arguments, is_star, returns};
 use super::compiler::Compiler;
 use super::errors::wrong_count;
 use super::literal::{self, name as quoted};
-use super::typed::{Typed, common, scale_of};
+use super::typed::{Typed, common, scale_of, widest};
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Want};
 use crate::sql::types::SqlType::{Blob, Decimal, Double, Int, Json, Text, UInt};
@@ -56,7 +56,12 @@ impl Compiler<'_> {
             (_, Json) => format!("z4_json_sorted({}(z4_json_sort({})){over})", signature.sqlite, value.sql),
             _ => of(signature.sqlite),
         };
-        Ok(Typed { ci: value.ci, ..Typed::new(sql, ty) })
+        // A sum has room for as many rows as a BIGINT counts.
+        let whole = match (name, value.whole_digits()) {
+            ("SUM", 1..) => value.whole_digits().saturating_add(22),
+            (_, whole) => whole,
+        };
+        Ok(Typed { ci: value.ci, ..Typed::new(sql, ty) }.with_whole(whole))
     }
 
     fn group_concat(&mut self, arguments: &Arguments<'_>) -> Result<Typed, SqlError> {
@@ -153,8 +158,9 @@ impl Compiler<'_> {
                 ty
             }
         };
+        let whole = widest(args.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, arg)| arg));
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
-        Ok(Typed::new(format!("{sqlite}({}){over}", list.join(", ")), ty).null_if(most != 0))
+        Ok(Typed::new(format!("{sqlite}({}){over}", list.join(", ")), ty).null_if(most != 0).with_whole(whole))
     }
 }
 

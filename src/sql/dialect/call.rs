@@ -9,7 +9,7 @@ use super::errors::wrong_count;
 use super::literal;
 use super::operate::modulo;
 use super::source::edits;
-use super::typed::{Kind, Typed, common_of, is_number};
+use super::typed::{Kind, Typed, common_of, is_number, widest};
 use crate::sql::decimal::SCALE_MAX;
 use crate::sql::error::SqlError;
 use crate::sql::signatures::{self, Returns, Signature, Want};
@@ -127,6 +127,14 @@ impl Compiler<'_> {
                     _ => "utf8mb4_bin",
                 })
             }
+            "SHA2" => self.digest(list)?,
+            "JSON_QUOTE" => match self.values_of(name, list)? {
+                // A number is no string.
+                values if values.len() == 1 && values.iter().all(|value| is_number(value.ty) && !value.is_param()) => {
+                    Typed { ty: Text, ..Typed::null() }
+                }
+                values => self.call(name, values)?,
+            },
             "COERCIBILITY" => match list {
                 [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Typed::int(self.coercibility(expr)?),
                 _ => return Err(wrong_count(name)),
@@ -155,6 +163,18 @@ impl Compiler<'_> {
         }
     }
 
+    /// SHA2: of a length that no digest has it is no text.
+    fn digest(&mut self, list: &[FunctionArg]) -> Result<Typed, SqlError> {
+        let args = self.values_of("SHA2", list)?;
+        let length = args.get(1).and_then(|length| match &length.kind {
+            Kind::Number(text) | Kind::Text(text) => text.parse::<f64>().ok(),
+            _ => None,
+        });
+        let none = length.is_some_and(|bits| ![0.0, 224.0, 256.0, 384.0, 512.0].contains(&bits.round()));
+        let digest = self.call("SHA2", args)?;
+        Ok(if none { Typed { ty: Blob, ..digest } } else { digest })
+    }
+
     fn nullif(&mut self, list: &[FunctionArg]) -> Result<Typed, SqlError> {
         let mut values = self.values_of("NULLIF", list)?.into_iter();
         let (Some(value), Some(other), None) = (values.next(), values.next(), values.next()) else {
@@ -178,6 +198,7 @@ impl Compiler<'_> {
         };
         let zone = self.zone();
         let clock = takes_digits(signature);
+        let nothing = args.first().is_some_and(|arg| arg.ty == Null);
         let span = match signature.returns {
             // A text that is a number shows all digits, whatever it looks like.
             Returns::Span(from) => args
@@ -196,6 +217,7 @@ impl Compiler<'_> {
         let nullable = signature.arity.0 != 0 || !clock;
         let ty = match (clock, args.first().and_then(Typed::literal_digits)) {
             (true, digits) => clocked(returns(signature, &args), digits.unwrap_or(0).min(6)),
+            _ if nothing && signature.returns == Returns::FromUnixtime => SqlType::Timestamp(0),
             _ => span.map_or_else(|| returns(signature, &args), Time),
         };
         if clock && args.is_empty() {
@@ -228,6 +250,12 @@ impl Compiler<'_> {
             name => name,
         };
         let args = super::regexps::collated(signature.name, args);
+        let whole = match signature.returns {
+            Returns::Like(at) => args.get(at).map_or(0, Typed::whole_digits),
+            Returns::Common(from) => widest(args.iter().skip(from)),
+            Returns::Rounded => args.first().map(Typed::whole_digits).filter(|whole| *whole > 0).map_or(0, |whole| whole + 1),
+            _ => 0,
+        };
         let list: Vec<String> = args.into_iter().map(|arg| arg.sql).collect();
         let sql = match (signature.returns, ty) {
             (Returns::Seconds(_), Decimal(_)) => format!("z4_dec_of({sqlite}({}))", list.join(", ")),
@@ -236,7 +264,7 @@ impl Compiler<'_> {
             (Returns::Is(UInt), _) if sqlite.starts_with("my_bit_") => format!("z4_unsigned({sqlite}({}))", list.join(", ")),
             _ => format!("{sqlite}({})", list.join(", ")),
         };
-        Ok(Typed { ci, ..Typed::new(sql, ty) }.null_if(nullable))
+        Ok(Typed { ci, ..Typed::new(sql, ty) }.null_if(nullable).with_whole(whole))
     }
 }
 
@@ -262,9 +290,9 @@ fn wanted(signature: &Signature, at: usize, arg: Typed, zone: &Zone) -> Typed {
     arg.wanted(want(signature, at), zone)
 }
 
-/// A DECIMAL literal with more digits before the point than a BIGINT has for sure.
+/// A DECIMAL with more digits before the point than a BIGINT has for sure, one more for what it is rounded up to.
 fn is_long(typed: &Typed) -> bool {
-    matches!(&typed.kind, Kind::Number(text) if text.trim_start_matches('-').split('.').next().is_some_and(|whole| whole.len() > 18))
+    typed.whole_digits() >= if typed.ty == Decimal(0) { 19 } else { 18 }
 }
 
 /// The type of a function's value.
@@ -272,6 +300,7 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
     let ty = |at: usize| args.get(at).map_or(Null, |arg| arg.ty);
     match signature.returns {
         Returns::Is(ty) => ty,
+        Returns::Like(at) if ty(at) == Null && want(signature, at) == Want::DateTime => DateTime(0),
         Returns::Like(at) => ty(at),
         Returns::Common(from) => common_of(args.iter().skip(from)),
         Returns::Strings if args.iter().any(|arg| arg.ty == Blob) => Blob,
@@ -282,6 +311,7 @@ pub(super) fn returns(signature: &Signature, args: &[Typed]) -> SqlType {
             _ => Int,
         },
         Returns::Rounded => match ty(0) {
+            Decimal(_) if args.len() > 1 && ty(1) == Null => Double,
             Decimal(own) => match args.get(1).map(|digits| &digits.kind) {
                 None => Decimal(0),
                 Some(Kind::Number(text)) if text.starts_with('-') => Decimal(0),

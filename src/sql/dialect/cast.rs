@@ -62,7 +62,8 @@ impl Compiler<'_> {
                 let precision = if precision == 0 { 10 } else { precision.clamp(u64::from(scale), 65) };
                 // Text is read digit by digit.
                 let number = if matches!(value.ty, Text | Blob) { value.into_characters() } else { value.into_number() };
-                Typed::new(format!("z4_dec({}, {precision}, {scale})", number.sql), Decimal(scale)).null_if(number.nullable)
+                let cast = Typed::new(format!("z4_dec({}, {precision}, {scale})", number.sql), Decimal(scale));
+                cast.null_if(number.nullable).with_whole((precision as u8).saturating_sub(scale))
             }
             DataType::Double(_) | DataType::DoublePrecision | DataType::Real | DataType::Float(_) => {
                 let number = value.into_number();
@@ -140,7 +141,8 @@ fn characters(value: Typed, length: Option<&CharacterLength>) -> Typed {
     let text = value.into_characters();
     match length {
         Some(CharacterLength::IntegerLength { length, .. }) => {
-            Typed::new(format!("substr({}, 1, {})", text.sql, (*length).min(u64::from(u32::MAX))), Text).null_if(text.nullable)
+            // SQLite's own ends at a NUL.
+            Typed::new(format!("my_left({}, {})", text.sql, (*length).min(u64::from(u32::MAX))), Text).null_if(text.nullable)
         }
         None => Typed { column: None, ..text },
         Some(_) => Typed { column: None, ..text },

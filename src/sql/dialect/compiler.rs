@@ -44,6 +44,8 @@ pub(super) struct Compiler<'a> {
     pub(super) assigned: BTreeMap<String, SqlType>,
     /// The query that is compiled next gives no rows whatever it reads (see `nothing`).
     pub(super) never: bool,
+    /// The query that is compiled next is a recursion.
+    pub(super) recursion: bool,
     /// What the SELECT that is compiled next may read in the place of `tasks` (see `look`).
     pub(super) look: Option<&'static str>,
     /// It has become such a reading.
@@ -78,6 +80,7 @@ impl<'a> Compiler<'a> {
             names: 0,
             assigned: BTreeMap::new(),
             never: false,
+            recursion: false,
             look: None,
             bare: false,
             lifts: Lifts::default(),
@@ -120,6 +123,15 @@ pub(super) fn parts(name: &ObjectName) -> Option<Vec<&Ident>> {
     name.0.iter().map(|part| part.as_ident()).collect()
 }
 
+/// Digits before the point of a column of a table: a whole number has those of an INT, or of a BIGINT.
+fn kept_digits(column: &OutColumn) -> u8 {
+    match column.ty {
+        SqlType::Int | SqlType::UInt if (1..10).contains(&column.whole) => 10,
+        SqlType::Int | SqlType::UInt if column.whole > 0 => 19,
+        _ => column.whole,
+    }
+}
+
 /// The columns of a query as those of a table.
 pub(super) fn as_source(columns: &[OutColumn]) -> Vec<SourceColumn> {
     let of = |column: &OutColumn| SourceColumn {
@@ -129,6 +141,7 @@ pub(super) fn as_source(columns: &[OutColumn]) -> Vec<SourceColumn> {
         nullable: column.nullable,
         origin: column.origin,
         ci: false,
+        whole: kept_digits(column),
     };
     columns.iter().map(of).collect()
 }

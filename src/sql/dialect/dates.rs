@@ -6,7 +6,8 @@ use super::compiler::Compiler;
 use super::literal;
 use super::typed::{Kind, Typed, is_number};
 use crate::sql::error::SqlError;
-use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Int, Json, Text, Time, Timestamp};
+use crate::sql::signatures::Want;
+use crate::sql::types::SqlType::{Blob, Date, DateTime, Decimal, Int, Json, Null, Text, Time, Timestamp};
 
 impl Compiler<'_> {
     /// `base + INTERVAL …`, or `base - INTERVAL …`.
@@ -22,7 +23,7 @@ impl Compiler<'_> {
         // The digits of the fraction that the amount brings.
         let brought = match (unit, amount.ty) {
             (unit, _) if unit.ends_with("MICROSECOND") => 6,
-            ("SECOND", Int) => 0,
+            ("SECOND", Int | Null) => 0,
             ("SECOND", Decimal(digits)) if !amount.is_param() => digits.min(6),
             ("SECOND", _) => 6,
             _ => 0,
@@ -84,14 +85,15 @@ impl Compiler<'_> {
     /// ADDTIME and SUBTIME: of a DATETIME a DATETIME, of a TIME a TIME, of text text.
     pub(super) fn add_time(&mut self, name: &str, args: &[FunctionArg]) -> Result<Typed, SqlError> {
         let [base, span] = <[Typed; 2]>::try_from(self.values_of(name, args)?).map_err(|_| super::errors::wrong_count(name))?;
-        let digits = base.time_digits().max(span.time_digits());
+        let digits = if span.ty == Null { 6 } else { base.time_digits().max(span.time_digits()) };
         let base = if matches!(base.ty, Timestamp(_) | Date) { base.into_datetime(self.zone()) } else { base };
         let (function, ty) = match base.ty {
             DateTime(_) => ("z4_dt_add", DateTime(digits)),
             Time(_) => ("z4_tm_add", Time(digits)),
             _ => return self.call(name, vec![base, span]),
         };
-        let span = if matches!(span.ty, Time(_)) { span.sql } else { format!("z4_span({})", span.into_text().sql) };
+        let span =
+            if matches!(span.ty, Time(_)) { span.sql } else { format!("z4_span({})", span.wanted(Want::Clock, self.zone()).sql) };
         let span = if name == "SUBTIME" { format!("(-({span}))") } else { span };
         Ok(Typed::new(format!("{function}({}, {span})", base.sql), ty))
     }
@@ -100,7 +102,9 @@ impl Compiler<'_> {
     pub(super) fn time_diff(&mut self, args: &[FunctionArg]) -> Result<Typed, SqlError> {
         let args = self.values_of("TIMEDIFF", args)?;
         match args.as_slice() {
-            [a, b] if (a.ty == Date) != (b.ty == Date) => Ok(Typed { ty: Time(0), ..Typed::null() }),
+            [a, b] if (a.ty == Date) != (b.ty == Date) => {
+                Ok(Typed { ty: Time(a.time_digits().max(b.time_digits())), ..Typed::null() })
+            }
             _ => self.call("TIMEDIFF", args),
         }
     }
@@ -111,7 +115,7 @@ impl Compiler<'_> {
             Ok([base, span]) => (base.into_datetime(self.zone()), span),
             Err(other) => return self.call("TIMESTAMP", other),
         };
-        let digits = base.time_digits().max(span.time_digits());
+        let digits = if span.ty == Null { 6 } else { base.time_digits().max(span.time_digits()) };
         let is_text = matches!(span.ty, Text | Blob | Json) || span.is_param();
         let span = if is_text { format!("z4_span({})", span.scalar().into_characters().sql) } else { span.into_time().sql };
         Ok(Typed::new(format!("z4_dt_add({}, {span})", base.sql), DateTime(digits)))

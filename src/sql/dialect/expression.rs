@@ -8,7 +8,7 @@ use super::literal;
 use super::operate::{is_small, operand};
 use super::rows;
 use super::scope::resolve;
-use super::typed::{Kind, Typed, Written, common_of};
+use super::typed::{Kind, Typed, Written, common_of, widest};
 use crate::sql::error::SqlError;
 use crate::sql::types::SqlType::{self, Date, DateTime, Decimal, Int, Json, Text, Time, UInt};
 
@@ -91,9 +91,9 @@ impl Compiler<'_> {
             }
             Expr::Subquery(query) => {
                 let compiled = self.query(query, false)?;
-                let ty = only_column(&compiled)?;
+                let (ty, whole) = only_column(&compiled)?;
                 let sql = if rows::at_most_one(query) { compiled.sql } else { self.only_row(compiled) };
-                Ok(Typed::new(format!("({sql})"), ty))
+                Ok(Typed::new(format!("({sql})"), ty).with_whole(whole))
             }
             other => self.spelled(other),
         }
@@ -243,7 +243,7 @@ impl Compiler<'_> {
                     });
                 }
                 Ok(match number.ty {
-                    Decimal(_) => Typed::new(format!("z4_dec_neg({})", number.sql), number.ty),
+                    Decimal(_) => Typed::new(format!("z4_dec_neg({})", number.sql), number.ty).with_whole(number.whole_digits()),
                     UInt if number.may_be_big() => Typed::new(format!("z4_isub(0, {}, 0)", number.sql), Int),
                     UInt => Typed::new(format!("(-{})", number.sql), Int),
                     Int if !is_small(&number) => Typed::new(format!("z4_isub(0, {}, 0)", number.sql), Int),
@@ -280,12 +280,14 @@ impl Compiler<'_> {
         results.push(otherwise.map(|otherwise| self.expression(otherwise)).transpose()?.unwrap_or_else(Typed::null));
         let ty = common_of(results.iter());
         let nullable = results.iter().any(|result| result.nullable);
+        let whole = widest(results.iter());
         let zone = self.zone();
         let mut results = results.into_iter().map(|result| result.fitted(ty, zone).sql);
         let branches: Vec<String> =
             whens.iter().zip(results.by_ref()).map(|(when, then)| format!("WHEN {when} THEN {then}")).collect();
         let otherwise = results.next().unwrap_or_default();
-        Ok(Typed::new(format!("CASE {} ELSE {otherwise} END", branches.join(" ")), ty).null_if(nullable))
+        let case = Typed::new(format!("CASE {} ELSE {otherwise} END", branches.join(" ")), ty);
+        Ok(case.null_if(nullable).with_whole(whole))
     }
 
     /// What the parser reads by keywords and MySQL has as functions.
@@ -359,9 +361,10 @@ impl Compiler<'_> {
     }
 }
 
-fn only_column(compiled: &Compiled) -> Result<SqlType, SqlError> {
+/// The type of the only column, and its digits before the point.
+fn only_column(compiled: &Compiled) -> Result<(SqlType, u8), SqlError> {
     match compiled.columns.as_slice() {
-        [column] => Ok(column.ty),
+        [column] => Ok((column.ty, column.whole)),
         _ => Err(one_column(1)),
     }
 }

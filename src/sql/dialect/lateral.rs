@@ -128,7 +128,15 @@ fn column_of(column: &JsonTableColumn, known: &mut Vec<SourceColumn>, nested: &m
     let mut add = |name: &str, ty| match known.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
         true => Err(duplicate_column(name)),
         false => {
-            known.push(SourceColumn { name: name.to_owned(), sqlite: None, ty, nullable: true, origin: None, ci: false });
+            known.push(SourceColumn {
+                name: name.to_owned(),
+                sqlite: None,
+                ty,
+                nullable: true,
+                origin: None,
+                ci: false,
+                whole: 0,
+            });
             Ok(())
         }
     };

@@ -13,6 +13,7 @@ mod compare;
 mod compiler;
 mod cursor;
 mod dates;
+mod documents;
 mod errors;
 mod expression;
 mod first;

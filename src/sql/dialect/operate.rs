@@ -52,9 +52,12 @@ impl Compiler<'_> {
             }
             other => return Err(SqlError::syntax(format!("{other} is no operator of MySQL's"))),
         };
+        let moment = is_moment(&left) || is_moment(&right);
         let (left, right) = (operand(left), operand(right));
         let never_negative = *op != Op::Minus && counts_up(&left) && counts_up(&right) && (left.ty == UInt || right.ty == UInt);
         let ty = match (*op == Op::Multiply, left.ty, right.ty) {
+            // What is calculated with a date is a BIGINT.
+            (_, Int | UInt, Int | UInt) if moment => Int,
             // Unsigned where what is subtracted from is, and then never below zero; a column of the catalog is a BIGINT.
             _ if *op == Op::Minus && is_whole(&left) && is_whole(&right) => {
                 if left.is_unbounded() {
@@ -75,7 +78,7 @@ impl Compiler<'_> {
             _ => "mul",
         };
         let sql = match ty {
-            Double => format!("({} {sign} {})", left.into_real().sql, right.into_real().sql),
+            Double => format!("z4_double({} {sign} {})", left.clone().into_real().sql, right.clone().into_real().sql),
             Decimal(_) => format!("z4_{name}({}, {})", left.sql, right.sql),
             // What cannot leave BIGINT needs no look; a difference that is unsigned may be below zero.
             _ if is_small(&left) && is_small(&right) && (*op != Op::Minus || ty != UInt) => {
@@ -83,7 +86,8 @@ impl Compiler<'_> {
             }
             _ => format!("z4_i{name}({}, {}, {})", left.sql, right.sql, u8::from(ty == UInt)),
         };
-        Ok(Typed::new(sql, ty).null_if(nullable))
+        let whole = wider(&left, &right, |a, b| if *op == Op::Multiply { a.saturating_add(b) } else { a.max(b) + 1 });
+        Ok(Typed::new(sql, ty).null_if(nullable).with_whole(whole))
     }
 }
 
@@ -100,7 +104,10 @@ fn divided(left: Typed, right: Typed) -> Typed {
     let (left, right) = (operand(left), operand(right));
     let ty = quotient(left.ty, right.ty);
     match (scale_of(left.ty), scale_of(right.ty)) {
-        (Some(a), Some(b)) => Typed::new(format!("z4_dec_div({}, {}, {})", left.sql, right.sql, quotient_digits(a, b)), ty),
+        (Some(a), Some(b)) => {
+            let whole = wider(&left, &right, |whole, _| whole.saturating_add(b));
+            Typed::new(format!("z4_dec_div({}, {}, {})", left.sql, right.sql, quotient_digits(a, b)), ty).with_whole(whole)
+        }
         _ => Typed::new(format!("z4_div({}, {})", left.sql, right.sql), ty),
     }
 }
@@ -115,7 +122,9 @@ pub(super) fn modulo(left: Typed, right: Typed) -> Typed {
             Typed::new(format!("{function}(z4_dec_mod({}, {}))", left.sql, right.sql), ty)
         }
         Int if left.ty == UInt => Typed::new(format!("z4_mod({}, {})", left.sql, right.sql), UInt),
-        ty @ Decimal(_) => Typed::new(format!("z4_dec_mod({}, {})", left.sql, right.sql), ty),
+        ty @ Decimal(_) => {
+            Typed::new(format!("z4_dec_mod({}, {})", left.sql, right.sql), ty).with_whole(wider(&left, &right, u8::max))
+        }
         ty => Typed::new(format!("z4_mod({}, {})", left.sql, right.sql), ty),
     }
 }
@@ -129,13 +138,26 @@ fn divided_whole(left: Typed, right: Typed) -> Typed {
     Typed::new(sql, if unsigned { UInt } else { Int })
 }
 
+/// Digits before the point of what is calculated of two numbers; 0: not known of one of them.
+fn wider(left: &Typed, right: &Typed, of: impl Fn(u8, u8) -> u8) -> u8 {
+    match (left.whole_digits(), right.whole_digits()) {
+        (0, _) | (_, 0) => 0,
+        (a, b) => of(a, b),
+    }
+}
+
+fn is_moment(typed: &Typed) -> bool {
+    matches!(typed.ty, SqlType::Date | SqlType::Time(_) | SqlType::DateTime(_) | SqlType::Timestamp(_))
+}
+
 fn is_whole(typed: &Typed) -> bool {
     matches!(typed.ty, Int | UInt)
 }
 
-/// A number to calculate with: a string is a DOUBLE, even where it looks like a whole number.
+/// A number to calculate with: a string is a DOUBLE, even where it looks like a whole number, and so is NULL.
 pub(super) fn operand(typed: Typed) -> Typed {
     match typed.ty {
+        SqlType::Null => Typed { ty: Double, ..typed },
         SqlType::Text => Typed { ty: Double, ..typed.into_number().into_real() },
         _ => typed.into_number(),
     }

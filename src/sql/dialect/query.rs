@@ -46,6 +46,7 @@ impl Compiler<'_> {
         if !query.pipe_operators.is_empty() {
             return Err(SqlError::syntax("|> is not MySQL's"));
         }
+        let recursion = std::mem::take(&mut self.recursion);
         let never = std::mem::take(&mut self.never) || nothing::is_limit_0(query.limit_clause.as_ref());
         let with = query.with.as_ref().map(|with| self.with(with)).transpose()?.unwrap_or_default();
         let order = order_expressions(query.order_by.as_ref())?;
@@ -58,6 +59,7 @@ impl Compiler<'_> {
                 parts.push(self.select(select, order, &mut order_sql)?);
             }
             body => {
+                self.recursion = recursion;
                 self.set_operations(body, &mut parts, never)?;
                 unify(&mut parts, self.zone())?;
                 order_sql = self.order_of_union(order, &mut parts)?;
@@ -114,6 +116,7 @@ impl Compiler<'_> {
             (self.tasks, self.uses, self.names) = (tasks, uses, fresh);
         }
         let scopes = std::mem::take(&mut self.scopes);
+        self.recursion = recursive;
         let compiled = self.query(&cte.query, false);
         self.scopes = scopes;
         let mut compiled = compiled?;
@@ -219,6 +222,7 @@ pub(super) fn out_columns(items: &[Item]) -> Vec<OutColumn> {
         origin: item.typed.column.as_ref().and_then(|column| column.origin),
         ty: item.typed.ty,
         nullable: item.typed.nullable,
+        whole: item.typed.whole_digits(),
     };
     items.iter().map(out).collect()
 }

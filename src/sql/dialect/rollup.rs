@@ -91,16 +91,16 @@ impl Compiler<'_> {
             .collect();
         let keys = if order.is_empty() { vec![""; 2 * levels] } else { order.iter().map(direction).collect::<Result<_, _>>()? };
         let (shown, hidden) = columns.split_at(columns.len().saturating_sub(keys.len()));
-        let terms: Vec<String> =
-            hidden.iter().zip(&keys).map(|(key, direction)| format!("{}{direction}", collated(&key.sql, key.ci))).collect();
-        if !terms.is_empty() {
-            *order_sql = format!(" ORDER BY {}", terms.join(", "));
-        }
+        let zone = self.zone();
+        let term =
+            |(key, direction): (&Typed, &&str)| format!("{}{direction}", collated(&key.clone().compared(zone).sql, key.ci));
+        let terms: Vec<String> = hidden.iter().zip(&keys).map(term).collect();
         let items = shown.iter().zip(names).map(|(typed, name)| Item::new(name, typed.clone())).collect();
         let distinct = matches!(select.distinct, Some(Distinct::Distinct));
         let all: Vec<String> = parts.iter().map(render).collect();
         let rest = format!(" FROM ({}) AS {alias}", all.join(" "));
-        Ok(Part { joined: "", head: if distinct { "SELECT DISTINCT" } else { "SELECT" }, items, rest })
+        let part = Part { joined: "", head: if distinct { "SELECT DISTINCT" } else { "SELECT" }, items, rest };
+        Ok(self.ordered_part(part, (terms, order_sql)))
     }
 
     /// From here on the innermost SELECT, whose tables are known, is this level of its rollup.
@@ -126,7 +126,7 @@ impl Compiler<'_> {
         let Some(Rollup { groups, kept }) = self.scope().and_then(|scope| scope.rollup.clone()) else { return Ok(None) };
         let mut by = Vec::new();
         for Group { expr, .. } in groups.iter().take(kept).filter(|group| !matches!(group.expr, Expr::Value(_))) {
-            let typed = self.expression(expr)?.kept();
+            let typed = self.expression(expr)?.kept().compared(self.zone());
             by.push(collated(&typed.sql, typed.ci && typed.column.is_none()));
         }
         if by.is_empty() {

@@ -18,6 +18,8 @@ pub(super) struct SourceColumn {
     pub(super) nullable: bool,
     pub(super) origin: Option<(&'static str, &'static str, &'static str)>,
     pub(super) ci: bool,
+    /// Digits before the point (see [`Typed::whole_digits`]).
+    pub(super) whole: u8,
 }
 
 /// Something in FROM.
@@ -40,6 +42,7 @@ impl TableSource {
             nullable: column.nullable,
             origin: Some((table.schema, table.name, column.name)),
             ci: ci && column.ty == SqlType::Text,
+            whole: 0,
         });
         let schema = alias.is_none().then_some(table.schema);
         TableSource { alias: alias.unwrap_or_else(|| table.name.to_owned()), schema, columns: columns.collect() }
@@ -138,7 +141,10 @@ impl Scope {
         let column = table.columns.get(place)?;
         let sql = format!("{}.{}", quoted(&table.alias), quoted(column.sqlite.as_ref().unwrap_or(&column.name)));
         let origin = Column { table: table.alias.clone(), name: column.name.clone(), origin: column.origin };
-        Some(Typed { column: Some(origin), ci: column.ci, ..Typed::new(sql, column.ty) }.null_if(column.nullable))
+        Some(
+            Typed { column: Some(origin), ci: column.ci, whole: column.whole, ..Typed::new(sql, column.ty) }
+                .null_if(column.nullable),
+        )
     }
 
     /// The columns that a name may mean.

@@ -6,6 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::compiler::{Compiler, parts};
+use super::documents;
 use super::errors::unknown_column;
 use super::literal::name as quoted;
 use super::nothing;
@@ -97,12 +98,8 @@ impl Compiler<'_> {
         self.enter(Clause::Order);
         rest.push_str(&self.windows(select)?);
         let keys = self.level_keys(order)?;
-        if keys.is_none() {
-            let terms = self.order_terms(order, true)?;
-            if !terms.is_empty() {
-                *order_sql = format!(" ORDER BY {}", terms.join(", "));
-            }
-        }
+        let is_level = keys.is_some();
+        let terms = if is_level { Vec::new() } else { self.order_terms(order, true)? };
         let one_group = groups.is_empty() && self.scope().is_some_and(|scope| scope.aggregates);
         let mut items = self.scope().map(|scope| std::mem::take(&mut scope.items)).unwrap_or_default();
         // An aggregate in HAVING or ORDER BY makes one group of all rows; SQLite sees that by what is selected alone.
@@ -120,7 +117,18 @@ impl Compiler<'_> {
         let starts = from.is_empty() && items.iter().any(|item| item.typed.sql.contains("z4_assign("));
         let distinct = starts || matches!(select.distinct, Some(Distinct::Distinct));
         let head = if distinct { "SELECT DISTINCT" } else { "SELECT" };
-        Ok(Part { joined: "", head, items, rest })
+        let part = Part { joined: "", head, items, rest };
+        Ok(if is_level { part } else { self.ordered_part(part, (terms, order_sql)) })
+    }
+
+    /// A SELECT as it is written, with the terms of its ORDER BY.
+    pub(super) fn ordered_part(&mut self, part: Part, (terms, order_sql): (Vec<String>, &mut String)) -> Part {
+        let documents = part.head == "SELECT DISTINCT" && documents::are_selected(std::iter::once(&part));
+        let (part, terms) = if documents { self.distinct_documents(part, terms) } else { (part, terms) };
+        if !terms.is_empty() {
+            *order_sql = format!(" ORDER BY {}", terms.join(", "));
+        }
+        part
     }
 
     /// Compiles what is selected into the scope.

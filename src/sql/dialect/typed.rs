@@ -5,8 +5,8 @@ use crate::sql::types::SqlType::{self, Blob, Date, DateTime, Decimal, Double, In
 use crate::sql::zones::Zone;
 
 use super::literal;
-use crate::sql::datetime::{SECOND, span};
-use crate::sql::decimal::Dec;
+use crate::sql::datetime::{self, SECOND, span};
+use crate::sql::decimal::{DIGITS_MAX, Dec};
 
 /// What an expression is besides its type: a literal can be folded.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,9 @@ pub(super) struct Column {
     pub(super) origin: Option<(&'static str, &'static str, &'static str)>,
 }
 
+/// Digits of a BIGINT.
+const BIGINT_DIGITS: u8 = 19;
+
 /// An expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Typed {
@@ -59,12 +62,14 @@ pub(super) struct Typed {
     pub(super) ci: bool,
     /// It is nothing but this.
     pub(super) written: Option<Written>,
+    /// Digits before the point, where it is not the literal or the catalog that says so (see [`Typed::whole_digits`]); 0: not known.
+    pub(super) whole: u8,
 }
 
 impl Typed {
     /// An expression that may be NULL.
     pub(super) fn new(sql: impl Into<String>, ty: SqlType) -> Typed {
-        Typed { sql: sql.into(), ty, nullable: true, kind: Kind::Expression, column: None, ci: false, written: None }
+        Typed { sql: sql.into(), ty, nullable: true, kind: Kind::Expression, column: None, ci: false, written: None, whole: 0 }
     }
 
     /// NULL.
@@ -132,9 +137,28 @@ impl Typed {
         matches!(&self.kind, Kind::Number(text) if text.starts_with('-'))
     }
 
+    /// Digits that a number's type has before the point, as MySQL counts them; 0: not known.
+    pub(super) fn whole_digits(&self) -> u8 {
+        match (&self.kind, &self.column, self.ty) {
+            _ if self.whole > 0 => self.whole,
+            (Kind::Number(text), _, Int | UInt | Decimal(_)) => {
+                let whole = text.trim_start_matches(['-', '0']).split('.').next().unwrap_or_default();
+                whole.len().clamp(1, DIGITS_MAX) as u8
+            }
+            (_, Some(column), Int | UInt) if column.origin.is_some() => BIGINT_DIGITS,
+            _ => 0,
+        }
+    }
+
+    /// With so many digits before the point.
+    pub(super) fn with_whole(self, whole: u8) -> Typed {
+        Typed { whole: whole.min(DIGITS_MAX as u8), ..self }
+    }
+
     /// The same with another text and type.
     fn into(self, sql: String, ty: SqlType) -> Typed {
-        Typed { nullable: self.nullable, ci: self.ci, ..Typed::new(sql, ty) }
+        let whole = if scale_of(ty).is_some() { self.whole_digits() } else { 0 };
+        Typed { nullable: self.nullable, ci: self.ci, whole, ..Typed::new(sql, ty) }
     }
 
     /// Wrapped in a function that may give NULL for what it cannot read.
@@ -360,7 +384,8 @@ impl Typed {
         let digits = self.time_digits();
         if !self.is_param()
             && let Some(text) = self.literal_text()
-            && let Some(us) = span::parse(text)
+            && let Some((us, _)) = span::read(text)
+            && text.trim().len() < 12
         {
             return Typed::new(us.clamp(-span::SPAN_MAX, span::SPAN_MAX).to_string(), Time(digits)).never_null();
         }
@@ -370,7 +395,7 @@ impl Typed {
             DateTime(_) => self.read_by("z4_wall_time", Time(digits)),
             Date => self.read_by("z4_dt", DateTime(0)).read_by("z4_wall_time", Time(0)),
             Json => self.scalar().read_by("z4_tm", Time(6)),
-            Decimal(_) => self.into_real().read_by("z4_tm", Time(digits)),
+            Decimal(_) => self.read_by("z4_tm_of_dec", Time(digits)),
             _ => self.read_by("z4_tm", Time(digits)),
         }
     }
@@ -378,7 +403,15 @@ impl Typed {
     /// The digits of the fraction that a TIME made of it has.
     pub(super) fn time_digits(&self) -> u8 {
         match (self.ty, self.literal_text()) {
-            (Text, Some(text)) => literal::fraction_digits(text),
+            (Text, Some(text)) => match span::read(text) {
+                // What is no time shows all digits.
+                None if datetime::cast_civil(text).is_none() => 6,
+                Some((_, rest)) if text.trim().len() < 12 => {
+                    let time = text.trim_end().strip_suffix(rest).unwrap_or_default();
+                    time.split_once('.').map_or(0, |(_, fraction)| fraction.len().min(6) as u8)
+                }
+                _ => literal::fraction_digits(text),
+            },
             (Timestamp(digits) | DateTime(digits) | Time(digits) | Decimal(digits), _) => digits.min(6),
             (Int | UInt | Date | Null, _) => 0,
             _ => 6,
@@ -394,6 +427,7 @@ impl Typed {
                 Decimal(_) | UInt => self.into_real(),
                 _ => self,
             },
+            Want::Clock if is_number(self.ty) && !self.is_param() => self.into_time().into_text(),
             Want::Clock if self.ty == Date => self.into_datetime(zone).into_text(),
             Want::Text | Want::Clock => self.into_text(),
             // A text is a DOUBLE, also where it shows a whole number.
@@ -441,7 +475,7 @@ impl Typed {
 
     /// As a value of a type that [`common`] gave.
     pub(super) fn fitted(self, ty: SqlType, zone: &Zone) -> Typed {
-        let (nullable, column) = (self.nullable, self.column.clone());
+        let (nullable, column, whole) = (self.nullable, self.column.clone(), self.whole_digits());
         let fitted = match ty {
             _ if self.ty == ty || self.ty == Null => self,
             Text => self.into_text(),
@@ -458,7 +492,7 @@ impl Typed {
             Double => self.into_real(),
             _ => self,
         };
-        Typed { ty, nullable: nullable || fitted.nullable, column, ..fitted }
+        Typed { ty, nullable: nullable || fitted.nullable, column, whole, ..fitted }
     }
 
     /// As bytes.
@@ -525,6 +559,18 @@ pub(super) fn common_of<'a>(values: impl Iterator<Item = &'a Typed> + Clone) -> 
     let mut values = values;
     // BIGINT has no room for the greater half of BIGINT UNSIGNED.
     if ty == Int && values.any(Typed::is_unbounded) { Decimal(0) } else { ty }
+}
+
+/// The digits before the point that all of these values have room in; 0: not known.
+pub(super) fn widest<'a>(values: impl Iterator<Item = &'a Typed>) -> u8 {
+    let mut widest = 0;
+    for digits in values.filter(|value| value.ty != Null).map(Typed::whole_digits) {
+        if digits == 0 {
+            return 0;
+        }
+        widest = digits.max(widest);
+    }
+    widest
 }
 
 /// The digits behind the point of an exact number.

@@ -3,11 +3,12 @@
 use sqlparser::ast::{Expr, OrderByExpr, SetExpr, SetOperator, SetQuantifier, Value, Values};
 
 use super::compiler::{Compiled, Compiler};
+use super::documents;
 use super::errors::{column_counts, unknown_column};
 use super::literal::name as quoted;
 use super::query::{Part, direction, out_columns, render, unique};
 use super::scope::{Clause, Item, Scope};
-use super::typed::{Column, Kind, Typed, common, common_of};
+use super::typed::{Column, Kind, Typed, common, common_of, widest};
 use crate::sql::decimal::DIGITS_MAX;
 use crate::sql::error::SqlError;
 use crate::sql::statement::OutColumn;
@@ -23,6 +24,8 @@ impl Compiler<'_> {
             chain.push((joined(*op, *set_quantifier)?, right.as_ref()));
             first = left;
         }
+        // SQLite knows a recursion by how it is written.
+        let recursion = std::mem::take(&mut self.recursion);
         self.never = never;
         parts.push(self.part(first, "")?);
         for (joined, right) in chain.into_iter().rev() {
@@ -32,6 +35,12 @@ impl Compiler<'_> {
                 Joined::Each(word) => {
                     let each = self.of_each(std::mem::take(parts), word, part)?;
                     parts.push(each);
+                }
+                Joined::Set(word)
+                    if !recursion && word != "UNION ALL" && documents::are_selected(parts.iter().chain([&part])) =>
+                {
+                    let set = self.set_of_documents(std::mem::take(parts), word, part)?;
+                    parts.push(set);
                 }
                 Joined::Set(_) => parts.push(part),
             }
@@ -48,15 +57,25 @@ impl Compiler<'_> {
         unify(&mut sides, self.zone())?;
         let columns = sides.first().map(|first| out_columns(&first.items)).unwrap_or_default();
         let names = numbered_names(columns.len());
+        let numbered = |(at, column): (usize, &OutColumn)| Item::new("", Typed::new(format!("c{at}"), column.ty));
+        let items: Vec<Item> = columns.iter().enumerate().map(numbered).collect();
+        let documents = documents::are_selected(sides.iter());
+        let keys = if documents { documents::keys(&items, self.zone()) } else { names.clone() };
         let [left, right] = sides.map(|side| {
             let list = quoted(&self.fresh("list"));
-            let number = format!("row_number() OVER (PARTITION BY {names})");
+            let number = format!("row_number() OVER (PARTITION BY {keys})");
             format!("SELECT * FROM (WITH {list}({names}) AS ({}) SELECT {names}, {number} AS n FROM {list})", render(&side))
         });
+        let rows = if documents {
+            let (names, keys, alias) = (format!("{names}, n"), format!("{keys}, n"), quoted(&self.fresh("part")));
+            format!("SELECT {names} FROM {}", documents::of_sides(&left, word, &right, (&names, &alias, &keys)))
+        } else {
+            format!("{left} {word} {right}")
+        };
         let list = quoted(&self.fresh("list"));
         let shown: Vec<String> =
             columns.iter().enumerate().map(|(at, column)| format!("c{at} AS {}", quoted(&column.name))).collect();
-        let sql = format!("WITH {list}({names}, n) AS ({left} {word} {right}) SELECT {} FROM {list}", shown.join(", "));
+        let sql = format!("WITH {list}({names}, n) AS ({rows}) SELECT {} FROM {list}", shown.join(", "));
         Ok(self.wrapped(Compiled { sql, columns }))
     }
 
@@ -98,7 +117,7 @@ impl Compiler<'_> {
             let origin = Column { table: column.table.clone(), name: column.name.clone(), origin: column.origin };
             let column_of = (!column.table.is_empty()).then_some(origin);
             let name = if twice { format!("c{at}") } else { quoted(&column.name) };
-            let typed = Typed { column: column_of, ..Typed::new(format!("{alias}.{name}"), column.ty) };
+            let typed = Typed { column: column_of, whole: column.whole, ..Typed::new(format!("{alias}.{name}"), column.ty) };
             Item::new(column.name.clone(), typed.null_if(column.nullable))
         };
         let items = compiled.columns.iter().enumerate().map(item).collect();
@@ -191,11 +210,12 @@ fn place(expr: &Expr, items: &[Item]) -> Result<Option<usize>, SqlError> {
 }
 
 /// `c0, c1, …`: names for columns whose own names are not unique.
-fn numbered_names(count: usize) -> String {
+pub(super) fn numbered_names(count: usize) -> String {
     (0..count).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ")
 }
 
-fn all(parts: &[Part]) -> String {
+/// A chain of SELECTs.
+pub(super) fn all(parts: &[Part]) -> String {
     parts.iter().map(render).collect::<Vec<_>>().join(" ")
 }
 
@@ -254,10 +274,11 @@ pub(super) fn unify(parts: &mut [Part], zone: &Zone) -> Result<(), SqlError> {
         let column = || parts.iter().filter_map(|part| part.items.get(at)).map(|item| &item.typed);
         let ty = common_of(column());
         let nullable = column().any(|typed| typed.nullable);
+        let whole = widest(column());
         for item in parts.iter_mut().filter_map(|part| part.items.get_mut(at)) {
             let typed = item.typed.clone().kept();
             let own = typed.ty;
-            item.typed = Typed { nullable, column: None, ..within(typed.fitted(ty, zone), own) };
+            item.typed = Typed { nullable, column: None, ..within(typed.fitted(ty, zone), own) }.with_whole(whole);
         }
     }
     Ok(())

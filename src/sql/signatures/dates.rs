@@ -60,8 +60,8 @@ pub(super) const TABLE: &[Signature] = &[
     f("SEC_TO_TIME", "my_sec_to_time", 1, 1, &[Number], Span(0)),
     f("TIME_TO_SEC", "my_time_to_sec", 1, 1, &[C], Is(I)),
     // Of text: a string, which is a time or a date with a time, like the first argument. The dialect does the rest.
-    f("ADDTIME", "my_addtime", 2, 2, &[T], Is(Text)),
-    f("SUBTIME", "my_subtime", 2, 2, &[T], Is(Text)),
+    f("ADDTIME", "my_addtime", 2, 2, &[C], Is(Text)),
+    f("SUBTIME", "my_subtime", 2, 2, &[C], Is(Text)),
     f("CONVERT_TZ", "my_convert_tz", 3, 3, &[D, T], Like(0)),
     f("PERIOD_ADD", "my_period_add", 2, 2, &[Int], Is(I)),
     f("PERIOD_DIFF", "my_period_diff", 2, 2, &[Int], Is(I)),

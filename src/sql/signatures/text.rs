@@ -1,7 +1,7 @@
 //! Functions of text, and those that take whatever comes.
 
 use super::Returns::{Common, Is, Strings};
-use super::Want::{Any, Int, Number, NumberOrText, Raw, Text as T};
+use super::Want::{Any, Int, Number, NumberOrText, Raw, Text as T, WholeBits};
 use super::{MANY, Signature, f};
 use crate::sql::types::SqlType::{Blob, Int as I, Text, UInt};
 
@@ -42,10 +42,10 @@ pub(super) const TABLE: &[Signature] = &[
     f("MAKE_SET", "my_make_set", 2, MANY, &[Int, T], Is(Text)),
     f("ELT", "my_elt", 2, MANY, &[Int, T], Strings),
     f("INSERT", "my_insert", 4, 4, &[T, Int, Int, T], Strings),
-    f("QUOTE", "my_quote", 1, 1, &[T], Is(Text)),
+    f("QUOTE", "my_quote", 1, 1, &[T], Strings),
     f("ASCII", "my_ascii", 1, 1, &[T], Is(I)),
     f("ORD", "my_ord", 1, 1, &[T], Is(I)),
-    f("CHAR", "my_char", 1, MANY, &[Int], Is(Blob)),
+    f("CHAR", "my_char", 1, MANY, &[WholeBits], Is(Blob)),
     // A number is written in base 16, anything else byte by byte.
     f("HEX", "my_hex", 1, 1, &[NumberOrText], Is(Text)),
     f("UNHEX", "my_unhex", 1, 1, &[T], Is(Blob)),
@@ -55,7 +55,7 @@ pub(super) const TABLE: &[Signature] = &[
     f("BIN", "my_bin", 1, 1, &[T], Is(Text)),
     f("OCT", "my_oct", 1, 1, &[T], Is(Text)),
     f("CONV", "my_conv", 3, 3, &[T, Int, Int], Is(Text)),
-    f("SOUNDEX", "my_soundex", 1, 1, &[T], Is(Text)),
+    f("SOUNDEX", "my_soundex", 1, 1, &[T], Strings),
     f("MD5", "my_md5", 1, 1, &[T], Is(Text)),
     f("SHA", "my_sha1", 1, 1, &[T], Is(Text)),
     f("SHA1", "my_sha1", 1, 1, &[T], Is(Text)),

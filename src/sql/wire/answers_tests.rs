@@ -93,6 +93,7 @@ fn answer(engine: &Engine, context: &Context, sql: &str, types: bool) -> String 
                 origin: None,
                 ty: *ty,
                 nullable: true,
+                whole: 0,
             };
             (Query { columns: EXPLAIN_COLUMNS.iter().map(column).collect(), ..query }, What::Explain)
         }

@@ -51,7 +51,7 @@ struct Told {
 
 /// A column that is an expression, or a parameter.
 pub(super) fn expression(name: &str, ty: SqlType) -> OutColumn {
-    OutColumn { name: name.to_owned(), table: String::new(), origin: None, ty, nullable: true }
+    OutColumn { name: name.to_owned(), table: String::new(), origin: None, ty, nullable: true, whole: 0 }
 }
 
 /// Appends a definition's payload.

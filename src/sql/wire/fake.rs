@@ -58,6 +58,7 @@ impl Backend for Fake {
                 origin: Some(("z4", "tasks", "id")),
                 ty: *ty,
                 nullable: at > 0,
+                whole: 0,
             };
             let columns = types.iter().enumerate().map(column).collect();
             Statement::Query(Query { sqlite: sql.trim().to_owned(), columns, params, ..Query::default() })

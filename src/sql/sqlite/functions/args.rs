@@ -189,14 +189,14 @@ impl<'a> Args<'a> {
             ValueRef::Null => None,
             ValueRef::Integer(us) => Some(us),
             ValueRef::Real(us) => Some(us as i64),
-            ValueRef::Text(text) | ValueRef::Blob(text) => session::zone().read_wall(std::str::from_utf8(text).ok()?),
+            ValueRef::Text(text) | ValueRef::Blob(text) => session::zone().cast_wall(std::str::from_utf8(text).ok()?),
         }
     }
 
     /// The same as a TIMESTAMP.
     pub(super) fn timestamp(&self, at: usize) -> Option<i64> {
         match self.value(at) {
-            ValueRef::Text(text) | ValueRef::Blob(text) => session::zone().read_timestamp(std::str::from_utf8(text).ok()?),
+            ValueRef::Text(text) | ValueRef::Blob(text) => session::zone().cast_timestamp(std::str::from_utf8(text).ok()?),
             _ => self.moment(at),
         }
     }

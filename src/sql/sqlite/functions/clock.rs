@@ -3,6 +3,7 @@
 use super::session;
 use crate::sql::datetime::span::{self, SPAN_MAX};
 use crate::sql::datetime::{self, Civil, DAY};
+use crate::sql::zones::Zone;
 
 /// What a text says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,56 +45,46 @@ impl Temporal {
     }
 }
 
-/// A TIME or a DATETIME, and the digits of its fraction. A text with a date in front is a DATETIME; of any other the TIME counts that it
-/// begins with.
+/// A TIME or a DATETIME that a text begins with, and the digits of its fraction. A text with a date in front is a DATETIME; of any other the
+/// TIME counts that it begins with.
 pub(super) fn read(text: &str) -> Option<(Temporal, u8)> {
     let text = text.trim();
-    match dated(text) {
+    match dated(text, Zone::cast_wall) {
         Some(wall) => Some((Temporal::Wall(wall), digits(text))),
-        None => span(text, span::begins),
+        None => span(text, span::read(text).map(|(us, _)| us)),
     }
 }
 
 /// The same where a date alone is no DATETIME: its year is a TIME.
 pub(super) fn read_time(text: &str) -> Option<(Temporal, u8)> {
     let text = text.trim();
-    match dated(text).filter(|_| shows_time(text)) {
+    match dated(text, Zone::cast_wall).filter(|_| datetime::shows_clock(text)) {
         Some(wall) => Some((Temporal::Wall(wall), digits(text))),
-        None => span(text, span::begins),
+        None => span(text, span::read(text).map(|(us, _)| us)),
     }
 }
 
 /// The same of a text that is a TIME, or a DATETIME, and nothing else.
 pub(super) fn read_whole(text: &str) -> Option<(Temporal, u8)> {
     let text = text.trim();
-    match dated(text).filter(|_| shows_time(text)) {
+    match dated(text, Zone::read_wall).filter(|_| datetime::shows_clock(text)) {
         Some(wall) => Some((Temporal::Wall(wall), digits(text))),
-        None => span(text, span::parse),
+        None => span(text, span::parse(text)),
     }
 }
 
-fn dated(text: &str) -> Option<i64> {
-    let dated = text.bytes().skip(1).any(|b| b == b'-' || b == b'T') || leading_digits(text) >= 12;
-    dated.then(|| session::zone().read_wall(text)).flatten()
-}
-
-/// Something stands behind the date.
-fn shows_time(text: &str) -> bool {
-    let parts = text.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty()).count();
-    parts > 3 || text.contains(['T', 't']) || leading_digits(text) >= 12
-}
-
-fn leading_digits(text: &str) -> usize {
-    text.bytes().take_while(u8::is_ascii_digit).count()
+fn dated(text: &str, read: fn(&Zone, &str) -> Option<i64>) -> Option<i64> {
+    let leading = text.bytes().take_while(u8::is_ascii_digit).count();
+    let dated = text.bytes().skip(1).any(|b| b == b'-' || b == b'T') || leading >= 12;
+    dated.then(|| read(&session::zone(), text)).flatten()
 }
 
 fn digits(text: &str) -> u8 {
     text.rsplit_once('.').map_or(0, |(_, fraction)| fraction.bytes().take_while(u8::is_ascii_digit).count().min(6)) as u8
 }
 
-fn span(text: &str, read: fn(&str) -> Option<i64>) -> Option<(Temporal, u8)> {
-    let us = read(text)?.clamp(-SPAN_MAX, SPAN_MAX);
-    Some((Temporal::Span(us), digits(text)))
+fn span(text: &str, us: Option<i64>) -> Option<(Temporal, u8)> {
+    Some((Temporal::Span(us?.clamp(-SPAN_MAX, SPAN_MAX)), digits(text)))
 }
 
 /// Within what a TIME can be.

@@ -3,7 +3,7 @@
 use rusqlite::types::ValueRef;
 
 use super::Body::{self, Fallible, Plain};
-use super::args::{Args, Number, Out, PACKET_MAX, text_of};
+use super::args::{Args, Number, Out, PACKET_MAX, number_of, text_of};
 use super::{Table, civil, exact, json, session, warnings};
 use crate::sql::datetime::{self, DAY, SECOND};
 use crate::sql::decimal::Dec;
@@ -18,7 +18,7 @@ pub(super) const TABLE: Table = &[
     ("z4_dt_num", Plain(|args| Some(as_number(wall(args)?)))),
     ("z4_dt_dec", Plain(|args| Some(as_decimal(wall(args)?)))),
     ("z4_wall", Plain(|args| Some(Out::Int(wall(args)?)))),
-    ("z4_wall_strict", Fallible(|args| strict(args, read))),
+    ("z4_wall_strict", Fallible(|args| strict(args, read_wall))),
     ("z4_wall_text", Plain(|args| Some(datetime::format(args.moment(0)?, 0, digits(args)).into()))),
     ("z4_wall_num", Plain(|args| Some(as_number(args.moment(0)?)))),
     ("z4_wall_dec", Plain(|args| Some(as_decimal(args.moment(0)?)))),
@@ -34,7 +34,8 @@ pub(super) const TABLE: Table = &[
     ("z4_binary", Plain(binary)),
     ("z4_json_truth", Plain(|args| Some(if args.number(0)?.is_zero() { "false" } else { "true" }.into()))),
     ("z4_json", Plain(|args| json::of_value(args.value(0)))),
-    ("z4_div", Plain(divide)),
+    ("z4_double", Fallible(double)),
+    ("z4_div", Fallible(divide)),
     ("z4_intdiv", Fallible(divide_whole)),
     ("z4_mod", Plain(modulo)),
     ("z4_xor", Plain(|args| Some((truth(args.number(0)?) != truth(args.number(1)?)).into()))),
@@ -55,7 +56,15 @@ fn read(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::Null => None,
         ValueRef::Integer(number) => datetime::parse_number(number),
         ValueRef::Real(number) => datetime::parse_number_with(number.trunc() as i64, (number.fract().abs() * 1e6).round() as i64),
+        ValueRef::Text(_) | ValueRef::Blob(_) => session::zone().cast_wall(&text_of(value)?),
+    }
+}
+
+/// The same of what is compared with a DATETIME: nothing may stand behind the date.
+fn read_wall(value: ValueRef<'_>) -> Option<i64> {
+    match value {
         ValueRef::Text(_) | ValueRef::Blob(_) => session::zone().read_wall(&text_of(value)?),
+        _ => read(value),
     }
 }
 
@@ -176,9 +185,22 @@ fn by_zero() -> Option<Out> {
     None
 }
 
-fn divide(args: &Args<'_>) -> Option<Out> {
-    let (a, b) = (args.real(0)?, args.real(1)?);
-    if b == 0.0 { by_zero() } else { Out::finite(a / b) }
+/// What was calculated of DOUBLEs: 1690 where it is more than one can be.
+fn double(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    match args.value(0) {
+        ValueRef::Real(value) if value.is_infinite() => Err(exact::out_of_range("DOUBLE")),
+        ValueRef::Real(value) => Ok(Some(Out::Real(value))),
+        value => Ok(number_of(value).map(Out::from)),
+    }
+}
+
+fn divide(args: &Args<'_>) -> Result<Option<Out>, SqlError> {
+    let (Some(a), Some(b)) = (args.real(0), args.real(1)) else { return Ok(None) };
+    match a / b {
+        _ if b == 0.0 => Ok(by_zero()),
+        quotient if quotient.is_infinite() => Err(exact::out_of_range("DOUBLE")),
+        quotient => Ok(Some(Out::Real(quotient))),
+    }
 }
 
 fn divide_whole(args: &Args<'_>) -> Result<Option<Out>, SqlError> {

@@ -123,6 +123,9 @@ fn in_base(args: &Args<'_>, from: i64, to: i64) -> Option<Out> {
         return None;
     }
     let text = args.text(0)?;
+    if text.is_empty() {
+        return None;
+    }
     let text = text.trim_start();
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -75,7 +75,7 @@ fn add_to_text(args: &Args<'_>) -> Option<Out> {
         (coercions::read_number(args)?, args.real(0)? < LONG_NUMBER)
     } else {
         let written = args.text(0)?;
-        (args.moment(0)?, written.trim().len() <= 10 && !written.contains([':', '.']))
+        (args.moment(0)?, !datetime::shows_clock(&written))
     };
     let Out::Int(us) = add(args, us, (1, 2))? else { return None };
     let of_days = matches!(unit_name(args, 2)?.as_str(), "DAY" | "WEEK" | "MONTH" | "QUARTER" | "YEAR" | "YEAR_MONTH");

@@ -7,6 +7,7 @@ use super::args::{Args, Number, Out, text_of};
 use super::clock::{self, Temporal};
 use super::{Table, civil, format, session};
 use crate::sql::datetime::{DAY, SECOND, span};
+use crate::sql::decimal::Dec;
 use crate::sql::error::SqlError;
 
 pub(super) const TABLE: Table = &[
@@ -27,6 +28,7 @@ pub(super) const TABLE: Table = &[
     ("my_utc_time", Plain(|args| clock_of(args, session::now_us()))),
     ("my_get_format", Plain(get_format)),
     ("z4_tm", Plain(|args| read(args.value(0)).map(Out::Int))),
+    ("z4_tm_of_dec", Plain(|args| of_exact(&args.exact(0)?).map(Out::Int))),
     ("z4_tm_strict", Fallible(strict)),
     ("z4_tm_text", Plain(|args| Some(span::print(args.int(0)?, args.int_or(1, 0)?.clamp(0, 6) as u8).into()))),
     ("z4_tm_num", Plain(as_number)),
@@ -42,9 +44,16 @@ fn read(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Null => None,
         ValueRef::Integer(number) => span::of_number(number, 0),
-        ValueRef::Real(number) => span::of_number(number.trunc() as i64, (number.fract().abs() * 1e6).round() as i64),
+        ValueRef::Real(number) => span::of_number(number.trunc() as i64, (number.fract() * 1e6).round() as i64),
         ValueRef::Text(_) | ValueRef::Blob(_) => Some(clock::read_time(&text_of(value)?)?.0.clock()),
     }
+}
+
+/// The same of a DECIMAL.
+fn of_exact(exact: &Dec) -> Option<i64> {
+    let whole = exact.rounded(0, false);
+    let micros = exact.minus(&whole).times(&Dec::from(SECOND)).to_int();
+    span::of_number(Some(whole.to_int()).filter(|number| Dec::from(*number) == whole)?, micros)
 }
 
 /// The same of what is compared with a TIME: 1525 where it is none.
@@ -122,13 +131,13 @@ fn timediff(args: &Args<'_>) -> Option<Out> {
 }
 
 fn add(args: &Args<'_>, sign: i64) -> Option<Out> {
-    let ((value, digits), (span, span_digits)) = (temporal(args, 0)?, span_text(args, 1)?);
-    let digits = digits.max(span_digits);
+    let ((value, _), (span, _)) = (temporal(args, 0)?, span_text(args, 1)?);
     let sum = value.micros().checked_add(span * sign)?;
     let result = match value {
         Temporal::Span(_) => Temporal::Span(clock::clamp(sum)),
         Temporal::Wall(_) => Temporal::Wall(civil::in_range(sum)?),
     };
+    let digits = if result.micros() % SECOND == 0 { 0 } else { 6 };
     Some(result.print(digits).into())
 }
 

@@ -52,7 +52,7 @@ fn bench_with(fake: Fake, options: Options) -> Bench {
 }
 
 fn query(sql: &str, columns: usize, params: usize) -> Arc<Query> {
-    let column = OutColumn { name: "c".into(), table: String::new(), origin: None, ty: SqlType::Text, nullable: true };
+    let column = OutColumn { name: "c".into(), table: String::new(), origin: None, ty: SqlType::Text, nullable: true, whole: 0 };
     Arc::new(Query { sqlite: sql.into(), columns: vec![column; columns], params, tasks: 1, ..Query::default() })
 }
 

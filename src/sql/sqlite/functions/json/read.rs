@@ -8,6 +8,7 @@ use super::super::args::{Args, Out, text_of};
 use super::flat::{self, Look};
 use super::path::Path;
 use super::value::Json;
+use super::write::no_wildcards;
 use crate::sql::error::SqlError;
 
 /// Bytes of all arguments of a call that reads documents.
@@ -141,6 +142,7 @@ pub(super) fn exists(args: &Args<'_>) -> Answer {
 }
 
 pub(super) fn keys(args: &Args<'_>) -> Answer {
+    paths(args, 1)?.iter().flatten().try_for_each(no_wildcards)?;
     Ok(match first(args, "json_keys")? {
         Some(Json::Object(members)) => {
             Some(print(&Json::Array(members.into_iter().map(|(name, _)| Json::String(name)).collect())))

@@ -3,10 +3,10 @@
 use super::super::args::Args;
 use super::super::like;
 use super::super::patience::Patience;
-use super::flat;
 use super::path::Path;
 use super::read::{Answer, document, paths};
 use super::value::Json;
+use super::write::no_wildcards;
 use crate::sql::error::SqlError;
 
 /// MySQL's containment: of a scalar in an array, of every element, of every member.
@@ -33,7 +33,10 @@ pub(super) fn contains(args: &Args<'_>) -> Answer {
     let Some(paths) = paths(args, 2)? else { return Ok(None) };
     match paths.first() {
         None => Ok(Some(has(&target, &candidate, &mut Patience::default()).into())),
-        Some(path) => Ok(path.select(&target).first().map(|found| has(found, &candidate, &mut Patience::default()).into())),
+        Some(path) => {
+            no_wildcards(path)?;
+            Ok(path.select(&target).first().map(|found| has(found, &candidate, &mut Patience::default()).into()))
+        }
     }
 }
 
@@ -122,6 +125,12 @@ pub(super) fn search(args: &Args<'_>) -> Answer {
     })
 }
 
+/// A name that stands in a path without quotes.
+fn is_identifier(name: &str) -> bool {
+    let begins = |letter: char| letter.is_alphabetic() || matches!(letter, '_' | '$');
+    name.starts_with(begins) && name.chars().all(|letter| begins(letter) || letter.is_alphanumeric())
+}
+
 /// Every string below a value, with its path, and whether it is below one of the places.
 fn walk(json: &Json, path: &str, inside: bool, each: &mut dyn FnMut(&str, &str, bool), places: &[*const Json]) {
     let mut down = |child: &Json, path: String| {
@@ -137,8 +146,7 @@ fn walk(json: &Json, path: &str, inside: bool, each: &mut dyn FnMut(&str, &str, 
         }
         Json::Object(members) => {
             for (name, value) in members {
-                let plain = format!("$.{name}");
-                let leg = if flat::name_of(&plain) == Some(name) { name.clone() } else { Json::String(name.clone()).to_string() };
+                let leg = if is_identifier(name) { name.clone() } else { Json::String(name.clone()).to_string() };
                 down(value, format!("{path}.{leg}"));
             }
         }

@@ -60,7 +60,8 @@ fn parameter_count(function: &str) -> SqlError {
     SqlError::new(1582, "42000", format!("Incorrect parameter count in the call to native function '{function}'"))
 }
 
-fn no_wildcards(path: &Path) -> Result<(), SqlError> {
+/// 3149.
+pub(super) fn no_wildcards(path: &Path) -> Result<(), SqlError> {
     if path.many() {
         let message = "In this situation, path expressions may not contain the * and ** tokens or an array range.";
         return Err(SqlError::new(3149, "42000", message));
