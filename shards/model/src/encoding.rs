@@ -8,7 +8,12 @@ use bytes::Bytes;
 pub struct Malformed(pub &'static str);
 
 /// The most bytes a varint takes.
-const VARINT_BYTES_MAX: usize = 10;
+pub(crate) const VARINT_BYTES_MAX: usize = 10;
+
+const _: () = assert!(
+    VARINT_BYTES_MAX * 7 >= u64::BITS as usize && (VARINT_BYTES_MAX - 1) * 7 < u64::BITS as usize,
+    "seven bits a byte hold every number"
+);
 
 /// No more room is set aside before the first number was read.
 const ASCENDING_RESERVED_MAX: usize = 4_096;
@@ -40,6 +45,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Appends how many there are, the first number, and how much larger each next one is: `numbers` ascend strictly.
 pub(crate) fn put_ascending(out: &mut Vec<u8>, numbers: &[u64]) {
+    assert!(numbers.is_sorted_by(|a, b| a < b), "what would be written could not be read");
     put_varint(out, numbers.len() as u64);
     let mut before = 0;
     for n in numbers {
@@ -75,6 +81,7 @@ impl<'a> Reader<'a> {
 
     /// How many bytes are left.
     pub(crate) fn left(&self) -> usize {
+        debug_assert!(self.at <= self.bytes.len());
         self.bytes.len() - self.at
     }
 

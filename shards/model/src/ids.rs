@@ -18,6 +18,14 @@ pub const RESERVED_PREFIX: &str = "z4:";
 /// The last millisecond of the year 9999 UTC: no task is due later. It fits the 48 bits that a task id has for it.
 pub const DUE_MS_MAX: u64 = 253_402_300_799_999;
 
+const _: () = {
+    assert!(NAMESPACE_BYTES_MAX == u8::MAX as usize, "a key stores the length of a name in one byte");
+    assert!(DUE_MS_MAX >> ID_DUE_BITS == 0, "a task's id has room for its due time");
+    assert!(SLOTS.is_power_of_two(), "no slot has more hashes than another");
+    assert!(ID_CHARS * ID_CHAR_BITS >= 128 && (ID_CHARS - 1) * ID_CHAR_BITS < 128, "an id takes as many characters as it needs");
+    assert!(ALPHABET.len() == 1 << ID_CHAR_BITS, "each value of a character has one");
+};
+
 /// One Raft group, the same number on every peer. Group 0 is the registry, groups 1..=G hold tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub u16);
@@ -213,6 +221,12 @@ pub struct TaskId {
 #[error("a task id has 26 characters of Crockford's base 32 (0-9, A-Z without I, L, O, U), the first at most 7")]
 pub struct TaskIdError;
 
+/// The bits of the due time in a task's id; 16 of the group and 64 of the sequence follow.
+const ID_DUE_BITS: u32 = 48;
+/// Characters of a task's id as text, and the bits of each.
+const ID_CHARS: usize = 26;
+const ID_CHAR_BITS: usize = 5;
+
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl TaskId {
@@ -235,9 +249,9 @@ impl TaskId {
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.to_u128();
-        let mut text = [0u8; 26];
+        let mut text = [0u8; ID_CHARS];
         for (i, c) in text.iter_mut().enumerate() {
-            *c = ALPHABET[((n >> (5 * (25 - i))) & 31) as usize];
+            *c = ALPHABET[((n >> (ID_CHAR_BITS * (ID_CHARS - 1 - i))) & 31) as usize];
         }
         f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
@@ -248,13 +262,13 @@ impl FromStr for TaskId {
 
     fn from_str(s: &str) -> Result<Self, TaskIdError> {
         let bytes = s.as_bytes();
-        if bytes.len() != 26 || bytes[0] > b'7' {
+        if bytes.len() != ID_CHARS || bytes[0] > b'7' {
             return Err(TaskIdError);
         }
         let mut n = 0u128;
         for b in bytes {
             let digit = ALPHABET.iter().position(|a| *a == b.to_ascii_uppercase()).ok_or(TaskIdError)?;
-            n = (n << 5) | digit as u128;
+            n = (n << ID_CHAR_BITS) | digit as u128;
         }
         Ok(Self::from_u128(n))
     }

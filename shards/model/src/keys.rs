@@ -40,6 +40,17 @@ pub const REGISTRY: u8 = 0x40;
 /// Bytes of a position: due time and sequence.
 const POSITION_BYTES: usize = 16;
 
+const _: () = {
+    let kinds = [RAFT, META, CLAIMS, NAMESPACE, TASK, DEAD, MOVED, IDEMPOTENCY, REGISTRY];
+    let mut i = 1;
+    while i < kinds.len() {
+        assert!(kinds[i - 1] < kinds[i], "each kind has a first byte of its own");
+        i += 1;
+    }
+    assert!(REGISTRY < u8::MAX, "there is a key after those of each kind");
+    assert!(POSITION_BYTES == size_of::<TaskKey>(), "a position is a due time and a sequence");
+};
+
 /// The keys `from <= key < until`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
@@ -181,6 +192,7 @@ fn split(key: &[u8]) -> Option<(usize, TaskKey)> {
 
 /// The first key after all that start with `prefix`, whose first byte is a kind and so below 0xff.
 fn after_prefix(prefix: &[u8]) -> Bytes {
+    assert!(prefix.first().is_some_and(|kind| *kind < u8::MAX), "keys begin with their kind");
     let mut until = prefix.to_vec();
     while until.last() == Some(&0xff) {
         until.pop();

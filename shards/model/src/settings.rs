@@ -2,42 +2,6 @@
 
 use std::fmt;
 
-/// The settings of a namespace. Every value is within its range.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
-    /// How long a consumer may keep a task without a word, milliseconds.
-    pub lease_ms: u32,
-    /// After so many failed attempts a task is dead.
-    pub max_attempts: u32,
-    /// The wait after the first failed attempt, milliseconds.
-    pub backoff_first_ms: u64,
-    /// Each further wait is the one before times this.
-    pub backoff_factor: f64,
-    /// No wait is longer, milliseconds.
-    pub backoff_ceiling_ms: u64,
-    /// A wait is changed by up to this share of itself, at random.
-    pub backoff_jitter: f64,
-    /// Nothing is delivered.
-    pub paused: bool,
-    /// How long a request id is remembered, milliseconds.
-    pub idempotency_window_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            lease_ms: 30_000,
-            max_attempts: 25,
-            backoff_first_ms: 1_000,
-            backoff_factor: 2.0,
-            backoff_ceiling_ms: 3_600_000,
-            backoff_jitter: 0.1,
-            paused: false,
-            idempotency_window_ms: 300_000,
-        }
-    }
-}
-
 /// A setting outside its range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("settings.{setting} is {value}; it takes {range}")]
@@ -60,30 +24,70 @@ impl fmt::Display for Setting {
     }
 }
 
-/// A change of settings: what is `None` stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[allow(missing_docs)]
-pub struct SettingsPatch {
-    pub lease_ms: Option<u32>,
-    pub max_attempts: Option<u32>,
-    pub backoff_first_ms: Option<u64>,
-    pub backoff_factor: Option<f64>,
-    pub backoff_ceiling_ms: Option<u64>,
-    pub backoff_jitter: Option<f64>,
-    pub paused: Option<bool>,
-    pub idempotency_window_ms: Option<u64>,
+/// Each setting with its default, its lowest and highest value, and the unit: `name: type = default, low to high, unit`.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:literal, $low:literal to $high:literal, $unit:literal;)+) => {
+        /// The settings of a namespace. Every value is within its range.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct Settings {
+            $($(#[$doc])* pub $name: $type,)+
+            /// Nothing is delivered.
+            pub paused: bool,
+        }
+
+        $(const _: () = {
+            let (low, default, high): ($type, $type, $type) = ($low, $default, $high);
+            assert!(low <= default && default <= high, "a default is within its range");
+        };)+
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Settings { $($name: $default,)+ paused: false }
+            }
+        }
+
+        /// A change of settings: what is `None` stays.
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        #[allow(missing_docs)]
+        pub struct SettingsPatch {
+            $(pub $name: Option<$type>,)+
+            pub paused: Option<bool>,
+        }
+
+        /// What each setting with a range takes, for people.
+        const RANGES: &[(&str, &str)] =
+            &[$((stringify!($name), concat!(stringify!($low), " to ", stringify!($high), $unit))),+];
+
+        impl Settings {
+            /// These settings with a change made to them.
+            ///
+            /// # Errors
+            /// The first value that is outside its range; nothing is changed then.
+            pub fn patched(mut self, patch: &SettingsPatch) -> Result<Self, SettingError> {
+                $(take(&mut self.$name, patch.$name, stringify!($name), ($low, $high))?;)+
+                self.paused = patch.paused.unwrap_or(self.paused);
+                Ok(self)
+            }
+        }
+    };
 }
 
-/// What each setting with a range takes, for people.
-const RANGES: [(&str, &str); 7] = [
-    ("lease_ms", "100 to 43200000 milliseconds"),
-    ("max_attempts", "1 to 10000"),
-    ("backoff_first_ms", "0 to 86400000 milliseconds"),
-    ("backoff_factor", "1.0 to 100.0"),
-    ("backoff_ceiling_ms", "0 to 2592000000 milliseconds"),
-    ("backoff_jitter", "0.0 to 1.0"),
-    ("idempotency_window_ms", "0 to 86400000 milliseconds"),
-];
+settings! {
+    /// How long a consumer may keep a task without a word, milliseconds.
+    lease_ms: u32 = 30000, 100 to 43200000, " milliseconds";
+    /// After so many failed attempts a task is dead.
+    max_attempts: u32 = 25, 1 to 10000, "";
+    /// The wait after the first failed attempt, milliseconds.
+    backoff_first_ms: u64 = 1000, 0 to 86400000, " milliseconds";
+    /// Each further wait is the one before times this.
+    backoff_factor: f64 = 2.0, 1.0 to 100.0, "";
+    /// No wait is longer, milliseconds.
+    backoff_ceiling_ms: u64 = 3600000, 0 to 2592000000, " milliseconds";
+    /// A wait is changed by up to this share of itself, at random.
+    backoff_jitter: f64 = 0.1, 0.0 to 1.0, "";
+    /// How long a request id is remembered, milliseconds.
+    idempotency_window_ms: u64 = 300000, 0 to 86400000, " milliseconds";
+}
 
 fn take<T: Copy + PartialOrd + fmt::Display>(
     slot: &mut T,
@@ -105,22 +109,6 @@ impl Settings {
     /// A setting that has a range: its name, and what it takes.
     pub fn range(name: &str) -> Option<(&'static str, &'static str)> {
         RANGES.iter().find(|(known, _)| *known == name).copied()
-    }
-
-    /// These settings with a change made to them.
-    ///
-    /// # Errors
-    /// The first value that is outside its range; nothing is changed then.
-    pub fn patched(mut self, p: &SettingsPatch) -> Result<Self, SettingError> {
-        take(&mut self.lease_ms, p.lease_ms, "lease_ms", (100, 43_200_000))?;
-        take(&mut self.max_attempts, p.max_attempts, "max_attempts", (1, 10_000))?;
-        take(&mut self.backoff_first_ms, p.backoff_first_ms, "backoff_first_ms", (0, 86_400_000))?;
-        take(&mut self.backoff_factor, p.backoff_factor, "backoff_factor", (1.0, 100.0))?;
-        take(&mut self.backoff_ceiling_ms, p.backoff_ceiling_ms, "backoff_ceiling_ms", (0, 2_592_000_000))?;
-        take(&mut self.backoff_jitter, p.backoff_jitter, "backoff_jitter", (0.0, 1.0))?;
-        self.paused = p.paused.unwrap_or(self.paused);
-        take(&mut self.idempotency_window_ms, p.idempotency_window_ms, "idempotency_window_ms", (0, 86_400_000))?;
-        Ok(self)
     }
 
     /// The wait before the next attempt, milliseconds: never above the ceiling.
@@ -151,6 +139,22 @@ mod tests {
         assert_eq!(error, "settings.lease_ms is 99; it takes 100 to 43200000 milliseconds");
         let nan = SettingsPatch { backoff_factor: Some(f64::NAN), ..Default::default() };
         assert!(Settings::default().patched(&nan).is_err());
+    }
+
+    /// The texts are made of the same numbers that decide; these are the ones that the documentation names.
+    #[test]
+    fn each_range_is_told() {
+        let told: Vec<String> = RANGES.iter().map(|(name, range)| format!("{name} {range}")).collect();
+        let expected = [
+            "lease_ms 100 to 43200000 milliseconds",
+            "max_attempts 1 to 10000",
+            "backoff_first_ms 0 to 86400000 milliseconds",
+            "backoff_factor 1.0 to 100.0",
+            "backoff_ceiling_ms 0 to 2592000000 milliseconds",
+            "backoff_jitter 0.0 to 1.0",
+            "idempotency_window_ms 0 to 86400000 milliseconds",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -4,19 +4,14 @@
 //! frame: an entry that cannot be applied, a hole in the log, a term after which there is no other.
 
 use z4_model::command::decode_entry;
+use z4_model::machine::{INDEX_MAX, TERM_MAX};
 use z4_proto::peer::{Append, LogEntry, LogPosition, RaftVote, log_entry};
 
 use super::membership;
 use crate::link::Body;
 
-/// Tokens and reserved sequences carry the term in the bits that are left for it (see `shard/mint.rs`).
-pub const TERM_MAX: u64 = (1 << 21) - 1;
-
 /// A replica that was away for a long time has missed fewer terms than these.
 pub const TERMS_AHEAD_MAX: u64 = 1 << 16;
-
-/// Ids carry the index in 47 bits.
-const INDEX_MAX: u64 = 1 << 46;
 
 /// A message that no replica sends.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

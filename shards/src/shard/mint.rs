@@ -2,14 +2,7 @@
 //! a group, across restarts and changes of leader, without being stored: the term is in their high bits, and each leader has a
 //! term of its own, higher than every one before.
 
-/// The sequences that `apply` assigns have this bit clear (see `machine`), those reserved here have it set.
-const RESERVED: u64 = 1 << 63;
-
-/// Room for so many numbers of one term: four million million, and two million terms.
-const PER_TERM_BITS: u32 = 42;
-
-/// The last term that has numbers: a sequence's top bit is not its own, and tokens have no more than sequences.
-const TERM_MAX: u64 = (1 << (63 - PER_TERM_BITS)) - 1;
+use z4_model::machine::{PER_TERM_BITS, RESERVED_SEQUENCE, TERM_MAX};
 
 /// There are no numbers left that were never given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +51,7 @@ impl Mint {
     /// # Errors
     /// As [`Mint::first_token`].
     pub fn first_sequence(&self, term: u64) -> Result<u64, MintError> {
-        within(term, (self.last_sequence + 1).max(first(term)?)).map(|sequence| RESERVED | sequence)
+        within(term, (self.last_sequence + 1).max(first(term)?)).map(|sequence| RESERVED_SEQUENCE | sequence)
     }
 
     /// A sequence that no leader gives out again.
@@ -67,7 +60,7 @@ impl Mint {
     /// As [`Mint::first_token`].
     pub fn sequence(&mut self, term: u64) -> Result<u64, MintError> {
         let sequence = self.first_sequence(term)?;
-        self.last_sequence = sequence & !RESERVED;
+        self.last_sequence = sequence & !RESERVED_SEQUENCE;
         Ok(sequence)
     }
 }
@@ -108,7 +101,7 @@ mod tests {
         let sequences = [sequence(&mut a, 5), sequence(&mut a, 5), sequence(&mut b, 6), sequence(&mut a, 7)];
         assert!(a.first_sequence(7).is_ok_and(|first| first > sequences[3]), "a leadership knows what is its own");
         assert!(sequences.windows(2).all(|w| w[0] < w[1]), "{sequences:?}");
-        assert!(sequences.iter().all(|s| s & RESERVED != 0));
+        assert!(sequences.iter().all(|s| s & RESERVED_SEQUENCE != 0));
     }
 
     /// After two million terms the numbers began again from 0: old acks would have matched new deliveries, and ids come twice.

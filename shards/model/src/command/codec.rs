@@ -13,7 +13,7 @@
 use bytes::Bytes;
 
 use super::op::{Before, Command, Create, Ended, Entry, Op, PurgeCursor, Update};
-use crate::encoding::{Malformed, Reader, put_ascending, put_bytes, put_varint, take_ascending};
+use crate::encoding::{Malformed, Reader, VARINT_BYTES_MAX, put_ascending, put_bytes, put_varint, take_ascending};
 use crate::ids::{GroupId, Namespace, RequestHash, TaskId, TaskKey};
 use crate::settings::SettingsPatch;
 
@@ -37,6 +37,32 @@ mod kind {
     pub(super) const GIVE_BACK: u8 = 13;
     pub(super) const END_CLAIMS: u8 = 14;
 }
+
+const _: () = {
+    let kinds = [
+        kind::CREATE,
+        kind::ACK,
+        kind::RETRY,
+        kind::UPDATE,
+        kind::DELETE,
+        kind::CONFIGURE,
+        kind::LOW_WATER,
+        kind::PURGE,
+        kind::REGISTER,
+        kind::PURGE_FROM,
+        kind::DROP_NAMESPACE,
+        kind::RETRY_OF,
+        kind::GIVE_BACK,
+        kind::END_CLAIMS,
+    ];
+    let mut i = 0;
+    while i < kinds.len() {
+        assert!(kinds[i] as usize == i + 1, "a new operation gets the next number");
+        i += 1;
+    }
+    assert!(COMMAND_BYTES_MIN == 2 + OP_BYTES_MIN, "a command has a length, a count and one operation");
+    assert!(ENTRY_FIXED_BYTES > 3 * VARINT_BYTES_MAX, "a version, two times and a count");
+};
 
 /// The fewest bytes of a command: length, count, one operation.
 const COMMAND_BYTES_MIN: usize = 4;
@@ -62,11 +88,11 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
         if before == Some(&command.namespace) {
             out.push(0);
         } else {
-            // A namespace has 1 to 255 bytes.
             out.push(command.namespace.as_bytes().len() as u8);
             out.extend_from_slice(command.namespace.as_bytes());
             before = Some(&command.namespace);
         }
+        assert!(!command.ops.is_empty(), "a command has one operation at least");
         put_varint(&mut out, command.ops.len() as u64);
         for op in &command.ops {
             put_op(&mut out, op);

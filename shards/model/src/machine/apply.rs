@@ -58,6 +58,7 @@ impl Machine {
         // What is remembered is never forgotten early, also when an older z4's clock went back.
         self.meta.stamp_ms = self.meta.stamp_ms.max(entry.stamp_ms);
         let now_ms = entry.now_ms.unwrap_or(self.meta.stamp_ms);
+        let commands = entry.commands.len();
         let mut outcome = Outcome { replies: Vec::with_capacity(entry.commands.len()), effects: Vec::new() };
         let mut assigned = 0;
         for command in entry.commands {
@@ -70,6 +71,7 @@ impl Machine {
         let created_ms = entry.now_ms.map(|_| now_ms);
         window.close(index, (meta.stamp_ms, created_ms), |write| write.run(store, &mut meta.hash));
         store.put(keys::meta(), meta.encode());
+        assert_eq!(outcome.replies.len(), commands, "each command is answered");
         Ok(outcome)
     }
 
@@ -92,7 +94,9 @@ impl Machine {
             }
             return Ok(Ok(vec![OpReply::ClaimsEnded]));
         }
+        debug_assert!(self.draft.is_empty(), "a command has left something behind");
         let touched = self.touched.open(&mut self.namespaces, store, &command.namespace)?;
+        let ops = command.ops.len();
         let before = self.touched.row(touched).clone();
         let at = At { group: self.group, namespace: self.touched.name(touched), index, stamp_ms: self.meta.stamp_ms, now_ms };
         let fresh = self.window.fresh();
@@ -120,6 +124,7 @@ impl Machine {
                 }
             }
         }
+        assert_eq!(replies.len(), ops, "each operation is answered");
         *assigned = plan.assigned;
         let row = plan.row;
         let totals = &mut self.meta.totals;
@@ -134,6 +139,27 @@ impl Machine {
             self.settled.add(token, sequence, acked);
         }
         Ok(Ok(replies))
+    }
+
+    /// What must hold between two entries: counts are sums of the rows', and what is kept in memory is what loading would find. Reads every
+    /// row of a namespace, so it is for tests.
+    ///
+    /// # Panics
+    /// It does not hold, or the store cannot be read.
+    pub fn check(&self, store: &mut impl Store) {
+        assert!(self.draft.is_empty() && self.touched.is_empty(), "an entry has left something behind");
+        self.window.check();
+        self.claimable.check();
+        self.settled.check();
+        self.namespaces.check(store);
+        assert_eq!(self.claimable, Claimable::load(store).expect("readable"), "claims");
+        assert_eq!(self.namespaces_count, namespaces::count(store).expect("readable"), "how many namespaces");
+        assert_eq!(self.meta.totals, namespaces::totals(store).expect("readable"), "totals are the sums over namespaces");
+        let loaded = Window::load(store).expect("readable");
+        self.window.check_against(&loaded, self.meta.stamp_ms);
+        if let Some(value) = store.get(&keys::meta()).expect("readable") {
+            assert_eq!(Meta::decode(&value), Ok(self.meta), "the group's row");
+        }
     }
 
     /// The stamp of the last entry, milliseconds; 0 before the first. A new leader never stamps below it.

@@ -46,6 +46,15 @@ impl Claimable {
         all.sort_unstable();
         all.dedup();
         *self = Claimable { below, kept: Arc::new(all) };
+        self.check();
+    }
+
+    /// What must hold at any time.
+    ///
+    /// # Panics
+    /// It does not.
+    pub(super) fn check(&self) {
+        assert!(self.kept.is_sorted_by(|a, b| a < b), "tokens that are kept are looked for by halving");
     }
 
     pub(super) fn load(store: &mut impl Store) -> Result<Self, ApplyError> {

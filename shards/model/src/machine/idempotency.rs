@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use super::error::ApplyError;
 use super::hash::Hashed;
+use super::sequences::SEQUENCES_PER_INDEX;
 use super::store::Store;
 use super::write::Write;
 use crate::encoding::{Malformed, Reader, put_varint};
@@ -35,6 +36,11 @@ const EXPIRED_BLOCKS_MAX: usize = 4;
 
 /// How many blocks are read at once when the window is loaded.
 const LOAD_BLOCKS: usize = 64;
+
+const _: () = {
+    assert!(WINDOW_BYTES_MAX / ID_BYTES >= SEQUENCES_PER_INDEX as usize, "what one entry brings is not forgotten at its end");
+    assert!(EXPIRED_BLOCKS_MAX >= 1 && LOAD_BLOCKS >= 1, "something goes, and something is read");
+};
 
 const VERSION_ONE_TIME: u8 = 1;
 const VERSION: u8 = 2;
@@ -154,6 +160,7 @@ impl Window {
             return;
         }
         let fresh = std::mem::take(&mut self.fresh);
+        assert!(self.blocks.last_key_value().is_none_or(|(last, _)| *last < index), "entry {index} is applied a second time");
         let ids: Vec<_> = fresh.iter().filter_map(|(id, _)| self.known.get(id).map(|known| (*id, *known))).collect();
         write(Write::Put(keys::idempotency(index), encode_block(stamp_ms, created_ms, &ids)));
         self.add_block(index, &ids);
@@ -164,6 +171,36 @@ impl Window {
         {
             self.drop_block(oldest, &mut write);
         }
+    }
+
+    /// What must hold between two entries.
+    ///
+    /// # Panics
+    /// It does not.
+    pub(super) fn check(&self) {
+        assert!(self.fresh.is_empty(), "the ids of an entry have their block when it ends");
+        assert!(self.ids <= self.ids_max, "{} ids", self.ids);
+        assert_eq!(self.ids, self.blocks.values().map(|block| block.ids.len()).sum::<usize>(), "each id is counted once");
+        let by_expiry = self.blocks.iter().map(|(index, block)| (block.expires_ms, *index)).collect();
+        assert_eq!(self.by_expiry, by_expiry, "each block goes when it has expired");
+        for (id, known) in &self.known {
+            let block = self.blocks.get(&known.index).expect("what is known stands in a block");
+            assert!(block.ids.contains(id) && known.expires_ms <= block.expires_ms, "an id goes with its block, not later");
+        }
+    }
+
+    /// This window answers as the one that was loaded from the same store.
+    ///
+    /// # Panics
+    /// It does not.
+    pub(super) fn check_against(&self, loaded: &Window, stamp_ms: u64) {
+        // An id that expired may be known from an older block still, or not any more: no matter.
+        let lasting = |window: &Window| -> BTreeMap<RequestHash, Known> {
+            window.known.iter().filter(|(_, known)| known.expires_ms > stamp_ms).map(|(id, known)| (*id, *known)).collect()
+        };
+        assert_eq!(lasting(self), lasting(loaded), "a replica that starts again remembers the same");
+        assert_eq!(self.by_expiry, loaded.by_expiry, "and forgets at the same entries");
+        assert_eq!(self.ids, loaded.ids, "and has as much room");
     }
 
     fn add_block(&mut self, index: u64, ids: &[(RequestHash, Known)]) {

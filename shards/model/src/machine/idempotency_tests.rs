@@ -24,6 +24,7 @@ fn entry(window: &mut Window, store: &mut MemoryStore, index: u64, stamp_ms: u64
         );
     }
     window.close(index, (stamp_ms, None), |write| run(write, store));
+    window.check();
 }
 
 fn sequence(window: &Window, id: u128, stamp_ms: u64) -> Option<u64> {

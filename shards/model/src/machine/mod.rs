@@ -17,6 +17,7 @@ mod meta;
 mod namespaces;
 mod ops;
 mod plan;
+mod sequences;
 mod settled;
 mod store;
 pub mod testing;
@@ -29,7 +30,8 @@ pub use error::ApplyError;
 pub use find::find_task;
 pub use idempotency::WINDOW_BYTES_MAX;
 pub use meta::Totals;
-pub use ops::{LAST_ERROR_BYTES_MAX, RESERVED_SEQUENCE, SEQUENCES_PER_INDEX, first_sequence};
+pub use ops::LAST_ERROR_BYTES_MAX;
+pub use sequences::{INDEX_MAX, PER_TERM_BITS, RESERVED_SEQUENCE, SEQUENCES_PER_INDEX, TERM_MAX, first_sequence};
 pub use settled::SettledLately;
 pub use store::{Store, StoreError};
 

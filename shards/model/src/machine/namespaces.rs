@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::error::ApplyError;
 use super::hash::Hashed;
+use super::meta::Totals;
 use super::store::Store;
 use super::write::Write;
 use crate::ids::Namespace;
@@ -14,22 +15,46 @@ use crate::rows::namespace::NamespaceRow;
 
 /// How many namespaces the store has.
 pub(super) fn count(store: &mut impl Store) -> Result<u64, ApplyError> {
-    let mut range = keys::namespaces_after(None);
     let mut count = 0;
-    loop {
-        let page = store.scan(&range.from, &range.until, COUNTED_AT_ONCE)?;
+    each_page(store, |page| {
         count += page.len() as u64;
-        let Some((last, _)) = page.last().filter(|_| page.len() == COUNTED_AT_ONCE) else { return Ok(count) };
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+/// The sums over all namespaces.
+pub(super) fn totals(store: &mut impl Store) -> Result<Totals, ApplyError> {
+    let mut totals = Totals::default();
+    each_page(store, |page| {
+        for (_, row) in page {
+            let NamespaceRow { live, dead, .. } = NamespaceRow::decode(row)?;
+            totals = Totals { live: totals.live + live, dead: totals.dead + dead };
+        }
+        Ok(())
+    })?;
+    Ok(totals)
+}
+
+/// Shows the rows of all namespaces, some at a time.
+fn each_page(store: &mut impl Store, mut see: impl FnMut(&[(Bytes, Bytes)]) -> Result<(), ApplyError>) -> Result<(), ApplyError> {
+    let mut range = keys::namespaces_after(None);
+    loop {
+        let page = store.scan(&range.from, &range.until, READ_AT_ONCE)?;
+        see(&page)?;
+        let Some((last, _)) = page.last().filter(|_| page.len() == READ_AT_ONCE) else { return Ok(()) };
         // The first key after it.
         range.from = [last, &[0][..]].concat().into();
     }
 }
 
-/// Rows are counted so many at a time.
-const COUNTED_AT_ONCE: usize = 1_000;
+/// So many rows are in memory at a time.
+const READ_AT_ONCE: usize = 1_000;
 
 /// How many rows one generation of the cache holds; there are two.
 const GENERATION: usize = 512;
+
+const _: () = assert!(READ_AT_ONCE > 0 && GENERATION > 0, "something is read, and something is kept");
 
 /// The rows used lately: at most `2 * GENERATION`, in two generations. A row that is used moves to the young one; when that is
 /// full, the old one is dropped and the young one becomes old. What is in it changes no answer, only the number of reads.
@@ -49,6 +74,18 @@ impl Cache {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(name, row);
+    }
+
+    /// What must hold between two entries: the rows are those of the store.
+    ///
+    /// # Panics
+    /// It does not, or the store cannot be read.
+    pub(super) fn check(&self, store: &mut impl Store) {
+        assert!(self.young.len() <= GENERATION && self.old.len() <= GENERATION, "the cache is bounded");
+        for (name, row) in self.young.iter().chain(&self.old) {
+            let stored = store.get(&keys::namespace(name)).expect("readable").map(|value| NamespaceRow::decode(&value));
+            assert_eq!(*row, stored.map_or_else(NamespaceRow::default, |row| row.expect("a row")), "{name}");
+        }
     }
 }
 
@@ -89,6 +126,11 @@ impl Touched {
         self.by_name.insert(name.clone(), self.rows.len());
         self.rows.push(TouchedRow { name, before: row.clone(), now: row });
         Ok(self.rows.len() - 1)
+    }
+
+    /// Between two entries there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.by_name.is_empty()
     }
 
     pub(super) fn name(&self, at: usize) -> &Namespace {

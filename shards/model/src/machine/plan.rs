@@ -64,6 +64,13 @@ pub(super) struct Draft {
     pub(super) settled: Vec<(u64, u64, bool)>,
 }
 
+impl Draft {
+    /// Between two commands nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.effects.is_empty() && self.settled.is_empty()
+    }
+}
+
 /// A command while its operations are planned, in their order. Reads go to the store and so see earlier commands but not earlier
 /// operations of this one: that is why a command names a row once. Settings, counts and request ids of earlier operations are seen.
 pub(super) struct Plan<'a, S> {
@@ -114,6 +121,7 @@ impl<S: Store> Plan<'_, S> {
     /// the task is. Returns the row's value; effects are left to the caller.
     pub(super) fn rewrite(&mut self, id: TaskId, from: Place, to: Place, record: &mut TaskRecord) -> Bytes {
         let namespace = self.at.namespace;
+        assert_eq!((id.sequence, from.key.sequence), (to.key.sequence, to.key.sequence), "a sequence is one task's for ever");
         if from != to {
             // Dead rows may come to the same place again, and so are never deleted weakly.
             self.delete(keys::row(namespace, from.dead, from.key), !from.dead && !record.rewritten);
@@ -139,6 +147,7 @@ impl<S: Store> Plan<'_, S> {
 
     /// Removes a task's row and the row that tells where it is.
     pub(super) fn remove(&mut self, id: TaskId, from: Place, rewritten: bool) {
+        assert_eq!(id.sequence, from.key.sequence, "a sequence is one task's for ever");
         let namespace = self.at.namespace;
         self.delete(keys::row(namespace, from.dead, from.key), !from.dead && !rewritten);
         if !from.is_home_of(id) {

@@ -6,6 +6,8 @@ use std::collections::{HashMap, VecDeque};
 /// So many are remembered: some 2 MiB, and the last seconds of a busy group.
 const KEPT: usize = 32_768;
 
+const _: () = assert!(KEPT > 0, "a delivery is remembered before another one is forgotten");
+
 /// Settled deliveries by their tokens, which are unique in the group.
 #[derive(Debug, Default)]
 pub struct SettledLately {
@@ -24,6 +26,17 @@ impl SettledLately {
         {
             self.by_token.remove(&oldest);
         }
+        debug_assert_eq!(self.by_token.len(), self.order.len());
+    }
+
+    /// What must hold at any time.
+    ///
+    /// # Panics
+    /// It does not.
+    pub(super) fn check(&self) {
+        assert!(self.order.len() <= KEPT, "{} deliveries are remembered", self.order.len());
+        assert_eq!(self.by_token.len(), self.order.len(), "each token has its turn to be forgotten");
+        assert!(self.order.iter().all(|token| self.by_token.contains_key(token)), "what is to be forgotten is remembered");
     }
 
     /// The delivery of the row `sequence` under `token` was acked (`true`), or nacked.

@@ -18,6 +18,9 @@ const RETRIED: u8 = 2;
 const ASKED: u8 = 4;
 const FENCED: u8 = 8;
 
+const _: () =
+    assert!(REWRITTEN | RETRIED | ASKED | FENCED == REWRITTEN + RETRIED + ASKED + FENCED, "each flag has a bit of its own");
+
 /// Everything about a task that its key does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskRecord {

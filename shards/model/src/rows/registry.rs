@@ -31,7 +31,11 @@ pub const PEERS_REVISION: &str = "peers_revision";
 pub const SLOTS_TABLE: &str = "slots";
 
 /// The slot table's bytes: for each of the slots, in order, the number of its group as a big-endian u16.
+///
+/// # Panics
+/// Not one group for each slot.
 pub fn encode_slots(groups: &[GroupId]) -> Bytes {
+    assert_eq!(groups.len(), usize::from(SLOTS), "each slot has a group");
     groups.iter().flat_map(|group| group.0.to_be_bytes()).collect()
 }
 

@@ -5,19 +5,9 @@ use crate::ids::{DUE_MS_MAX, TaskId, TaskKey};
 use crate::keys;
 use crate::machine::effect::Effect;
 use crate::machine::plan::{Plan, Planned, Stop};
+use crate::machine::sequences::{RESERVED_SEQUENCE, SEQUENCES_PER_INDEX, first_sequence};
 use crate::machine::store::Store;
 use crate::rows::record::TaskRecord;
-
-/// Sequences with this bit are reserved by a leader, those without are assigned from log index and position.
-pub const RESERVED_SEQUENCE: u64 = 1 << 63;
-
-/// How many sequences one log index has: an entry creates no more tasks than these.
-pub const SEQUENCES_PER_INDEX: u64 = 1 << 16;
-
-/// The first sequence that the entry at this index assigns.
-pub fn first_sequence(index: u64) -> u64 {
-    (index * SEQUENCES_PER_INDEX) & !RESERVED_SEQUENCE
-}
 
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, create: Create) -> Planned {
     let at = p.at;

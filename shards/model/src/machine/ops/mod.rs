@@ -12,7 +12,6 @@ mod register;
 mod retry;
 mod update;
 
-pub use create::{RESERVED_SEQUENCE, SEQUENCES_PER_INDEX, first_sequence};
 pub use retry::LAST_ERROR_BYTES_MAX;
 
 use super::plan::{Plan, Planned};

@@ -16,6 +16,8 @@ const ROWS_AT_ONCE: usize = 64;
 /// A step reads no more bytes of rows than about this, so that large ones hold up the group no longer than many.
 const STEP_BYTES_MAX: usize = 8 << 20;
 
+const _: () = assert!(ROWS_AT_ONCE > 0 && STEP_BYTES_MAX > 0, "each step removes something");
+
 /// As logs of before have it: each step begins at the low-water mark, which only the last one moves.
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, limit: u32) -> Planned {
     let first = TaskKey::at(p.row.low_water_ms);
@@ -119,5 +121,6 @@ fn remove_rows<S: Store>(
             break;
         }
     }
+    assert!(step.removed <= limit, "{} rows went where {limit} were to go", step.removed);
     Ok(step)
 }

@@ -14,6 +14,8 @@ use crate::rows::task::Place;
 /// So much of a nack's reason is kept, in bytes.
 pub const LAST_ERROR_BYTES_MAX: usize = 1024;
 
+const _: () = assert!(LAST_ERROR_BYTES_MAX >= char::MAX.len_utf8(), "what is kept of a reason holds a character");
+
 pub(super) fn plan<S: Store>(p: &mut Plan<'_, S>, key: TaskKey, (due_ms, error): (u64, &Bytes), of: Option<Ended>) -> Planned {
     let at = p.at;
     let Some(row) = p.store.get(&keys::task(at.namespace, key))? else {

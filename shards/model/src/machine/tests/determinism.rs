@@ -73,6 +73,7 @@ proptest! {
         let mut hashes = Vec::new();
         for (index, bytes) in &entries {
             machine.apply(&mut store, *index, bytes).expect("applies");
+            machine.check(&mut store);
             hashes.push(machine.state_hash());
         }
 
@@ -82,6 +83,7 @@ proptest! {
         let mut run = Run { below: &mut other, changes: BTreeMap::new() };
         for (i, (index, bytes)) in entries.iter().enumerate() {
             machine.apply(&mut run, *index, bytes).expect("applies");
+            machine.check(&mut run);
             prop_assert_eq!(machine.state_hash(), hashes[i]);
             let (ends, restarts) = ends[i];
             if ends {

@@ -81,6 +81,7 @@ proptest! {
                 command.ops.iter().for_each(|op| watcher.settled(&command.namespace, op));
             }
             outcome.effects.into_iter().for_each(|effect| watcher.effect(effect));
+            machine.check(&mut store);
             compare(model, &machine, &mut store);
             let live = store.rows().iter().filter_map(|(key, row)| {
                 Some((live_task(key)?, row.clone()))
