@@ -15,7 +15,8 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use futures_channel::oneshot;
-
+use z4_model::ids::GroupId;
+use z4_model::rows::incarnation::Incarnation;
 use z4_shards::account::Account;
 use z4_shards::log::LogError;
 use z4_shards::metrics::Metrics;
@@ -38,8 +39,6 @@ use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::health::{Health, Stage};
 use serving::{Server, Serving};
 use shard_thread::{ShardStart, ShardThread};
-use z4_model::ids::GroupId;
-use z4_model::rows::incarnation::Incarnation;
 
 /// Why a peer did not start, or stopped unasked.
 #[derive(Debug, thiserror::Error)]

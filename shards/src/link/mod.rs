@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
+use z4_model::ids::{GroupId, PeerNumber};
 use z4_proto::peer::Append;
 pub use z4_proto::peer::frame::Body;
 
@@ -43,7 +44,6 @@ pub use frame::FRAME_BYTES_MAX;
 pub use reach::{Reach, Reachability};
 pub use requests::{REQUESTS, Turn};
 pub use space::Space;
-use z4_model::ids::{GroupId, PeerNumber};
 
 /// What a shard does with what its links bring.
 pub trait Inbound {

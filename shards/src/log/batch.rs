@@ -3,12 +3,13 @@
 use std::io;
 use std::rc::Rc;
 
+use z4_model::encoding::Malformed;
 use z4_model::log::LogPosition;
 
 use super::frame::{CHECKPOINT, FrameHeader, HEADER_BYTES, NEWEST, RECYCLED, VERSION, frame_bytes};
 use super::group::Group;
 use super::options::LogOptions;
-use super::record::{Change, MARK_BYTES, Payload, RecordError, STANDING_BYTES};
+use super::record::{Change, MARK_BYTES, Payload, STANDING_BYTES};
 use super::segments::{Released, SegmentNumber};
 use super::state::{Done, Op, OpKind, State};
 use crate::runtime::files::{Buffer, File};
@@ -171,7 +172,7 @@ impl Encoder {
         begin as u32
     }
 
-    fn op(&mut self, group: &mut Group, op: Op) -> Result<(), RecordError> {
+    fn op(&mut self, group: &mut Group, op: Op) -> Result<(), Malformed> {
         match op.kind {
             OpKind::Entry { position, payload, sequence } => {
                 self.entry_bytes += payload.len() as u64;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use z4_model::log::{LogEntry, LogPosition, Vote};
 
-use super::group::GroupState;
 use super::options::ENTRY_BYTES_MAX;
 use super::read;
+use super::standing::GroupState;
 use super::state::{Done, Op, OpKind, Shared};
 
 /// One group's log. A clone is another handle on the same one.

@@ -4,29 +4,10 @@ use std::collections::VecDeque;
 
 use z4_model::log::LogPosition;
 
-use super::segments::Released;
+use super::segments::{Released, Slot};
 
-/// An entry's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
-    /// The segment's number; 0: it is in no frame yet.
-    pub(crate) segment: u32,
-    /// Where the record begins in the segment.
-    pub(crate) offset: u32,
-    /// Bytes of payload.
-    pub(crate) payload_bytes: u32,
-    /// Which of the group's ballots; [`HOLE`]: the entry itself is not known. Only recovery sees holes.
-    ballot: u32,
-}
-
+/// The ballot of an entry that is not known.
 const HOLE: u32 = u32::MAX;
-
-impl Slot {
-    /// Bytes of the record.
-    pub(crate) fn record_bytes(&self) -> usize {
-        super::record::ENTRY_HEADER_BYTES + self.payload_bytes as usize
-    }
-}
 
 /// The entries of a group, from the first that is not purged to the last.
 #[derive(Debug, Default)]

@@ -45,6 +45,7 @@ mod replay;
 mod scan;
 mod segments;
 mod signal;
+mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -61,10 +62,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use z4_model::ids::GroupId;
+
 pub use error::{LogError, Stopped};
-pub use group::GroupState;
 pub use group_log::GroupLog;
 pub use options::{ENTRY_BYTES_MAX, LogObservation, LogOptions, Observer};
+pub use standing::GroupState;
 pub use state::Done;
 
 use crate::runtime::files::{Directory, spawn};
@@ -73,7 +76,6 @@ use recovery::Recovered;
 use segments::Segment;
 use signal::Signal;
 use state::{Shared, State, Tail};
-use z4_model::ids::GroupId;
 
 type Task = Pin<Box<dyn Future<Output = Option<()>>>>;
 

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use z4_model::ids::GroupId;
 use z4_model::log::{LogEntry, LogPayload, LogPosition};
 
-use super::index::Slot;
 use super::record::{Change, Payload, decode};
+use super::segments::Slot;
 use super::state::Shared;
 use crate::runtime::files::File;
 

@@ -7,10 +7,11 @@
 //! one by one, long after their frame was checked. Kinds and bodies never change once assigned.
 
 use bytes::Bytes;
+use z4_model::encoding::Malformed;
 use z4_model::ids::GroupId;
 use z4_model::log::{LogPayload, LogPosition, Vote};
 
-use super::group::{GroupState, Standing};
+use super::standing::{GroupState, Standing};
 
 /// Bytes before the body.
 pub(crate) const RECORD_HEADER_BYTES: usize = 12;
@@ -121,45 +122,40 @@ impl Change<'_> {
     }
 }
 
-/// Bytes that are no record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct RecordError(pub(crate) &'static str);
-
 /// Reads the record at the begin of `bytes` and checks its checksum. Returns the group, what it says, and its length.
-pub(crate) fn decode(bytes: &[u8]) -> Result<(GroupId, Change<'_>, usize), RecordError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(GroupId, Change<'_>, usize), Malformed> {
     let mut reader = Reader { bytes };
     let stored = reader.u32()?;
-    let [kind, payload_kind] = reader.take(2)? else { return Err(RecordError("record is cut off")) };
+    let [kind, payload_kind] = reader.take(2)? else { return Err(Malformed("record is cut off")) };
     let group = GroupId(u16::from_le_bytes(reader.array()?));
     let body_bytes = reader.u32()? as usize;
     reader.bytes = reader.take(body_bytes)?;
     let length = RECORD_HEADER_BYTES + body_bytes;
     if crc32c::crc32c(&bytes[4..length]) != stored {
-        return Err(RecordError("record's checksum does not match"));
+        return Err(Malformed("record's checksum does not match"));
     }
     let change = match kind {
         1 | 2 => {
             let position = reader.position()?;
             if *payload_kind > 2 {
-                return Err(RecordError("entry has an unknown payload kind"));
+                return Err(Malformed("entry has an unknown payload kind"));
             }
             let payload = Payload { kind: *payload_kind, bytes: std::mem::take(&mut reader.bytes) };
             if *kind == 1 { Change::Entry(position, payload) } else { Change::Moved(position, payload) }
         }
-        3 => Change::Vote(reader.vote()?.ok_or(RecordError("vote is empty"))?),
+        3 => Change::Vote(reader.vote()?.ok_or(Malformed("vote is empty"))?),
         4 => Change::Committed(reader.mark()?),
         5 => Change::Truncate(reader.mark()?),
-        6 => Change::Purge(reader.mark()?.ok_or(RecordError("purge is empty"))?),
+        6 => Change::Purge(reader.mark()?.ok_or(Malformed("purge is empty"))?),
         7 => {
             let vote = reader.vote()?;
             let (committed, purged, last) = (reader.mark()?, reader.mark()?, reader.mark()?);
             Change::Checkpoint(Standing { state: GroupState { purged, last, vote, committed }, first: reader.u64()? })
         }
-        _ => return Err(RecordError("record has an unknown kind")),
+        _ => return Err(Malformed("record has an unknown kind")),
     };
     if !reader.bytes.is_empty() {
-        return Err(RecordError("record is longer than its content"));
+        return Err(Malformed("record is longer than its content"));
     }
     Ok((group, change, length))
 }
@@ -200,35 +196,35 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, bytes: usize) -> Result<&'a [u8], RecordError> {
-        let (taken, rest) = self.bytes.split_at_checked(bytes).ok_or(RecordError("record is cut off"))?;
+    fn take(&mut self, bytes: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.bytes.split_at_checked(bytes).ok_or(Malformed("record is cut off"))?;
         self.bytes = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        self.take(N)?.try_into().map_err(|_| RecordError("record is cut off"))
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.take(N)?.try_into().map_err(|_| Malformed("record is cut off"))
     }
 
-    fn u32(&mut self) -> Result<u32, RecordError> {
+    fn u32(&mut self) -> Result<u32, Malformed> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    fn u64(&mut self) -> Result<u64, RecordError> {
+    fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    fn position(&mut self) -> Result<LogPosition, RecordError> {
+    fn position(&mut self) -> Result<LogPosition, Malformed> {
         Ok(LogPosition { term: self.u64()?, leader: self.u64()?, index: self.u64()? })
     }
 
-    fn mark(&mut self) -> Result<Option<LogPosition>, RecordError> {
+    fn mark(&mut self) -> Result<Option<LogPosition>, Malformed> {
         let [there] = self.array()?;
         let position = self.position()?;
         Ok((there != 0).then_some(position))
     }
 
-    fn vote(&mut self) -> Result<Option<Vote>, RecordError> {
+    fn vote(&mut self) -> Result<Option<Vote>, Malformed> {
         let [flags, _] = self.array()?;
         let vote = Vote { term: self.u64()?, leader: self.u64()?, committed: flags & 2 != 0 };
         Ok((flags & 1 != 0).then_some(vote))

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use z4_model::encoding::Malformed;
 use z4_model::ids::GroupId;
 
 use super::frame::{CHECKPOINT, FrameHeader};
 use super::group::Group;
-use super::record::{Change, RecordError, decode};
+use super::record::{Change, decode};
 
 /// The groups, as far as frames were read.
 #[derive(Default)]
@@ -17,7 +18,7 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// One more frame, whose records begin at `offset` of their segment.
-    pub(crate) fn frame(&mut self, header: &FrameHeader, records: &[u8], offset: u64) -> Result<(), RecordError> {
+    pub(crate) fn frame(&mut self, header: &FrameHeader, records: &[u8], offset: u64) -> Result<(), Malformed> {
         let known = self.groups.values().filter(|group| group.is_restated()).count();
         let mut restated = 0;
         let (mut at, mut count) = (0, 0);
@@ -30,16 +31,16 @@ impl Replay {
             (at, count) = (at + bytes, count + 1);
         }
         if count != header.records {
-            return Err(RecordError("the frame has another number of records than its header says"));
+            return Err(Malformed("the frame has another number of records than its header says"));
         }
         if header.flags & CHECKPOINT != 0 && self.frames > 0 && restated != known {
-            return Err(RecordError("the checkpoint names other groups than the records before it"));
+            return Err(Malformed("the checkpoint names other groups than the records before it"));
         }
         self.frames += 1;
         Ok(())
     }
 
-    fn record(&mut self, id: GroupId, change: &Change<'_>, segment: u32, offset: u32) -> Result<(), RecordError> {
+    fn record(&mut self, id: GroupId, change: &Change<'_>, segment: u32, offset: u32) -> Result<(), Malformed> {
         let first_frame = self.frames == 0;
         let group = self.groups.entry(id).or_insert_with(|| Group::new(id));
         match *change {
@@ -50,7 +51,7 @@ impl Replay {
             }
             Change::Moved(position, payload) => {
                 if !group.index.fill(position, payload.bytes.len() as u32) {
-                    return Err(RecordError("a moved entry is not the one that was there"));
+                    return Err(Malformed("a moved entry is not the one that was there"));
                 }
                 group.index.place(position.index, segment, offset);
             }
@@ -70,7 +71,7 @@ impl Replay {
             }
             Change::Checkpoint(standing) => {
                 if group.written != standing {
-                    return Err(RecordError("the checkpoint is not what the records before it add up to"));
+                    return Err(Malformed("the checkpoint is not what the records before it add up to"));
                 }
             }
         }

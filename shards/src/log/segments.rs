@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::index::Slot;
+use super::record::ENTRY_HEADER_BYTES;
 use crate::runtime::files::File;
 
 /// A segment's number. The first is 1, and they follow each other without a hole.
@@ -33,6 +33,26 @@ pub(crate) fn segment_number(name: &str) -> Option<SegmentNumber> {
 /// The name is a purged segment's.
 pub(crate) fn is_spare(name: &str) -> bool {
     name.ends_with(SPARE)
+}
+
+/// An entry's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// The segment's number; 0: it is in no frame yet.
+    pub(crate) segment: u32,
+    /// Where the record begins in the segment.
+    pub(crate) offset: u32,
+    /// Bytes of payload.
+    pub(crate) payload_bytes: u32,
+    /// Which of the ballots in the group's index, see there.
+    pub(super) ballot: u32,
+}
+
+impl Slot {
+    /// Bytes of the record.
+    pub(crate) fn record_bytes(&self) -> usize {
+        ENTRY_HEADER_BYTES + self.payload_bytes as usize
+    }
 }
 
 /// A segment that holds frames.

@@ -7,10 +7,12 @@
 //! from them what is applied.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use z4_model::encoding::Malformed;
 use z4_model::keys;
 
 use super::error::PartitionError;
-use super::view::{Row, View};
+use super::layer::Row;
+use super::view::View;
 
 /// A chunk's size, bytes; a single larger row is a chunk of its own.
 pub const CHUNK_BYTES_MAX: usize = 512 << 10;
@@ -27,11 +29,6 @@ pub struct Chunk {
     /// CRC-32C of `rows`.
     pub crc: u32,
 }
-
-/// Bytes that are no rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed rows: {0}")]
-pub struct ChunkError(pub(super) &'static str);
 
 impl View {
     /// Everything that the view holds, read as it is asked for. After an error there is nothing more to come.
@@ -76,15 +73,15 @@ impl Iterator for Chunks<'_> {
 }
 
 /// Takes the first row off; values share the chunk's memory.
-pub(super) fn take_row(rows: &mut Bytes) -> Result<Option<Row>, ChunkError> {
+pub(super) fn take_row(rows: &mut Bytes) -> Result<Option<Row>, Malformed> {
     if rows.is_empty() {
         return Ok(None);
     }
-    let Some(&[k1, k2, v1, v2, v3, v4]) = rows.first_chunk::<HEAD_BYTES>() else { return Err(ChunkError("a row ends early")) };
+    let Some(&[k1, k2, v1, v2, v3, v4]) = rows.first_chunk::<HEAD_BYTES>() else { return Err(Malformed("a row ends early")) };
     let key_bytes = usize::from(u16::from_be_bytes([k1, k2]));
     let value_bytes = u32::from_be_bytes([v1, v2, v3, v4]) as usize;
     if rows.len() - HEAD_BYTES < key_bytes + value_bytes {
-        return Err(ChunkError("a row ends early"));
+        return Err(Malformed("a row ends early"));
     }
     let mut row = rows.split_to(HEAD_BYTES + key_bytes + value_bytes).slice(HEAD_BYTES..);
     let value = row.split_off(key_bytes);

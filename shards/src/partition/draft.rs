@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use z4_model::encoding::Malformed;
 use z4_model::ids::GroupId;
 use z4_model::keys;
 use z4_model::log::{LogEntry, LogPosition};
 
-use super::chunk::{ChunkError, take_row};
+use super::chunk::take_row;
 use super::directory::{Directory, sync_names};
 use super::error::{PartitionError, Place};
 use super::generation::{self, Number};
@@ -22,11 +23,17 @@ use super::{Partition, PartitionOptions};
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ImportError {
     /// Who sent them is wrong.
-    #[error(transparent)]
-    Chunk(#[from] ChunkError),
+    #[error("malformed rows: {0}")]
+    Chunk(Malformed),
     /// The disk here.
     #[error(transparent)]
     Partition(#[from] PartitionError),
+}
+
+impl From<Malformed> for ImportError {
+    fn from(rows: Malformed) -> Self {
+        ImportError::Chunk(rows)
+    }
 }
 
 /// Where drafts for a group are made. `Send` and cheap to clone.
@@ -156,10 +163,10 @@ impl Filling<'_> {
         while let Some((key, value)) = take_row(&mut rows)? {
             // fjall would panic.
             if key <= self.last {
-                return Err(ChunkError("rows are not in the order of their keys").into());
+                return Err(Malformed("rows are not in the order of their keys").into());
             }
             if key == keys::raft() {
-                return Err(ChunkError("the partition's own row").into());
+                return Err(Malformed("the partition's own row").into());
             }
             let keyspace = if self.tree.is_task(&key) { &mut self.tasks } else { &mut self.state };
             keyspace.write((key.clone(), value)).map_err(|error| self.place.fjall(error))?;

@@ -8,6 +8,10 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
+use z4_model::keys;
+
+/// A key and its value.
+pub(super) type Row = (Bytes, Bytes);
 
 /// What a layer does to one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +161,29 @@ impl Hasher for AlreadyHashed {
 
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
+    }
+}
+
+/// What the layers of a view do to task rows, as if they were one: there may be thousands, and each page would look at all of them.
+#[derive(Debug, Default)]
+pub(super) struct Overlay(Vec<Write>);
+
+impl Overlay {
+    /// Of layers, the newest first.
+    pub(super) fn of<'a>(layers: impl Iterator<Item = &'a Layer>) -> Self {
+        let is_row = |write: &&Write| matches!(write.key.first(), Some(&(keys::TASK | keys::DEAD)));
+        let mut writes: Vec<&Write> = layers.flat_map(Layer::writes).filter(is_row).collect();
+        // Stable: of the writes of one key the newest comes first, and stays.
+        writes.sort_by(|a, b| a.key.cmp(&b.key));
+        writes.dedup_by(|older, newer| older.key == newer.key);
+        Overlay(writes.into_iter().cloned().collect())
+    }
+
+    /// The writes with `from <= key < until`, in the order of keys.
+    pub(super) fn between(&self, from: &[u8], until: &[u8]) -> &[Write] {
+        let start = self.0.partition_point(|write| write.key < from);
+        let end = self.0.partition_point(|write| write.key < until);
+        &self.0[start..end]
     }
 }
 

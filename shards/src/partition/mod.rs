@@ -40,7 +40,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 
-pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkError, Chunks};
+pub use chunk::{CHUNK_BYTES_MAX, Chunk, Chunks};
 pub use draft::{Draft, Drafts, Filling, ImportError, Prepared};
 pub use error::{Cause, PartitionError};
 pub use options::PartitionOptions;

@@ -9,9 +9,10 @@ use z4_model::rows::record::TaskRecord;
 use z4_model::rows::task::TaskRow;
 
 use super::error::PartitionError;
+use super::layer::Row;
 use super::layout::Applied;
 use super::store::BatchStore;
-use super::view::{Row, View};
+use super::view::View;
 
 /// A range of one namespace's tasks, in due order.
 #[derive(Clone, Debug)]

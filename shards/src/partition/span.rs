@@ -5,7 +5,7 @@ use z4_model::ids::{Namespace, TaskKey};
 use z4_model::keys::{self, KeyRange};
 
 use super::error::PartitionError;
-use super::layer::{Layer, Write};
+use super::layer::Write;
 use super::view::View;
 
 /// A range of one namespace's rows, live or dead, in due order.
@@ -154,28 +154,5 @@ impl Page<'_> {
             }
             _ => Err(self.view.malformed("a task's key", key)),
         }
-    }
-}
-
-/// What the layers of a view do to task rows, as if they were one: there may be thousands, and each page would look at all of them.
-#[derive(Debug, Default)]
-pub(super) struct Overlay(Vec<Write>);
-
-impl Overlay {
-    /// Of layers, the newest first.
-    pub(super) fn of<'a>(layers: impl Iterator<Item = &'a Layer>) -> Self {
-        let is_row = |write: &&Write| matches!(write.key.first(), Some(&(keys::TASK | keys::DEAD)));
-        let mut writes: Vec<&Write> = layers.flat_map(Layer::writes).filter(is_row).collect();
-        // Stable: of the writes of one key the newest comes first, and stays.
-        writes.sort_by(|a, b| a.key.cmp(&b.key));
-        writes.dedup_by(|older, newer| older.key == newer.key);
-        Overlay(writes.into_iter().cloned().collect())
-    }
-
-    /// The writes with `from <= key < until`, in the order of keys.
-    fn between(&self, from: &[u8], until: &[u8]) -> &[Write] {
-        let start = self.0.partition_point(|write| write.key < from);
-        let end = self.0.partition_point(|write| write.key < until);
-        &self.0[start..end]
     }
 }

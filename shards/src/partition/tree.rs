@@ -22,8 +22,7 @@ use z4_model::keys;
 
 use super::PartitionOptions;
 use super::directory::Directory;
-use super::layer::{Change, Layer};
-use super::view::Row;
+use super::layer::{Change, Layer, Row};
 
 /// Blocks of task rows, bytes before compression: about 50 rows of a 256-byte payload.
 const TASK_BLOCK_BYTES: u32 = 16 * 1024;

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use fjall::Readable;
 
 use super::error::{PartitionError, Place};
-use super::layer::{Layer, Write};
+use super::layer::{Layer, Overlay, Row, Write};
 use super::queue::Queue;
-use super::span::Overlay;
 use super::tree::Tree;
 
 /// What a partition held at one moment, whatever is applied later. Cheap to make and to clone; `Send`. While it lives the space of
@@ -24,9 +23,6 @@ pub struct View {
     overlay: OnceLock<Arc<Overlay>>,
     pub(super) place: Place,
 }
-
-/// A key and its value.
-pub(super) type Row = (Bytes, Bytes);
 
 impl View {
     pub(super) fn new(tree: &Tree, queue: &Queue, place: &Place) -> Self {

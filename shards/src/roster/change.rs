@@ -1,13 +1,15 @@
 //! What adding or removing a peer comes to. Pure.
 
-use super::{Member, Registry, Roster};
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
 use z4_model::command::{Before, Command, Op};
 use z4_model::ids::{GroupId, PeerNumber};
 use z4_model::rows::incarnation::{self, Incarnation};
 use z4_model::rows::peer_row::{self, PeerRow};
 use z4_model::rows::registry;
+
+use super::{Member, Registry, Roster};
 
 /// A cluster has at most so many members.
 pub const MEMBERS_MAX: usize = 63;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use z4_model::command::{Command, Created};
+use z4_model::encoding::Malformed;
 use z4_model::ids::PeerNumber;
 use z4_proto::peer::Reserve;
 
@@ -15,7 +16,7 @@ use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::{Route, TICK};
 use crate::shard::group::Group;
-use crate::shard::wire::{self, WireError};
+use crate::shard::wire;
 
 /// Where a request is to be done.
 pub(super) enum At {
@@ -158,7 +159,7 @@ impl Group {
     }
 
     /// An answer that cannot be read, or is another one than was asked for.
-    pub(super) fn unreadable(&self, error: WireError) -> Rejection {
+    pub(super) fn unreadable(&self, error: Malformed) -> Rejection {
         tracing::warn!(group = %self.id, %error, "the leader's answer cannot be read");
         Rejection::Unknown { group: self.id }
     }
@@ -181,7 +182,7 @@ impl Group {
                 let value = wire::reserved(&message).map_err(|e| self.unreadable(e))?;
                 Ok(Answered { value, by: Some(peer) })
             }
-            At::There(..) => Err(self.unreadable(WireError("not what was asked for"))),
+            At::There(..) => Err(self.unreadable(Malformed("not what was asked for"))),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
+use z4_model::encoding::Malformed;
 use z4_model::ids::{GroupId, PeerNumber};
 use z4_model::machine::Claimable;
 use z4_model::rows::task::TaskRow;
@@ -22,7 +23,7 @@ use crate::shard::members::MoveError;
 use crate::shard::message::Held;
 use crate::shard::relaying::HELD_PER_FRAME;
 use crate::shard::served::unreadable;
-use crate::shard::wire::{self, WireError};
+use crate::shard::wire;
 use crate::storage::Pace;
 
 /// An estate that was not taken over within this is void: the leader that left it may have gone on.
@@ -89,7 +90,7 @@ impl Group {
         });
     }
 
-    fn take_part(&self, message: peer::Estate) -> Result<(), WireError> {
+    fn take_part(&self, message: peer::Estate) -> Result<(), Malformed> {
         let mut coming = self.estates.coming.borrow_mut();
         if message.part == 0 {
             *coming = Default::default();
@@ -97,7 +98,7 @@ impl Group {
         }
         let (next, estate) = &mut *coming;
         if message.part != *next {
-            return Err(WireError("a part of an estate is missing"));
+            return Err(Malformed("a part of an estate is missing"));
         }
         *next += 1;
         let (index, last) = (message.index, message.last);

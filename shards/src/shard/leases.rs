@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use z4_model::encoding::Malformed;
 use z4_model::ids::{GroupId, Namespace};
 use z4_proto::peer;
 
@@ -14,7 +15,7 @@ use crate::shard::group::Group;
 use crate::shard::handle::Shards;
 use crate::shard::message::Message;
 use crate::shard::served::unreadable;
-use crate::shard::wire::{self, WireError};
+use crate::shard::wire;
 
 /// An answer has no more positions: 3 MiB.
 const KEYS_MAX: usize = 200_000;
@@ -46,7 +47,7 @@ impl Group {
         match self.at_leader(asked, Repeat::Always, clock::monotonic() + ANSWER_MAX).await? {
             At::Here => self.leased_here(&namespaces).await,
             At::There(Body::ListedLeases(leased), _) => wire::leased(&leased).map_err(|e| self.unreadable(e)),
-            At::There(..) => Err(self.unreadable(WireError("not what was asked for"))),
+            At::There(..) => Err(self.unreadable(Malformed("not what was asked for"))),
         }
     }
 

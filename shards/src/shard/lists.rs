@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use z4_model::encoding::Malformed;
 use z4_model::ids::TaskKey;
 use z4_model::rows::task::TaskRow;
 
@@ -15,7 +16,7 @@ use crate::runtime::executor;
 use crate::shard::api::{Consistency, ListCursor, ListQuery, Rejection, TaskPage, TaskState, TaskView};
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;
-use crate::shard::wire::{self, WireError};
+use crate::shard::wire;
 
 /// A group's lists that read at a time: each holds a page in memory, and a thread.
 const READING_MAX: usize = 4;
@@ -137,7 +138,7 @@ impl Group {
         match self.at_leader(|| Body::ListTasks(wire::put_list(&query)), Repeat::Always, self.until()).await? {
             At::Here => self.list_here(query).await,
             At::There(Body::ListedTasks(page), _) => wire::listed(page).map_err(|e| self.unreadable(e)),
-            At::There(..) => Err(self.unreadable(WireError("not what was asked for"))),
+            At::There(..) => Err(self.unreadable(Malformed("not what was asked for"))),
         }
     }
 

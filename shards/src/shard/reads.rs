@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use z4_model::command::{Command, Op, OpReply, PurgeCursor};
+use z4_model::encoding::Malformed;
 use z4_model::ids::{Namespace, TaskId};
 use z4_model::rows::namespace::NamespaceRow;
 use z4_model::rows::task::TaskRow;
@@ -21,7 +22,7 @@ use crate::shard::api::{Consistency, NamespaceView, Rejection, TaskState, TaskVi
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;
 use crate::shard::queue::{Bound, Done};
-use crate::shard::wire::{self, Namespaces, WireError};
+use crate::shard::wire::{self, Namespaces};
 
 /// A purge goes in steps of so many rows, so that no single entry holds up the group.
 const PURGE_ROWS: u32 = 2_000;
@@ -76,7 +77,7 @@ impl Group {
                     self.wait_applied(index.unwrap_or(0), until).await?;
                     return Ok(Heard::Leased(leased.into_iter().collect()));
                 }
-                At::There(..) => return Err(self.unreadable(WireError("not what was asked for"))),
+                At::There(..) => return Err(self.unreadable(Malformed("not what was asked for"))),
                 // Bounded by itself: openraft gives up after the time of a leader's lease.
                 At::Here => match self.confirm_leadership().await {
                     Ok(()) => return Ok(Heard::Leads),
@@ -130,7 +131,7 @@ impl Group {
     /// One namespace; the defaults when it does not exist.
     pub(super) async fn namespace(self: Rc<Self>, name: Namespace) -> Result<NamespaceView, Rejection> {
         let views = self.namespace_views(Namespaces::One(name)).await?;
-        views.into_iter().next().ok_or_else(|| self.unreadable(WireError("no namespace")))
+        views.into_iter().next().ok_or_else(|| self.unreadable(Malformed("no namespace")))
     }
 
     /// The group's namespaces after a name.
@@ -151,7 +152,7 @@ impl Group {
                 Namespaces::After(after, limit) => self.namespaces_here(after, limit).await,
             },
             At::There(Body::ListedNamespaces(views), _) => wire::namespace_views(self.id, &views).map_err(|e| self.unreadable(e)),
-            At::There(..) => Err(self.unreadable(WireError("not what was asked for"))),
+            At::There(..) => Err(self.unreadable(Malformed("not what was asked for"))),
         }
     }
 
@@ -187,7 +188,7 @@ impl Group {
             self.submit(command, Bound::Anywhere, answer);
             let reply = rx.await.unwrap_or(Err(Rejection::Stopping))?.value?;
             let [OpReply::PurgedTo { removed, next, left }] = reply[..] else {
-                return Err(self.unreadable(WireError("a purge was answered as something else")));
+                return Err(self.unreadable(Malformed("a purge was answered as something else")));
             };
             total += u64::from(removed);
             passes += u32::from(next.is_none());

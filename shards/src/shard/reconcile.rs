@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use z4_model::ids::{GroupId, PeerNumber};
 
 use crate::roster::Roster;
 use crate::runtime::{clock, executor};
@@ -18,7 +19,6 @@ use crate::shard::group::Group;
 use crate::shard::handle::Named;
 use crate::shard::worker::Shard;
 use step::{Situation, Step};
-use z4_model::ids::{GroupId, PeerNumber};
 
 /// How often a leader looks whether its group is as it should be.
 const LOOK: Duration = Duration::from_millis(500);

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use z4_model::encoding::Malformed;
 use z4_model::ids::TaskId;
 use z4_proto::peer::{self, ReadAt, Reserve, Submit, Submitted};
 
@@ -12,7 +13,7 @@ use crate::runtime::executor;
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::group::Group;
 use crate::shard::queue::{Bound, Done};
-use crate::shard::wire::{self, Namespaces, WireError};
+use crate::shard::wire::{self, Namespaces};
 
 /// The answers to one frame of commands, as they come.
 struct Gathering {
@@ -56,7 +57,7 @@ impl Group {
                     Body::ListTasks(message) => group.tell_tasks(&message).await,
                     Body::ListNamespaces(message) => group.tell_namespaces(&message).await,
                     Body::Settle(message) => group.take_settles(message).await,
-                    _ => Err(unreadable(WireError("no request to a leader"))),
+                    _ => Err(unreadable(Malformed("no request to a leader"))),
                 };
                 drop(waiting);
                 let _ = answer.send(body.unwrap_or_else(Body::Failure));
@@ -93,7 +94,7 @@ impl Group {
     fn take_reserve(self: &Rc<Self>, message: &Reserve, answer: oneshot::Sender<Body>) {
         let command = match wire::commands(&message.command).map(|mut commands| (commands.pop(), commands.len())) {
             Ok((Some(command), 0)) => Ok(command),
-            Ok(_) => Err(WireError("not one command")),
+            Ok(_) => Err(Malformed("not one command")),
             Err(error) => Err(error),
         };
         let command = match command {
@@ -147,7 +148,11 @@ impl Group {
     }
 }
 
-pub(super) fn unreadable(error: WireError) -> peer::Failure {
+pub(super) fn unreadable(error: Malformed) -> peer::Failure {
     tracing::warn!(%error, "a request of another peer cannot be read");
-    peer::Failure { kind: peer::failure::Kind::Invalid.into(), text: error.to_string(), limit: 0 }
+    peer::Failure {
+        kind: peer::failure::Kind::Invalid.into(),
+        text: format!("a message between peers that cannot be read: {error}"),
+        limit: 0,
+    }
 }

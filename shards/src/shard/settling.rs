@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use futures_util::future::select;
 use z4_model::command::Op;
+use z4_model::encoding::Malformed;
 use z4_model::ids::Namespace;
 
 use crate::link::Body;
@@ -17,7 +18,7 @@ use crate::shard::delivery::{Claim, Claimed, ConsumerId, Step};
 use crate::shard::forward::{At, Repeat};
 use crate::shard::group::Group;
 use crate::shard::mint;
-use crate::shard::wire::{self, WireError};
+use crate::shard::wire;
 
 /// Wakes those who wait for the outcome of somebody's command.
 #[derive(Default)]
@@ -126,7 +127,7 @@ impl Group {
         let answer = match self.at_leader(body, Repeat::IfNotDone, until).await {
             Ok(At::Here) => return self.settle_here(namespace, settles).await,
             Ok(At::There(Body::Settled(message), _)) => wire::settled(self.id, settles, &message).map_err(|e| self.unreadable(e)),
-            Ok(At::There(..)) => Err(self.unreadable(WireError("not what was asked for"))),
+            Ok(At::There(..)) => Err(self.unreadable(Malformed("not what was asked for"))),
             Err(rejection) => Err(rejection),
         };
         answer.unwrap_or_else(|rejection| settles.iter().map(|_| Err(SettleError::Rejected(rejection.clone()))).collect())

@@ -18,12 +18,12 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel;
 use futures_channel::oneshot;
+use z4_model::ids::GroupId;
 
 use crate::partition::Partition;
 use crate::runtime::{executor, mailbox};
 pub use pace::Pace;
 use pace::Paced;
-use z4_model::ids::GroupId;
 
 /// Results that wait for the executor without a list of their own. There can be more, one for each job that was given: the thread waits
 /// for nobody.

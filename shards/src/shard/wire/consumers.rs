@@ -1,10 +1,11 @@
 //! Deliveries, and what consumers say about them.
 
+use z4_model::encoding::Malformed;
 use z4_model::ids::{GroupId, Namespace};
 use z4_proto::peer::{self, said};
 
 use super::failures::{failure, put_failure, put_refusal, refusal};
-use super::{WireError, id, key, namespace, put_id, put_key};
+use super::{id, key, namespace, put_id, put_key};
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Settled, Verdict};
 use crate::shard::delivery::ConsumerId;
 
@@ -21,9 +22,9 @@ pub fn put_settle(namespace: &Namespace, settles: &[Settle]) -> peer::Settle {
     peer::Settle { namespace: namespace.to_string(), settles: settles.iter().map(said).collect() }
 }
 
-pub fn settle(message: peer::Settle) -> Result<(Namespace, Vec<Settle>), WireError> {
+pub fn settle(message: peer::Settle) -> Result<(Namespace, Vec<Settle>), Malformed> {
     let settle = |said: peer::Said| {
-        let verdict = match said.verdict.ok_or(WireError("a delivery without a verdict"))? {
+        let verdict = match said.verdict.ok_or(Malformed("a delivery without a verdict"))? {
             said::Verdict::Ack(_) => Verdict::Ack,
             said::Verdict::Nack(nack) => Verdict::Nack { delay_ms: nack.delay_ms, reason: nack.reason },
             said::Verdict::ExtendMs(lease_ms) => Verdict::Extend { lease_ms },
@@ -31,7 +32,7 @@ pub fn settle(message: peer::Settle) -> Result<(Namespace, Vec<Settle>), WireErr
         };
         Ok(Settle { id: id(said.id.as_ref())?, token: said.token, verdict })
     };
-    Ok((namespace(&message.namespace)?, message.settles.into_iter().map(settle).collect::<Result<_, WireError>>()?))
+    Ok((namespace(&message.namespace)?, message.settles.into_iter().map(settle).collect::<Result<_, Malformed>>()?))
 }
 
 pub fn put_settled(all: &[Settled]) -> peer::Settled {
@@ -49,9 +50,9 @@ pub fn put_settled(all: &[Settled]) -> peer::Settled {
 }
 
 /// The answers to `asked`, in their order.
-pub fn settled(group: GroupId, asked: &[Settle], message: &peer::Settled) -> Result<Vec<Settled>, WireError> {
+pub fn settled(group: GroupId, asked: &[Settle], message: &peer::Settled) -> Result<Vec<Settled>, Malformed> {
     if asked.len() != message.results.len() {
-        return Err(WireError("more or fewer answers than questions"));
+        return Err(Malformed("more or fewer answers than questions"));
     }
     let one = |(asked, result): (&Settle, &peer::SettleResult)| {
         if let Some(failed) = &result.failure {
@@ -81,7 +82,7 @@ pub fn put_deliveries(consumer: ConsumerId, tasks: Vec<Delivered>) -> peer::Deli
     peer::Deliver { consumer: consumer.0, deliveries: tasks.into_iter().map(delivery).collect() }
 }
 
-pub fn deliveries(message: peer::Deliver) -> Result<Vec<Delivered>, WireError> {
+pub fn deliveries(message: peer::Deliver) -> Result<Vec<Delivered>, Malformed> {
     let mut all: Vec<Delivered> = Vec::with_capacity(message.deliveries.len());
     for delivery in message.deliveries {
         // Mostly they are all of one namespace: its name is checked and kept once.

@@ -1,12 +1,13 @@
 //! Why something was not done.
 
 use z4_model::command::{Defect, Refusal};
+use z4_model::encoding::Malformed;
 use z4_model::ids::{GroupId, TaskId};
 use z4_model::settings::{Setting, SettingError, Settings};
 use z4_proto::peer::frame::Body;
 use z4_proto::peer::{Failure, Refusal as RefusalMessage, failure::Kind, refusal};
 
-use super::{WireError, id, namespace, put_id};
+use super::{id, namespace, put_id};
 use crate::link::REQUESTS;
 use crate::shard::api::Rejection;
 use crate::shard::consumer::MEMORY;
@@ -116,9 +117,9 @@ pub(super) fn put_refusal(refused: &Refusal) -> RefusalMessage {
     message
 }
 
-pub(super) fn refusal(message: &RefusalMessage) -> Result<Refusal, WireError> {
+pub(super) fn refusal(message: &RefusalMessage) -> Result<Refusal, Malformed> {
     Ok(match message.kind() {
-        refusal::Kind::Unspecified => return Err(WireError("a refusal without a kind")),
+        refusal::Kind::Unspecified => return Err(Malformed("a refusal without a kind")),
         refusal::Kind::NotFound => Refusal::NotFound { namespace: namespace(&message.namespace)?, id: task(message)? },
         refusal::Kind::VersionMismatch => {
             Refusal::VersionMismatch { id: task(message)?, expected: message.expected, found: message.found }
@@ -128,14 +129,14 @@ pub(super) fn refusal(message: &RefusalMessage) -> Result<Refusal, WireError> {
         }
         refusal::Kind::Exists => Refusal::Exists,
         refusal::Kind::Setting => {
-            let (name, value) = message.text.split_once(' ').ok_or(WireError("a refused setting without its value"))?;
-            let (name, range) = Settings::range(name).ok_or(WireError("a setting that is not known"))?;
+            let (name, value) = message.text.split_once(' ').ok_or(Malformed("a refused setting without its value"))?;
+            let (name, range) = Settings::range(name).ok_or(Malformed("a setting that is not known"))?;
             Refusal::Setting(SettingError { setting: Setting(name), value: value.to_owned(), range })
         }
         refusal::Kind::Malformed => Refusal::Malformed(Defect::of(&message.text)),
     })
 }
 
-fn task(message: &RefusalMessage) -> Result<TaskId, WireError> {
+fn task(message: &RefusalMessage) -> Result<TaskId, Malformed> {
     id(message.id.as_ref())
 }

@@ -1,9 +1,10 @@
 //! Leases that go from one leader to the next.
 
+use z4_model::encoding::Malformed;
 use z4_model::ids::{Namespace, TaskId};
 use z4_proto::peer;
 
-use super::{WireError, id, key, namespace, put_id, put_key};
+use super::{id, key, namespace, put_id, put_key};
 use crate::shard::delivery::{ConsumerId, Estate, Heirloom};
 use crate::shard::message::Held;
 
@@ -50,7 +51,7 @@ fn put_leases(leases: &[Heirloom]) -> peer::Estate {
 }
 
 /// Adds a part to what came before.
-pub fn estate(message: peer::Estate, into: &mut Estate) -> Result<(), WireError> {
+pub fn estate(message: peer::Estate, into: &mut Estate) -> Result<(), Malformed> {
     for of in message.namespaces {
         let namespace = namespace(&of.namespace)?;
         for lease in of.leases {
@@ -81,7 +82,7 @@ pub fn put_held(held: &[Held]) -> Vec<peer::Held> {
     held.iter().map(one).collect()
 }
 
-pub fn held(message: &[peer::Held]) -> Result<Vec<Held>, WireError> {
+pub fn held(message: &[peer::Held]) -> Result<Vec<Held>, Malformed> {
     message.iter().map(|held| Ok((namespace(&held.namespace)?, id(held.id.as_ref())?, held.token))).collect()
 }
 

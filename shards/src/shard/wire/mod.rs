@@ -25,19 +25,8 @@ pub use writes::{commands, outcome, put_commands, put_outcome, put_reserved, res
 use z4_model::encoding::Malformed;
 use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
 
-/// A message that no peer of this version sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message between peers that cannot be read: {0}")]
-pub struct WireError(pub &'static str);
-
-impl From<Malformed> for WireError {
-    fn from(e: Malformed) -> Self {
-        WireError(e.0)
-    }
-}
-
 /// A task's name.
-pub fn task_id(message: &peer::TaskId) -> Result<TaskId, WireError> {
+pub fn task_id(message: &peer::TaskId) -> Result<TaskId, Malformed> {
     id(Some(message))
 }
 
@@ -50,11 +39,11 @@ fn put_id(id: TaskId) -> peer::TaskId {
     peer::TaskId { due_ms: id.due_ms, group: id.group.0.into(), sequence: id.sequence }
 }
 
-fn id(id: Option<&peer::TaskId>) -> Result<TaskId, WireError> {
-    let id = id.ok_or(WireError("no task id"))?;
-    let group = u16::try_from(id.group).map_err(|_| WireError("a group has more than 16 bits"))?;
+fn id(id: Option<&peer::TaskId>) -> Result<TaskId, Malformed> {
+    let id = id.ok_or(Malformed("no task id"))?;
+    let group = u16::try_from(id.group).map_err(|_| Malformed("a group has more than 16 bits"))?;
     if id.due_ms >> 48 != 0 {
-        return Err(WireError("a task id's due time has more than 48 bits"));
+        return Err(Malformed("a task id's due time has more than 48 bits"));
     }
     Ok(TaskId { due_ms: id.due_ms, group: GroupId(group), sequence: id.sequence })
 }
@@ -63,11 +52,11 @@ fn put_key(key: TaskKey) -> peer::TaskKey {
     peer::TaskKey { due_ms: key.due_ms, sequence: key.sequence }
 }
 
-fn key(key: Option<&peer::TaskKey>) -> Result<TaskKey, WireError> {
-    let key = key.ok_or(WireError("no task key"))?;
+fn key(key: Option<&peer::TaskKey>) -> Result<TaskKey, Malformed> {
+    let key = key.ok_or(Malformed("no task key"))?;
     Ok(TaskKey { due_ms: key.due_ms, sequence: key.sequence })
 }
 
-fn namespace(name: &str) -> Result<Namespace, WireError> {
-    Namespace::new(name).map_err(|_| WireError("a namespace is none"))
+fn namespace(name: &str) -> Result<Namespace, Malformed> {
+    Namespace::new(name).map_err(|_| Malformed("a namespace is none"))
 }

@@ -1,20 +1,21 @@
 //! Tasks, namespaces and what is asked about them.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use z4_model::encoding::Malformed;
 use z4_model::ids::{GroupId, Namespace, TaskKey};
 use z4_model::rows::namespace::NamespaceRow;
 use z4_model::rows::record::TaskRecord;
 use z4_model::rows::task::TaskRow;
 use z4_proto::peer;
 
-use super::{WireError, id, key, namespace, put_id, put_key};
+use super::{id, key, namespace, put_id, put_key};
 use crate::shard::api::{Consistency, Leased, ListCursor, ListQuery, NamespaceView, TaskPage, TaskState, TaskView};
 
 pub(super) fn put_row(row: &TaskRow) -> peer::TaskRow {
     peer::TaskRow { id: Some(put_id(row.id)), key: Some(put_key(row.key)), dead: row.dead, record: row.record.encode() }
 }
 
-pub(super) fn row(message: peer::TaskRow) -> Result<TaskRow, WireError> {
+pub(super) fn row(message: peer::TaskRow) -> Result<TaskRow, Malformed> {
     let record = TaskRecord::decode(&message.record)?;
     Ok(TaskRow { id: id(message.id.as_ref())?, key: key(message.key.as_ref())?, dead: message.dead, record })
 }
@@ -23,8 +24,8 @@ pub(super) fn put_namespace_row(row: &NamespaceRow) -> peer::NamespaceRow {
     peer::NamespaceRow { row: row.encode() }
 }
 
-pub(super) fn namespace_row(message: &peer::NamespaceRow) -> Result<NamespaceRow, WireError> {
-    Ok(NamespaceRow::decode(&message.row)?)
+pub(super) fn namespace_row(message: &peer::NamespaceRow) -> Result<NamespaceRow, Malformed> {
+    NamespaceRow::decode(&message.row)
 }
 
 fn put_state(state: TaskState) -> u32 {
@@ -37,14 +38,14 @@ fn put_state(state: TaskState) -> u32 {
 }
 
 /// `None`: 0, which is no state.
-fn state(state: u32) -> Result<Option<TaskState>, WireError> {
+fn state(state: u32) -> Result<Option<TaskState>, Malformed> {
     Ok(Some(match state {
         0 => return Ok(None),
         1 => TaskState::Scheduled,
         2 => TaskState::Ready,
         3 => TaskState::Leased,
         4 => TaskState::Dead,
-        _ => return Err(WireError("a state that is not known")),
+        _ => return Err(Malformed("a state that is not known")),
     }))
 }
 
@@ -52,16 +53,16 @@ fn put_task(view: &TaskView) -> peer::TaskView {
     peer::TaskView { row: Some(put_row(&view.row)), state: put_state(view.state) }
 }
 
-fn task(message: peer::TaskView) -> Result<TaskView, WireError> {
-    let state = state(message.state)?.ok_or(WireError("a task without a state"))?;
-    Ok(TaskView { row: row(message.row.ok_or(WireError("a task without its row"))?)?, state })
+fn task(message: peer::TaskView) -> Result<TaskView, Malformed> {
+    let state = state(message.state)?.ok_or(Malformed("a task without a state"))?;
+    Ok(TaskView { row: row(message.row.ok_or(Malformed("a task without its row"))?)?, state })
 }
 
 fn put_cursor(cursor: ListCursor) -> peer::ListCursor {
     peer::ListCursor { dead: cursor.dead, key: Some(put_key(cursor.key)) }
 }
 
-fn cursor(message: &peer::ListCursor) -> Result<ListCursor, WireError> {
+fn cursor(message: &peer::ListCursor) -> Result<ListCursor, Malformed> {
     Ok(ListCursor { dead: message.dead, key: key(message.key.as_ref())? })
 }
 
@@ -79,7 +80,7 @@ pub fn put_list(query: &ListQuery) -> peer::ListTasks {
     }
 }
 
-pub fn list(message: &peer::ListTasks) -> Result<ListQuery, WireError> {
+pub fn list(message: &peer::ListTasks) -> Result<ListQuery, Malformed> {
     Ok(ListQuery {
         namespace: namespace(&message.namespace)?,
         due_from_ms: message.due_from_ms,
@@ -97,7 +98,7 @@ pub fn put_listed(page: &TaskPage) -> peer::ListedTasks {
     peer::ListedTasks { tasks: page.tasks.iter().map(put_task).collect(), next: page.next.map(put_cursor) }
 }
 
-pub fn listed(message: peer::ListedTasks) -> Result<TaskPage, WireError> {
+pub fn listed(message: peer::ListedTasks) -> Result<TaskPage, Malformed> {
     let next = message.next.as_ref().map(cursor).transpose()?;
     Ok(TaskPage { tasks: message.tasks.into_iter().map(task).collect::<Result<_, _>>()?, next })
 }
@@ -122,7 +123,7 @@ pub fn put_namespaces(asked: &Namespaces) -> peer::ListNamespaces {
     }
 }
 
-pub fn namespaces(message: &peer::ListNamespaces) -> Result<Namespaces, WireError> {
+pub fn namespaces(message: &peer::ListNamespaces) -> Result<Namespaces, Malformed> {
     if !message.one.is_empty() {
         return Ok(Namespaces::One(namespace(&message.one)?));
     }
@@ -140,7 +141,7 @@ pub fn put_namespace_views(views: &[NamespaceView]) -> peer::ListedNamespaces {
 }
 
 /// Namespaces of one group.
-pub fn namespace_views(group: GroupId, message: &peer::ListedNamespaces) -> Result<Vec<NamespaceView>, WireError> {
+pub fn namespace_views(group: GroupId, message: &peer::ListedNamespaces) -> Result<Vec<NamespaceView>, Malformed> {
     let view = |view: &peer::NamespaceView| {
         let none = peer::NamespaceRow { row: Bytes::new() };
         let row = namespace_row(view.row.as_ref().unwrap_or(&none))?;
@@ -154,7 +155,7 @@ pub fn put_leased_of(namespaces: &[Namespace]) -> peer::ListLeases {
     peer::ListLeases { namespaces: namespaces.iter().map(Namespace::to_string).collect() }
 }
 
-pub fn leased_of(message: &peer::ListLeases) -> Result<Vec<Namespace>, WireError> {
+pub fn leased_of(message: &peer::ListLeases) -> Result<Vec<Namespace>, Malformed> {
     message.namespaces.iter().map(|name| namespace(name)).collect()
 }
 
@@ -170,10 +171,10 @@ pub fn put_leased(leased: &Leased) -> peer::ListedLeases {
     peer::ListedLeases { keys: keys.freeze(), truncated: leased.truncated }
 }
 
-pub fn leased(message: &peer::ListedLeases) -> Result<Leased, WireError> {
+pub fn leased(message: &peer::ListedLeases) -> Result<Leased, Malformed> {
     let (positions, rest) = message.keys.as_chunks::<KEY_BYTES>();
     if !rest.is_empty() {
-        return Err(WireError("positions of leases are cut"));
+        return Err(Malformed("positions of leases are cut"));
     }
     let key = |position: &[u8; KEY_BYTES]| {
         let position = u128::from_be_bytes(*position);

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use z4_model::command::{Command, Created, Entry, OpReply, PurgeCursor, Reply, decode_entry, encode_entry};
+use z4_model::encoding::Malformed;
 use z4_model::ids::GroupId;
 use z4_proto::peer::{self, op_reply};
 
 use super::failures::{failure, put_failure, put_refusal, refusal};
 use super::reads::{namespace_row, put_namespace_row, put_row, row};
-use super::{WireError, id, key, put_id, put_key};
+use super::{id, key, put_id, put_key};
 use crate::shard::api::Rejection;
 
 /// Commands, as an entry whose stamp means nothing.
@@ -16,8 +17,8 @@ pub fn put_commands(commands: Vec<Command>) -> (Bytes, Vec<Command>) {
     (encode_entry(&entry), entry.commands)
 }
 
-pub fn commands(bytes: &Bytes) -> Result<Vec<Command>, WireError> {
-    decode_entry(bytes).map(|entry| entry.commands).map_err(|e| WireError(e.0))
+pub fn commands(bytes: &Bytes) -> Result<Vec<Command>, Malformed> {
+    decode_entry(bytes).map(|entry| entry.commands)
 }
 
 /// What became of one command.
@@ -29,7 +30,7 @@ pub fn put_outcome(outcome: &Result<Reply, Rejection>) -> peer::Reply {
     }
 }
 
-pub fn outcome(group: GroupId, reply: peer::Reply) -> Result<Result<Reply, Rejection>, WireError> {
+pub fn outcome(group: GroupId, reply: peer::Reply) -> Result<Result<Reply, Rejection>, Malformed> {
     if let Some(failed) = &reply.failure {
         return Ok(Err(failure(group, failed)));
     }
@@ -65,9 +66,9 @@ fn put_op_reply(reply: &OpReply) -> peer::OpReply {
     peer::OpReply { reply: Some(reply) }
 }
 
-fn op_reply(reply: peer::OpReply) -> Result<OpReply, WireError> {
+fn op_reply(reply: peer::OpReply) -> Result<OpReply, Malformed> {
     use op_reply::Reply as R;
-    Ok(match reply.reply.ok_or(WireError("an operation without its reply"))? {
+    Ok(match reply.reply.ok_or(Malformed("an operation without its reply"))? {
         R::Created(message) => OpReply::Created(created(&message)?),
         R::Acked(_) => OpReply::Acked,
         R::RetriedDead(dead) => OpReply::Retried { dead },
@@ -94,7 +95,7 @@ fn put_created(created: &Created) -> peer::Created {
     peer::Created { id: Some(put_id(created.id)), created_ms: created.created_ms, duplicate: created.duplicate }
 }
 
-fn created(message: &peer::Created) -> Result<Created, WireError> {
+fn created(message: &peer::Created) -> Result<Created, Malformed> {
     Ok(Created { id: id(message.id.as_ref())?, created_ms: message.created_ms, duplicate: message.duplicate })
 }
 
@@ -103,6 +104,6 @@ pub fn put_reserved(all: &[Created]) -> peer::Reserved {
     peer::Reserved { created: all.iter().map(put_created).collect() }
 }
 
-pub fn reserved(message: &peer::Reserved) -> Result<Vec<Created>, WireError> {
+pub fn reserved(message: &peer::Reserved) -> Result<Vec<Created>, Malformed> {
     message.created.iter().map(created).collect()
 }
