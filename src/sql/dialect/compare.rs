@@ -67,7 +67,6 @@ impl Compiler<'_> {
             (Blob, Blob) => (left, right),
             (Blob, ty) | (ty, Blob) if is_number(ty) => numbers(left, right),
             (Blob, _) | (_, Blob) => (left.into_blob(), right.into_blob()),
-            _ if left.is_param() && right.is_param() => (left, right),
             (a, b) if is_number(a) || is_number(b) => numbers(left, right),
             _ => (left.into_text(), right.into_text()),
         })
@@ -239,7 +238,7 @@ fn time(typed: Typed) -> Result<Typed, SqlError> {
     {
         return Err(incorrect("TIME", text));
     }
-    let is_text = matches!(typed.ty, Text | Blob) && !typed.is_param() && typed.literal_text().is_none();
+    let is_text = matches!(typed.ty, Text | Blob) && typed.literal_text().is_none();
     if is_text {
         let text = typed.into_characters();
         return Ok(Typed::new(format!("z4_tm_strict({})", text.sql), Time(6)).null_if(text.nullable));

@@ -165,7 +165,8 @@ pub(super) fn operand(typed: Typed) -> Typed {
 
 /// The 64 bits of a whole number, as BIGINT has them.
 pub(super) fn into_bits(typed: Typed) -> Typed {
-    let number = if typed.is_param() && typed.ty != UInt { typed.into_int() } else { typed.into_whole_seconds().into_number() };
+    let is_read = typed.is_param() && !matches!(typed.ty, UInt | Double);
+    let number = if is_read { typed.into_int() } else { typed.into_whole_seconds().into_number() };
     if matches!(number.ty, Int | SqlType::Null) || number.ty == UInt && !number.may_be_big() {
         return number;
     }

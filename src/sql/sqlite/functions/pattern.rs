@@ -12,11 +12,11 @@ const COMPILED_MAX: usize = 1 << 20;
 /// Bytes of an expression: some that are none take the square of their length to be found out.
 const PATTERN_MAX: usize = 8 << 10;
 /// Bytes that one search may look at, each as often as the pattern has places where it may be meant, about.
-const SEARCHED_MAX: usize = 1 << 30;
+const SEARCHED_MAX: usize = 1 << 28;
 /// Bytes that a search which goes back may look at, about: steps back times the length of the text.
 const BACKTRACKED_MAX: usize = 1 << 30;
 /// The same, each byte as often as above.
-const BACKTRACKED_PLACES_MAX: usize = 1 << 33;
+const BACKTRACKED_PLACES_MAX: usize = 1 << 31;
 /// Groups whose places are told, times the weight of the pattern: a search keeps as many places for each step that it may be at.
 const GROUPS_MAX: usize = 1 << 16;
 /// More groups are never told.
