@@ -7,7 +7,7 @@ SHELL := bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build dist demo test chaos attack verify verify_form verify_lints verify_docs verify_dependencies verify_tree fix bench clients compose_up compose_down compose_test chart_test
+.PHONY: help build dist demo test chaos simulate attack verify verify_form verify_lints verify_docs verify_dependencies verify_tree fix bench clients compose_up compose_down compose_test chart_test
 
 help: ## List the targets
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## /\1\t/' | expand -t 14
@@ -33,6 +33,9 @@ test: ## Run every test, also after one failed; the last line is the runner's su
 chaos: ## Three peers under load while everything happens to them: SECONDS=60 SEED=random; or judge the file HISTORY again
 	@Z4_CHAOS_SECONDS=$(or $(SECONDS),60) Z4_TEST_SEED=$(SEED) Z4_CHAOS_HISTORY=$(abspath $(HISTORY)) Z4_TEST_KEEP=1 \
 	$(CARGO) test --locked --quiet -p z4 --test chaos promises_are_kept_whatever_happens -- --nocapture
+
+simulate: ## Live through simulated clusters, from one seed on: SEED=1 SEEDS=10
+	@$(CARGO) run --locked --quiet -p z4-simulation --bin z4-simulate -- $(or $(SEED),1) $(or $(SEEDS),10)
 
 attack: ## Hostile clients against peers of the suite's own, for four minutes: nobody else may notice, memory stays bounded
 	@$(CARGO) test --release --locked --quiet -p z4 --test attack -- --ignored --nocapture

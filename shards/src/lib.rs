@@ -4,6 +4,8 @@
 //! Arrows point one way: `z4_model <- {partition, log, roster, link} <- raft <- shard`. The pure part, the machine above all, is the crate
 //! [`z4_model`].
 
+#![cfg_attr(z4_sim, allow(clippy::arc_with_non_send_sync, reason = "a simulated world has one thread"))]
+
 pub mod account;
 pub mod link;
 pub mod log;

@@ -1,12 +1,10 @@
 //! One connection at work: a task that reads, a task that writes, and one that asks now and then whether the other end lives.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_channel::oneshot;
@@ -24,7 +22,9 @@ use super::requests::{self, Turn, Turns, UnderWay};
 use super::unread::Unread;
 use super::{Links, frame};
 use crate::account::{Full, Holder, PEER_PARTS, Share};
-use crate::runtime::net::{Socket, SocketCloser};
+use crate::runtime::clock::Instant;
+use crate::runtime::maps::HashMap;
+use crate::runtime::net::{Connected, Socket, SocketCloser};
 use crate::runtime::notify::Notify;
 use crate::runtime::{clock, executor};
 
@@ -53,7 +53,7 @@ pub struct Established {
     /// What is known of its disk; `None`: it says nothing of it, or nobody knows whose it is.
     pub disk: Option<Arc<Seen>>,
     /// The connection; nothing but the first words has been read from it.
-    pub stream: TcpStream,
+    pub stream: Connected,
     /// Dropped when the link goes down.
     pub open: oneshot::Sender<()>,
 }

@@ -20,7 +20,6 @@ mod space;
 mod unread;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -35,6 +34,7 @@ pub use z4_proto::peer::frame::Body;
 
 use crate::account::{Full, Share};
 use crate::runtime::executor;
+use crate::runtime::maps::HashMap;
 pub use clocks::{Clocks, Reading};
 use connection::Connection;
 pub use connection::Established;

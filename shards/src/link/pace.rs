@@ -1,7 +1,8 @@
 //! How long a link takes frames in before others have their turn. Time is an input.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, executor};
 
 /// So many frames are taken in, and for about so long; then others have a turn of this length at least.

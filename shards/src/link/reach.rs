@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use z4_model::ids::PeerNumber;
@@ -12,6 +11,7 @@ use super::disks::Disks;
 use super::space::Space;
 use crate::account::Account;
 use crate::runtime::clock;
+use crate::runtime::clock::Instant;
 
 /// What is known of one peer.
 #[derive(Clone, Debug, PartialEq)]

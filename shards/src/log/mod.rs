@@ -71,7 +71,7 @@ pub use standing::GroupState;
 pub use state::Done;
 
 use crate::runtime::files::{Directory, spawn};
-use crate::runtime::pace;
+use crate::runtime::{pace, random};
 use recovery::Recovered;
 use segments::Segment;
 use signal::Signal;
@@ -190,7 +190,7 @@ impl Log {
 fn state(recovered: Option<Recovered>) -> State {
     let new = || Recovered {
         groups: Vec::new(),
-        tail: Tail { log: rand::random(), segment: 1, offset: 0, frame: 1, previous_crc: 0 },
+        tail: Tail { log: random::number(), segment: 1, offset: 0, frame: 1, previous_crc: 0 },
         segments: BTreeMap::new(),
         next: None,
         spares: Vec::new(),

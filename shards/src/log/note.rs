@@ -5,6 +5,7 @@ use std::io;
 use super::error::LogError;
 use super::options::LogOptions;
 use crate::runtime::files::{BLOCK_BYTES, Directory};
+use crate::runtime::fs;
 
 /// The lines with their checksum.
 pub(super) fn sealed(lines: &str) -> String {
@@ -17,7 +18,7 @@ pub(super) fn sealed(lines: &str) -> String {
 /// It cannot be read, or `parse` does not know what it says.
 pub(super) fn read<T>(directory: &Directory, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, LogError> {
     let file = directory.path().join(name);
-    let found = match std::fs::read(&file) {
+    let found = match fs::read(&file) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LogError::Io { directory: directory.path().to_owned(), source }),

@@ -17,8 +17,8 @@ use super::replay::Replay;
 use super::scan::{Expected, Found, Scanner};
 use super::segments::{EmptyFile, Segment, SegmentNumber, UNFINISHED, is_spare, segment_name, segment_number};
 use super::state::Tail;
-use crate::runtime::disk;
 use crate::runtime::files::{BLOCK_BYTES, Directory, File};
+use crate::runtime::{disk, random};
 
 /// What is on disk.
 pub(crate) struct Recovered {
@@ -273,7 +273,7 @@ async fn cut(
     let later = candidates.split_off(end.segments.max(1));
     let last = &candidates[candidates.len() - 1];
     let (frame, previous_crc) = end.expected.frame.unwrap_or((1, 0));
-    let log = end.expected.log.unwrap_or_else(rand::random);
+    let log = end.expected.log.unwrap_or_else(random::number);
     let tail = Tail { log, segment: last.number, offset: end.offset, frame, previous_crc };
 
     let torn = last.scanner().torn_bytes(end.offset, last.recycled, frame).await?;

@@ -1,13 +1,12 @@
 //! What the records of the frames that are read at the start add up to.
 
-use std::collections::HashMap;
-
 use z4_model::encoding::Malformed;
 use z4_model::ids::GroupId;
 
 use super::frame::{CHECKPOINT, FrameHeader};
 use super::group::Group;
 use super::record::{Change, decode};
+use crate::runtime::maps::HashMap;
 
 /// The groups, as far as frames were read.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! What a log knows, and the tasks' way to it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +17,7 @@ use super::record::{ENTRY_HEADER_BYTES, MARK_BYTES, VOTE_RECORD_BYTES};
 use super::segments::{EmptyFile, Released, Segment, SegmentNumber};
 use super::signal::Signal;
 use crate::runtime::files::Directory;
+use crate::runtime::maps::HashMap;
 
 /// Is called once: when what was asked for is durable, or with the error that stopped the log.
 pub type Done = Box<dyn FnOnce(io::Result<()>)>;

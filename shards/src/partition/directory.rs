@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::runtime::{executor, fs};
+
 /// A directory that a database has open. Whoever uses the database holds a clone of one `Arc`; when the last is dropped and the
 /// directory was doomed, it is removed. So a state that was replaced stays readable for its views, and gives its space back after them.
 #[derive(Debug)]
@@ -50,15 +52,13 @@ impl Drop for Directory {
                 tracing::warn!(directory = %path.display(), %error, "cannot remove a partition that is no longer needed");
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("z4-remove".to_owned()).spawn(remove) {
-            tracing::warn!(%error, "cannot start a thread that removes a partition");
-        }
+        executor::aside("z4-remove", remove);
     }
 }
 
 /// Removes a directory with everything in it; fine when it is gone already.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
+    match fs::remove_directory(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
@@ -66,11 +66,8 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 
 /// Makes the names in a directory, and in all below it, durable.
 pub(super) fn sync_names(path: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_names(&entry.path())?;
-        }
+    for found in fs::list(path)?.into_iter().filter(|found| found.is_directory) {
+        sync_names(&path.join(found.name))?;
     }
-    std::fs::File::open(path)?.sync_all()
+    fs::sync_names(path)
 }

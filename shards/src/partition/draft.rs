@@ -11,13 +11,14 @@ use z4_model::log::{LogEntry, LogPosition};
 
 use super::chunk::take_row;
 use super::directory::{Directory, sync_names};
+use super::engine::{Sorted, Tree};
 use super::error::{PartitionError, Place};
 use super::generation::{self, Number};
 use super::layer::Layer;
 use super::layout::Applied;
 use super::stand_in::Damaged;
-use super::tree::{Sorted, Tree};
 use super::{Partition, PartitionOptions};
+use crate::runtime::executor;
 
 /// Why rows were not taken.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -80,9 +81,7 @@ impl Partition {
 
 /// Closing waits for threads, and writes what is queued.
 fn close_aside(partition: Partition) {
-    if let Err(error) = std::thread::Builder::new().name("z4-close".to_owned()).spawn(move || drop(partition)) {
-        tracing::warn!(%error, "cannot start a thread that closes a partition");
-    }
+    executor::aside("z4-close", move || drop(partition));
 }
 
 impl Drafts {
@@ -91,7 +90,7 @@ impl Drafts {
         let place = Place::new(self.group, self.base.clone());
         let (number, dir) = generation::create_next(&self.base).map_err(|error| place.storage(error))?;
         let place = Place::new(self.group, Arc::from(dir.as_path()));
-        let tree = Tree::open_in(Arc::new(Directory::doomed(&dir)), &self.options).map_err(|error| place.fjall(error))?;
+        let tree = Tree::open_in(Arc::new(Directory::doomed(&dir)), &self.options).map_err(|error| place.tree(error))?;
         Ok(Draft { place, number, tree, options: self.options.clone() })
     }
 }
@@ -108,7 +107,7 @@ impl Draft {
     /// Rows may be written now, once.
     pub fn fill(&self) -> Result<Filling<'_>, PartitionError> {
         let [tasks, state] = self.tree.keyspaces();
-        let start = |keyspace| Sorted::start(keyspace).map_err(|error| self.place.fjall(error));
+        let start = |keyspace| Sorted::start(keyspace).map_err(|error| self.place.tree(error));
         Ok(Filling {
             tree: &self.tree,
             place: &self.place,
@@ -126,7 +125,7 @@ impl Draft {
         membership: (Option<LogPosition>, Bytes),
     ) -> Result<Prepared, PartitionError> {
         let Draft { place, number, tree, options } = self;
-        let failed = |error| place.fjall(error);
+        let failed = |error| place.tree(error);
         let row = applied.map(|position| Applied { group: place.group, position, before: None, membership: Some(membership) });
         if let Some(row) = &row {
             let mut layer = Layer::default();
@@ -169,7 +168,7 @@ impl Filling<'_> {
                 return Err(Malformed("the partition's own row").into());
             }
             let keyspace = if self.tree.is_task(&key) { &mut self.tasks } else { &mut self.state };
-            keyspace.write((key.clone(), value)).map_err(|error| self.place.fjall(error))?;
+            keyspace.write((key.clone(), value)).map_err(|error| self.place.tree(error))?;
             self.last = key;
             self.rows += 1;
         }
@@ -179,7 +178,7 @@ impl Filling<'_> {
     /// No more rows come; returns how many there were.
     pub fn close(self) -> Result<u64, PartitionError> {
         for keyspace in [self.tasks, self.state] {
-            keyspace.finish().map_err(|error| self.place.fjall(error))?;
+            keyspace.finish().map_err(|error| self.place.tree(error))?;
         }
         Ok(self.rows)
     }

@@ -1,10 +1,10 @@
 //! Why a partition cannot serve.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use super::trouble::{Trouble, Troubles};
 use z4_model::ids::GroupId;
 use z4_model::machine::{ApplyError, StoreError};
 
@@ -113,18 +113,13 @@ impl Place {
         }
     }
 
-    /// An error of fjall, sorted into what it means for the replica.
-    pub(super) fn fjall(&self, error: fjall::Error) -> PartitionError {
-        match &error {
-            fjall::Error::Locked => self.locked(),
-            fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => match io.kind() {
-                // A file that ends early, is missing, or names an offset that no file has: what fjall wrote is not there any more.
-                ErrorKind::NotFound => self.damage(true, error),
-                ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => self.damaged(error),
-                _ => self.storage(error),
-            },
-            fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => self.storage(error),
-            _ => self.damaged(error),
+    /// An error of the tree, sorted into what it means for the replica.
+    pub(super) fn tree(&self, error: impl Troubles) -> PartitionError {
+        match error.trouble() {
+            Trouble::Locked => self.locked(),
+            Trouble::Missing => self.damage(true, error),
+            Trouble::Damaged => self.damaged(error),
+            Trouble::Storage => self.storage(error),
         }
     }
 

@@ -8,8 +8,7 @@
 //! A path is never used again while something still reads what was there, so what reads the old generation cannot touch a new one.
 //! Generations that do not count go with their last reader, and those that a crash left when the group is opened.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use z4_model::log::LogPosition;
 use super::draft::ImportError;
 use super::error::{PartitionError, Place};
 use super::{Partition, PartitionOptions, View, directory, manifest, stand_in};
+use crate::runtime::fs;
 
 /// The file that names the generation that counts.
 const CURRENT: &str = "current";
@@ -34,8 +34,8 @@ pub(super) type Number = u64;
 impl Partition {
     /// Something of a partition is in `base`.
     pub fn is_there(base: &Path) -> bool {
-        let mut names = fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        names.any(|name| name == CURRENT || name.to_str().and_then(number).is_some())
+        let found = fs::list(base).unwrap_or_default();
+        found.iter().any(|found| found.name == CURRENT || number(&found.name).is_some())
     }
 
     /// Opens the generation of `base` that counts, or creates the first one. What it holds is durable then.
@@ -45,9 +45,9 @@ impl Partition {
     pub fn open_current(base: &Path, group: GroupId, options: &PartitionOptions) -> Result<Self, PartitionError> {
         let place = Place::new(group, base.into());
         let failed = |error| place.storage(error);
-        fs::create_dir_all(base).map_err(failed)?;
-        let text = match fs::read_to_string(base.join(CURRENT)) {
-            Ok(text) => text,
+        fs::create_directories(base).map_err(failed)?;
+        let text = match fs::read(&base.join(CURRENT)) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return create(base, &place, options),
             Err(error) => return Err(failed(error)),
         };
@@ -56,7 +56,7 @@ impl Partition {
         let dir = path(base, number);
         let complete = says.trim_end() == COMPLETE;
         if complete && !manifest::is_there(&dir) {
-            let what = if dir.is_dir() { "its manifest" } else { "its directory" };
+            let what = if fs::is_directory(&dir) { "its manifest" } else { "its directory" };
             return Err(place.missing(format!("{CURRENT} names {}, but {what} is missing", dir.display())));
         }
         let mut partition = Partition::open(&dir, group, options)?;
@@ -97,10 +97,9 @@ impl Partition {
 /// Makes the first generation of a group that has none. It is named when everything is there.
 fn create(base: &Path, place: &Place, options: &PartitionOptions) -> Result<Partition, PartitionError> {
     let failed = |error| place.storage(error);
-    for entry in fs::read_dir(base).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let is_generation = path.file_name().and_then(|name| name.to_str()).and_then(number).is_some();
-        if is_generation && manifest::holds_rows(&path, place)? {
+    for found in fs::list(base).map_err(failed)? {
+        let path = base.join(&found.name);
+        if number(&found.name).is_some() && manifest::holds_rows(&path, place)? {
             return Err(place.missing(format!("{CURRENT} is missing, but {} is there", path.display())));
         }
     }
@@ -109,13 +108,13 @@ fn create(base: &Path, place: &Place, options: &PartitionOptions) -> Result<Part
     let partition = Partition::open(&path(base, 1), place.group, options)?;
     switch(base, 1).map_err(failed)?;
     let above = base.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
+    fs::sync_names(above).map_err(failed)?;
     Ok(partition)
 }
 
 /// Which generation counts, by `current`.
 pub(super) fn counts(base: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(base.join(CURRENT)).ok()?;
+    let text = String::from_utf8(fs::read(&base.join(CURRENT)).ok()?).ok()?;
     number(text.split_once('\n')?.0).map(|number| path(base, number))
 }
 
@@ -130,12 +129,11 @@ pub(super) fn base(place: &Place) -> Result<PathBuf, PartitionError> {
 pub(super) fn create_next(base: &Path) -> io::Result<(Number, PathBuf)> {
     loop {
         let mut next = 1;
-        for entry in fs::read_dir(base)? {
-            let found = entry?.file_name().to_str().and_then(number);
-            next = found.map_or(next, |found| next.max(found + 1));
+        for found in fs::list(base)? {
+            next = number(&found.name).map_or(next, |found| next.max(found + 1));
         }
         let dir = path(base, next);
-        match fs::create_dir(&dir) {
+        match fs::create_directory(&dir) {
             // Another draft was quicker.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map(|()| (next, dir)),
@@ -154,18 +152,15 @@ fn number(name: &str) -> Option<Number> {
 /// Makes a generation the one that counts, durable and at once.
 pub(super) fn switch(base: &Path, number: Number) -> io::Result<()> {
     let draft = base.join("current.draft");
-    let mut file = File::create(&draft)?;
-    writeln!(file, "{PREFIX}{number}\n{COMPLETE}")?;
-    file.sync_all()?;
-    fs::rename(&draft, base.join(CURRENT))?;
-    File::open(base)?.sync_all()
+    fs::write(&draft, format!("{PREFIX}{number}\n{COMPLETE}\n").as_bytes())?;
+    fs::rename(&draft, &base.join(CURRENT))?;
+    fs::sync_names(base)
 }
 
 fn remove_others(base: &Path, counts: Number) -> io::Result<()> {
-    for entry in fs::read_dir(base)? {
-        let entry = entry?;
-        if entry.file_name().to_str().and_then(number).is_some_and(|found| found != counts) {
-            directory::remove(&entry.path())?;
+    for found in fs::list(base)? {
+        if number(&found.name).is_some_and(|found| found != counts) {
+            directory::remove(&base.join(&found.name))?;
         }
     }
     Ok(())
@@ -210,10 +205,10 @@ mod tests {
         assert_eq!(target.applied().map(|p| p.index), Some(4));
         drop(target);
 
-        fs::create_dir(path(here.path(), 3)).expect("what a crash leaves");
+        fs::create_directory(&path(here.path(), 3)).expect("what a crash leaves");
         let again = Partition::open_current(here.path(), GROUP, &options).expect("reopen");
         assert_eq!((again.totals().live, again.membership()), (4, Some(membership)));
-        let left: Vec<_> = fs::read_dir(here.path()).expect("read").map(|e| e.expect("entry").file_name()).collect();
+        let left: Vec<_> = fs::list(here.path()).expect("read").into_iter().map(|found| found.name).collect();
         assert_eq!(left.len(), 2, "the generation that counts and its name: {left:?}");
     }
 }

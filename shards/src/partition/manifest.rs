@@ -15,26 +15,21 @@
 //! A partition of an earlier z4 has none. It is whole when everything is there, holds nothing when no row was ever written, and is
 //! damaged otherwise.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::audit;
 use super::directory;
+use super::engine::files;
 use super::error::{PartitionError, Place};
 use super::layout::Applied;
+use crate::runtime::fs;
 
 const NAME: &str = "manifest";
 const DRAFT: &str = "manifest.draft";
-/// fjall's, held while the database is open.
-const LOCK: &str = "lock";
 const TITLE: &str = "z4 partition 1";
-
-/// fjall's own keyspace, which has the names of the others, and ours.
-const KEYSPACES: u8 = 3;
 
 /// What a partition says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,20 +47,19 @@ pub(super) struct Manifest {
 pub(super) fn check(dir: &Path, place: &Place) -> Result<Option<Manifest>, PartitionError> {
     let failed = |error| place.storage(error);
     let manifest = read(dir, place)?;
-    let Some(missing) = first_missing(dir).map_err(failed)? else {
-        // Nothing is in it; fjall does not make it again by itself.
-        OpenOptions::new().create(true).append(true).open(dir.join(LOCK)).map_err(failed)?;
+    let Some(missing) = files::first_missing(dir).map_err(failed)? else {
+        files::ensure_lock(dir).map_err(failed)?;
         return Ok(manifest);
     };
-    if is_in_use(dir) {
+    if files::is_in_use(dir) {
         return Err(place.locked());
     }
     if manifest.is_some() || holds_rows(dir, place)? {
         return Err(place.missing(format!("{} is missing or empty", missing.display())));
     }
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() { directory::remove(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
+    for found in fs::list(dir).map_err(failed)? {
+        let path = dir.join(found.name);
+        if found.is_directory { directory::remove(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
     }
     Ok(None)
 }
@@ -76,13 +70,7 @@ pub(super) fn holds_rows(dir: &Path, place: &Place) -> Result<bool, PartitionErr
     if read(dir, place)?.is_some_and(|manifest| manifest.applied.is_some()) {
         return Ok(true);
     }
-    for keyspace in 1..KEYSPACES {
-        let tables = dir.join("keyspaces").join(keyspace.to_string()).join("tables");
-        if listed(&tables).map_err(failed)?.iter().any(|table| !is_empty(table)) {
-            return Ok(true);
-        }
-    }
-    audit::any_batch(dir).map_err(failed)
+    files::hold_rows(dir).map_err(failed)
 }
 
 /// An open partition's manifest.
@@ -117,28 +105,25 @@ fn write(dir: &Path, place: &Place, manifest: &Manifest) -> io::Result<()> {
     }
     text += &format!("crc32c {:08x}\n", crc32c::crc32c(text.as_bytes()));
     let draft = dir.join(DRAFT);
-    let mut file = File::create(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, dir.join(NAME))?;
-    File::open(dir)?.sync_all()
+    fs::write(&draft, text.as_bytes())?;
+    fs::rename(&draft, &dir.join(NAME))?;
+    fs::sync_names(dir)
 }
 
 /// There is a manifest, whatever is in it.
 pub(super) fn is_there(dir: &Path) -> bool {
-    dir.join(NAME).exists()
+    fs::exists(&dir.join(NAME))
 }
 
 /// What a partition's directory says of itself, whatever else is in it.
 pub(super) fn read(dir: &Path, place: &Place) -> Result<Option<Manifest>, PartitionError> {
     let path = dir.join(NAME);
-    match fs::read_to_string(&path) {
-        Ok(text) => match parse(&text, place) {
+    match fs::read(&path) {
+        Ok(text) => match parse(&String::from_utf8_lossy(&text), place) {
             Some(manifest) => Ok(Some(manifest)),
             None => Err(place.finding(format!("{} is not what was written there", path.display()))),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(place.damaged(error)),
         Err(error) => Err(place.storage(error)),
     }
 }
@@ -171,49 +156,4 @@ fn hexadecimal(bytes: &[u8]) -> String {
 fn bytes_of(digits: &str) -> Option<Bytes> {
     let pairs = digits.as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect::<Option<Vec<u8>>>().map(Bytes::from)
-}
-
-/// The first file without which fjall would take something for new.
-fn first_missing(dir: &Path) -> io::Result<Option<PathBuf>> {
-    let version = dir.join("version");
-    if is_empty(&version) {
-        return Ok(Some(version));
-    }
-    if audit::journals(dir)?.is_empty() {
-        return Ok(Some(dir.join("*.jnl")));
-    }
-    for keyspace in 0..KEYSPACES {
-        let keyspace = dir.join("keyspaces").join(keyspace.to_string());
-        let current = keyspace.join("current");
-        let mut number = [0; 8];
-        match File::open(&current).and_then(|mut file| file.read_exact(&mut number)) {
-            Ok(()) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
-                return Ok(Some(current));
-            }
-            Err(error) => return Err(error),
-        }
-        let tables = keyspace.join(format!("v{}", u64::from_le_bytes(number)));
-        if is_empty(&tables) {
-            return Ok(Some(tables));
-        }
-    }
-    Ok(None)
-}
-
-/// Somebody has the database open, and changes its files.
-fn is_in_use(dir: &Path) -> bool {
-    File::open(dir.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
-}
-
-fn is_empty(path: &Path) -> bool {
-    fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
-}
-
-fn listed(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(dir) {
-        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
 }

@@ -9,11 +9,13 @@
 //!
 //! So whatever was lost by a crash is a whole number of runs at the end, the position says where, and the log has them again.
 
-mod audit;
 mod chunk;
 mod directory;
 mod draft;
+mod engine;
 mod error;
+#[cfg(not(z4_sim))]
+mod fjall;
 mod generation;
 mod layer;
 mod layout;
@@ -21,22 +23,25 @@ mod manifest;
 mod options;
 mod queue;
 mod rows;
+#[cfg(z4_sim)]
+mod simulated;
 mod span;
 mod stand_in;
 mod store;
-mod tree;
+mod trouble;
+#[cfg(not(z4_sim))]
 mod upkeep;
 mod view;
 mod viewer;
 mod whole;
+#[cfg(not(z4_sim))]
+mod writer;
 
-#[cfg(test)]
+#[cfg(all(test, not(z4_sim)))]
 mod tests;
 
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 
@@ -50,15 +55,15 @@ pub use stand_in::Logged;
 pub use view::View;
 pub use viewer::Viewer;
 
+use crate::runtime::fs;
 use directory::Directory;
+use engine::{Threads, Tree};
 use error::Place;
 use layout::Applied;
 use manifest::Record;
 use queue::Queue;
 use stand_in::Damaged;
 use store::BatchStore;
-use tree::Tree;
-use upkeep::Upkeep;
 use viewer::Source;
 use z4_model::ids::{GroupId, Namespace, TaskId, TaskKey};
 use z4_model::keys;
@@ -74,8 +79,7 @@ pub struct Partition {
     machine: Machine,
     tree: Tree,
     queue: Arc<Queue>,
-    upkeep: Arc<Upkeep>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Threads,
     viewer: Viewer,
     record: Arc<Record>,
     applied: Option<LogPosition>,
@@ -100,10 +104,10 @@ impl Partition {
 
     fn open_in(directory: Arc<Directory>, group: GroupId, options: &PartitionOptions) -> Result<Self, PartitionError> {
         let place = Place::new(group, Arc::from(directory.path()));
-        std::fs::create_dir_all(&place.dir).map_err(|error| place.storage(error))?;
+        fs::create_directories(&place.dir).map_err(|error| place.storage(error))?;
         let manifest = manifest::check(&place.dir, &place)?;
-        let journals = audit::audit_journals(&place.dir, &place)?;
-        let tree = Tree::open_in(directory, options).map_err(|error| place.fjall(error))?;
+        let journals = engine::audit_journals(&place.dir, &place)?;
+        let tree = Tree::open_in(directory, options).map_err(|error| place.tree(error))?;
         let view = View::without_queue(&tree, &place);
         let found = view.applied()?;
         let applied = found.as_ref().map(|found| found.position);
@@ -117,14 +121,14 @@ impl Partition {
         let record = Arc::new(Record::new(manifest));
         record.raise(&place, None)?;
         let queue = Arc::new(Queue::new(options.queue_bytes_max, applied));
-        let mut partition = Partition {
+        let threads = Threads::start(&tree, &queue, &place)?;
+        let partition = Partition {
             place,
             options: options.clone(),
             machine,
             tree,
             queue,
-            upkeep: Arc::default(),
-            threads: Vec::new(),
+            threads,
             viewer: Viewer::default(),
             record,
             applied,
@@ -132,34 +136,12 @@ impl Partition {
             broken: None,
             stands_in: None,
         };
-        partition.start_threads()?;
         partition.viewer.show(partition.source());
         Ok(partition)
     }
 
     fn source(&self) -> Source {
         Source { tree: self.tree.clone(), queue: self.queue.clone(), place: self.place.clone() }
-    }
-
-    fn start_threads(&mut self) -> Result<(), PartitionError> {
-        let (tree, queue, upkeep, place) = (self.tree.clone(), self.queue.clone(), self.upkeep.clone(), self.place.clone());
-        self.start_thread("write", move || queue.write_all(&tree, &place, || upkeep.wake()))?;
-        let (tree, queue, upkeep, place) = (self.tree.clone(), self.queue.clone(), self.upkeep.clone(), self.place.clone());
-        self.start_thread("merge", move || upkeep.run(&tree, &place, &queue))
-    }
-
-    fn start_thread(&mut self, does: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), PartitionError> {
-        let name = format!("z4-{does}-{}", self.place.group);
-        let (queue, place) = (self.queue.clone(), self.place.clone());
-        let body = move || {
-            // fjall asserts what it holds for impossible; whoever waits for this thread must hear of it.
-            if std::panic::catch_unwind(AssertUnwindSafe(body)).is_err() {
-                queue.fail(place.finding(format!("the {does} thread panicked")));
-            }
-        };
-        let thread = std::thread::Builder::new().name(name).spawn(body).map_err(|error| self.place.storage(error))?;
-        self.threads.push(thread);
-        Ok(())
     }
 
     /// Calls `tell` with any damage that is found from now on, whoever finds it: apply, reads, views, the threads behind. On the thread
@@ -254,7 +236,7 @@ impl Partition {
 
     /// Holds up its syncs.
     #[cfg(test)]
-    pub(crate) fn sync_gate(&self) -> Arc<tree::SyncGate> {
+    pub(crate) fn sync_gate(&self) -> Arc<engine::SyncGate> {
         self.tree.sync_gate()
     }
 
@@ -347,7 +329,7 @@ impl Partition {
 
     /// Bytes on disk, fjall's journals included.
     pub fn disk_bytes(&self) -> Result<u64, PartitionError> {
-        self.tree.disk_bytes().map_err(|error| self.place.fjall(error))
+        self.tree.disk_bytes().map_err(|error| self.place.tree(error))
     }
 }
 
@@ -355,12 +337,7 @@ impl Drop for Partition {
     fn drop(&mut self) {
         self.viewer.close();
         self.queue.close();
-        self.upkeep.close();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!(group = %self.place.group, "a thread of the partition panicked");
-            }
-        }
+        self.threads.end(&self.place);
     }
 }
 
@@ -382,7 +359,7 @@ impl Persister {
         }
         let position = self.queue.drained()?;
         let state = View::without_queue(&self.tree, &self.place).applied()?;
-        self.tree.sync().map_err(|error| self.place.fjall(error))?;
+        self.tree.sync().map_err(|error| self.place.tree(error))?;
         self.record.raise(&self.place, state)?;
         Ok(position)
     }

@@ -1,4 +1,4 @@
-//! The queue between apply and fjall, and the thread that empties it.
+//! The queue between apply and fjall; `writer` empties it.
 //!
 //! fjall holds its journal's lock while it syncs (at every flush of a memtable and every rotation of the journal), and a commit that
 //! comes meanwhile waits: 20 to 200 ms on a busy disk. So apply only seals a layer and queues it; reads look at the queued layers
@@ -6,29 +6,23 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use super::error::PartitionError;
+use super::layer::Layer;
 use z4_model::log::LogPosition;
 
-use super::error::{PartitionError, Place};
-use super::layer::Layer;
-use super::tree::Tree;
-
-/// How long a full set of memtables is left alone before it is looked at again: fjall tells nobody when a flush is done.
-const FLUSH_POLL: Duration = Duration::from_millis(1);
-
-/// The writer lets small layers gather for this long: each wake costs the cores that apply needs, and nobody waits for it.
-const LINGER: Duration = Duration::from_millis(2);
-
-/// But not when so much is there, bytes.
+/// The writer lets small layers gather, but not when so much is there, bytes.
 const LINGER_BYTES: usize = 64 << 10;
 
 /// Layers that wait for fjall, shared by the partition, its writer thread, and its persisters.
 pub(super) struct Queue {
     state: Mutex<State>,
     /// Told of everything that happens to the state.
-    changed: Condvar,
+    pub(super) changed: Condvar,
     bytes_max: usize,
+    /// Where it is emptied to.
+    #[cfg(z4_sim)]
+    pub(super) target: super::simulated::Target,
 }
 
 /// What was queued at one moment.
@@ -40,42 +34,44 @@ pub(super) struct Look {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// Oldest first. The first stays here while it is being written, so that readers see it in one place or the other.
-    layers: VecDeque<Arc<Layer>>,
-    bytes: usize,
+    pub(super) layers: VecDeque<Arc<Layer>>,
+    pub(super) bytes: usize,
     /// Layers pushed and layers written since the start.
-    pushed: u64,
-    written: u64,
+    pub(super) pushed: u64,
+    pub(super) written: u64,
     /// The last applied position, as of the last layer pushed.
-    applied: Option<LogPosition>,
-    failed: Option<PartitionError>,
-    closing: bool,
+    pub(super) applied: Option<LogPosition>,
+    pub(super) failed: Option<PartitionError>,
+    pub(super) closing: bool,
     /// Layers up to this one, counted as `pushed` does, have gathered long enough.
-    ripe: u64,
+    pub(super) ripe: u64,
     /// The writer has nothing to do.
-    idle: bool,
+    pub(super) idle: bool,
 }
 
 impl State {
     /// The writer should not wait for more.
-    fn presses(&self) -> bool {
+    pub(super) fn presses(&self) -> bool {
         self.bytes >= LINGER_BYTES || self.closing || self.written < self.ripe
     }
 }
 
 impl Queue {
     pub(super) fn new(bytes_max: usize, applied: Option<LogPosition>) -> Self {
-        Queue { state: Mutex::new(State { applied, ..State::default() }), changed: Condvar::new(), bytes_max }
+        Queue {
+            state: Mutex::new(State { applied, ..State::default() }),
+            changed: Condvar::new(),
+            bytes_max,
+            #[cfg(z4_sim)]
+            target: super::simulated::Target::default(),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A thread that panicked did not do so with the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues a layer; waits while the queue is full.
@@ -97,6 +93,7 @@ impl Queue {
         if wake {
             self.changed.notify_all();
         }
+        self.pushed();
         Ok(())
     }
 
@@ -140,6 +137,7 @@ impl Queue {
     pub(super) fn close(&self) {
         self.lock().closing = true;
         self.changed.notify_all();
+        self.closed();
     }
 
     /// The first error becomes the answer to everything that follows.
@@ -151,34 +149,6 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The oldest layer, once there is one and it had time to get company.
-    fn first(&self) -> Option<Arc<Layer>> {
-        let mut state = self.lock();
-        loop {
-            if state.failed.is_some() {
-                return None;
-            }
-            if state.layers.is_empty() {
-                if state.closing {
-                    return None;
-                }
-                state.idle = true;
-                state = self.wait(state);
-                state.idle = false;
-                continue;
-            }
-            if !state.presses() {
-                let (woken, waited) = self.changed.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
-                state = woken;
-                if waited.timed_out() {
-                    state.ripe = state.pushed;
-                }
-                continue;
-            }
-            return state.layers.front().cloned();
-        }
-    }
-
     pub(super) fn written(&self, layer: &Layer) {
         let mut state = self.lock();
         state.layers.pop_front();
@@ -186,34 +156,5 @@ impl Queue {
         state.written += 1;
         drop(state);
         self.changed.notify_all();
-    }
-
-    /// The writer thread: writes layers until the queue is closed and empty, or something fails. `sealed` is called after memtables
-    /// were sealed.
-    pub(super) fn write_all(&self, tree: &Tree, place: &Place, sealed: impl Fn()) {
-        while let Some(layer) = self.first() {
-            if let Err(error) = tree.commit(&layer) {
-                return self.fail(place.fjall(error));
-            }
-            self.written(&layer);
-            drop(layer);
-            if !tree.memtable_is_full() {
-                continue;
-            }
-            if let Err(error) = self.await_flush(tree).and_then(|()| tree.seal_memtables()) {
-                return self.fail(place.fjall(error));
-            }
-            sealed();
-        }
-    }
-
-    /// Waits until another memtable may be sealed.
-    fn await_flush(&self, tree: &Tree) -> fjall::Result<()> {
-        while tree.flush_lags() {
-            // Nobody would flush any more after the worker has failed.
-            tree.check_worker()?;
-            drop(self.changed.wait_timeout(self.lock(), FLUSH_POLL));
-        }
-        Ok(())
     }
 }

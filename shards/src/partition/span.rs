@@ -4,8 +4,9 @@ use bytes::Bytes;
 use z4_model::ids::{Namespace, TaskKey};
 use z4_model::keys::{self, KeyRange};
 
+use super::engine;
 use super::error::PartitionError;
-use super::layer::Write;
+use super::layer::{Row, Write};
 use super::view::View;
 
 /// A range of one namespace's rows, live or dead, in due order.
@@ -85,11 +86,11 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// Takes rows while there is room; `true`: these were all.
-    fn take(&mut self, rows: impl Iterator<Item = fjall::Guard>) -> Result<bool, PartitionError> {
+    fn take(&mut self, rows: impl Iterator<Item = engine::Result<Row>>) -> Result<bool, PartitionError> {
         for row in rows {
-            let (key, value) = row.into_inner().map_err(|error| self.view.place.fjall(error))?;
+            let (key, value) = row.map_err(|error| self.view.place.tree(error))?;
             let key = self.position(&key)?;
-            if self.put(key, value.into()) {
+            if self.put(key, value) {
                 return Ok(false);
             }
         }
@@ -99,13 +100,13 @@ impl Page<'_> {
     /// The same, with newer writes over the rows. `before`: the order of both.
     fn merge<'w>(
         &mut self,
-        rows: impl Iterator<Item = fjall::Guard>,
+        rows: impl Iterator<Item = engine::Result<Row>>,
         over: impl Iterator<Item = &'w Write>,
         before: impl Fn(TaskKey, TaskKey) -> bool,
     ) -> Result<bool, PartitionError> {
         let mut over = over.peekable();
         for row in rows {
-            let (key, value) = row.into_inner().map_err(|error| self.view.place.fjall(error))?;
+            let (key, value) = row.map_err(|error| self.view.place.tree(error))?;
             let key = self.position(&key)?;
             let mut is_written = false;
             while let Some(write) = over.peek() {
@@ -121,7 +122,7 @@ impl Page<'_> {
                 }
                 over.next();
             }
-            if !is_written && self.put(key, value.into()) {
+            if !is_written && self.put(key, value) {
                 return Ok(false);
             }
         }

@@ -4,7 +4,6 @@
 //! rows were and who votes, which the manifest tells beside the rows. Everything else that is asked of it is an error: it has no rows, and
 //! applies nothing. The damaged generation stays untouched until others take its place: a start in between meets the damage again.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +12,14 @@ use z4_model::ids::GroupId;
 use z4_model::machine::Machine;
 
 use super::directory::Directory;
+use super::engine::{Threads, Tree};
 use super::error::{PartitionError, Place};
 use super::layout::Applied;
 use super::manifest::{self, Record};
 use super::queue::Queue;
 use super::store::BatchStore;
-use super::tree::Tree;
-use super::upkeep::Upkeep;
 use super::{Partition, PartitionOptions, View, Viewer, directory, generation};
+use crate::runtime::fs;
 
 /// The directory of its own, which holds nothing.
 const NAME: &str = "stand-in";
@@ -65,9 +64,9 @@ impl Partition {
             return Err(damage);
         };
         remove(base).map_err(|error| place.storage(error))?;
-        let (empty, failed) = (Place::new(group, place.dir.clone()), |error| place.fjall(error));
+        let (empty, failed) = (Place::new(group, place.dir.clone()), |error| place.tree(error));
         let own = Arc::new(Directory::doomed(&base.join(NAME)));
-        fs::create_dir_all(own.path()).map_err(|error| place.storage(error))?;
+        fs::create_directories(own.path()).map_err(|error| place.storage(error))?;
         let tree = Tree::open_in(own, options).map_err(failed)?;
         let view = View::without_queue(&tree, &empty);
         let machine = Machine::load(group, &mut BatchStore::new(&view)).map_err(|error| empty.reading(error))?;
@@ -79,8 +78,7 @@ impl Partition {
             machine,
             tree,
             queue: Arc::new(Queue::new(options.queue_bytes_max, applied)),
-            upkeep: Arc::new(Upkeep::default()),
-            threads: Vec::new(),
+            threads: Threads::default(),
             viewer: Viewer::default(),
             record: Arc::new(Record::new(None)),
             applied,

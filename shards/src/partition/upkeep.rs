@@ -3,9 +3,9 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::engine::Tree;
 use super::error::Place;
 use super::queue::Queue;
-use super::tree::Tree;
 
 /// How long a flush is given before its table is looked for: fjall tells nobody when it is done.
 const FLUSH_POLL: Duration = Duration::from_millis(20);
@@ -42,7 +42,7 @@ impl Upkeep {
             let flushes = tree.flushes();
             let worked = match tree.compact() {
                 Ok(worked) => worked,
-                Err(error) => return queue.fail(place.fjall(error)),
+                Err(error) => return queue.fail(place.tree(error)),
             };
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if !worked && flushes && !state.closing {

@@ -1,22 +1,21 @@
 //! A consistent view of a partition: fjall's snapshot below, the layers that fjall may not have yet above.
 
-use std::iter::{Map, Peekable};
+use std::iter::Peekable;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use fjall::Readable;
 
+use super::engine::{self, Rows, Snapshot, Tree};
 use super::error::{PartitionError, Place};
 use super::layer::{Layer, Overlay, Row, Write};
 use super::queue::Queue;
-use super::tree::Tree;
 
 /// What a partition held at one moment, whatever is applied later. Cheap to make and to clone; `Send`. While it lives the space of
 /// rows that were removed since is not given back, and the partition's directory stays in use.
 #[derive(Clone)]
 pub struct View {
     tree: Tree,
-    snapshot: fjall::Snapshot,
+    snapshot: Snapshot,
     /// Newest first; usually there are none.
     layers: Vec<Arc<Layer>>,
     /// `layers` as one, made when it is first asked for.
@@ -49,8 +48,8 @@ impl View {
     }
 
     /// What fjall has of task rows with `from <= key < until`, which must be a range.
-    pub(super) fn rows_of_tree(&self, from: &[u8], until: &[u8]) -> fjall::Iter {
-        self.snapshot.range(self.tree.keyspace(from), from..until)
+    pub(super) fn rows_of_tree(&self, from: &[u8], until: &[u8]) -> Rows {
+        self.snapshot.range(self.tree.keyspace(from), from, until)
     }
 
     /// There are rows, as many or few as they may be.
@@ -64,8 +63,8 @@ impl View {
         if let Some(change) = self.layers.iter().find_map(|layer| layer.get(key)) {
             return Ok(change.value().cloned());
         }
-        let found = self.snapshot.get(self.tree.keyspace(key), key).map_err(|error| self.place.fjall(error))?;
-        Ok(found.map(Bytes::from))
+        let found = self.snapshot.get(self.tree.keyspace(key), key).map_err(|error| self.place.tree(error))?;
+        Ok(found)
     }
 
     /// The pairs with `from <= key < until`, in the order of keys. After an error there is nothing more to come.
@@ -89,8 +88,8 @@ impl View {
                 sources.push(Source::Layer(writes.peekable()));
             }
             for keyspace in self.tree.keyspaces_between(from, until) {
-                let rows = self.snapshot.range(keyspace, from..until);
-                sources.push(Source::Tree(rows.map(into_row as fn(_) -> _).peekable()));
+                let rows = self.snapshot.range(keyspace, from, until);
+                sources.push(Source::Tree(rows.peekable()));
             }
         }
         Merge { sources, place: &self.place, lost: self.place.lost }
@@ -101,17 +100,10 @@ fn lost(place: &Place) -> PartitionError {
     place.finding("its rows are lost, and those of another peer are not here yet")
 }
 
-fn into_row(guard: fjall::Guard) -> fjall::Result<Row> {
-    let (key, value) = guard.into_inner()?;
-    Ok((key.into(), value.into()))
-}
-
-type TreeRows = Map<fjall::Iter, fn(fjall::Guard) -> fjall::Result<Row>>;
-
 /// One ordered run of rows.
 enum Source<'a> {
     Layer(Peekable<Box<dyn Iterator<Item = &'a Write> + 'a>>),
-    Tree(Peekable<TreeRows>),
+    Tree(Peekable<Rows>),
 }
 
 impl Source<'_> {
@@ -124,7 +116,7 @@ impl Source<'_> {
     }
 
     /// The next row; `None` for a key that is removed.
-    fn next(&mut self) -> Option<fjall::Result<(Bytes, Option<Bytes>)>> {
+    fn next(&mut self) -> Option<engine::Result<(Bytes, Option<Bytes>)>> {
         match self {
             Source::Layer(writes) => writes.next().map(|write| Ok((write.key.clone(), write.change.value().cloned()))),
             Source::Tree(rows) => rows.next().map(|row| row.map(|(key, value)| (key, Some(value)))),
@@ -141,7 +133,7 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn step(&mut self) -> Option<fjall::Result<(Bytes, Option<Bytes>)>> {
+    fn step(&mut self) -> Option<engine::Result<(Bytes, Option<Bytes>)>> {
         if let [only] = &mut self.sources[..] {
             return only.next();
         }
@@ -179,7 +171,7 @@ impl Iterator for Merge<'_> {
                 Ok((_, None)) => {}
                 Err(error) => {
                     self.sources.clear();
-                    return Some(Err(self.place.fjall(error)));
+                    return Some(Err(self.place.tree(error)));
                 }
             }
         }

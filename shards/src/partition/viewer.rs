@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::engine::Tree;
 use super::error::Place;
 use super::queue::Queue;
-use super::tree::Tree;
 use super::view::View;
 
 /// Where views of a partition come from. While it is there the partition's directory is in use.

@@ -1,14 +1,13 @@
 //! What an open partition holds must agree: with its manifest, and its two keyspaces with each other.
 
-use z4_model::keys;
-use z4_model::log::LogPosition;
-use z4_model::machine::Totals;
-
-use super::audit::Journals;
+use super::engine::Journals;
+use super::engine::Tree;
 use super::error::{PartitionError, Place};
 use super::layout::Applied;
 use super::manifest::Manifest;
-use super::tree::Tree;
+use z4_model::keys;
+use z4_model::log::LogPosition;
+use z4_model::machine::Totals;
 
 /// What different places say.
 pub(super) struct Said {
@@ -43,7 +42,7 @@ pub(super) fn check(tree: &Tree, place: &Place, said: Said) -> Result<(), Partit
         return Err(place.missing("task rows are ahead of the position, and the journal that had the rest is missing or empty"));
     }
     // The journals go on where the tables end, or before.
-    let flushed = tree.flushed_row(&keys::raft()).map_err(|error| place.fjall(error))?;
+    let flushed = tree.flushed_row(&keys::raft()).map_err(|error| place.tree(error))?;
     let flushed = flushed.and_then(|row| Applied::decode(&row)).map(|applied| applied.position.index);
     if said.journals.begin_after > flushed {
         let begin = said.journals.begin_after.unwrap_or_default();

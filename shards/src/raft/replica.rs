@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -26,6 +26,7 @@ use super::types::{self, Callback, EntryBytes, LogId, TypeConfig, WriteResult};
 use crate::link::Links;
 use crate::log::GroupLog;
 use crate::partition::PartitionError;
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, executor, pace};
 use crate::storage::Storage;
 

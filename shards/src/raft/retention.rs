@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use z4_model::ids::PeerNumber;
 
 use crate::runtime::clock;
+use crate::runtime::clock::Instant;
 
 /// So many applied entries stay in any case: in this version of openraft a purge up to the last applied entry can overtake an apply
 /// that is queued, and stop the replica (databendlabs/openraft#2116).

@@ -6,11 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam::channel;
-use futures_channel::oneshot;
+use futures_channel::{mpsc, oneshot};
+use futures_util::StreamExt as _;
 use openraft::async_runtime::WatchReceiver;
 use z4_model::ids::{GroupId, PeerNumber};
 use z4_model::log::LogPosition;
@@ -24,6 +24,7 @@ use super::types::{RaftVote, Snapshot, SnapshotData, SnapshotMeta, StoredMembers
 use super::wire::{self, WireError};
 use crate::link::{Body, Links};
 use crate::partition::{Draft, Drafts, ImportError, PartitionError, Prepared};
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, executor};
 use crate::storage::Storage;
 
@@ -149,7 +150,7 @@ struct Incoming {
     /// The number of the chunk that comes next.
     next: u64,
     heard: Instant,
-    orders: channel::Sender<Order>,
+    orders: mpsc::Sender<Order>,
 }
 
 /// What the writing thread is told. Without anybody to tell it more it removes the draft and ends.
@@ -241,7 +242,7 @@ impl SnapshotReceiver {
             last_log_id: begin.last.as_ref().map(wire::log_id),
             last_membership: StoredMembership::new(begin.membership_at.as_ref().map(wire::log_id), membership),
         };
-        let (orders, todo) = channel::bounded(QUEUED_CHUNKS_MAX);
+        let (orders, todo) = mpsc::channel(QUEUED_CHUNKS_MAX - 1);
         let leader = vote.leader_id.node_id;
         let incoming =
             Incoming { transfer: begin.transfer, rebuild: begin.rebuild, vote, meta, next: 0, heard: clock::monotonic(), orders };
@@ -252,7 +253,7 @@ impl SnapshotReceiver {
         let drafts = drafts.flatten().ok_or_else(|| ReceiveError::Stopped("the partition is closed".to_owned()))??;
         let (ready, begun) = oneshot::channel();
         executor::spawn(async move {
-            if let Err(error) = executor::run_blocking(move || write(&drafts, &todo, ready)).await {
+            if let Err(error) = executor::run_beside(move || write(drafts, todo, ready)).await {
                 tracing::error!(%error, "the thread that writes a snapshot failed");
             }
         });
@@ -282,10 +283,11 @@ impl SnapshotReceiver {
             incoming.next += 1;
             incoming.heard = clock::monotonic();
             let (tx, rx) = oneshot::channel();
-            incoming.orders.try_send(Order::Chunk(chunk.rows, tx)).map_err(|refused| match refused {
-                channel::TrySendError::Full(_) => ReceiveError::TooMany,
-                channel::TrySendError::Disconnected(_) => ReceiveError::Ended,
-            })?;
+            let refused = |refused: mpsc::TrySendError<Order>| match refused.is_full() {
+                true => ReceiveError::TooMany,
+                false => ReceiveError::Ended,
+            };
+            incoming.orders.try_send(Order::Chunk(chunk.rows, tx)).map_err(refused)?;
             rx
         };
         written.await.map_err(|_| ReceiveError::Ended)??;
@@ -296,7 +298,7 @@ impl SnapshotReceiver {
     }
 
     async fn end(&self, replica: &Replica, end: peer::SnapshotEnd) -> Result<Body, ReceiveError> {
-        let incoming = self.remove(end.transfer).ok_or(ReceiveError::Unknown)?;
+        let mut incoming = self.remove(end.transfer).ok_or(ReceiveError::Unknown)?;
         let _installing = Installing::begin(&self.installing);
         if end.chunks == GIVEN_UP {
             tracing::info!(group = %self.group, "the sender of a snapshot has given up");
@@ -374,7 +376,7 @@ fn installed(vote: &RaftVote) -> Body {
 }
 
 /// The writing thread.
-fn write(drafts: &Drafts, orders: &channel::Receiver<Order>, ready: oneshot::Sender<Result<(), PartitionError>>) {
+async fn write(drafts: Drafts, mut orders: mpsc::Receiver<Order>, ready: oneshot::Sender<Result<(), PartitionError>>) {
     let begun = drafts.begin();
     let draft = match begun {
         Ok(draft) => draft,
@@ -384,7 +386,7 @@ fn write(drafts: &Drafts, orders: &channel::Receiver<Order>, ready: oneshot::Sen
         }
     };
     let _ = ready.send(Ok(()));
-    let Some((Finish { applied, membership, rows, done }, written)) = write_rows(&draft, orders) else { return };
+    let Some((Finish { applied, membership, rows, done }, written)) = write_rows(&draft, &mut orders).await else { return };
     let result = match written {
         Ok(written) if written == rows => draft.finish(applied, membership).map_err(|error| Unfinished::Import(error.into())),
         Ok(written) => Err(Unfinished::Rows(written)),
@@ -395,9 +397,9 @@ fn write(drafts: &Drafts, orders: &channel::Receiver<Order>, ready: oneshot::Sen
 }
 
 /// Writes chunks until the end; `None`: the transfer was ended.
-fn write_rows(draft: &Draft, orders: &channel::Receiver<Order>) -> Option<(Finish, Result<u64, PartitionError>)> {
+async fn write_rows(draft: &Draft, orders: &mut mpsc::Receiver<Order>) -> Option<(Finish, Result<u64, PartitionError>)> {
     let mut filling = Some(draft.fill());
-    for order in orders {
+    while let Some(order) = orders.next().await {
         match order {
             Order::Chunk(rows, answer) => {
                 let result = match filling.as_mut()? {

@@ -7,8 +7,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use crossbeam::channel;
-use futures_channel::oneshot;
+use futures_channel::{mpsc, oneshot};
+use futures_util::StreamExt as _;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use openraft::errors::{ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
@@ -23,7 +23,7 @@ use super::types::{RaftVote, Snapshot, SnapshotData, SnapshotMeta, TypeConfig};
 use super::wire;
 use crate::link::{Body, LinkError, Links};
 use crate::partition::{Chunk, PartitionError, View};
-use crate::runtime::{clock, executor};
+use crate::runtime::{clock, executor, random};
 
 /// Chunks that are sent and not answered. The receiver refuses more than [`super::snapshot_receive::QUEUED_CHUNKS_MAX`].
 const UNANSWERED_CHUNKS_MAX: usize = 8;
@@ -73,7 +73,7 @@ pub async fn send(
     cancel: impl Future<Output = ReplicationClosed>,
     option: RPCOption,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-    let transfer = Transfer { links, to, group, id: rand::random(), within: option.hard_ttl(), rebuild: false };
+    let transfer = Transfer { links, to, group, id: random::number(), within: option.hard_ttl(), rebuild: false };
     let guard = snapshot.meta.last_log_id.as_ref().map(|last| sending.begin(to, last.index, transfer.id));
     let sent = match select(pin!(transfer.run(vote, snapshot)), pin!(cancel)).await {
         Either::Left((sent, _)) => sent,
@@ -105,7 +105,7 @@ pub(super) async fn send_rebuild(
     vote: RaftVote,
     snapshot: Snapshot,
 ) -> Result<(), impl std::error::Error> {
-    let transfer = Transfer { links, to, group, id: rand::random(), within: REBUILD_STEP_MAX, rebuild: true };
+    let transfer = Transfer { links, to, group, id: random::number(), within: REBUILD_STEP_MAX, rebuild: true };
     transfer.run(vote, snapshot).await.map(drop)
 }
 
@@ -222,22 +222,22 @@ type Read = Option<Result<Chunk, PartitionError>>;
 
 /// The thread that reads the view: each order is answered with the next chunk. It ends when nobody can order any more.
 struct Reader {
-    orders: channel::Sender<oneshot::Sender<Read>>,
+    orders: mpsc::UnboundedSender<oneshot::Sender<Read>>,
     ordered: VecDeque<oneshot::Receiver<Read>>,
 }
 
 impl Reader {
     fn start(view: View) -> Self {
-        let (orders, taken) = channel::unbounded::<oneshot::Sender<Read>>();
+        let (orders, mut taken) = mpsc::unbounded::<oneshot::Sender<Read>>();
         executor::spawn(async move {
-            let read = move || {
+            let read = move || async move {
                 let mut chunks = view.chunks();
-                for order in taken {
+                while let Some(order) = taken.next().await {
                     // Who ordered may have gone.
                     let _ = order.send(chunks.next());
                 }
             };
-            if let Err(error) = executor::run_blocking(read).await {
+            if let Err(error) = executor::run_beside(read).await {
                 tracing::error!(%error, "the thread that reads a snapshot failed");
             }
         });
@@ -249,7 +249,7 @@ impl Reader {
     fn order(&mut self) {
         let (tx, rx) = oneshot::channel();
         // A thread that has ended drops the order, and whoever waits for it sees that.
-        let _ = self.orders.send(tx);
+        let _ = self.orders.unbounded_send(tx);
         self.ordered.push_back(rx);
     }
 

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use z4_model::ids::PeerNumber;
@@ -12,6 +12,7 @@ use z4_proto::peer::Appended;
 
 use super::config;
 use super::replica::Replica;
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, pace};
 
 /// A follower that has not applied what was committed for so long should not lead.

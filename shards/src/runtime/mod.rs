@@ -1,19 +1,49 @@
-//! The executor: the only place in this crate that names glommio.
+//! The executor: the only place in this crate that names glommio, and that asks the operating system for anything.
 //!
-//! Everything above sees a clock, tasks, sleeps, mailboxes, files and sockets, and could run on another thread-per-core executor.
+//! Everything above sees a clock, tasks, sleeps, mailboxes, files and sockets. They are [real] ones, or those of a simulated world (`sim`) when
+//! the crate is built with `--cfg z4_sim`, as the package `z4-simulation` does.
 
-pub mod clock;
-pub mod disk;
-pub mod executor;
-pub mod files;
+/// A value that each executor has one of, used as one of `thread_local!`.
+#[cfg(not(z4_sim))]
+macro_rules! executor_local {
+    ($name:ident: $type:ty = $make:expr) => {
+        thread_local! {
+            static $name: std::cell::RefCell<$type> = std::cell::RefCell::new($make);
+        }
+    };
+}
+
+/// A value that each executor has one of, used as one of `thread_local!`.
+#[cfg(z4_sim)]
+macro_rules! executor_local {
+    ($name:ident: $type:ty = $make:expr) => {
+        static $name: $crate::runtime::sim::world::Local<$type> = $crate::runtime::sim::world::Local::new(|| $make);
+    };
+}
+
+pub(crate) use executor_local;
+
 pub mod mailbox;
-pub mod net;
+pub mod maps;
 pub mod notify;
 pub mod pace;
-pub mod probe;
-mod pulse;
-mod raft;
-#[cfg(test)]
-pub(crate) mod testing;
+#[cfg(not(z4_sim))]
+mod real;
+#[cfg(z4_sim)]
+pub mod sim;
 
-pub use raft::ExecutorRuntime;
+#[cfg(all(test, not(z4_sim)))]
+pub(crate) use real::testing;
+#[cfg(not(z4_sim))]
+pub use real::{ExecutorRuntime, clock, disk, executor, files, fs, net, probe, random, worker};
+#[cfg(z4_sim)]
+pub use sim::{ExecutorRuntime, clock, disk, executor, files, fs, net, random, worker};
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The name.
+    pub name: String,
+    /// It is a directory's.
+    pub is_directory: bool,
+}

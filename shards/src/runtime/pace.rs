@@ -9,12 +9,12 @@
 //! run out. A process that starts anew on the same log must wait for it as well, so nothing is told that is not *assured*: written down, as a
 //! whole number of times, where the next process looks.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clock;
+use crate::runtime::clock::Instant;
 
 /// Up to here openraft's timeouts suit a disk: its shortest election is 400 ms, and holds four writes that wait for each other
 /// (a candidate's vote and a voter's, each behind a frame that is under way), with some room.
@@ -142,9 +142,7 @@ impl Pace {
     }
 }
 
-thread_local! {
-    static PACE: RefCell<Pace> = RefCell::new(Pace::new(clock::monotonic()));
-}
+executor_local!(PACE: Pace = Pace::new(clock::monotonic()));
 
 fn with<T>(act: impl FnOnce(&mut Pace, Instant) -> T) -> T {
     PACE.with_borrow_mut(|pace| {

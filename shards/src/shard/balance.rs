@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use z4_model::ids::PeerNumber;
 
 use crate::link::Reachability;
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, executor, pace};
 use crate::shard::group::Group;
 use crate::shard::hand_over::LAG_MAX;

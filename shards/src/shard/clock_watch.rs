@@ -3,14 +3,14 @@
 //! [`Clocks`](crate::link::Clocks)), but it knows that time only as well as its links are quick.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use z4_model::ids::PeerNumber;
-
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, executor};
 use crate::shard::group::Group;
 use crate::shard::hand_over::LAG_MAX;
 use crate::shard::worker::Shard;
+use z4_model::ids::PeerNumber;
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(250);

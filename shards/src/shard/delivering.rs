@@ -13,7 +13,7 @@ use z4_model::machine::first_sequence;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionError, Window};
 use crate::raft::{AppliedRun, ProposeError};
-use crate::runtime::{clock, executor};
+use crate::runtime::{clock, executor, random};
 use crate::shard::api::{Answered, Delivered, Rejection};
 use crate::shard::arrival::Arrival;
 use crate::shard::batcher::Route;
@@ -200,7 +200,7 @@ impl Group {
             }
             let now = self.now();
             let actions = match self.engine.borrow_mut().as_mut() {
-                Some(engine) => engine.run(now, &mut rand::random::<f64>),
+                Some(engine) => engine.run(now, &mut random::fraction),
                 None => return,
             };
             if actions.is_empty() {

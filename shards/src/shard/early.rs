@@ -2,11 +2,12 @@
 //! before the last of them. They wait here, and the group takes them over when it opens.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use futures_channel::oneshot;
 use z4_model::ids::GroupId;
 
+use crate::runtime::maps::HashMap;
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::Subscription;
 

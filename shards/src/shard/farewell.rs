@@ -2,13 +2,14 @@
 //! held is given up by name, at whoever leads next. Else it would be with nobody until the leases lapse.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use z4_model::ids::{GroupId, Namespace};
 
 use crate::runtime::executor;
+use crate::runtime::maps::HashMap;
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 use crate::shard::delivery::ConsumerId;
 use crate::shard::group::Group;

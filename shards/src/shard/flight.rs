@@ -4,9 +4,7 @@
 //! doing it once: all its operations are creates with a request id, which the namespace remembers long enough. All of it within the
 //! time that a request may take.
 
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Instant;
 
 use z4_model::command::{Command, Op, Reply};
 use z4_model::ids::{GroupId, Namespace, PeerNumber};
@@ -14,6 +12,8 @@ use z4_proto::peer::Submitted;
 
 use crate::link::{Body, LinkError};
 use crate::raft::ProposeError;
+use crate::runtime::clock::Instant;
+use crate::runtime::maps::HashMap;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::{Batcher, Route, TICK};
@@ -200,7 +200,7 @@ impl Batcher {
     /// Gives up the commands of unknown fate whose namespace may have forgotten their request ids.
     async fn judge(&self, commands: Vec<(Command, Pending)>) {
         let least_ms = (REMEMBERED_TIMES * self.limits.forward_timeout).as_millis() as u64;
-        let mut remembers: HashMap<Namespace, bool> = HashMap::new();
+        let mut remembers: HashMap<Namespace, bool> = HashMap::default();
         for (command, _) in commands.iter().filter(|(_, pending)| pending.uncertain) {
             if remembers.contains_key(&command.namespace) {
                 continue;

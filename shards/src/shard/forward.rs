@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use z4_model::command::{Command, Created};
@@ -12,6 +12,7 @@ use z4_proto::peer::Reserve;
 
 use crate::link::Body;
 use crate::raft::Leader;
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::{Route, TICK};

@@ -1,10 +1,8 @@
 //! The shell of one group's replica on this peer: takes commands to Raft, reads from the partition, and while it leads, delivers.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use prometheus::local::LocalHistogram;
 use z4_model::command::{Command, Created, Op};
@@ -14,6 +12,8 @@ use crate::link::Links;
 use crate::metrics::{GroupMetrics, Metrics};
 use crate::partition::{Partition, PartitionError};
 use crate::raft::{Leader, Replica};
+use crate::runtime::clock::Instant;
+use crate::runtime::maps::HashMap;
 use crate::runtime::notify::Notify;
 use crate::shard::api::{GroupInfo, Rejection, ReplicaInfo};
 use crate::shard::batcher::{Batcher, Route};

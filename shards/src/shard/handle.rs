@@ -1,7 +1,6 @@
 //! The peer's handle to its shards: routes a request to the shard that hosts the group, through its mailbox or, when that is the
 //! caller's own shard, straight.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use crate::account::Holder;
 use crate::link::{Established, Reach};
 use crate::partition::Viewer;
 use crate::roster::Roster;
-use crate::runtime::clock;
 use crate::runtime::mailbox::{self, SendError};
+use crate::runtime::{clock, executor_local};
 use crate::shard::api::{
     Answered, Consistency, GroupInfo, ListQuery, NamespaceView, Rejection, Settle, SettleError, Settled, TaskPage, TaskView,
 };
@@ -37,9 +36,7 @@ struct Here {
     shard: Rc<Shard>,
 }
 
-thread_local! {
-    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
-}
+executor_local!(HERE: Option<Here> = None);
 
 pub(super) struct Inner {
     mailboxes: Vec<mailbox::Sender<Message>>,

@@ -5,12 +5,10 @@
 //! lease that is known here has ended; a claim of it does no harm, for the leader looks whether anybody else has the task. What is forgotten
 //! too early (extended through another peer, or among more than [`HOLDINGS_MAX`]) can still be claimed by its consumer, with its ack.
 
-use std::collections::HashMap;
-
-use z4_model::ids::{Namespace, TaskId};
-
+use crate::runtime::maps::HashMap;
 use crate::shard::delivery::ConsumerId;
 use crate::shard::message::Held;
+use z4_model::ids::{Namespace, TaskId};
 
 /// A lease is not longer than twelve hours; nobody is believed to hold anything for longer without a word.
 pub(super) const HELD_MAX_MS: u64 = 12 * 3_600_000;

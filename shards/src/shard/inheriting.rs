@@ -1,9 +1,8 @@
 //! Leases that outlive a leadership. A leader that hands over leaves an estate; where there is none, consumers claim what they hold.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_channel::oneshot;
 use z4_model::encoding::Malformed;
@@ -14,6 +13,8 @@ use z4_proto::peer::{self, Done, failure};
 
 use crate::link::Body;
 use crate::raft::Replica;
+use crate::runtime::clock::Instant;
+use crate::runtime::maps::HashSet;
 use crate::runtime::{clock, executor};
 use crate::shard::api::Rejection;
 use crate::shard::delivery::{Claimed, ConsumerId, Engine, Estate, Known, Made};

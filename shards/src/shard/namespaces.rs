@@ -1,13 +1,13 @@
 //! How many namespaces a group may have. The leader looks before it proposes; below the bound that costs nothing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 use z4_model::command::{Command, Op};
 use z4_model::ids::Namespace;
 
+use crate::runtime::maps::HashSet;
 use crate::shard::api::Rejection;
 use crate::shard::group::Group;
 

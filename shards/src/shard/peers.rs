@@ -1,13 +1,14 @@
 //! What operators see of the other peers: gauges, and a word when a clock is wrong.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use z4_model::ids::PeerNumber;
 
 use crate::link::Reading;
 use crate::roster::Roster;
 use crate::runtime::clock;
+use crate::runtime::clock::Instant;
 use crate::shard::group::Group;
 use crate::shard::worker::Shard;
 

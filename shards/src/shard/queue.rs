@@ -5,13 +5,14 @@
 //! holds its task up.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use z4_model::command::{Command, ENTRY_FIXED_BYTES, Op, Reply, command_bytes_max};
 use z4_model::ids::Namespace;
 use z4_model::machine::SEQUENCES_PER_INDEX;
 
 use crate::log::ENTRY_BYTES_MAX;
+use crate::runtime::maps::HashMap;
 use crate::shard::api::{Answered, Rejection};
 use crate::shard::batcher::BatchLimits;
 use crate::shard::delivery::{Engine, Finish};

@@ -1,10 +1,8 @@
 //! Reads of one group: the partition's rows, and what only the leader knows (who is leased). A follower asks its leader up to where it
 //! must have applied and reads its own rows, or has the leader read.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
@@ -17,6 +15,8 @@ use z4_proto::peer::{self, ReadAt};
 
 use crate::link::Body;
 use crate::raft::ProposeError;
+use crate::runtime::clock::Instant;
+use crate::runtime::maps::HashSet;
 use crate::runtime::{clock, executor};
 use crate::shard::api::{Consistency, NamespaceView, Rejection, TaskState, TaskView};
 use crate::shard::forward::{At, Repeat};

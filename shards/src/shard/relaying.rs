@@ -2,7 +2,6 @@
 //! are in `relay.rs`; here is what is said and heard.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use z4_model::ids::{Namespace, PeerNumber};
 use z4_proto::peer::{self, Subscribe, Unsubscribe};
 
 use crate::link::Body;
+use crate::runtime::maps::{HashMap, HashSet};
 use crate::runtime::{clock, executor};
 use crate::shard::batcher::{Route, TICK};
 use crate::shard::delivery::{ConsumerId, Gone};

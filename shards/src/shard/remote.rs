@@ -2,7 +2,6 @@
 //! not overtake them, go down over the link in their order.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use z4_proto::peer::{self, Done, Unused, Want};
 use crate::account::Share;
 use crate::link::{Body, LinkError};
 use crate::runtime::executor;
+use crate::runtime::maps::HashMap;
 use crate::shard::consumer::{cost, no_memory};
 use crate::shard::delivery::{ConsumerId, Flow, Gone, Sent};
 use crate::shard::group::Group;

@@ -8,11 +8,12 @@ use std::fmt;
 use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use z4_model::ids::{GroupId, PeerNumber};
 
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, pace};
 use crate::shard::group::Group;
 use crate::shard::handle::Shards;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::select;
@@ -12,7 +12,8 @@ use z4_model::encoding::Malformed;
 use z4_model::ids::Namespace;
 
 use crate::link::Body;
-use crate::runtime::{clock, executor};
+use crate::runtime::clock::Instant;
+use crate::runtime::{clock, executor, random};
 use crate::shard::api::{Rejection, Settle, SettleError, Settled, Verdict};
 use crate::shard::delivery::{Claim, Claimed, ConsumerId, Step};
 use crate::shard::forward::{At, Repeat};
@@ -166,7 +167,7 @@ impl Group {
         let (mut round, now) = (Round::default(), self.now());
         for i in open.iter().copied() {
             let step = match self.engine.borrow_mut().as_mut() {
-                Some(engine) => engine.settle(namespace, &settles[i], now, rand::random()),
+                Some(engine) => engine.settle(namespace, &settles[i], now, random::fraction()),
                 None => Err(SettleError::Rejected(self.no_leader())),
             };
             match step {

@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use z4_model::ids::PeerNumber;
 
 use crate::roster::Roster;
 use crate::runtime::clock;
+use crate::runtime::clock::Instant;
 use crate::runtime::notify::Notify;
 use crate::shard::balance::Arming;
 use crate::shard::handle::Shards;

@@ -1,13 +1,14 @@
 //! What happens to a group once a second: gauges are set, and the log that is no longer needed goes.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use z4_model::ids::Namespace;
 use z4_model::machine::Totals;
 
 use crate::partition::{Due, DuePart, PartitionError};
 use crate::raft::{Purge, Retention};
+use crate::runtime::clock::Instant;
 use crate::runtime::{clock, executor};
 use crate::shard::delivery::Engine;
 use crate::shard::group::Group;

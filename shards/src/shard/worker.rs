@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use z4_model::ids::{GroupId, PeerNumber};
 
@@ -399,15 +398,7 @@ impl Shard {
         let persisted = persisted.await.unwrap_or(Ok(())).map_err(|e| format!("a partition cannot be made durable: {e}"));
         self.links.close();
         let closed = self.log.clone().close().await.map_err(|e| format!("the raft log cannot be closed: {e}"));
-        let (tx, rx) = oneshot::channel::<()>();
-        if let Some(thread) = self.storage.stop() {
-            // Joining blocks, so it happens elsewhere; partitions close when the thread ends.
-            let _ = std::thread::Builder::new().name("z4-close".to_owned()).spawn(move || {
-                let _ = thread.join();
-                let _ = tx.send(());
-            });
-            let _ = rx.await;
-        }
+        self.storage.stop().await;
         persisted.and(closed)
     }
 }

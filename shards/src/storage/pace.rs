@@ -64,7 +64,7 @@ impl Storage {
         let paced = self.paced(pace);
         if paced.running.get() < pace.at_once() {
             self.begin(pace, job, done);
-        } else if self.0.jobs.borrow().is_some() {
+        } else if self.0.worker.is_open() {
             paced.waiting.borrow_mut().push_back(Box::new(move |storage| storage.begin(pace, job, done)));
         }
     }
@@ -142,9 +142,7 @@ mod tests {
             let claim = done.iter().position(|what| *what == "claim").expect("looked up");
             assert!(claim <= 4 + 32 + 1, "the claim was the {claim}th job");
             assert_eq!(done.iter().filter(|what| **what == "scan").count(), 1_000);
-            if let Some(thread) = storage.stop() {
-                thread.join().expect("it ends");
-            }
+            storage.stop().await;
             assert_eq!(storage.call_paced(Pace::Read, |_| ()).await, None, "after a stop nothing runs");
         });
     }

@@ -6,13 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use z4_model::ids::GroupId;
 
 use super::support::*;
 use crate::log::signal::Signal;
 use crate::log::{LogObservation, LogOptions};
+use crate::runtime::clock::Instant;
 use crate::runtime::files::{Disk, File};
 
 async fn raw_file(directory: &std::path::Path, bytes: u64) -> File {

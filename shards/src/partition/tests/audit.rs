@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use super::super::audit::audit_journals;
+use super::super::engine::audit_journals;
 use super::*;
 use crate::partition::PartitionError;
 

@@ -23,7 +23,7 @@ pub(super) fn files_below(dir: &Path) -> Vec<PathBuf> {
 /// Everything that the partition holds, or the first error.
 fn read_all(dir: &Path) -> Result<BTreeMap<Bytes, Bytes>, PartitionError> {
     let place = Place::new(GroupId(1), Arc::from(dir));
-    let tree = Tree::open(dir, &PartitionOptions::default()).map_err(|error| place.fjall(error))?;
+    let tree = Tree::open(dir, &PartitionOptions::default()).map_err(|error| place.tree(error))?;
     let parts = Parts { place, tree, queue: Arc::new(Queue::new(usize::MAX, None)) };
     let view = parts.view();
     let rows = view.range(&[0], &[255]).collect::<Result<BTreeMap<_, _>, _>>()?;

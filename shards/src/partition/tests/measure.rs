@@ -9,7 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use z4_model::command::{Command, Create, Op};
@@ -19,6 +19,7 @@ use z4_model::machine::testing::{command, entry};
 
 use super::*;
 use crate::partition::Partition;
+use crate::runtime::clock::Instant;
 
 pub(super) const BASE_MS: u64 = 1_800_000_000_000;
 

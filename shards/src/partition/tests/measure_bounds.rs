@@ -7,7 +7,7 @@
 //! Words: `tasks`, `payload` (bytes), `large` (tasks of 1 MiB for the list), `dir`.
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use z4_model::command::{Op, OpReply, PurgeCursor};
 use z4_model::ids::{Namespace, TaskKey};
@@ -17,6 +17,7 @@ use z4_model::machine::testing::{command, create, entry};
 use super::measure::{BASE_MS, Words, rss_mib};
 use super::*;
 use crate::partition::{ListRange, Partition};
+use crate::runtime::clock::Instant;
 
 struct Bench {
     partition: Partition,

@@ -7,8 +7,6 @@
 //! Words: `tasks`, `page` (rows of one read), `namespaces`, `spread_ms` of due times, `dir`.
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
-use std::time::Instant;
-
 use rand::{RngExt, SeedableRng};
 use z4_model::command::{Create, Op};
 use z4_model::ids::{Namespace, TaskKey};
@@ -18,6 +16,7 @@ use z4_model::machine::testing::{command, entry};
 use super::measure::{BASE_MS, Words, rss_mib};
 use super::*;
 use crate::partition::{Partition, Span};
+use crate::runtime::clock::Instant;
 
 #[test]
 #[ignore = "takes a minute; see the top of the file"]

@@ -9,7 +9,6 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use z4_model::command::{Command, Create, Op};
@@ -19,6 +18,7 @@ use z4_model::machine::testing::{command, entry};
 use super::measure::{BASE_MS, Words, cpu, rss_mib};
 use super::*;
 use crate::partition::{Chunk, Partition};
+use crate::runtime::clock::Instant;
 
 /// Creates of a 256-byte payload, half of it incompressible.
 fn fill(partition: &mut Partition, tasks: u64, spread_ms: u64) {

@@ -25,10 +25,10 @@ use z4_model::ids::GroupId;
 use z4_model::keys;
 
 use super::PartitionOptions;
+use super::engine::Tree;
 use super::error::Place;
 use super::layer::Layer;
 use super::queue::Queue;
-use super::tree::Tree;
 use super::view::View;
 
 /// The parts of a partition below the machine, without its threads: a test decides when a queued layer is written.

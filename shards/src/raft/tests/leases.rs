@@ -3,10 +3,10 @@
 
 use std::io;
 use std::thread;
-use std::time::Instant;
 
 use super::*;
 use crate::raft::config::LEASE;
+use crate::runtime::clock::Instant;
 use crate::runtime::files::Faults;
 use crate::runtime::{clock, pace};
 

@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 use rand::RngExt;
 
 use super::*;
+use crate::runtime::clock::Instant;
 
 fn rss_anon_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");

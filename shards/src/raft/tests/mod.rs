@@ -170,9 +170,7 @@ impl Peer {
         self.replica.shutdown().await;
         self.links.close();
         self.log.close().await.expect("the log closes");
-        if let Some(thread) = self.storage.stop() {
-            executor::run_blocking(move || thread.join().expect("no panic")).await.expect("joined");
-        }
+        self.storage.stop().await;
     }
 
     /// Writes entries of about 25 KiB, and waits until all are applied.

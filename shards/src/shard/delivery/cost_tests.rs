@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "a measurement needs the clock")]
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use z4_model::ids::{GroupId, TaskKey};
@@ -14,6 +13,7 @@ use z4_model::settings::Settings;
 
 use super::testing::name;
 use super::{Action, ConsumerId, Engine, Finish, Flow, Limits, Now, Step};
+use crate::runtime::clock::Instant;
 use crate::shard::api::{Settle, Verdict};
 
 const ROUNDS: usize = 2_000;

@@ -1,14 +1,12 @@
 //! What the engine tells about itself.
 
-use std::collections::HashSet;
-
-use z4_model::ids::{Namespace, TaskId, TaskKey};
-
 #[cfg(test)]
 use super::action::ConsumerId;
 use super::engine::Engine;
 use super::lease::BY_LANE;
 use super::slab::NONE;
+use crate::runtime::maps::HashSet;
+use z4_model::ids::{Namespace, TaskId, TaskKey};
 
 /// How much the engine holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The engine: its parts, who consumes, and the order of work in one run.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use z4_model::ids::{GroupId, Namespace, TaskKey};
@@ -19,6 +19,7 @@ use super::loading::Loading;
 use super::now::{Now, Wake};
 use super::slab::{NONE, Slab};
 use super::timers::Timers;
+use crate::runtime::maps::{HashMap, HashSet};
 
 /// So many consumers of a ring may have gone before they are taken out.
 const RING_GONE_MIN: usize = 16;
@@ -92,9 +93,9 @@ impl Engine {
             grace: None,
             claimable: Claimable::nothing_below(u64::MAX),
             lanes: Slab::default(),
-            lanes_by_name: HashMap::new(),
+            lanes_by_name: HashMap::default(),
             consumers: Slab::default(),
-            consumers_by_id: HashMap::new(),
+            consumers_by_id: HashMap::default(),
             leases: Leases::default(),
             timers: Timers::default(),
             holds: Holds::default(),
@@ -110,7 +111,7 @@ impl Engine {
             window_bytes: 0,
             gained_bytes: 0,
             actions: Vec::new(),
-            orphans: HashMap::new(),
+            orphans: HashMap::default(),
         }
     }
 

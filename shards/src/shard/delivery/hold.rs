@@ -3,8 +3,7 @@
 //! Acks are blind, because a lease vouches that the row is there. Were a task delivered, or its delivery acknowledged, between the
 //! proposal of a delete and its application, the ack would be applied to a row that is gone.
 
-use std::collections::HashMap;
-
+use crate::runtime::maps::HashMap;
 use bytes::Bytes;
 use z4_model::ids::{Namespace, TaskKey};
 

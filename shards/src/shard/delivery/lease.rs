@@ -1,12 +1,12 @@
 //! Who has which task: every delivery that is not over.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use z4_model::ids::TaskKey;
 
 use super::action::{Claim, ConsumerId};
 use super::slab::{NONE, Slab};
+use crate::runtime::maps::HashMap;
 
 /// How far a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! Rows of namespaces are read before anything is delivered: few at a time, and one for each consumer in turn. Whoever names a thousand
 //! namespaces waits for them; who comes after it with one does not.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use z4_model::ids::Namespace;
 
 use super::action::Action;
 use super::engine::Engine;
+use crate::runtime::maps::HashSet;
 
 /// What is to be read. Numbers may be stale: a lane that does not need it any more is passed over.
 #[derive(Default)]
@@ -156,7 +157,7 @@ mod tests {
         subscribe(&mut engine, 2, 0..10);
         let mut under_way = loads(&mut engine);
         engine.unsubscribe(ConsumerId(1), Gone::Left);
-        let mut read = HashSet::new();
+        let mut read: HashSet<Namespace> = HashSet::default();
         while let Some(namespace) = under_way.pop() {
             engine.loaded(&namespace, &NamespaceRow::default());
             read.insert(namespace);

@@ -1,7 +1,7 @@
 //! A model of what is around the engine: the store, the log, the storage thread's one queue in each direction, and consumers.
 //! It checks what must hold at every step.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use z4_model::rows::task::TaskRow;
 use z4_model::settings::Settings;
 
 use super::{Action, Claim, Claimed, ConsumerId, Engine, Finish, Flow, Gone, Known, Limits, Made, Now, Sent, Step, weight};
+use crate::runtime::maps::{HashMap, HashSet};
 use crate::shard::api::{Delivered, Rejection, Settle, SettleError, Verdict};
 
 pub(super) const GROUP: GroupId = GroupId(1);
@@ -132,10 +133,10 @@ impl World {
             proposals: VecDeque::new(),
             jobs: VecDeque::new(),
             answers: VecDeque::new(),
-            tokens: HashMap::new(),
+            tokens: HashMap::default(),
             claimable: Claimable::default(),
             settled: SettledLately::default(),
-            gone: HashSet::new(),
+            gone: HashSet::default(),
             scans: 0,
             scanned_rows: 0,
             waters: Vec::new(),

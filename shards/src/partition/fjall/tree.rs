@@ -5,6 +5,7 @@
 //! table could ever be moved down a level without being merged with all the others. Measured, tasks due in the order of their
 //! creation: 1.6 µs of CPU per task with two keyspaces, 2.8 µs with one. A write batch spans both atomically.
 
+use std::io::ErrorKind;
 #[cfg(test)]
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +18,16 @@ use fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, PartitioningPolicy,
     PinningPolicy,
 };
-use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{
+    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable as _,
+};
+pub(crate) use fjall::{Error, Result};
 use z4_model::keys;
 
-use super::PartitionOptions;
-use super::directory::Directory;
-use super::layer::{Change, Layer, Row};
+use crate::partition::PartitionOptions;
+use crate::partition::directory::Directory;
+use crate::partition::layer::{Change, Layer, Row};
+use crate::partition::trouble::{Trouble, Troubles};
 
 /// Blocks of task rows, bytes before compression: about 50 rows of a 256-byte payload.
 const TASK_BLOCK_BYTES: u32 = 16 * 1024;
@@ -32,7 +37,7 @@ const STATE_BLOCK_BYTES: u32 = 4 * 1024;
 
 /// The open database.
 #[derive(Clone)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     db: Database,
     tasks: Keyspace,
     state: Keyspace,
@@ -48,12 +53,12 @@ pub(super) struct Tree {
 impl Tree {
     /// Creates or recovers the database in `dir`.
     #[cfg(test)]
-    pub(super) fn open(dir: &Path, options: &PartitionOptions) -> fjall::Result<Self> {
+    pub(crate) fn open(dir: &Path, options: &PartitionOptions) -> Result<Self> {
         Tree::open_in(Arc::new(Directory::kept(dir)), options)
     }
 
     /// The same; the directory is in use until the last clone of the tree is dropped.
-    pub(super) fn open_in(directory: Arc<Directory>, options: &PartitionOptions) -> fjall::Result<Self> {
+    pub(crate) fn open_in(directory: Arc<Directory>, options: &PartitionOptions) -> Result<Self> {
         let db = Database::builder(directory.path())
             .cache_size(options.cache_bytes)
             .max_cached_files(Some(options.files_max))
@@ -82,32 +87,32 @@ impl Tree {
     }
 
     #[cfg(test)]
-    pub(super) fn sync_gate(&self) -> Arc<SyncGate> {
+    pub(crate) fn sync_gate(&self) -> Arc<SyncGate> {
         Arc::clone(&self.gate)
     }
 
     /// Where it is.
-    pub(super) fn directory(&self) -> &Arc<Directory> {
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
     /// Whether a key is one of task rows.
-    pub(super) fn is_task(&self, key: &[u8]) -> bool {
+    pub(crate) fn is_task(&self, key: &[u8]) -> bool {
         key.first() == Some(&keys::TASK)
     }
 
     /// The keyspace of a key.
-    pub(super) fn keyspace(&self, key: &[u8]) -> &Keyspace {
+    pub(crate) fn keyspace(&self, key: &[u8]) -> &Keyspace {
         if self.is_task(key) { &self.tasks } else { &self.state }
     }
 
     /// Both keyspaces, task rows first.
-    pub(super) fn keyspaces(&self) -> [&Keyspace; 2] {
+    pub(crate) fn keyspaces(&self) -> [&Keyspace; 2] {
         [&self.tasks, &self.state]
     }
 
     /// The keyspaces that may hold keys with `from <= key < until`.
-    pub(super) fn keyspaces_between(&self, from: &[u8], until: &[u8]) -> impl Iterator<Item = &Keyspace> {
+    pub(crate) fn keyspaces_between(&self, from: &[u8], until: &[u8]) -> impl Iterator<Item = &Keyspace> {
         let (first, end): (&[u8], &[u8]) = (&[keys::TASK], &[keys::TASK + 1]);
         let tasks = from < end && until > first;
         let only_tasks = from >= first && until <= end;
@@ -115,12 +120,12 @@ impl Tree {
     }
 
     /// A consistent view; it sees every batch that was committed before.
-    pub(super) fn snapshot(&self) -> fjall::Snapshot {
-        self.db.snapshot()
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot(self.db.snapshot())
     }
 
     /// Writes a layer as one batch, in the order of keys: neighbours take the same way through the memtable.
-    pub(super) fn commit(&self, layer: &Layer) -> fjall::Result<()> {
+    pub(crate) fn commit(&self, layer: &Layer) -> Result<()> {
         let mut batch = OwnedWriteBatch::with_capacity(self.db.clone(), layer.len());
         for write in layer.in_order() {
             let keyspace = self.keyspace(&write.key);
@@ -134,42 +139,42 @@ impl Tree {
     }
 
     /// Everything that was committed is on the disk when this returns.
-    pub(super) fn sync(&self) -> fjall::Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         #[cfg(test)]
         self.gate.pass();
         self.db.persist(PersistMode::SyncAll)
     }
 
     /// The memtable is full and should be sealed.
-    pub(super) fn memtable_is_full(&self) -> bool {
+    pub(crate) fn memtable_is_full(&self) -> bool {
         self.tasks.tree.active_memtable().size() + self.state.tree.active_memtable().size() > self.memtable_bytes
     }
 
     /// Fails when fjall's worker has failed.
-    pub(super) fn check_worker(&self) -> fjall::Result<()> {
+    pub(crate) fn check_worker(&self) -> Result<()> {
         // It writes out the journal's buffer of a few KiB, and is the cheapest call that looks.
         self.db.persist(PersistMode::Buffer)
     }
 
     /// Memtables are being flushed.
-    pub(super) fn flushes(&self) -> bool {
+    pub(crate) fn flushes(&self) -> bool {
         self.keyspaces().iter().any(|keyspace| keyspace.tree.sealed_memtable_count() > 0)
     }
 
     /// Too many sealed memtables wait for their flush: writes must wait.
-    pub(super) fn flush_lags(&self) -> bool {
+    pub(crate) fn flush_lags(&self) -> bool {
         self.tasks.tree.sealed_memtable_count().max(self.state.tree.sealed_memtable_count()) >= self.memtables_sealed_max
     }
 
     /// Seals the memtables and asks fjall's worker to flush them. Both at once: a journal can go when everything in it was flushed.
-    pub(super) fn seal_memtables(&self) -> fjall::Result<()> {
+    pub(crate) fn seal_memtables(&self) -> Result<()> {
         self.tasks.rotate_memtable()?;
         self.state.rotate_memtable()?;
         Ok(())
     }
 
     /// Does one step of compaction. Returns whether there was something to do.
-    pub(super) fn compact(&self) -> fjall::Result<bool> {
+    pub(crate) fn compact(&self) -> Result<bool> {
         let mut worked = false;
         for keyspace in self.keyspaces() {
             let tree = &keyspace.tree;
@@ -184,24 +189,78 @@ impl Tree {
     }
 
     /// The last sequence number in tables, of task rows and of all others.
-    pub(super) fn flushed(&self) -> [Option<u64>; 2] {
+    pub(crate) fn flushed(&self) -> [Option<u64>; 2] {
         self.keyspaces().map(|keyspace| keyspace.tree.get_highest_persisted_seqno())
     }
 
     /// A row of the state as tables have it, whatever a journal says.
-    pub(super) fn flushed_row(&self, key: &[u8]) -> fjall::Result<Option<Bytes>> {
+    pub(crate) fn flushed_row(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let Some(flushed) = self.state.tree.get_highest_persisted_seqno() else { return Ok(None) };
         Ok(self.state.tree.get(key, flushed + 1)?.map(|value| Bytes::copy_from_slice(&value)))
     }
 
     /// There are not more task rows than these.
-    pub(super) fn task_rows_max(&self) -> u64 {
+    pub(crate) fn task_rows_max(&self) -> u64 {
         self.tasks.approximate_len() as u64
     }
 
     /// Bytes on disk, journals included.
-    pub(super) fn disk_bytes(&self) -> fjall::Result<u64> {
+    pub(crate) fn disk_bytes(&self) -> Result<u64> {
         self.db.disk_space()
+    }
+}
+
+/// What the tree held at one moment. While it lives the space of rows that were removed since is not given back.
+#[derive(Clone)]
+pub(crate) struct Snapshot(fjall::Snapshot);
+
+impl Snapshot {
+    /// The value at a key.
+    pub(crate) fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(self.0.get(keyspace, key)?.map(Bytes::from))
+    }
+
+    /// The rows with `from <= key < until`, which must be a range: fjall panics when one ends before it starts.
+    pub(crate) fn range(&self, keyspace: &Keyspace, from: &[u8], until: &[u8]) -> Rows {
+        Rows(self.0.range(keyspace, from..until))
+    }
+}
+
+/// Rows in the order of their keys, or backwards. They share memory with the blocks that they were read from.
+pub(crate) struct Rows(fjall::Iter);
+
+fn row(guard: fjall::Guard) -> Result<Row> {
+    let (key, value) = guard.into_inner()?;
+    Ok((key.into(), value.into()))
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row>;
+
+    fn next(&mut self) -> Option<Result<Row>> {
+        self.0.next().map(row)
+    }
+}
+
+impl DoubleEndedIterator for Rows {
+    fn next_back(&mut self) -> Option<Result<Row>> {
+        self.0.next_back().map(row)
+    }
+}
+
+impl Troubles for Error {
+    fn trouble(&self) -> Trouble {
+        match self {
+            Error::Locked => Trouble::Locked,
+            Error::Io(io) | Error::Storage(fjall::LsmError::Io(io)) => match io.kind() {
+                // A file that ends early, is missing, or names an offset that no file has: what fjall wrote is not there any more.
+                ErrorKind::NotFound => Trouble::Missing,
+                ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => Trouble::Damaged,
+                _ => Trouble::Storage,
+            },
+            Error::Poisoned | Error::KeyspaceDeleted => Trouble::Storage,
+            _ => Trouble::Damaged,
+        }
     }
 }
 
@@ -236,14 +295,14 @@ impl SyncGate {
 }
 
 /// Writes sorted rows of one keyspace straight into tables.
-pub(super) struct Sorted<'a>(Ingest<'a>);
+pub(crate) struct Sorted<'a>(Ingest<'a>);
 
 /// fjall's `Ingestion`, whose type has no public name: a row, or the end.
-type Ingest<'a> = Box<dyn FnMut(Option<Row>) -> fjall::Result<()> + 'a>;
+type Ingest<'a> = Box<dyn FnMut(Option<Row>) -> Result<()> + 'a>;
 
 impl<'a> Sorted<'a> {
     /// The keyspace must be empty.
-    pub(super) fn start(keyspace: &'a Keyspace) -> fjall::Result<Self> {
+    pub(crate) fn start(keyspace: &'a Keyspace) -> Result<Self> {
         let mut ingestion = Some(keyspace.start_ingestion()?);
         Ok(Sorted(Box::new(move |row| match (row, &mut ingestion) {
             (Some((key, value)), Some(ingestion)) => ingestion.write(key, value),
@@ -253,12 +312,12 @@ impl<'a> Sorted<'a> {
     }
 
     /// Writes a row; fjall panics when its key is not above the one before.
-    pub(super) fn write(&mut self, row: Row) -> fjall::Result<()> {
+    pub(crate) fn write(&mut self, row: Row) -> Result<()> {
         (self.0)(Some(row))
     }
 
     /// The rows are durable and can be read when this returns.
-    pub(super) fn finish(mut self) -> fjall::Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         (self.0)(None)
     }
 }

@@ -13,7 +13,7 @@ use openraft_rt::AsyncRuntime;
 use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot, TokioWatch};
 
 use super::clock;
-use super::pace::{self, PacedInstant};
+use crate::runtime::pace::{self, PacedInstant};
 
 /// The common beat of openraft's ticks. Short beside the heartbeat interval, long beside what a wake costs.
 const BEAT: Duration = Duration::from_millis(50);

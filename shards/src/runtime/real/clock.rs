@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+pub use std::time::Instant;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How far the process's wall clock is set wrong, milliseconds: always 0 but in tests.
 static WRONG_BY_MS: AtomicI64 = AtomicI64::new(0);

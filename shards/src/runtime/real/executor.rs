@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -123,6 +125,40 @@ pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
         let _ = done.send(work());
     })?;
     result.await.map_err(|_| io::Error::other("the blocking work panicked"))
+}
+
+/// Has work that blocks, and that nobody waits for, done on a thread of its own. Without a thread it is not done.
+pub fn aside(name: &str, work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(work) {
+        tracing::warn!(%error, thread = name, "cannot start a thread");
+    }
+}
+
+/// Runs a future on a thread of its own, where it may block between the words that it waits for.
+///
+/// # Errors
+/// The thread cannot be started, or the future panicked.
+pub async fn run_beside<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) -> io::Result<()> {
+    run_blocking(move || block_on(work())).await
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park();
+    }
 }
 
 /// Lets other tasks run.

@@ -20,8 +20,8 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 use z4_model::keys;
 
-use super::error::{PartitionError, Place};
-use super::layout::Applied;
+use crate::partition::error::{PartitionError, Place};
+use crate::partition::layout::Applied;
 use crate::runtime::disk;
 
 const START: u8 = 1;
@@ -34,18 +34,18 @@ const ITEM_HEAD_BYTES: usize = 1 + 1 + 8 + 2 + 4 + 4;
 
 /// What journals say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Journals {
+pub(crate) struct Journals {
     /// The last batch's sequence number.
-    pub(super) last_batch: Option<u64>,
+    pub(crate) last_batch: Option<u64>,
     /// The entry before those of the first batch, when it says so.
-    pub(super) begin_after: Option<u64>,
+    pub(crate) begin_after: Option<u64>,
 }
 
 /// Checks the journals in `dir` and cuts a torn tail off the active one.
 ///
 /// # Errors
 /// [`PartitionError::Damaged`] for anything wrong in a sealed journal, naming file and offset.
-pub(super) fn audit_journals(dir: &Path, place: &Place) -> Result<Journals, PartitionError> {
+pub(crate) fn audit_journals(dir: &Path, place: &Place) -> Result<Journals, PartitionError> {
     let mut journals = journals(dir).map_err(|error| place.storage(error))?;
     // They are numbered one after the other, and the oldest go first.
     if let Some(gap) = journals.windows(2).find(|pair| pair[0].0 + 1 != pair[1].0) {
@@ -91,7 +91,7 @@ fn first_before(journals: &[(u64, PathBuf)]) -> io::Result<Option<u64>> {
 }
 
 /// A journal in `dir` begins with a whole batch.
-pub(super) fn any_batch(dir: &Path) -> io::Result<bool> {
+pub(crate) fn any_batch(dir: &Path) -> io::Result<bool> {
     for (_, path) in journals(dir)? {
         if Journal::open(&path)?.batch()?.is_some() {
             return Ok(true);
@@ -101,7 +101,7 @@ pub(super) fn any_batch(dir: &Path) -> io::Result<bool> {
 }
 
 /// The journals by number; the last is the active one.
-pub(super) fn journals(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn journals(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();

@@ -178,6 +178,9 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// A connection that was made elsewhere, before a [`Socket`] takes it over.
+pub type Connected = std::net::TcpStream;
+
 /// A connection that was made elsewhere, for one task that reads and one that writes.
 pub struct Socket(RefCell<glommio::net::TcpStream>);
 
@@ -197,7 +200,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's, for example that the process is out of file descriptors.
-    pub fn adopt(stream: std::net::TcpStream) -> io::Result<(Self, SocketCloser)> {
+    pub fn adopt(stream: Connected) -> io::Result<(Self, SocketCloser)> {
         // The ring waits for the socket; one that does not block would answer EAGAIN instead.
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
