@@ -1,7 +1,7 @@
 //! The executor: the only place in this crate that names glommio, and that asks the operating system for anything.
 //!
-//! Everything above sees a clock, tasks, sleeps, mailboxes, files and sockets. They are [real] ones, or those of a simulated world (`sim`) when
-//! the crate is built with `--cfg z4_sim`, as the package `z4-simulation` does.
+//! Everything above sees a clock, tasks, sleeps, mailboxes, files and sockets. They are real ones (`real`), or those of a simulated
+//! world (`sim`) when the crate is built with `z4_sim`, as the package `z4-simulation` does.
 
 /// A value that each executor has one of, used as one of `thread_local!`.
 #[cfg(not(z4_sim))]
