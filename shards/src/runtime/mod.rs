@@ -31,6 +31,7 @@ pub mod pace;
 mod real;
 #[cfg(z4_sim)]
 pub mod sim;
+mod waits;
 
 #[cfg(all(test, not(z4_sim)))]
 pub(crate) use real::testing;

@@ -1,7 +1,6 @@
 //! openraft's view of the executor: tasks and timers from glommio, channels from `openraft-rt-tokio`, whose channel types need no
 //! tokio runtime.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::LazyLock;
@@ -14,6 +13,7 @@ use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot, TokioWatch};
 
 use super::clock;
 use crate::runtime::pace::{self, PacedInstant};
+use crate::runtime::waits::{Elapsed, TaskGone, Timeout};
 
 /// The common beat of openraft's ticks. Short beside the heartbeat interval, long beside what a wake costs.
 const BEAT: Duration = Duration::from_millis(50);
@@ -24,26 +24,6 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(clock::monotonic);
 /// The executor as openraft's `AsyncRuntime`.
 #[derive(Debug)]
 pub struct ExecutorRuntime;
-
-/// The task was cancelled or panicked.
-#[derive(Debug)]
-pub struct TaskGone;
-
-impl fmt::Display for TaskGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task was cancelled or panicked")
-    }
-}
-
-/// The time was over first.
-#[derive(Debug)]
-pub struct Elapsed;
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("deadline has elapsed")
-    }
-}
 
 /// A spawned task; dropping the handle lets the task go on.
 pub struct TaskHandle<T>(glommio::task::JoinHandle<T>);
@@ -123,23 +103,6 @@ impl AsyncRuntime for ExecutorRuntime {
             .ring_depth(16)
             .make()
             .map_or_else(|e| panic!("an executor for block_on: {e}"), |executor| executor.run(future))
-    }
-}
-
-/// A future with a deadline.
-pub struct Timeout<F> {
-    future: Pin<Box<F>>,
-    sleep: LocalBoxFuture<'static, ()>,
-}
-
-impl<F: Future> Future for Timeout<F> {
-    type Output = Result<F::Output, Elapsed>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(value) = self.future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
-        }
-        self.sleep.as_mut().poll(cx).map(|()| Err(Elapsed))
     }
 }
 

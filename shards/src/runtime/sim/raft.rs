@@ -1,6 +1,5 @@
 //! openraft's view of the simulated executor.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,30 +13,11 @@ use super::executor::{self, Joined};
 use super::watch::WorldWatch;
 use super::world;
 use crate::runtime::pace::{self, PacedInstant};
+use crate::runtime::waits::{Elapsed, TaskGone, Timeout};
 
 /// The simulated executor as openraft's `AsyncRuntime`.
 #[derive(Debug)]
 pub struct ExecutorRuntime;
-
-/// The task was cancelled.
-#[derive(Debug)]
-pub struct TaskGone;
-
-impl fmt::Display for TaskGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task was cancelled")
-    }
-}
-
-/// The time was over first.
-#[derive(Debug)]
-pub struct Elapsed;
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("deadline has elapsed")
-    }
-}
 
 /// A spawned task; dropping the handle lets the task go on.
 pub struct TaskHandle<T>(Joined<T>);
@@ -130,22 +110,5 @@ impl AsyncRuntime for ExecutorRuntime {
         F: Future<Output = T>,
     {
         unreachable!("a simulated world has one executor, which runs already")
-    }
-}
-
-/// A future with a deadline.
-pub struct Timeout<F> {
-    future: Pin<Box<F>>,
-    sleep: LocalBoxFuture<'static, ()>,
-}
-
-impl<F: Future> Future for Timeout<F> {
-    type Output = Result<F::Output, Elapsed>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(value) = self.future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
-        }
-        self.sleep.as_mut().poll(cx).map(|()| Err(Elapsed))
     }
 }
